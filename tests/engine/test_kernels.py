@@ -1,0 +1,198 @@
+"""Every implementation, over the whole table of geometries."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnexp.engine import KERNELS, Scratch, Window
+from tests.engine.geometries import (
+    FAST_IMPLEMENTATIONS,
+    GEOMETRIES,
+    IMPLEMENTATIONS,
+    POOL_GEOMETRIES,
+    TOLERANCE,
+    Geometry,
+    gradient,
+    images,
+    non_contiguous,
+    orders,
+    weights,
+)
+
+NAIVE = KERNELS["naive"]()
+OPERATIONS = ["conv", "max_pool", "avg_pool"]
+CASES = [
+    pytest.param(operation, g, id=f"{operation}-{g}")
+    for operation in OPERATIONS
+    for g in (GEOMETRIES if operation == "conv" else POOL_GEOMETRIES)
+]
+FEW = CASES[::7]
+
+
+def run(kernels, operation, g, A, W, b, dZ=None, scratch=None, window=None):
+    """Forward and backward of one operation: its result and all its gradients."""
+    scratch = scratch or Scratch()
+    window = window or g.window
+    if operation == "conv":
+        Z, cache = kernels.conv_forward(A, W, b, window, scratch)
+        Z = Z.copy()
+        dZ = gradient(Z.shape, Z.dtype.type) if dZ is None else dZ
+        dA_prev, dW, db = kernels.conv_backward(dZ, W, window, cache, scratch)
+        return [Z, dA_prev.copy(), dW.copy(), db.copy()]
+    Z, cache = getattr(kernels, f"{operation}_forward")(A, window, scratch)
+    Z = Z.copy()
+    dZ = gradient(Z.shape, Z.dtype.type) if dZ is None else dZ
+    return [Z, getattr(kernels, f"{operation}_backward")(dZ, window, cache, scratch).copy()]
+
+
+def assert_close(found, expected, tolerance):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        scale = max(1.0, float(np.abs(other).max(initial=0)))
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("impl", FAST_IMPLEMENTATIONS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("operation", "g"), CASES)
+def test_equals_naive(operation: str, g: Geometry, impl: str, dtype: type):
+    A, (W, b) = images(g, dtype), weights(g, dtype)
+    expected = run(NAIVE, operation, g, A, W, b)
+    found = run(KERNELS[impl](), operation, g, A, W, b)
+    assert_close(found, expected, TOLERANCE[dtype])
+    assert all(array.dtype == dtype for array in found)
+
+
+@pytest.mark.parametrize("impl", FAST_IMPLEMENTATIONS)
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("g", POOL_GEOMETRIES[::2], ids=str)
+def test_equals_naive_on_ties(operation: str, g: Geometry, impl: str):
+    A, (W, b) = images(g, ties=True), weights(g)
+    expected = run(NAIVE, operation, g, A, W, b)
+    assert_close(run(KERNELS[impl](), operation, g, A, W, b), expected, 1e-10)
+
+
+@pytest.mark.parametrize("impl", FAST_IMPLEMENTATIONS)
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.integers(1, 5),
+    st.integers(1, 6),
+    st.sampled_from(["valid", "same", 0, 1, 2]),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(1, 4),
+)
+def test_equals_naive_for_any_geometry(impl, ih, iw, f_w, s, padding, n_c, n_f, n_m):
+    g = Geometry(ih, iw, f_w, s, padding, n_c, n_f, n_m)
+    extra = 2 * padding if isinstance(padding, int) else (f_w if padding == "same" else 0)
+    if min(ih, iw) + extra < f_w:
+        return
+    A, (W, b) = images(g), weights(g)
+    for operation in OPERATIONS:
+        if operation != "conv" and isinstance(padding, int) and padding > f_w // 2:
+            continue
+        expected = run(NAIVE, operation, g, A, W, b)
+        assert_close(run(KERNELS[impl](), operation, g, A, W, b), expected, 1e-10)
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize(("operation", "g"), CASES[::2])
+def test_directional_gradients(operation: str, g: Geometry, impl: str):
+    """Along a random direction the value changes as the gradients say (two evaluations)."""
+    kernels, step = KERNELS[impl](), 1e-6
+    rng = np.random.default_rng(4)
+    A, (W, b) = images(g), weights(g)
+    inputs = [A, W, b] if operation == "conv" else [A]
+    found = run(kernels, operation, g, A, W, b)
+    dZ, gradients = gradient(found[0].shape), found[1:]
+    directions = [rng.standard_normal(array.shape) for array in inputs]
+    values = []
+    for sign in (1, -1):
+        moved = [a + sign * step * d for a, d in zip(inputs, directions, strict=True)]
+        moved += [W, b][len(moved) - 1 :] if len(moved) < 3 else []
+        values.append(float((run(kernels, operation, g, *moved)[0] * dZ).sum()))
+    expected = sum(float((x * d).sum()) for x, d in zip(gradients, directions, strict=True))
+    assert (values[0] - values[1]) / (2 * step) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize(("operation", "g"), FEW)
+def test_inputs_are_left_alone(operation: str, g: Geometry, impl: str):
+    A, (W, b) = images(g), weights(g)
+    out = run(KERNELS[impl](), operation, g, A, W, b)[0]
+    dZ = gradient(out.shape)
+    kept = [array.copy() for array in (A, W, b, dZ)]
+    for array in (A, W, b, dZ):
+        array.flags.writeable = False
+    run(KERNELS[impl](), operation, g, A, W, b, dZ)
+    for array, before in zip((A, W, b, dZ), kept, strict=True):
+        np.testing.assert_array_equal(array, before)
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize(("operation", "g"), FEW)
+def test_memory_order_does_not_matter(operation: str, g: Geometry, impl: str):
+    A, (W, b) = images(g), weights(g)
+    expected = run(KERNELS[impl](), operation, g, A, W, b)
+    dZ = gradient(expected[0].shape)
+    for other in [*orders(A)[::5], non_contiguous(A)]:
+        found = run(KERNELS[impl](), operation, g, other, W, b, dZ)
+        assert_close(found, expected, 1e-12)
+    for other in [*orders(dZ)[::5], non_contiguous(dZ)]:
+        found = run(KERNELS[impl](), operation, g, A, W, b, other)
+        assert_close(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize(("operation", "g"), FEW)
+def test_a_batch_equals_its_pieces(operation: str, g: Geometry, impl: str):
+    g = g._replace(n_m=5)
+    A, (W, b) = images(g), weights(g)
+    whole = run(KERNELS[impl](), operation, g, A, W, b)
+    dZ = gradient(whole[0].shape)
+    for cuts in ([slice(0, 2), slice(2, 5)], [slice(k, k + 1) for k in range(5)]):
+        parts = [run(KERNELS[impl](), operation, g, A[at], W, b, dZ[at]) for at in cuts]
+        joined = [np.concatenate([part[k] for part in parts]) for k in (0, 1)]
+        summed = [sum(part[k] for part in parts) for k in range(2, len(whole))]
+        assert_close([*joined, *summed], whole, 1e-10)
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize(("operation", "g"), FEW)
+def test_reused_scratch_equals_fresh(operation: str, g: Geometry, impl: str):
+    (W, b), scratch = weights(g), Scratch()
+    for n_m in (4, 2, 5):  # memory that is too large, and too small
+        A = images(g._replace(n_m=n_m))
+        fresh = run(KERNELS[impl](), operation, g, A, W, b, scratch=Scratch(reuse=False))
+        reused = run(KERNELS[impl](), operation, g, A, W, b, scratch=scratch)
+        for one, other in zip(reused, fresh, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+def test_dA_prev_is_left_out_where_it_is_not_needed(impl: str):
+    g = GEOMETRIES[3]
+    A, (W, b), kernels = images(g), weights(g), KERNELS[impl]()
+    Z, cache = kernels.conv_forward(A, W, b, g.window, Scratch())
+    dA_prev, dW, _ = kernels.conv_backward(
+        gradient(Z.shape), W, g.window, cache, Scratch(), need_dA_prev=False
+    )
+    assert dA_prev is None
+    assert dW.shape == W.shape
+
+
+def test_iterations_of_sg_do_not_depend_on_sizes(monkeypatch):
+    """One matrix product forward per stride group, whatever else is large."""
+    calls = []
+    true_matmul = np.matmul
+    monkeypatch.setattr(np, "matmul", lambda *a, **k: calls.append(1) or true_matmul(*a, **k))
+    for n, n_c, n_f, n_m in ((8, 1, 1, 1), (16, 3, 5, 7)):
+        for f_w, s, groups in ((3, 1, 9), (3, 2, 4), (3, 3, 1), (2, 5, 1)):
+            calls.clear()
+            g = Geometry(n, n, f_w, s, "valid", n_c, n_f, n_m)
+            KERNELS["sg"]().conv_forward(images(g), *weights(g), g.window, Scratch())
+            assert len(calls) == groups == Window.over((n, n), f_w, s, "valid").group_count

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnnexp.engine.window import Axis, Window
+from cnnexp.errors import OptionError, ShapeError
+from tests.engine.geometries import GEOMETRIES
+
+
+@pytest.mark.parametrize(
+    ("size", "f", "s", "out", "before", "after"),
+    [  # TensorFlow's documented rule, worked by hand: out = ceil(size / s)
+        (5, 3, 1, 5, 1, 1),
+        (5, 2, 1, 5, 0, 1),
+        (6, 3, 2, 3, 0, 1),
+        (7, 3, 2, 4, 1, 1),
+        (7, 2, 3, 3, 0, 1),
+        (4, 1, 2, 2, 0, 0),
+    ],
+)
+def test_same_padding_follows_tensorflow(size, f, s, out, before, after):
+    window = Window.over((size, size), f, s, "same")
+    assert window.out == (out, out)
+    assert (window.rows.before, window.rows.after) == (before, after)
+
+
+def test_leftover_pixels_are_dropped():
+    assert Window.over((8, 7), 3, 3, "valid").out == (2, 2)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_group_count_is_the_formula(geometry):
+    window, f, s = geometry.window, geometry.f_w, geometry.s
+    expected = [min(-(-f // s), (axis.padded - f) // s + 1) for axis in (window.rows, window.cols)]
+    assert window.group_count == expected[0] * expected[1] == len(list(window.groups()))
+
+
+def test_group_count_depends_on_width_and_stride_alone():
+    counts = {Window.over((n, n), 3, 1, "valid").group_count for n in range(5, 60)}
+    assert counts == {9}
+    assert all(Window.over((n, n), 3, 3, "valid").group_count == 1 for n in range(3, 60))
+    assert all(Window.over((n, n), 2, 5, "valid").group_count == 1 for n in range(2, 60))
+
+
+def test_groups_of_the_faqs_example():
+    """2x2 window, stride 1, 4x4 image numbered from 1: which pixel the window's corner is on."""
+    image = np.arange(1, 17).reshape(4, 4)
+    corners = []
+    for rows, cols in Window.over((4, 4), 2, 1, "valid").groups():
+        positions = image[: rows.stop, : cols.stop]
+        corners.append(
+            positions[rows.start :: rows.block, cols.start :: cols.block][: rows.count, : cols.count]
+        )
+    # The FAQ's four groups, by the pixels that the filter's first element meets.
+    assert [group.ravel().tolist() for group in corners] == [[1, 3, 9, 11], [2, 10], [5, 7], [6]]
+
+
+@given(
+    st.integers(1, 30), st.integers(1, 7), st.integers(1, 8), st.integers(0, 3), st.integers(0, 3)
+)
+def test_groups_cover_every_position_once_and_do_not_overlap(size, f, s, before, after):
+    axis = Axis(size, f, s, before, after)
+    if axis.padded < f:
+        return
+    positions = np.zeros(axis.out, int)
+    for group in axis.groups():
+        members = np.arange(axis.out)[group.positions]
+        positions[members] += 1
+        assert len(members) == group.count
+        starts = members * s
+        assert np.all(starts == group.start + group.block * np.arange(group.count))
+        assert np.all(np.diff(starts) >= f)  # no two windows of a group overlap
+        assert group.stop <= axis.extent
+    assert np.all(positions == 1)
+
+
+def test_a_window_that_does_not_fit_is_refused():
+    with pytest.raises(ShapeError, match="5x5 window does not fit on an image of 4x4"):
+        Window.over((4, 4), 5, 1, "valid")
+
+
+@pytest.mark.parametrize("padding", ["full", -1, 1.5, True])
+def test_unknown_padding_is_refused(padding):
+    with pytest.raises(OptionError, match="padding must be"):
+        Window.over((4, 4), 2, 1, padding)
