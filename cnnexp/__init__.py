@@ -1,0 +1,67 @@
+"""Config-driven experiments with convolutional networks in NumPy.
+
+The engine is usable by itself::
+
+    net = Network([Conv2D(32, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10), Softmax()])
+    net.train(X, Y, learning_rate=0.1)
+
+and runs are made by ``python -m cnnexp`` and read back by `load_run` and `load_runs`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cnnexp.nn.layer import LAYERS, Context, Layer
+from cnnexp.nn.layers import (
+    AvgPool2D,
+    Conv2D,
+    Dense,
+    Flatten,
+    MaxPool2D,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from cnnexp.nn.network import Network
+
+if TYPE_CHECKING:
+    from cnnexp.runs.reading import Run, load_run, load_runs
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LAYERS",
+    "AvgPool2D",
+    "Context",
+    "Conv2D",
+    "Dense",
+    "Flatten",
+    "Layer",
+    "MaxPool2D",
+    "Network",
+    "ReLU",
+    "Run",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "__version__",
+    "load_run",
+    "load_runs",
+]
+
+_LATER = ("Run", "load_run", "load_runs")  # they need more than NumPy
+
+
+def __getattr__(name: str) -> Any:
+    """Import what reads run folders when it is first asked for."""
+    if name in _LATER:
+        from cnnexp.runs import reading
+
+        return getattr(reading, name)
+    raise AttributeError(f"module 'cnnexp' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,130 @@
+"""Pieces of a batch on threads.
+
+A batch is cut by `sub_batch`, never by the number of threads, and results are given back in the
+order of the pieces. So sums over pieces have the same bits on one thread or on sixteen. NumPy lets
+go of the interpreter lock inside its loops and products, so threads do run side by side; BLAS
+itself is held to one thread meanwhile, because its products differ in the last bits between thread
+counts.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def pieces(samples: int, sub_batch: int | None) -> list[slice]:
+    """Cut a number of samples into slices of `sub_batch`; the last may be shorter.
+
+    Examples
+    --------
+    >>> pieces(5, 2)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    >>> pieces(5, None)
+    [slice(0, 5, None)]
+    """
+    size = max(samples, 1) if sub_batch is None else sub_batch
+    return [slice(start, min(start + size, samples)) for start in range(0, max(samples, 1), size)]
+
+
+_most_cores: list[int] = []
+
+
+def limit_cores(count: int) -> None:
+    """Let this process count on so many cores only; for jobs that run side by side."""
+    _most_cores[:] = [count]
+
+
+def available_cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        found = len(os.sched_getaffinity(0))
+    else:
+        found = os.cpu_count() or 1
+    return min([found, *_most_cores])
+
+
+class Workers:
+    """Threads that share the pieces of a batch.
+
+    Parameters
+    ----------
+    threads : int
+        How many; with one, everything runs in the thread that calls.
+
+    Examples
+    --------
+    >>> with Workers(2) as workers:
+    ...     workers.map(lambda worker, item: item * item, [1, 2, 3])
+    [1, 4, 9]
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+
+    def map(self, function: Callable[[int, Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Return ``function(worker, item)`` of every item, in the order of the items.
+
+        `worker` is a number below `threads`; two calls that run at the same time never have the
+        same one.
+        """
+        helpers = min(self.threads, len(items)) - 1
+        if helpers <= 0:
+            return [function(0, item) for item in items]
+        results: list[Any] = [None] * len(items)
+        queue = iter(range(len(items)))
+        lock = threading.Lock()
+
+        def work(worker: int) -> None:
+            while True:
+                with lock:
+                    k = next(queue, None)
+                if k is None:
+                    return
+                results[k] = function(worker, items[k])
+
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="cnnexp")
+        others = [self._pool.submit(work, worker) for worker in range(1, helpers + 1)]
+        try:
+            work(0)
+        finally:
+            for other in others:
+                other.result()
+        return results
+
+    def close(self) -> None:
+        """End the threads; they start again when they are needed."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@functools.cache
+def _blas() -> Any:
+    """Return the controller of the BLAS libraries that are loaded."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS to one thread for a while, and give it back its setting afterwards."""
+    with _blas().limit(limits=1):
+        yield
