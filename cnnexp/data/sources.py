@@ -1,0 +1,288 @@
+"""Where data sets come from.
+
+A source gives raw pixels and labels, with a checksum of what it read, and says how its samples are
+divided by default. A new source is a dataclass whose fields are its options::
+
+    @SOURCES.register("noise")
+    @dataclass
+    class Noise(Source):
+        count: int = 100
+
+        def load(self):
+            ...
+            return Raw(X, Y, largest=255, classes=("0", "1"), checksum="…")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cnnexp.errors import DataError
+from cnnexp.registry import Registry
+
+Array = npt.NDArray[Any]
+
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+
+
+@dataclass
+class Raw:
+    """What a source holds.
+
+    Attributes
+    ----------
+    X, Y : array
+        Images (n_m, ih, iw, n_c) and labels (n_m,); all samples, or those that are trained on.
+    largest : float
+        The value of a fully lit pixel.
+    classes : tuple of str
+        Names of the classes.
+    checksum : str
+        Of the bytes that were read.
+    X_test, Y_test : array, optional
+        The test samples, where the source divides them itself.
+    """
+
+    X: Array
+    Y: Array
+    largest: float
+    classes: tuple[str, ...]
+    checksum: str
+    X_test: Array | None = None
+    Y_test: Array | None = None
+
+
+class Source(ABC):
+    """Base of all sources. The dataclass fields of a subclass are its options."""
+
+    name: ClassVar[str] = ""
+    default_split: ClassVar[float | str] = "official"
+    stratified: ClassVar[bool] = False
+
+    @abstractmethod
+    def load(self) -> Raw:
+        """Read everything.
+
+        Raises
+        ------
+        DataError
+            If something is absent, damaged or wrong; the message says what to do.
+        """
+
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """Return (ih, iw, n_c) where it is known without reading anything."""
+        return None
+
+    def class_count(self) -> int | None:
+        """Return the number of classes where it is known without reading anything."""
+        return None
+
+
+class SourceTable(Registry[type[Source]]):
+    """The table of sources; a class learns the name it is entered under."""
+
+    def register(self, name: str) -> Any:
+        """Return a decorator that enters a source class under `name`."""
+        enter = super().register(name)
+
+        def enter_and_tell(source: type[Source]) -> type[Source]:
+            enter(source)
+            source.name = name
+            return source
+
+        return enter_and_tell
+
+
+SOURCES = SourceTable("data set")
+
+
+@SOURCES.register("digits")
+@dataclass
+class Digits(Source):
+    """Scikit-learn's 1,797 handwritten digits of 8x8 pixels, part of its installation.
+
+    References
+    ----------
+    E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
+    Repository, 1998, https://doi.org/10.24432/C50P49
+    """
+
+    default_split: ClassVar[float | str] = 0.8
+    stratified: ClassVar[bool] = True
+
+    def load(self) -> Raw:
+        """Return all 1,797 digits; there is no official division."""
+        from sklearn.datasets import load_digits
+
+        X, Y = load_digits(return_X_y=True)
+        X, Y = X.reshape(-1, 8, 8, 1).astype(np.uint8), Y.astype(np.uint8)
+        return Raw(X, Y, 16.0, tuple("0123456789"), array_checksum(X, Y))
+
+    def image_shape(self) -> tuple[int, int, int]:
+        """Return (8, 8, 1)."""
+        return 8, 8, 1
+
+    def class_count(self) -> int:
+        """Return 10."""
+        return 10
+
+
+@SOURCES.register("npz")
+@dataclass
+class Npz(Source):
+    """Arrays in a NumPy file: ``X`` and ``Y``, or ``X_train, Y_train, X_test, Y_test``.
+
+    Parameters
+    ----------
+    file : str
+        Path of the ``.npz`` file. Images are (n_m, ih, iw) or (n_m, ih, iw, n_c), labels (n_m,).
+    """
+
+    file: str = ""
+
+    @property
+    def default_split(self) -> float | str:  # type: ignore[override]
+        """The file's own division where it has one, else 0.8."""
+        return "official" if "X_test" in self._names() else 0.8
+
+    def load(self) -> Raw:
+        """Return the arrays of the file."""
+        names = self._names()
+        wanted = ("X_train", "Y_train", "X_test", "Y_test") if "X_test" in names else ("X", "Y")
+        absent = [name for name in wanted if name not in names]
+        if absent:
+            raise DataError(
+                f"{self.file}: needs the arrays X and Y, or X_train, Y_train, X_test and Y_test."
+                f" Found: {', '.join(names) or 'none'}."
+            )
+        try:
+            with np.load(self.file, allow_pickle=False) as arrays:
+                found = [arrays[name] for name in wanted]
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(f"{self.file}: cannot be read: {error}") from None
+        return self._raw(
+            [_as_images(a, self.file) if k % 2 == 0 else a for k, a in enumerate(found)]
+        )
+
+    def _raw(self, arrays: list[Array]) -> Raw:
+        for X, Y in zip(arrays[::2], arrays[1::2], strict=True):
+            if Y.ndim != 1 or len(X) != len(Y) or not np.issubdtype(Y.dtype, np.integer):
+                raise DataError(
+                    f"{self.file}: labels must be whole numbers, one for each image. Got labels of"
+                    f" shape {Y.shape} and type {Y.dtype} for {len(X)} images."
+                )
+        count = int(max(Y.max() for Y in arrays[1::2])) + 1
+        largest = 255.0 if arrays[0].dtype == np.uint8 else float(max(abs(arrays[0]).max(), 1e-12))
+        classes = tuple(str(k) for k in range(count))
+        return Raw(arrays[0], arrays[1], largest, classes, array_checksum(*arrays), *arrays[2:])
+
+    def _names(self) -> list[str]:
+        """Return the names of the arrays in the file."""
+        if not self.file:
+            raise DataError("data=npz needs data.file=PATH, the file that holds the arrays.")
+        try:
+            with np.load(self.file, allow_pickle=False) as arrays:
+                return list(arrays.files)
+        except FileNotFoundError:
+            raise DataError(f"data.file={self.file}: there is no such file.") from None
+        except (ValueError, OSError, EOFError, AttributeError) as error:
+            raise DataError(f"data.file={self.file}: not an .npz file: {error}") from None
+
+
+@SOURCES.register("image_folder")
+@dataclass
+class ImageFolder(Source):
+    """A folder with one folder of images for each class.
+
+    Parameters
+    ----------
+    dir : str
+        The folder; the names of its folders, sorted, are the classes.
+    size : int
+        Rows and columns that every image is scaled to.
+    channels : int
+        1 for grey, 3 for colour.
+    """
+
+    dir: str = ""
+    size: int = 28
+    channels: int = 1
+
+    default_split: ClassVar[float | str] = 0.8
+    stratified: ClassVar[bool] = True
+
+    def load(self) -> Raw:
+        """Return all images, scaled to one size."""
+        from PIL import Image, UnidentifiedImageError
+
+        root = Path(self.dir)
+        if not self.dir or not root.is_dir():
+            raise DataError(f"data=image_folder: data.dir={self.dir or '(empty)'} is not a folder.")
+        classes = sorted(path.name for path in root.iterdir() if path.is_dir())
+        X, Y = [], []
+        mode = "L" if self.channels == 1 else "RGB"
+        for label, name in enumerate(classes):
+            for path in sorted((root / name).iterdir()):
+                if path.suffix.lower() not in IMAGE_ENDINGS:
+                    continue
+                try:
+                    with Image.open(path) as image:
+                        pixels = np.asarray(image.convert(mode).resize((self.size, self.size)))
+                except (UnidentifiedImageError, OSError) as error:
+                    raise DataError(f"{path}: not a readable image: {error}") from None
+                X.append(pixels.reshape(self.size, self.size, self.channels))
+                Y.append(label)
+        if not X:
+            raise DataError(
+                f"data.dir={self.dir}: needs one folder of images for each class. Found"
+                f" {len(classes)} folders and no image ({', '.join(IMAGE_ENDINGS)})."
+            )
+        images, labels = np.stack(X), np.array(Y)
+        return Raw(images, labels, 255.0, tuple(classes), array_checksum(images, labels))
+
+    def image_shape(self) -> tuple[int, int, int]:
+        """Return (size, size, channels)."""
+        return self.size, self.size, self.channels
+
+
+def data_folder(name: str, given: str | None) -> Path:
+    """Return the folder of a data set.
+
+    It is the one given, or else the folder `name` in ``$CNNEXP_DATA_DIR``, or else in the user's
+    cache folder.
+    """
+    if given:
+        return Path(given).expanduser()
+    if root := os.environ.get("CNNEXP_DATA_DIR"):
+        return Path(root).expanduser() / name
+    from platformdirs import user_cache_path
+
+    return user_cache_path("cnnexp") / name
+
+
+def array_checksum(*arrays: Array) -> str:
+    """Return a checksum of the shapes, types and bytes of arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape} {array.dtype.str} ".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _as_images(X: Array, file: str) -> Array:
+    """Return images with a channel axis."""
+    if X.ndim == 3:
+        X = X[..., None]
+    if X.ndim != 4:
+        raise DataError(
+            f"{file}: images must be (n_m, ih, iw) or (n_m, ih, iw, n_c). Got {X.shape}."
+        )
+    return X
