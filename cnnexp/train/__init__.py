@@ -1,0 +1,17 @@
+"""How a network learns: optimizers, learning-rate schedules, the training loop."""
+
+from cnnexp.train.optimizers import OPTIMIZERS, Optimizer
+from cnnexp.train.schedules import SCHEDULES, Schedule
+from cnnexp.train.trainer import BatchDone, Diverged, EpochDone, Trainer, TrainingState
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "BatchDone",
+    "Diverged",
+    "EpochDone",
+    "Optimizer",
+    "Schedule",
+    "Trainer",
+    "TrainingState",
+]
