@@ -1,0 +1,81 @@
+"""Files that are there whole or not at all, and logs that lose no row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole: into a temporary file beside it, to disk, then into its place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def replace_json(path: Path, content: Any) -> None:
+    """Write a JSON file whole."""
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    replace_file(path, f"{text}\n".encode())
+
+
+class CsvLog:
+    """A CSV file that grows by a row at a time, each flushed as it is written.
+
+    Parameters
+    ----------
+    path : Path
+        The file; a header is written when it is new.
+    columns : sequence of str
+        Names of the columns.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns = tuple(columns)
+        new = not path.exists() or path.stat().st_size == 0
+        self._file = path.open("a", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        if new:
+            self.append(self.columns)
+
+    def append(self, row: Sequence[Any]) -> None:
+        """Write one row; numbers are written so that reading gives the same number."""
+        self._writer.writerow(["" if cell is None else cell for cell in row])
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def keep_rows(path: Path, wanted: Any) -> None:
+    """Rewrite a CSV file, whole, with only those rows for which `wanted(row)` is true.
+
+    A last line that was cut off by a kill is dropped. `wanted` takes a dictionary of strings.
+    """
+    if not path.exists():
+        return
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    reader = csv.DictReader(io.StringIO(whole))
+    columns = reader.fieldnames
+    if columns is None:
+        path.unlink()
+        return
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row for row in reader if wanted(row))
+    replace_file(path, out.getvalue().encode())

@@ -1,0 +1,40 @@
+"""Which process a run belongs to, and whether it is still there."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+STARTED_TOLERANCE = 2.0  # seconds: the clock that processes are dated by may be set
+
+
+def this_process() -> dict[str, Any]:
+    """Return what identifies this process: its host, its number, and when it started."""
+    import psutil
+
+    return {
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "started": psutil.Process().create_time(),
+    }
+
+
+def is_gone(process: dict[str, Any]) -> bool:
+    """Say whether a process of this host has ended; of another host nothing can be said.
+
+    A process that has the same number but started at another time is another process.
+    """
+    import psutil
+
+    if process.get("host") != platform.node():
+        return False
+    try:
+        found = psutil.Process(process["pid"])
+        if found.status() == psutil.STATUS_ZOMBIE:
+            return True
+        return bool(abs(found.create_time() - process["started"]) > STARTED_TOLERANCE)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:
+        return False

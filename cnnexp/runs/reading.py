@@ -1,0 +1,230 @@
+"""Reading run folders back: one run as an object, many as a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnexp.errors import RunError
+from cnnexp.runs import checkpoint, pickles, rebuild
+from cnnexp.runs.record import FILE, Record, read_record
+from cnnexp.runs.writing import WEIGHTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cnnexp.data import Dataset
+    from cnnexp.nn.network import Network
+
+GROUPS = ("model", "impl", "data", "optimizer", "schedule")
+COLUMNS = ("run", "status", *GROUPS, "learning_rate", "epochs", "batch_size", "seed", "dtype")
+
+
+class Run:
+    """One run, read from its folder.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    record : dict
+        All of ``run.json``.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.record: Record = read_record(self.path)
+
+    @property
+    def status(self) -> str:
+        """One of running, finished, diverged, interrupted, failed, killed."""
+        return str(self.record["status"])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings, as they were after all defaults were filled in."""
+        return dict(self.record["config"])
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The last epoch's figures, the best epoch, and totals."""
+        return dict(self.record["results"])
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """The log of epochs, a row each."""
+        return self._log("epochs.csv")
+
+    @cached_property
+    def batches(self) -> pd.DataFrame:
+        """The log of batches, a row each."""
+        return self._log("batches.csv")
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set, rebuilt, and checked to be the same.
+
+        Raises
+        ------
+        DataError
+            If its files are not there.
+        RunError
+            If its checksum is not the recorded one.
+        """
+        found = rebuild.build_dataset(self.config)
+        recorded = (self.record["data"] or {}).get("checksum")
+        if recorded and found.checksum != recorded:
+            raise RunError(
+                f"{self.path}: the data set is not the one this run used. Expected"
+                f" {recorded}, found {found.checksum}."
+            )
+        return found
+
+    @cached_property
+    def network(self) -> Network:
+        """The network with its weights; it computes as it did in the run."""
+        used = self.record["network"]
+        if used is None:
+            raise RunError(f"{self.path}: this run ended before its network was built.")
+        network = rebuild.build_network(
+            self.config,
+            tuple(used["input_shape"]),
+            threads=used["threads"],
+            sub_batch=used["sub_batch"],
+        )
+        return network.load_weights(self.weights)
+
+    @cached_property
+    def weights(self) -> dict[str, Any]:
+        """The weights at the end of the run, or at its last checkpoint if it has not ended."""
+        path = self.path / WEIGHTS
+        if path.exists():
+            return dict(pickles.load(path))
+        saved = checkpoint.load(self.path)
+        if saved is None:
+            raise RunError(
+                f"{self.path}: no weights yet: the run is {self.status}, and neither {WEIGHTS} nor"
+                f" {checkpoint.FILE} is there."
+            )
+        return dict(saved["training"]["weights"])
+
+    def _log(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        path = self.path / name
+        if not path.exists():
+            return pd.DataFrame()
+        return pd.read_csv(path, float_precision="round_trip")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, status={self.status!r})"
+
+
+def load_run(path: str | Path) -> Run:
+    """Read one run.
+
+    Parameters
+    ----------
+    path : str or Path
+        A run folder.
+
+    Returns
+    -------
+    Run
+        With ``config``, ``epochs`` and ``batches`` (DataFrames), ``dataset`` and ``network``;
+        the last three are read when they are first asked for.
+
+    Raises
+    ------
+    RunError
+        If there is no run in the folder, or it is damaged.
+    """
+    return Run(path)
+
+
+def load_runs(path: str | Path = "outputs") -> pd.DataFrame:
+    """Read all runs below a folder into a table, from their ``run.json`` alone.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder that holds runs at any depth, or a run folder.
+
+    Returns
+    -------
+    DataFrame
+        A row for each run: ``run`` (its path), ``status``, the names chosen in the groups
+        (``model``, ``impl``, ``data``, ``optimizer``, ``schedule``), all settings under their
+        dotted paths, and the results. A damaged folder has the status ``damaged`` and a ``reason``.
+    """
+    import pandas as pd
+
+    rows = [flat_row(folder) for folder in find_runs(path)]
+    frame = pd.DataFrame(rows)
+    first = [column for column in COLUMNS if column in frame]
+    return frame[first + [column for column in frame if column not in first]]
+
+
+def find_runs(path: str | Path) -> Iterator[str]:
+    """Yield the run folders at or below a folder, in order of their names.
+
+    Raises
+    ------
+    RunError
+        If there is no such folder.
+    """
+    root = str(path)
+    if not os.path.isdir(root):
+        raise RunError(f"{root}: there is no such folder.")
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: _number_first(entry.name), reverse=True)
+        if any(entry.name == FILE for entry in found):
+            yield folder
+            continue
+        inner = [e.path for e in found if e.is_dir(follow_symlinks=False)]
+        if any(os.path.basename(name) == ".hydra" for name in inner) and not any(
+            entry.name == "multirun.yaml" for entry in found
+        ):
+            yield folder  # begun, and ended before its record was written
+            continue
+        waiting += [name for name in inner if not os.path.basename(name).startswith(".")]
+
+
+def flat_row(folder: str) -> dict[str, Any]:
+    """Return one run as a row of the table."""
+    try:
+        record = read_record(folder)
+    except RunError as error:
+        return {"run": folder, "status": "damaged", "reason": str(error)}
+    config = record["config"]
+    row = {"run": folder, "status": record["status"], "reason": record["reason"]}
+    for group in GROUPS:
+        row[group] = record["choices"].get(group) or config.get(group, {}).get("name")
+    _flatten(config, "", row)
+    row |= record["results"]
+    row["created"] = record["created"]
+    return row
+
+
+def _flatten(value: Any, path: str, row: dict[str, Any]) -> None:
+    """Enter nested settings under dotted paths; a group's own name is its column already."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not (key == "name" and path in GROUPS):
+                _flatten(inner, f"{path}.{key}" if path else str(key), row)
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for k, item in enumerate(value):
+            _flatten(item, f"{path}.{k}", row)
+    else:
+        row[path] = value
+
+
+def _number_first(name: str) -> tuple[int, str]:
+    """Sort numbered folders by their numbers."""
+    return (int(name), "") if name.isdigit() else (-1, name)

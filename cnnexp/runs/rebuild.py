@@ -1,0 +1,49 @@
+"""From a checked config, as a run records it, to its data set and its network."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from cnnexp.data import SOURCES, Dataset
+from cnnexp.data.dataset import Preparation
+from cnnexp.nn.layer import LAYERS, Layer
+from cnnexp.nn.network import Network
+
+Config = dict[str, Any]
+
+
+def options_of(cls: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Return those values that are fields of a dataclass."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    return {key: value for key, value in values.items() if key in names}
+
+
+def build_layers(config: Config) -> list[Layer]:
+    """Make the layers that a config lists."""
+    return [
+        LAYERS[options["type"]](**{k: v for k, v in options.items() if k != "type"})
+        for options in config["model"]["layers"]
+    ]
+
+
+def build_dataset(config: Config) -> Dataset:
+    """Load and prepare the data set of a config."""
+    options = config["data"]
+    source_class = SOURCES[options["name"]]
+    source = source_class(**options_of(source_class, options))
+    preparation = Preparation(**options_of(Preparation, options))
+    return Dataset.prepare(source, preparation, config["dtype"])
+
+
+def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any) -> Network:
+    """Make and build the network of a config; `overrides` are arguments of `Network`."""
+    impl = config["impl"]
+    arguments = {
+        "impl": impl["name"],
+        "dtype": config["dtype"],
+        "seed": config["seed"],
+        "threads": impl["threads"],
+        "sub_batch": impl["sub_batch"],
+    }
+    return Network(build_layers(config), **(arguments | overrides)).build(image_shape)

@@ -1,0 +1,161 @@
+"""Writing a run folder while the run goes on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from cnnexp.runs import checkpoint, environment, fingerprint, pickles
+from cnnexp.runs.files import CsvLog, keep_rows
+from cnnexp.runs.process import this_process
+from cnnexp.runs.record import FORMAT, Record, now, write_record
+
+HEARTBEAT = 10.0  # seconds between signs of life
+BATCH_COLUMNS = ("epoch", "batch", "samples", "cce", "ce", "learning_rate", "seconds")
+EPOCH_COLUMNS = (
+    "epoch",
+    "train_cce",
+    "train_ce",
+    "test_cce",
+    "test_ce",
+    "learning_rate",
+    "seconds",
+    "eval_seconds",
+    "samples_per_second",
+)
+VALIDATION_COLUMNS = ("validation_cce", "validation_ce")
+RESULTS = ("epoch", *EPOCH_COLUMNS[1:5], *VALIDATION_COLUMNS)
+WEIGHTS = "weights.pkl"
+
+
+def new_record(config: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> Record:
+    """Return the record of a run that is about to begin."""
+    return {
+        "format": FORMAT,
+        "status": "running",
+        "reason": None,
+        "created": now(),
+        "ended": None,
+        "heartbeat": now(),
+        "process": this_process(),
+        "config": config,
+        "config_hash": fingerprint.config_hash(config),
+        "fingerprint": None,
+        "choices": choices,
+        "overrides": overrides,
+        "data": None,
+        "network": None,
+        "results": {},
+        "usage": {},
+        "environment": environment.describe_environment(),
+        "resumed": [],
+    }
+
+
+class RunWriter:
+    """Keeps the files of one run up to date.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    record : dict
+        What ``run.json`` says; written at once.
+    policy : CheckpointPolicy
+        When checkpoints are written.
+    """
+
+    def __init__(self, folder: Path, record: Record, policy: checkpoint.CheckpointPolicy) -> None:
+        self.folder = folder
+        self.record = record
+        self.policy = policy
+        self.totals: dict[str, Any] = {"seconds": 0.0, "eval_seconds": 0.0, "samples": 0}
+        self._usage_before = dict(record["usage"])
+        self._clock = (time.time(), time.process_time())
+        self._beat = time.monotonic()
+        self._logs: dict[str, CsvLog] = {}
+        self.write()
+
+    def write(self) -> None:
+        """Write ``run.json``, with a sign of life."""
+        self.record["heartbeat"] = now()
+        self.record["usage"] = self._usage()
+        self._beat = time.monotonic()
+        write_record(self.folder, self.record)
+
+    def open_logs(self, validation: bool) -> None:
+        """Open the CSV logs; rows that are there stay."""
+        columns = EPOCH_COLUMNS + (VALIDATION_COLUMNS if validation else ())
+        self._logs["epochs"] = CsvLog(self.folder / "epochs.csv", columns)
+        self._logs["batches"] = CsvLog(self.folder / "batches.csv", BATCH_COLUMNS)
+
+    def rewind(self, saved: dict[str, Any] | None) -> None:
+        """Drop the rows of logs that were written after a checkpoint, or all without one."""
+        position = (0, 0)
+        if saved is not None:
+            position = (saved["training"]["epoch"], saved["training"]["batch"])
+            self.totals = dict(saved["totals"])
+
+        def before(row: dict[str, str]) -> bool:
+            epoch, batch = int(row["epoch"]), int(row["batch"])
+            return epoch <= position[0] or (epoch == position[0] + 1 and batch <= position[1])
+
+        keep_rows(self.folder / "batches.csv", before)
+        keep_rows(self.folder / "epochs.csv", lambda row: int(row["epoch"]) <= position[0])
+
+    def batch_done(self, event: Any, training: Any) -> None:
+        """Log a batch; `training` gives the state for a checkpoint when one is due."""
+        self._logs["batches"].append(event)
+        self.totals["seconds"] += event.seconds
+        self.totals["samples"] += event.samples
+        if self.policy.due(event.batch):
+            self.checkpoint(training())
+        elif time.monotonic() - self._beat > HEARTBEAT:
+            self.write()
+
+    def epoch_done(self, event: Any, training: Any) -> None:
+        """Log an epoch, write a checkpoint, and bring the results up to date."""
+        log = self._logs["epochs"]
+        row = event._asdict()
+        log.append([row[column] for column in log.columns])
+        self.totals["eval_seconds"] += event.eval_seconds
+        state = training()
+        best = state["best"]
+        self.record["results"] = {
+            **{key: row[key] for key in RESULTS if row[key] is not None},
+            "best_epoch": best["epoch"],
+            f"best_{best['metric']}": best["value"],
+            "seconds": self.totals["seconds"],
+            "eval_seconds": self.totals["eval_seconds"],
+            "seconds_per_epoch": self.totals["seconds"] / event.epoch,
+            "samples_per_second": self.totals["samples"] / max(self.totals["seconds"], 1e-12),
+        }
+        self.checkpoint(state)
+
+    def checkpoint(self, training: dict[str, Any]) -> None:
+        """Write a checkpoint, then ``run.json``."""
+        checkpoint.save(self.folder, training, self.totals)
+        self.write()
+
+    def save_weights(self, weights: dict[str, Any]) -> None:
+        """Write ``weights.pkl``."""
+        pickles.save(self.folder / WEIGHTS, weights)
+
+    def finish(self, status: str, reason: str | None = None) -> None:
+        """Close the logs and write the final status."""
+        for log in self._logs.values():
+            log.close()
+        self.record["status"], self.record["reason"] = status, reason
+        self.record["ended"] = now()
+        self.write()
+
+    def _usage(self) -> dict[str, Any]:
+        """Return what was used, together with what was used before a resume."""
+        used = environment.usage(*self._clock)
+        before = self._usage_before
+        for key in ("wall_seconds", "cpu_seconds"):
+            used[key] = round(used[key] + before.get(key, 0.0), 3)
+        peaks = [used["peak_memory_bytes"], before.get("peak_memory_bytes")]
+        used["peak_memory_bytes"] = max((p for p in peaks if p is not None), default=None)
+        return used
