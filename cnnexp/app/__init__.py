@@ -1,0 +1,1 @@
+"""The command line: configs, commands, and everything that is printed."""

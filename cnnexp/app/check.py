@@ -1,0 +1,222 @@
+"""Checking a composed config before anything is read or made.
+
+All faults are collected and shown at once, each with its path, what was found and what is allowed.
+What comes out is a plain dictionary in which all defaults are filled in: it is recorded with the
+run, and everything is built from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cnnexp.app.options import check_options
+from cnnexp.app.schema import Config, ImplConfig, SweepConfig
+from cnnexp.data import SOURCES
+from cnnexp.data.dataset import Preparation
+from cnnexp.engine import KERNELS
+from cnnexp.errors import CnnexpError, ConfigError, did_you_mean
+from cnnexp.nn.layer import LAYERS, Layer
+from cnnexp.nn.network import expand_activations
+from cnnexp.registry import Registry
+from cnnexp.runs.checkpoint import CheckpointPolicy
+from cnnexp.runs.record import FILE
+from cnnexp.train import OPTIMIZERS, SCHEDULES
+
+Plain = dict[str, Any]
+
+RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "learning_rate": (lambda value: value is None or 0 < value < float("inf"), "above 0"),
+    "epochs": (lambda value: value >= 1, "at least 1"),
+    "batch_size": (lambda value: value >= 1, "at least 1"),
+    "seed": (lambda value: value >= 0, "at least 0"),
+    "dtype": (lambda value: value in ("float32", "float64"), "float32 or float64"),
+}
+
+
+def check(cfg: DictConfig) -> Plain:
+    """Return a composed config as a plain dictionary, checked and with all defaults filled in.
+
+    Raises
+    ------
+    ConfigError
+        With all faults.
+    """
+    config = _plain(cfg)
+    load_plugins(config.get("plugins") or [])
+    known = [field.name for field in dataclasses.fields(Config)]
+    faults = [
+        f"{key}: no such key.{did_you_mean(key, known)} Keys: {', '.join(known)}."
+        for key in config
+        if key not in known
+    ]
+    for key, (allowed, words) in RANGES.items():
+        if not allowed(config[key]):
+            faults.append(f"{key} must be {words}. Got {config[key]!r}.")
+    _check_group(KERNELS, ImplConfig, config, "impl", faults)
+    for table, group in ((OPTIMIZERS, "optimizer"), (SCHEDULES, "schedule")):
+        _check_group(table, None, config, group, faults)
+    check_options([CheckpointPolicy], config["checkpoint"], "checkpoint.", faults)
+    check_options([SweepConfig], config["sweep"], "sweep.", faults)
+    images = _check_data(config, faults)
+    _check_init_from(config, faults)
+    check_model(config, images, faults)
+    if faults:
+        raise ConfigError(faults)
+    if config["learning_rate"] is None:
+        config["learning_rate"] = OPTIMIZERS[config["optimizer"]["name"]].default_learning_rate
+    return config
+
+
+def _plain(cfg: DictConfig) -> Plain:
+    """Return the settings without Hydra's own, with interpolations resolved."""
+    keys = [str(key) for key in cfg if key not in ("hydra", "experiments")]
+    try:
+        return OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from None
+
+
+def load_plugins(modules: list[str]) -> None:
+    """Import modules that register things: those named, and those of installed packages.
+
+    Raises
+    ------
+    ConfigError
+        If one cannot be imported.
+    """
+    for point in entry_points(group="cnnexp.plugins"):
+        point.load()
+    if modules and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a console script does not look beside itself
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigError(
+                [
+                    f"plugins: cannot import '{name}' ({error}). It must be a module in this folder"
+                    " or an installed one."
+                ]
+            ) from None
+
+
+def _check_group(
+    table: Registry[Any], cls: type | None, config: Plain, group: str, faults: list[str]
+) -> None:
+    """Check that a group names a row of its table, and its other options."""
+    values = dict(config[group] or {})
+    name = values.get("name")
+    if name not in table:
+        faults.append(f"{group}.name: {table.complaint(name)}")
+        return
+    if cls is None:
+        values.pop("name")
+    check_options([cls or table[str(name)]], values, f"{group}.", faults)
+
+
+def _check_data(config: Plain, faults: list[str]) -> Images:
+    """Check the data group, and say what is known of its images before they are read."""
+    values = dict(config["data"] or {})
+    name = str(values.pop("name", None))
+    if name not in SOURCES:
+        faults.append(f"data.name: {SOURCES.complaint(name)}")
+        return Images(name, None, None)
+    made = check_options([SOURCES[name], Preparation], values, "data.", faults)
+    if not made:
+        return Images(name, None, None)
+    return Images(name, made[0].image_shape(), made[0].class_count())
+
+
+def _check_init_from(config: Plain, faults: list[str]) -> None:
+    """Check that the run whose weights are wanted is there."""
+    path = config["init_from"]
+    if path is not None and not (Path(path) / FILE).is_file():
+        faults.append(f"init_from: {path} is not a run folder; there is no {FILE} in it.")
+
+
+class Images(NamedTuple):
+    """What a network is to be built for; shape and number of classes may not be known yet."""
+
+    name: str
+    shape: tuple[int, ...] | None
+    classes: int | None
+
+
+def check_model(config: Plain, images: Images, faults: list[str]) -> None:
+    """Check all layers, and all shapes from the images to the last layer.
+
+    Where the last dense layer has no units, it gets as many as there are classes.
+    """
+    entries = config["model"]["layers"]
+    if not isinstance(entries, list) or not entries:
+        faults.append("model.layers must be a list of at least one layer.")
+        return
+    _fill_in_classes(entries, images.classes)
+    layers = [_check_layer(k, options, faults) for k, options in enumerate(entries)]
+    if all(layer is not None for layer in layers):
+        last = expand_activations([layer for layer in layers if layer is not None])[-1]
+        if last.type != "softmax":
+            faults.append(
+                f"model.layers.{len(layers) - 1} ({last.type}): the last layer must be softmax,"
+                " because the loss is cross-entropy. Give the last dense layer activation=softmax."
+            )
+    if images.shape is not None:
+        _check_shapes(layers, images, faults)
+
+
+def _fill_in_classes(entries: list[Any], classes: int | None) -> None:
+    """Let the last dense layer have as many units as there are classes."""
+    dense = [entry for entry in entries if isinstance(entry, dict) and entry.get("type") == "dense"]
+    if classes is not None and dense and dense[-1].get("units") is None:
+        dense[-1]["units"] = classes
+
+
+def _check_layer(k: int, options: Any, faults: list[str]) -> Layer | None:
+    """Make one layer of a config, or add its faults."""
+    path = f"model.layers.{k}"
+    if not isinstance(options, dict) or "type" not in options:
+        faults.append(
+            f"{path}: must be a mapping with a type, for example {{type: conv, filters: 32,"
+            f" kernel_size: 3}}. Got {options!r}."
+        )
+        return None
+    kind = options["type"]
+    if kind not in LAYERS:
+        faults.append(f"{path}.type: {LAYERS.complaint(kind)}")
+        return None
+    values = {key: value for key, value in options.items() if key != "type"}
+    made = check_options([LAYERS[kind]], values, f"{path} ({kind}): ", faults)
+    return made[0] if made else None
+
+
+def _check_shapes(layers: list[Layer | None], images: Images, faults: list[str]) -> None:
+    """Follow the shape of one image through the network, up to the first layer with a fault."""
+    shape = images.shape or ()
+    for k, layer in enumerate(layers):
+        if layer is None:
+            return
+        try:
+            for part in expand_activations([layer]):
+                shape = part.infer_shape(shape)
+        except CnnexpError as error:
+            hint = ""
+            if images.name == "digits" and "does not fit" in str(error):
+                hint = " The digits have 8x8 pixels; data=mnist has images of 28x28."
+            faults.append(f"model.layers.{k} ({layer.type}): {error}.{hint}".replace("..", "."))
+            return
+    if images.classes is not None and (len(shape) != 1 or shape[0] < images.classes):
+        kind = layers[-1].type if layers[-1] is not None else ""
+        faults.append(
+            f"model.layers.{len(layers) - 1} ({kind}): gives {shape} for each sample, and"
+            f" data={images.name} has {images.classes} classes."
+        )

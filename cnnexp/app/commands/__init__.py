@@ -1,0 +1,31 @@
+"""The commands: each takes the words after its name and returns an exit code."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+
+Command = Callable[[list[str]], int]
+
+SUMMARIES = {
+    "resume": "go on with a run that was cut off, or extend a finished one",
+}
+
+
+class _Commands(Mapping[str, Command]):
+    """Commands by name; the module of a command is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Command:
+        if name not in SUMMARIES:
+            raise KeyError(name)
+        command: Command = importlib.import_module(f"{__name__}.{name}").main
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SUMMARIES)
+
+    def __len__(self) -> int:
+        return len(SUMMARIES)
+
+
+COMMANDS: Mapping[str, Command] = _Commands()

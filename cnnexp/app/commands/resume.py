@@ -1,0 +1,36 @@
+"""``cnnexp resume RUN``: go on with a run that was interrupted or killed, or extend it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cnnexp.app.resume import resume
+
+EPILOG = """\
+examples:
+  python -m cnnexp resume outputs/2026-01-31/12-00-00
+  python -m cnnexp resume RUN epochs=20           more epochs; only with schedule=constant
+"""
+
+
+def main(words: list[str]) -> int:
+    """Resume a run."""
+    parser = argparse.ArgumentParser(
+        prog="cnnexp resume",
+        description="Go on with a run from its last checkpoint, in its own folder.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="epochs, checkpoint.every or impl.threads",
+    )
+    given = parser.parse_args(words)
+    before = given.run
+    record = resume(before, given.overrides)
+    print(f"{record['status']}: results in {before}")
+    return 0

@@ -1,0 +1,55 @@
+"""The page that ``--help`` shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnnexp.app.commands import SUMMARIES
+from cnnexp.app.locations import config_root
+
+GROUPS = ("model", "impl", "data", "optimizer", "schedule", "experiments")
+
+HEAD = """\
+cnnexp - experiments with convolutional networks in NumPy
+
+  python -m cnnexp [KEY=VALUE ...]                 train once
+  python -m cnnexp -m KEY=VALUE,VALUE ...          train once for each combination of values
+  python -m cnnexp COMMAND ...                     look at runs; COMMAND --help tells more
+"""
+
+KEYS = """\
+keys that people change (python -m cnnexp --cfg job shows all of them)
+  epochs=10  learning_rate=0.05  batch_size=64  seed=1  dtype=float64
+  data.limit=1000  data.validation=0.1  data.dir=FOLDER  data.split=0.95
+  model.layers.0.filters=16  optimizer.momentum=0  impl.threads=1  checkpoint.every=100
+  sweep.dir=FOLDER  hydra.launcher.n_jobs=2  hydra.run.dir=FOLDER  init_from=RUN
+"""
+
+EXAMPLES = """\
+examples
+  python -m cnnexp model=cnn impl=sg
+  python -m cnnexp data=mnist epochs=1 batch_size=128
+  python -m cnnexp -m learning_rate=0.3,0.1,0.03
+  python -m cnnexp -m impl=naive,sg data.limit=200
+  python -m cnnexp compare outputs
+
+also: --cfg job, --info, --config-dir FOLDER, --version, and Hydra's own page: --hydra-help
+"""
+
+
+def show_help() -> int:
+    """Print the page."""
+    commands = "\n".join(f"  {name:<10} {summary}" for name, summary in SUMMARIES.items())
+    groups = "\n".join(f"  {group:<12} {', '.join(options(group))}" for group in GROUPS)
+    print(
+        "\n".join([HEAD, f"commands\n{commands}\n", f"groups and their options\n{groups}\n", KEYS])
+    )
+    print(EXAMPLES, end="")
+    return 0
+
+
+def options(group: str) -> list[str]:
+    """Return the options of a config group."""
+    root = config_root()
+    folder: Path = root / group if group == "experiments" else root / "conf" / group
+    return sorted(path.stem for path in folder.glob("*.yaml"))

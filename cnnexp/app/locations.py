@@ -1,0 +1,18 @@
+"""Where the configs lie: inside an installed package, or beside it in a clone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cnnexp
+
+PACKAGE = Path(cnnexp.__file__).resolve().parent
+PLUGINS = PACKAGE / "plugins"
+
+
+def config_root() -> Path:
+    """Return the folder that holds ``conf`` and ``experiments``."""
+    for root in (PACKAGE, PACKAGE.parent):
+        if (root / "conf" / "config.yaml").is_file():
+            return root
+    raise FileNotFoundError(f"no conf folder inside or beside {PACKAGE}; is the package whole?")

@@ -1,0 +1,53 @@
+"""The entry point: a first word without ``=`` or a dash is a command, all else is Hydra's."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cnnexp.errors import CnnexpError, UnknownName, did_you_mean
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0: all went well. 1: a run or a job failed. 2: a mistake in what was asked. 130: interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except CnnexpError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    if words and ("--help" in words or "-h" in words) and words[0].startswith("-"):
+        from cnnexp.app.help import show_help
+
+        return show_help()
+    if words == ["--version"]:
+        import cnnexp
+
+        print(f"cnnexp {cnnexp.__version__}")
+        return 0
+    if words and "=" not in words[0] and words[0][:1] not in "-+~":
+        from cnnexp.app.commands import COMMANDS
+
+        name, *rest = words
+        if name not in COMMANDS:
+            raise UnknownName(
+                f"no command is named '{name}'.{did_you_mean(name, COMMANDS)} Commands:"
+                f" {', '.join(COMMANDS)}. Settings are given as key=value."
+            )
+        return COMMANDS[name](rest)
+    from cnnexp.app.hydra_app import hydra_main
+
+    return hydra_main(words)

@@ -1,0 +1,104 @@
+"""Checking options against the dataclass that takes them, fault by fault."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cnnexp.errors import CnnexpError, did_you_mean
+
+WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+def check_options(
+    classes: Sequence[type], values: Mapping[str, Any], before: str, faults: list[str]
+) -> list[Any]:
+    """Make one object of each class from the values that are its fields.
+
+    Parameters
+    ----------
+    classes : sequence of dataclass types
+        Together they must know every key of `values`.
+    values : mapping
+        Options by name, as a config gives them.
+    before : str
+        What stands before the name of an option in a fault, for example ``optimizer.``.
+    faults : list of str
+        Every fault is added to it.
+
+    Returns
+    -------
+    list
+        The objects, or an empty list if there was a fault.
+    """
+    fields = {f.name: (cls, f) for cls in classes for f in dataclasses.fields(cls)}
+    earlier = len(faults)
+    for key in values:
+        if key not in fields:
+            options = f" Options: {', '.join(fields)}." if fields else " It has no options."
+            faults.append(f"{before}{key}: no such option.{did_you_mean(key, fields)}{options}")
+    typed: dict[type, dict[str, Any]] = {cls: {} for cls in classes}
+    for name, (cls, field) in fields.items():
+        hint = typing.get_type_hints(cls)[name]
+        if name in values:
+            try:
+                typed[cls][name] = convert(hint, values[name])
+            except OmegaConfBaseException:
+                faults.append(f"{before}{name} must be {describe(hint)}. Got {values[name]!r}.")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            faults.append(f"{before}{name} is missing: it must be {describe(hint)}.")
+    if len(faults) > earlier:
+        return []
+    made = []
+    for cls in classes:
+        try:
+            made.append(cls(**typed[cls]))
+        except CnnexpError as error:
+            faults.append(f"{before}{error}")
+    return made if len(faults) == earlier else []
+
+
+def convert(hint: Any, value: Any) -> Any:
+    """Return a value as the type that a field declares, by OmegaConf's rules."""
+    typed = copy.copy(_holder(hint))
+    typed.value = value
+    return OmegaConf.to_container(typed)["value"]  # type: ignore[call-overload, index]
+
+
+@functools.cache
+def _holder(hint: Any) -> DictConfig:
+    """Return a config with one value of a type."""
+    holder: DictConfig = OmegaConf.structured(
+        dataclasses.make_dataclass("Holder", [("value", hint)])
+    )
+    return holder
+
+
+def describe(hint: Any) -> str:
+    """Say in words what a type takes.
+
+    Examples
+    --------
+    >>> describe(int | str | None)
+    'a whole number, a text or null'
+    """
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        words = [describe(part) for part in typing.get_args(hint)]
+        return f"{', '.join(words[:-1])} or {words[-1]}"
+    if typing.get_origin(hint) is list:
+        return "a list"
+    return WORDS.get(hint, str(hint))

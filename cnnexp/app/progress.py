@@ -1,0 +1,98 @@
+"""What a run shows while it goes on: a bar on a terminal, a line per epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from cnnexp.train import BatchDone, EpochDone
+
+_bars = [True]
+
+
+def use_bars(wanted: bool) -> None:
+    """Say whether bars are drawn on a terminal; jobs that run side by side share one."""
+    _bars[0] = wanted
+
+
+class Progress:
+    """Shows the events of one run.
+
+    Parameters
+    ----------
+    epochs, batches : int
+        Epochs of the run, and batches of an epoch.
+    label : str
+        Stands before every line; for the jobs of a sweep.
+    """
+
+    def __init__(self, epochs: int, batches: int, label: str = "") -> None:
+        self.epochs, self.batches, self.label = epochs, batches, label
+        self._bar: Any = None
+        self._samples, self._seconds = 0, 0.0
+
+    def __enter__(self) -> Progress:
+        if _bars[0] and sys.stdout.isatty():
+            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[figures]}"),
+                TimeRemainingColumn(),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("", total=self.epochs * self.batches, figures="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, epoch: int, batch: int) -> None:
+        """Set the bar to where a resumed run begins."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=epoch * self.batches + batch)
+
+    def batch_done(self, event: BatchDone) -> None:
+        """Move the bar."""
+        self._samples += event.samples
+        self._seconds += event.seconds
+        if self._bar is not None:
+            self._bar.update(
+                self._task,
+                completed=(event.epoch - 1) * self.batches + event.batch,
+                description=f"epoch {event.epoch}/{self.epochs} batch {event.batch}/{self.batches}",
+                figures=f"cce {event.cce:.4f}  ce {event.ce:.4f}"
+                f"  {self._samples / max(self._seconds, 1e-9):,.0f} samples/s",
+            )
+
+    def epoch_done(self, event: EpochDone) -> None:
+        """Write a line."""
+        self.say(epoch_line(event, self.epochs))
+
+    def say(self, line: str) -> None:
+        """Write any line, above the bar if there is one."""
+        text = f"{self.label}{line}"
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, flush=True)
+
+
+def epoch_line(event: EpochDone, epochs: int) -> str:
+    """Return one epoch as a line."""
+    parts = [
+        f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}",
+        f"train cce {event.train_cce:.4f} ce {event.train_ce:.4f}",
+    ]
+    if event.validation_cce is not None:
+        parts.append(f"validation cce {event.validation_cce:.4f} ce {event.validation_ce:.4f}")
+    parts += [
+        f"test cce {event.test_cce:.4f} ce {event.test_ce:.4f}",
+        f"{event.seconds:.2f} s",
+        f"{event.samples_per_second:,.0f} samples/s",
+    ]
+    return "  ".join(parts)

@@ -1,0 +1,108 @@
+"""The types of all settings, for OmegaConf to check.
+
+The options of layers, optimizers, schedules and data sets are the fields of their own dataclasses;
+here they are only put under the names that the config groups use. The schemas stand in a group of
+their own, so that they do not show up as options of another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from cnnexp.data import SOURCES
+from cnnexp.data.dataset import Preparation
+from cnnexp.errors import OptionError
+from cnnexp.runs.checkpoint import CheckpointPolicy
+from cnnexp.train import OPTIMIZERS, SCHEDULES
+
+RERUNS = ("failed", "diverged", "all")
+GROUPS = ("model", "impl", "data", "optimizer", "schedule")
+
+
+@dataclass
+class ModelConfig:
+    """A network: its name, and its layers from input to output."""
+
+    name: str = ""
+    layers: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class ImplConfig:
+    """An implementation, and how a batch is cut."""
+
+    name: str = "sg"
+    threads: int | str = "auto"
+    sub_batch: int | str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, value in (("threads", self.threads), ("sub_batch", self.sub_batch)):
+            if value != "auto" and (not isinstance(value, int) or value < 1):
+                raise OptionError(
+                    f"{name} must be 'auto' or a number of at least 1. Got {value!r}."
+                )
+
+
+@dataclass
+class SweepConfig:
+    """Where a sweep lies, what it runs again, and what a search makes small."""
+
+    dir: str = ""
+    rerun: str = "failed"
+    objective: str = "validation_ce"
+
+    def __post_init__(self) -> None:
+        if self.rerun not in RERUNS:
+            raise OptionError(f"rerun must be one of {', '.join(RERUNS)}. Got '{self.rerun}'.")
+
+
+@dataclass
+class Config:
+    """All settings of a run."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    impl: Any = None
+    data: Any = None
+    optimizer: Any = None
+    schedule: Any = None
+    learning_rate: float | None = None
+    epochs: int = 4
+    batch_size: int = 16
+    seed: int = 0
+    dtype: str = "float32"
+    plugins: list[str] = field(default_factory=list)
+    init_from: str | None = None
+    checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+
+
+def _joined(name: str, *classes: type) -> type:
+    """Return a dataclass with a name and the fields of several dataclasses."""
+    fields: list[Any] = [("name", str, field(default=name))]
+    for cls in classes:
+        hints = typing.get_type_hints(cls)
+        fields += [
+            (f.name, hints[f.name], field(default=f.default)) for f in dataclasses.fields(cls)
+        ]
+    return dataclasses.make_dataclass(f"{name}_options", fields)
+
+
+def register_schemas() -> None:
+    """Put all schemas into Hydra's store."""
+    store = ConfigStore.instance()
+    root = OmegaConf.structured(Config)
+    # A layer may get options that its preset does not name; our own check looks at them.
+    OmegaConf.set_struct(root.model.layers, False)
+    store.store(group="schema", name="config", node=root)
+    store.store(group="schema", name="impl", node=ImplConfig)
+    for name in SOURCES:
+        store.store(group="schema/data", name=name, node=_joined(name, SOURCES[name], Preparation))
+    for group, table in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        for name in table:
+            store.store(group=f"schema/{group}", name=name, node=_joined(name, table[name]))
