@@ -13,13 +13,47 @@ uses the same scratch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from cnnexp.engine.context import Context, Factors
 from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.window import Window
 from cnnexp.registry import Registry
 
 Cache = Any
+Gradients = dict[str, Array | Factors]
+
+
+class Fusion(ABC):
+    """Several layers computed as one.
+
+    Attributes
+    ----------
+    name : str
+        As a summary shows it.
+    pattern : tuple of str
+        The types of the layers it stands for. Only the first may have parameters.
+    """
+
+    name: ClassVar[str]
+    pattern: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def applies(self, layers: Sequence[Any]) -> bool:
+        """Say whether it computes these layers, which are of its pattern, and gains by it."""
+
+    @abstractmethod
+    def forward(
+        self, layers: Sequence[Any], A_prev: Array, context: Context
+    ) -> tuple[Array, Cache]:
+        """Return the result of the last layer, and a cache."""
+
+    @abstractmethod
+    def backward(
+        self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
+    ) -> tuple[Array | None, Gradients]:
+        """Return ``dA_prev`` and the gradients of the first layer's parameters."""
 
 
 class Kernels(ABC):
@@ -35,10 +69,13 @@ class Kernels(ABC):
         The name in the table of implementations.
     threads_pay : bool
         Whether threads make it faster: NumPy's loops run side by side, Python's do not.
+    fusions : tuple of Fusion types
+        Groups of layers it computes as one, the first that applies is used.
     """
 
     name: ClassVar[str]
     threads_pay: ClassVar[bool] = True
+    fusions: ClassVar[tuple[type[Fusion], ...]] = ()
 
     @abstractmethod
     def conv_forward(

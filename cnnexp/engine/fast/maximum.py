@@ -1,0 +1,72 @@
+"""The running maximum, and who won.
+
+Max-pooling looks at the same place of every window together: candidate 0 of all windows, then
+candidate 1, and so on, each one long array. The maximum is kept as the candidates come, and a byte
+for each candidate notes where it was *strictly greater* than everything before it::
+
+    candidate        3   5   5   2         greater?   1   1   0   0
+    running maximum  3   5   5   5                        ^ the last 1 is the first maximum
+
+The candidate to which the gradient belongs is the last one that was greater, which by the strict
+comparison is the first of equal maxima in row-major order. Going backwards, "greater here and not
+later" is one comparison of bytes. No index is ever stored and no masked copy is made: NumPy does
+comparisons and maxima at full speed, and those slowly.
+
+ReLU comes for nothing: the running maximum starts at zero (at minus the bias, where the bias is
+added afterwards, a fraction of the work), and where no candidate was greater nobody gets a
+gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cnnexp.engine.scratch import Array, Scratch
+
+
+class Running:
+    """A running maximum over `count` candidates of one shape.
+
+    Parameters
+    ----------
+    best : array
+        Where the maximum is kept; it holds what the first candidate has to be greater than.
+    count : int
+        Number of candidates.
+    scratch : Scratch
+        Where the bytes are kept.
+    name : str
+        Under which name.
+    training : bool
+        Whether it will be asked who won; if not, no bytes are kept.
+    """
+
+    def __init__(
+        self, best: Array, count: int, scratch: Scratch, name: str, training: bool = True
+    ) -> None:
+        self.best = best
+        self.greater: Array | None = None
+        if training:
+            self.greater = scratch.array(name, (count, *best.shape), np.bool_)
+
+    def take(self, k: int, candidate: Array) -> None:
+        """Compare candidate `k`, and keep the greater values."""
+        if self.greater is not None:
+            np.greater(candidate, self.best, out=self.greater[k])
+        np.maximum(candidate, self.best, out=self.best)
+
+
+def winners(greater: Array, scratch: Scratch) -> Iterator[tuple[int, Array]]:
+    """Yield (k, where candidate k won), from the last candidate to the first.
+
+    The array that is yielded is used again for the next candidate.
+    """
+    later = scratch.zeros("later", greater.shape[1:], np.bool_)
+    won = scratch.array("won", greater.shape[1:], np.bool_)
+    for k in reversed(range(len(greater))):
+        np.greater(greater[k], later, out=won)
+        if k:
+            np.logical_or(greater[k], later, out=later)
+        yield k, won

@@ -1,0 +1,280 @@
+"""Winograd's convolution F(4x4, 3x3): a quarter of the multiplications.
+
+The image is cut into tiles of 6x6 pixels that overlap by two, and each gives 4x4 outputs. In a
+transformed space, where a tile and a filter have 36 values each, the convolution of a tile is a
+product value by value; summed over the channels, that is 36 independent matrix products. Against
+the 144 · n_c products of the definition for 4x4 outputs it takes 36 · n_c, and three transforms::
+
+    image   --tiles-->  d  (6x6)  --Bᵀ d B-->  V (36) --.
+                                                         U·V  --Aᵀ M A-->  4x4 outputs
+    filter (3x3)  -----------------G g Gᵀ--->  U (36) --'
+
+The transforms are products too, of a 6x6 or 4x6 matrix with all tiles at once, one axis after the
+other. Backward runs the same way in reverse with the transposed matrices.
+
+Its sums are other sums than the definition's: an exact zero may come out as 1e-7. In float32 the
+error is about ten times that of the plain product.
+
+References
+----------
+A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2015,
+https://arxiv.org/abs/1509.09308
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
+from cnnexp.engine.machine import cache_bytes
+from cnnexp.engine.products import product
+from cnnexp.engine.scratch import Array, Scratch
+from cnnexp.engine.window import Window
+
+TILE, STEP = 6, 4  # pixels of a tile, and from one tile to the next: its outputs
+LEAST_CHANNELS = 8  # of the input and of the output: below that the transforms cost more
+
+B_T = [
+    [4, 0, -5, 0, 1, 0],
+    [0, -4, -4, 1, 1, 0],
+    [0, 4, -4, -1, 1, 0],
+    [0, -2, -1, 2, 1, 0],
+    [0, 2, -1, -2, 1, 0],
+    [0, 4, 0, -5, 0, 1],
+]
+G = [
+    [1 / 4, 0, 0],
+    [-1 / 6, -1 / 6, -1 / 6],
+    [-1 / 6, 1 / 6, -1 / 6],
+    [1 / 24, 1 / 12, 1 / 6],
+    [1 / 24, -1 / 12, 1 / 6],
+    [0, 0, 1],
+]
+A_T = [
+    [1, 1, 1, 1, 1, 0],
+    [0, 1, -1, 2, -2, 0],
+    [0, 1, 1, 4, 4, 0],
+    [0, 1, -1, 8, -8, 1],
+]
+
+
+class Matrices(NamedTuple):
+    """The transforms of one axis."""
+
+    image: Array  # Bᵀ, (6, 6)
+    filter: Array  # G, (6, 3)
+    output: Array  # Aᵀ, (4, 6)
+
+
+@functools.cache
+def matrices(dtype: npt.DTypeLike) -> Matrices:
+    """Return the transforms in a type."""
+    return Matrices(*(np.array(rows, dtype) for rows in (B_T, G, A_T)))
+
+
+def both_axes(m: Array, values: Array, name: str, scratch: Scratch) -> Array:
+    """Return ``m v mᵀ`` for every k x k block of values (k, k, …), as (r, r, …) under `name`.
+
+    One axis after the other: for both at once, ``kron(m, m)``, it is three times the arithmetic.
+    """
+    r, k = m.shape
+    rest = values.shape[2:]
+    rows = scratch.array("one axis", (r, k, math.prod(rest)), values.dtype)
+    product(m, values.reshape(k, -1), out=rows.reshape(r, -1))
+    both = scratch.array(name, (r, r, *rest), values.dtype)
+    np.matmul(m, rows, out=both.reshape(r, r, -1))
+    return both
+
+
+class Block(NamedTuple):
+    """Some neighbouring tiles."""
+
+    number: int
+    rows: slice
+    cols: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of tiles."""
+        return self.rows.stop - self.rows.start, self.cols.stop - self.cols.start
+
+
+class Tiling(NamedTuple):
+    """Tiles over the rows and columns of the outputs; the last ones may reach beyond."""
+
+    rows: int
+    cols: int
+
+    @classmethod
+    def over(cls, out: tuple[int, int]) -> Tiling:
+        """Return the tiles that cover (oh, ow) outputs."""
+        return cls(-(-out[0] // STEP), -(-out[1] // STEP))
+
+    @property
+    def image(self) -> tuple[int, int]:
+        """Pixels of the image that the tiles cover."""
+        return self.rows * STEP + 2, self.cols * STEP + 2
+
+    def blocks(self, bytes_per_tile: int) -> Iterator[Block]:
+        """Yield blocks of tiles that fit the cache: some rows of tiles, or a part of one row."""
+        fitting = max(cache_bytes() // bytes_per_tile, 1)
+        cols = min(fitting, self.cols)
+        cols = -(-self.cols // -(-self.cols // cols))  # parts of one size
+        rows = min(max(fitting // self.cols, 1), self.rows)
+        places = itertools.product(range(0, self.rows, rows), range(0, self.cols, cols))
+        for number, (row, col) in enumerate(places):
+            down, right = min(row + rows, self.rows), min(col + cols, self.cols)
+            yield Block(number, slice(row, down), slice(col, right))
+
+
+def suits(W_shape: tuple[int, ...], window: Window) -> bool:
+    """Say whether a convolution can be done this way, and has enough channels for it to pay."""
+    n_c, n_f = W_shape[2:]
+    return window.width == 3 and window.stride == 1 and min(n_c, n_f) >= LEAST_CHANNELS
+
+
+def transform_filters(W: Array) -> Array:
+    """Return ``U`` (36, n_f, n_c) of filters (3, 3, n_c, n_f)."""
+    U = both_axes(matrices(W.dtype).filter, W, "U", Scratch(reuse=False))
+    return np.ascontiguousarray(U.reshape(36, *W.shape[2:]).transpose(0, 2, 1))
+
+
+def tiles_of(X: Array, tiling: Tiling) -> Array:
+    """Return a view (6, 6, n_c, rows, columns, n_m) of the tiles of images."""
+    to_c, to_h, to_w, to_i = X.strides
+    return as_strided(
+        X,
+        (TILE, TILE, X.shape[0], *tiling, X.shape[3]),
+        (to_h, to_w, to_c, STEP * to_h, STEP * to_w, to_i),
+    )
+
+
+class Convolution:
+    """The convolution of one batch of images, block of tiles by block.
+
+    A block is as many tiles as fit the cache: they are gathered, transformed, multiplied and
+    transformed back before the next block begins.
+
+    Parameters
+    ----------
+    X : array (n_c, h, w, n_m)
+        Images as large as the tiles reach; backward, the gradients of the images.
+    W : array (3, 3, n_c, n_f)
+        The filters.
+    tiling : Tiling
+        The tiles.
+    scratch : Scratch
+        Memory; the transformed images are kept there under names of their own.
+    """
+
+    def __init__(self, X: Array, W: Array, tiling: Tiling, scratch: Scratch) -> None:
+        self.X, self.tiling, self.scratch = X, tiling, scratch
+        self.tiles = tiles_of(X, tiling)
+        self.n_c, self.n_f = W.shape[2:]
+        self.matrices = matrices(W.dtype)
+        self.U = transform_filters(W)
+        self.V: list[Array] = []
+        self._dU: Array | None = None
+
+    def blocks(self) -> list[Block]:
+        """Return the blocks of this batch; backward they come in reverse order."""
+        channels, n_m = max(self.n_c, self.n_f), self.X.shape[3]
+        return list(self.tiling.blocks(36 * channels * n_m * self.X.itemsize))
+
+    def forward(self, block: Block) -> Array:
+        """Return the outputs of a block, (16, n_f, tiles · n_m)."""
+        view = self.tiles[:, :, :, block.rows, block.cols]
+        d = self.scratch.array("tiles", view.shape, self.X.dtype)
+        np.copyto(d, view)
+        V = both_axes(self.matrices.image, d, f"V{block.number}", self.scratch)
+        V = V.reshape(36, self.n_c, -1)
+        self.V.append(V)
+        M = self.scratch.array("M", (36, self.n_f, V.shape[2]), self.X.dtype)
+        np.matmul(self.U, V, out=M)
+        Y = both_axes(self.matrices.output, M.reshape(6, 6, self.n_f, -1), "Y", self.scratch)
+        return Y.reshape(16, self.n_f, -1)
+
+    def outputs_like(self, block: Block) -> Array:
+        """Return memory for the gradients of the outputs of a block."""
+        tiles = self.V[block.number].shape[2]
+        return self.scratch.array("Y", (16, self.n_f, tiles), self.X.dtype)
+
+    def images_gradient(self) -> Array:
+        """Return memory for the gradients of the images; what no tile calls its own is zero."""
+        rows, cols = self.tiling.rows * STEP, self.tiling.cols * STEP
+        dX = self.scratch.array(
+            "dX", (self.n_c, rows + STEP, cols + STEP, self.X.shape[3]), self.X.dtype
+        )
+        dX[:, rows:] = 0
+        dX[:, :, cols:] = 0
+        return dX
+
+    def backward(self, block: Block, dY: Array, dX: Array | None) -> None:
+        """Add what a block gives to the gradients of the filters and of the images.
+
+        Parameters
+        ----------
+        block : Block
+            The tiles; later ones must have come before.
+        dY : array (16, n_f, tiles · n_m)
+            The gradients of their outputs; zero for those beyond the image.
+        dX : array like `X`, optional
+            From `images_gradient`, where the gradients of the images are wanted.
+        """
+        V = self.V[block.number]
+        dY = dY.reshape(4, 4, self.n_f, -1)
+        dM = both_axes(self.matrices.output.T, dY, "M", self.scratch)
+        dM = dM.reshape(36, self.n_f, -1)
+        dU = np.matmul(dM, V.transpose(0, 2, 1))  # (36, n_f, n_c)
+        self._dU = dU if self._dU is None else np.add(self._dU, dU, out=self._dU)
+        if dX is None:
+            return
+        dV = self.scratch.array("dV", V.shape, dY.dtype)
+        np.matmul(self.U.transpose(0, 2, 1), dM, out=dV)
+        by_pixel = dV.reshape(TILE, TILE, self.n_c, -1)
+        d_tiles = both_axes(self.matrices.image.T, by_pixel, "tiles", self.scratch)
+        _lay_tiles(dX, d_tiles.reshape(TILE, TILE, self.n_c, *block.shape, -1), block)
+
+    def filter_gradient(self) -> Array:
+        """Return ``dW`` (3, 3, n_c, n_f), after all blocks went back."""
+        assert self._dU is not None
+        by_pixel = self._dU.reshape(TILE, TILE, self.n_f, self.n_c)
+        dW = both_axes(self.matrices.filter.T, by_pixel, "dW", Scratch(reuse=False))
+        return dW.transpose(0, 1, 3, 2)
+
+
+def _lay_tiles(dX: Array, d_tiles: Array, block: Block) -> None:
+    """Lay the gradients of tiles into images, from the last block of tiles to the first.
+
+    Pixels 0 … 3 of a tile on both axes are its own, and are written; 4 and 5 belong to the tiles
+    after it, which were laid before, and are added: to the right, below, and to both.
+    """
+    by_tile = d_tiles.transpose(2, 3, 0, 4, 1, 5)  # (n_c, rows, 6, columns, 6, n_m)
+    own, shared = slice(0, STEP), slice(STEP, TILE)
+    _squares(dX, block, 0, 0)[...] = by_tile[:, :, own, :, own]
+    for down, right, rows, cols in (
+        (0, 1, own, shared),
+        (1, 0, shared, own),
+        (1, 1, shared, shared),
+    ):
+        place = _squares(dX, block, down, right)[:, :, : rows.stop - rows.start]
+        place = place[:, :, :, :, : cols.stop - cols.start]
+        place += by_tile[:, :, rows, :, cols]
+
+
+def _squares(dX: Array, block: Block, down: int, right: int) -> Array:
+    """Return a view (n_c, rows, 4, columns, 4, n_m) of the squares that tiles call their own.
+
+    They are those of a block, or of the block as many tiles further down and to the right.
+    """
+    rows, cols = block.shape
+    top, left = (block.rows.start + down) * STEP, (block.cols.start + right) * STEP
+    part = dX[:, top : top + rows * STEP, left : left + cols * STEP]
+    return part.reshape(dX.shape[0], rows, STEP, cols, STEP, dX.shape[3])

@@ -1,0 +1,118 @@
+"""Winograd's convolution, ReLU and max-pooling in one go.
+
+The 16 outputs of a tile come out of the transform place by place, each for all tiles together: just
+as the running maximum wants them. A pooling window of 2x2 or 4x4 lies within a tile, so the
+output of the convolution is never put together in image order::
+
+    one tile's outputs     pooled 2x2: four windows, four candidates each
+    0  1 | 2  3            candidates (0, 2, 8, 10), then (1, 3, 9, 11), then (4, 6, 12, 14), …
+    4  5 | 6  7            each number is one long array over filters, tiles and samples
+    -----+-----
+    8  9 | 10 11
+    12 13| 14 15
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnexp.engine.context import Context
+from cnnexp.engine.fast import winograd
+from cnnexp.engine.fast.convolution import tiled_input, unpadded
+from cnnexp.engine.fast.maximum import Running, winners
+from cnnexp.engine.kernels import Cache, Fusion, Gradients
+from cnnexp.engine.layout import samples_innermost, samples_outermost
+from cnnexp.engine.scratch import Array
+
+
+class WinogradReLUMaxPool(Fusion):
+    """conv + relu + max_pool, where Winograd's method pays and pooling is 2x2 or 4x4."""
+
+    name = "conv+relu+max_pool, Winograd"
+    pattern = ("conv", "relu", "max_pool")
+
+    def applies(self, layers: Sequence[Any]) -> bool:
+        """Pooling windows must tile a tile of 4x4 outputs."""
+        conv, _, pool = layers
+        fits = pool.window.width in (2, 4) and pool.window.stride == pool.window.width
+        return (
+            fits and not pool.window.padded and winograd.suits(conv.params["W"].shape, conv.window)
+        )
+
+    def forward(
+        self, layers: Sequence[Any], A_prev: Array, context: Context
+    ) -> tuple[Array, Cache]:
+        """Return the pooled activations."""
+        scratch = context.scratch
+        conv, _, pool = layers
+        b, p = conv.params["b"], pool.window.width
+        tiling = winograd.Tiling.over(conv.window.out)
+        X = tiled_input(A_prev, conv.window, tiling, scratch)
+        work = winograd.Convolution(X, conv.params["W"], tiling, scratch)
+        whole = scratch.array("A", _by_tile(len(b), tiling, p, X.shape[3]), X.dtype)
+        greater = []
+        for block in work.blocks():
+            Y = _candidates(work.forward(block), p)
+            best = scratch.array("best", (4 // p, 4 // p, *Y.shape[4:]), X.dtype)
+            best[...] = -b[:, None]
+            name = f"greater{block.number}"
+            running = Running(best, p * p, scratch, name, context.training)
+            for k in range(p * p):
+                running.take(k, Y[:, k // p, :, k % p])
+            greater.append(running.greater)
+            best += b[:, None]
+            by_tile = best.reshape(*best.shape[:3], *block.shape, -1)
+            whole[:, block.rows, :, block.cols] = by_tile.transpose(2, 3, 0, 4, 1, 5)
+        A = _joined(whole)[:, : pool.window.rows.out, : pool.window.cols.out]
+        return samples_outermost(A), (work, greater, A)
+
+    def backward(
+        self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
+    ) -> tuple[Array | None, Gradients]:
+        """Give each gradient to the output that won, and go back through the tiles."""
+        scratch = context.scratch
+        conv, _, pool = layers
+        work, greater, A = cache
+        p, tiling, n_m = pool.window.width, work.tiling, dA.shape[0]
+        dA_in = samples_innermost(dA)
+        whole = scratch.array("dA by tile", _by_tile(work.n_f, tiling, p, n_m), dA.dtype)
+        _fill(_joined(whole), dA_in)
+        dX = work.images_gradient() if context.need_dA_prev else None
+        for block in reversed(work.blocks()):
+            ordered = whole[:, block.rows, :, block.cols].transpose(2, 4, 0, 1, 3, 5)
+            d_best = scratch.array("best", ordered.shape, dA.dtype)
+            d_best[...] = ordered
+            d_best = d_best.reshape(greater[block.number].shape[1:])
+            dY = work.outputs_like(block)
+            for k, won in winners(greater[block.number], scratch):
+                np.multiply(d_best, won, out=_candidates(dY, p)[:, k // p, :, k % p])
+            work.backward(block, dY, dX)
+        dA_prev = None if dX is None else unpadded(dX, conv.window)
+        db = np.multiply(dA_in, A > 0).sum(axis=(1, 2, 3))
+        return dA_prev, {"W": work.filter_gradient(), "b": db}
+
+
+def _candidates(Y: Array, p: int) -> Array:
+    """Return outputs (16, n_f, tiles) by window and place: (4/p, p, 4/p, p, n_f, tiles)."""
+    return Y.reshape(4 // p, p, 4 // p, p, *Y.shape[1:])
+
+
+def _by_tile(n_f: int, tiling: winograd.Tiling, p: int, n_m: int) -> tuple[int, ...]:
+    """Return (n_f, tile rows, windows in a tile, tile columns, windows in a tile, n_m)."""
+    return n_f, tiling.rows, 4 // p, tiling.cols, 4 // p, n_m
+
+
+def _joined(whole: Array) -> Array:
+    """Return a view (n_f, rows, columns, n_m) of windows that are ordered by tiles."""
+    n_f, rows, inner_rows, cols, inner_cols, n_m = whole.shape
+    return whole.reshape(n_f, rows * inner_rows, cols * inner_cols, n_m)
+
+
+def _fill(joined: Array, dA_in: Array) -> None:
+    """Copy gradients into the windows of all tiles; those beyond the outputs get zero."""
+    if joined.shape != dA_in.shape:
+        joined.fill(0)
+    joined[:, : dA_in.shape[1], : dA_in.shape[2]] = dA_in
