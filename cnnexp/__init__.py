@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cnnexp.nn.layer import LAYERS, Context, Layer
+from cnnexp.engine import Context
+from cnnexp.nn.layer import LAYERS, Layer
 from cnnexp.nn.layers import (
     AvgPool2D,
     Conv2D,

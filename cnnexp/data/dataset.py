@@ -163,24 +163,25 @@ def epoch_order(samples: int, seed: int, epoch: int) -> Array:
     return generator.permutation(samples)
 
 
-def batches(
-    samples: Samples, order: Array, batch_size: int, first: int = 0
-) -> Iterator[tuple[int, Samples]]:
-    """Yield (number, batch) in the given order, the last short one included.
+def batches(order: Array, batch_size: int, first: int = 0) -> Iterator[tuple[int, Array]]:
+    """Yield (number, indices) of batches in the given order, the last short one included.
 
     Parameters
     ----------
-    samples : Samples
-        The training part.
     order : integer array
         Indices of samples, as `epoch_order` gives them.
     batch_size : int
         Samples of a batch.
     first : int
         Number of the batch to begin with, counted from 0.
+
+    Examples
+    --------
+    >>> [(number, rows.tolist()) for number, rows in batches(np.array([2, 0, 1]), 2)]
+    [(0, [2, 0]), (1, [1])]
     """
     for number in range(first, -(-len(order) // batch_size)):
-        yield number, samples.at(order[number * batch_size : (number + 1) * batch_size])
+        yield number, order[number * batch_size : (number + 1) * batch_size]
 
 
 def _divide(source: Source, raw: Raw, preparation: Preparation) -> tuple[Samples, Samples]:

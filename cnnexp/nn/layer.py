@@ -25,42 +25,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.engine import Array, Kernels, Scratch
+from cnnexp.engine import Array, Context, Gradients
 from cnnexp.registry import Registry
 
 Shape = tuple[int, ...]
-
-
-@dataclass
-class Context:
-    """What a pass gives to a layer besides its input.
-
-    Attributes
-    ----------
-    kernels : Kernels
-        The implementation of convolution and pooling.
-    scratch : Scratch
-        Memory of this layer and this worker.
-    training : bool
-        Whether a backward pass follows. If not, nothing need be kept.
-    need_dA_prev : bool
-        Whether anything before this layer has parameters. If not, ``dA_prev`` may be None.
-    grads : dict of str to array
-        Where gradients may be written; a layer may return arrays of its own as well.
-    """
-
-    kernels: Kernels
-    scratch: Scratch = field(default_factory=lambda: Scratch(reuse=False))
-    training: bool = True
-    need_dA_prev: bool = True
-    grads: dict[str, Array] = field(default_factory=dict)
 
 
 class Layer(ABC):
@@ -73,6 +47,8 @@ class Layer(ABC):
     couples_samples : bool
         Whether the result for one sample depends on the others. The pass then hands the whole
         batch to this layer instead of pieces.
+    deferred : tuple of str
+        Parameters whose gradients it can return as `Factors`, to be multiplied once a batch.
     params : mapping of str to array
         The parameters, empty until `build`.
     name : str
@@ -83,6 +59,7 @@ class Layer(ABC):
 
     type: ClassVar[str] = ""
     couples_samples: ClassVar[bool] = False
+    deferred: ClassVar[tuple[str, ...]] = ()
 
     params: Mapping[str, Array] = MappingProxyType({})
     name: str = ""
@@ -121,9 +98,7 @@ class Layer(ABC):
         """Return the result for samples `A_prev` (n_m, …), and a cache for `backward`."""
 
     @abstractmethod
-    def backward(
-        self, cache: Any, dA: Array, context: Context
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array | None, Gradients]:
         """Return the gradient for the input, and those for the parameters by name.
 
         Gradients of parameters are sums over the samples given.

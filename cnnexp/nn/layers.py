@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.engine import Array, Window, activations
+from cnnexp.engine import Array, Context, Gradients, Window, activations, dense
 from cnnexp.engine.window import check_padding
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.initializers import INITIALIZERS
-from cnnexp.nn.layer import LAYERS, Context, Layer, Shape
+from cnnexp.nn.layer import LAYERS, Layer, Shape
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax")
 
@@ -126,9 +126,7 @@ class Conv2D(Layer):
         W, b = self.params["W"], self.params["b"]
         return context.kernels.conv_forward(A_prev, W, b, self.window, context.scratch)
 
-    def backward(
-        self, cache: Any, dA: Array, context: Context
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array | None, Gradients]:
         """Return ``dA_prev`` and the gradients of ``W`` and ``b``."""
         dA_prev, dW, db = context.kernels.conv_backward(
             dA, self.params["W"], self.window, cache, context.scratch, context.need_dA_prev
@@ -191,7 +189,7 @@ class MaxPool2D(_Pool2D):
         """Return the maxima (n_m, oh, ow, n_c)."""
         return context.kernels.max_pool_forward(A_prev, self.window, context.scratch)
 
-    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, dict[str, Array]]:
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
         """Return ``dA_prev``: each gradient goes to the first maximum of its window."""
         dA_prev = context.kernels.max_pool_backward(dA, self.window, cache, context.scratch)
         return dA_prev, {}
@@ -216,7 +214,7 @@ class AvgPool2D(_Pool2D):
         """Return the means (n_m, oh, ow, n_c)."""
         return context.kernels.avg_pool_forward(A_prev, self.window, context.scratch)
 
-    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, dict[str, Array]]:
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
         """Return ``dA_prev``: each gradient is shared evenly by its window."""
         dA_prev = context.kernels.avg_pool_backward(dA, self.window, cache, context.scratch)
         return dA_prev, {}
@@ -246,7 +244,7 @@ class Flatten(Layer):
             return inner.reshape(-1, A_prev.shape[0]).T, A_prev
         return A_prev.reshape(A_prev.shape[0], -1), A_prev
 
-    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, dict[str, Array]]:
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
         """Return ``dA`` in the shape of the images."""
         return dA.reshape(cache.shape), {}
 
@@ -271,6 +269,8 @@ class Dense(Layer):
     >>> Dense(100).infer_shape((784,))
     (100,)
     """
+
+    deferred = ("W",)
 
     units: int | None = None
     activation: str | None = None
@@ -308,22 +308,12 @@ class Dense(Layer):
 
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return ``Z = A_prev @ W + b``, (n_m, units)."""
-        W, b = self.params["W"], self.params["b"]
-        Z = context.scratch.array("Z", (A_prev.shape[0], W.shape[1]), A_prev.dtype)
-        np.matmul(A_prev, W, out=Z)
-        Z += b
+        Z = dense.forward(A_prev, self.params["W"], self.params["b"], context)
         return Z, A_prev
 
-    def backward(
-        self, cache: Any, dA: Array, context: Context
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array | None, Gradients]:
         """Return ``dA_prev = dZ @ W.T``, ``dW = A_prev.T @ dZ`` and ``db``."""
-        A_prev, W = cache, self.params["W"]
-        dW = np.matmul(A_prev.T, dA, out=context.grads.get("W"))
-        db = dA.sum(axis=0)
-        if not context.need_dA_prev:
-            return None, {"W": dW, "b": db}
-        return dA @ W.T, {"W": dW, "b": db}
+        return dense.backward(dA, cache, self.params["W"], context)
 
 
 @LAYERS.register("relu")
@@ -336,7 +326,7 @@ class ReLU(Layer):
         A = activations.relu(A_prev, out=context.scratch.like("A", A_prev))
         return A, A
 
-    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, dict[str, Array]]:
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
         """Return ``dA`` where the result was above zero."""
         dZ = context.scratch.like("dZ", cache)
         return activations.relu_backward(dA, cache, out=dZ), {}
@@ -352,7 +342,7 @@ class Sigmoid(Layer):
         A = activations.sigmoid(A_prev)
         return A, A
 
-    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, dict[str, Array]]:
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
         """Return ``dA · A · (1 - A)``."""
         return activations.sigmoid_backward(dA, cache), {}
 
@@ -367,7 +357,7 @@ class Tanh(Layer):
         A = activations.tanh(A_prev)
         return A, A
 
-    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, dict[str, Array]]:
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
         """Return ``dA · (1 - A²)``."""
         return activations.tanh_backward(dA, cache), {}
 
@@ -382,6 +372,6 @@ class Softmax(Layer):
         A = activations.softmax(A_prev)
         return A, A
 
-    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, dict[str, Array]]:
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
         """Return ``A · (dA - Σ A·dA)``."""
         return activations.softmax_backward(dA, cache), {}

@@ -13,7 +13,9 @@ from cnnexp.nn import weights
 from cnnexp.nn.layer import LAYERS, Layer, Shape
 from cnnexp.nn.layers import Softmax
 from cnnexp.nn.losses import Loss, labels_of, softmax_cross_entropy
-from cnnexp.nn.passes import Engine, ParameterVector, Step
+from cnnexp.nn.parameters import ParameterVector, chunks
+from cnnexp.nn.passes import Batch, Engine
+from cnnexp.nn.steps import FusedStep, Step, plan
 from cnnexp.nn.sub_batch import automatic_sub_batch, automatic_threads
 from cnnexp.nn.workers import Workers, one_blas_thread
 
@@ -40,6 +42,8 @@ class Network:
         Threads that share the pieces of a batch. The results do not depend on it.
     sub_batch : int or "auto"
         Samples of a piece. Results depend on it in their last bits.
+    fuse : bool
+        Whether the implementation may compute layers that belong together as one.
 
     Examples
     --------
@@ -60,6 +64,7 @@ class Network:
         seed: int = 0,
         threads: int | str = 1,
         sub_batch: int | str = "auto",
+        fuse: bool = True,
     ) -> None:
         self.layers = expand_activations(layers)
         if len({id(layer) for layer in self.layers}) < len(self.layers):
@@ -74,6 +79,7 @@ class Network:
         self.seed = seed
         self.threads = _count("threads", threads)
         self.sub_batch = _count("sub_batch", sub_batch)
+        self.fuse = fuse
         self.built = False
 
     @property
@@ -145,7 +151,10 @@ class Network:
             before the step.
         """
         loss, gradient = self.gradients(X, Y)
-        self.parameters[...] -= gradient.dtype.type(learning_rate) * gradient
+        rate = gradient.dtype.type(learning_rate)
+        for chunk in chunks(gradient.size):
+            gradient[chunk] *= rate
+            self.parameters[chunk] -= gradient[chunk]
         return loss.cce, loss.ce
 
     def gradients(self, X: Array, Y: Array) -> tuple[Loss, Array]:
@@ -153,22 +162,29 @@ class Network:
 
         The gradient is one vector, reused by the next call.
         """
+        return self.batch_gradients(self.batch(X, Y))
+
+    def batch(self, X: Array, Y: Array) -> Batch:
+        """Return samples and labels as a batch, checked once: for many steps on the same arrays."""
         X = self._samples(X)
         labels = labels_of(Y, self._classes())
-        _check_lengths(X, labels)
+        if len(X) != len(labels):
+            raise ShapeError(f"X has {len(X)} samples and Y has {len(labels)} labels.")
+        return Batch(X, labels)
+
+    def batch_gradients(self, batch: Batch) -> tuple[Loss, Array]:
+        """Return the loss and the gradient, as `gradients` does, for a checked batch."""
         with one_blas_thread():
-            return self._engine.gradients(X, labels, self._piece)
+            return self._engine.gradients(batch, self._piece)
 
     def evaluate(self, X: Array, Y: Array) -> tuple[Array, float, float]:
         """Return probabilities (n_m, classes), mean cross-entropy in nats, and the error.
 
         Any number of samples may be given; they are computed in pieces.
         """
-        X = self._samples(X)
-        labels = labels_of(Y, self._classes())
-        _check_lengths(X, labels)
-        Z = self._scores(X)
-        loss, _ = softmax_cross_entropy(Z, labels, max(len(X), 1))
+        batch = self.batch(X, Y)
+        Z = self._scores(batch.X)
+        loss, _ = softmax_cross_entropy(Z, batch.labels, max(batch.size, 1))
         return self._activate(Z), loss.cce, loss.ce
 
     def predict(self, X: Array) -> Array:
@@ -196,12 +212,17 @@ class Network:
             rows.append((layer.name, layer.type, shape, f"{count:,}", f"{layer.multiply_adds:,}"))
         total = sum(layer.multiply_adds for layer in self.layers)
         rows.append(("total", "", "", f"{self.parameter_count:,}", f"{total:,}"))
-        return _table(rows)
+        together = [
+            f"computed together: {step.name} ({step.fusion.name})"
+            for step in self._engine.steps
+            if isinstance(step, FusedStep)
+        ]
+        return "\n".join([_table(rows), *together])
 
     def _steps(self) -> list[Step]:
         """Return the steps of a pass; a final softmax is left to the loss."""
         layers = self.layers[:-1] if self._ends_in_softmax else self.layers
-        return [Step([layer]) for layer in layers]
+        return plan(layers, self.kernels, self.fuse)
 
     @property
     def _ends_in_softmax(self) -> bool:
@@ -277,11 +298,6 @@ def _count(name: str, value: int | str) -> int | str:
     if value == "auto" or (isinstance(value, int) and value >= 1):
         return value
     raise OptionError(f"{name} must be 'auto' or a number of at least 1. Got {value!r}.")
-
-
-def _check_lengths(X: Array, labels: Array) -> None:
-    if len(X) != len(labels):
-        raise ShapeError(f"X has {len(X)} samples and Y has {len(labels)} labels.")
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

@@ -1,14 +1,15 @@
 """Forward and backward passes through a list of layers.
 
-A *step* is what a pass executes: one layer, or several layers that an implementation computes
-together. A batch is cut into pieces of `sub_batch` samples, and a piece runs forward, through the
-loss and backward before the next one begins, so that what it touches stays in the cache of the
-processor. A layer that couples samples cuts the pass: everything before it is computed for all
-pieces first, and it sees the whole batch::
+A batch is cut into pieces of `sub_batch` samples, and a piece runs forward, through the loss and
+backward before the next one begins, so that what it touches stays in the cache of the processor. A
+layer that couples samples cuts the pass: everything before it is computed for all pieces first, and
+it sees the whole batch::
 
     pieces   1  ──conv──relu──┐            ┌──dense──loss
              2  ──conv──relu──┼─batchnorm──┼──dense──loss      and all the way back
              3  ──conv──relu──┘            └──dense──loss
+
+Numbers that overflow give no warnings here: whoever trains looks at the loss.
 """
 
 from __future__ import annotations
@@ -21,33 +22,48 @@ from typing import Any
 
 import numpy as np
 
-from cnnexp.engine import Array, Kernels, Scratch
-from cnnexp.nn.layer import Context, Layer
+from cnnexp.engine import Array, Context, Factors, Kernels, Scratch
 from cnnexp.nn.losses import Loss, softmax_cross_entropy
+from cnnexp.nn.outer_products import OuterProducts
+from cnnexp.nn.parameters import GradientSlot, ParameterVector
+from cnnexp.nn.steps import Step
 from cnnexp.nn.workers import Workers, pieces
 
 
-class Step:
-    """One layer, computed by itself.
+@dataclass(frozen=True)
+class Batch:
+    """Samples and their labels, checked; or some of them, in an order.
 
-    A step that joins several layers has its own forward and backward; at most one of its layers,
-    `trained`, may have parameters.
+    Attributes
+    ----------
+    X : array (n, …)
+        Samples in the network's dtype.
+    labels : integer array (n,)
+        Their classes.
+    rows : integer array (n_m,), optional
+        Which of them make the batch; all, if not given. They are gathered piece by piece.
     """
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        self.layers = tuple(layers)
-        self.couples_samples = any(layer.couples_samples for layer in layers)
-        self.trained = next((layer for layer in layers if layer.params), None)
+    X: Array
+    labels: Array
+    rows: Array | None = None
 
-    def forward(self, A: Array, context: Context) -> tuple[Array, Any]:
-        """Return the result and a cache."""
-        return self.layers[0].forward(A, context)
+    @property
+    def size(self) -> int:
+        """Number of samples in the batch."""
+        return len(self.labels) if self.rows is None else len(self.rows)
 
-    def backward(
-        self, cache: Any, dA: Array, context: Context
-    ) -> tuple[Array | None, dict[str, Array]]:
-        """Return the gradient for the input, and those of the parameters."""
-        return self.layers[0].backward(cache, dA, context)
+    def at(self, rows: Array) -> Batch:
+        """Return a batch of some of the samples."""
+        return Batch(self.X, self.labels, rows)
+
+    def piece(self, at: slice, scratch: Scratch) -> tuple[Array, Array]:
+        """Return the samples and labels of a piece."""
+        if self.rows is None:
+            return self.X[at], self.labels[at]
+        rows = self.rows[at]
+        X = scratch.array("samples", (len(rows), *self.X.shape[1:]), self.X.dtype)
+        return np.take(self.X, rows, axis=0, out=X, mode="clip"), self.labels[rows]
 
 
 @dataclass
@@ -70,33 +86,16 @@ def segments_of(steps: Sequence[Step]) -> list[Segment]:
     return found
 
 
-class ParameterVector:
-    """All parameters of some layers as one vector; the layers keep views into it.
+class Memory:
+    """What one worker keeps from pass to pass: the context of every step, and its scratch."""
 
-    One vector makes an optimizer's step, a sum over pieces, or a check for infinity a single
-    operation, however many layers there are.
-    """
-
-    def __init__(self, layers: Sequence[Layer], dtype: Any) -> None:
-        self.places: dict[int, dict[str, tuple[slice, tuple[int, ...]]]] = {}
-        start = 0
-        for layer in layers:
-            places = self.places[id(layer)] = {}
-            for key, array in layer.params.items():
-                places[key] = (slice(start, start + array.size), array.shape)
-                start += array.size
-        self.values = np.empty(start, dtype)
-        for layer in layers:
-            views = self.views(layer, self.values)
-            for key, view in views.items():
-                view[...] = layer.params[key]
-            layer.params = views
-
-    def views(self, layer: Layer, vector: Array) -> dict[str, Array]:
-        """Return the parts of a vector that belong to the parameters of a layer."""
-        return {
-            key: vector[at].reshape(shape) for key, (at, shape) in self.places[id(layer)].items()
-        }
+    def __init__(
+        self, kernels: Kernels, first_trained: int, steps: int, reuse: bool = True
+    ) -> None:
+        self.samples = Scratch(reuse)
+        self.contexts = [
+            Context(kernels, Scratch(reuse), need_dA_prev=k > first_trained) for k in range(steps)
+        ]
 
 
 class Engine:
@@ -122,68 +121,80 @@ class Engine:
         self.kernels = kernels
         self.workers = workers
         self.segments = segments_of(steps)
+        self.in_one_go = len(self.segments) == 1 and not self.segments[0].whole
         trained = [k for k, step in enumerate(steps) if step.trained]
         self.first_trained = trained[0] if trained else len(self.steps)
-        self._scratch: dict[int, list[Scratch]] = {}
-        self._gradients: list[Array] = []
+        self._memories: dict[int, Memory] = {}
+        layers = [step.trained for step in steps]
+        self._total = GradientSlot(vector, layers, vector.values.size)
+        self._parts: list[GradientSlot] = []
+        self._outer = OuterProducts()
 
     def outputs(self, X: Array, sub_batch: int | None) -> Array:
         """Return the scores for samples `X`; nothing is kept for a backward pass."""
         whole = any(segment.whole for segment in self.segments)
-        slices = pieces(len(X), None if whole else sub_batch)
 
         def run(worker: int, at: slice) -> Array:
-            memory = self._memory(worker)
-            A, _ = self._forward(X[at], 0, len(self.steps), memory, training=False)
+            with np.errstate(over="ignore", invalid="ignore"):
+                A, _ = self._forward(X[at], 0, len(self.steps), self._memory(worker), False)
             return A.copy()
 
+        slices = pieces(len(X), None if whole else sub_batch)
         return np.concatenate(self.workers.map(run, slices))
 
     def context(self) -> Context:
         """Return a context with fresh memory, for a layer outside the steps."""
         return Context(self.kernels, training=False)
 
-    def gradients(self, X: Array, labels: Array, sub_batch: int | None) -> tuple[Loss, Array]:
+    def gradients(self, batch: Batch, sub_batch: int | None) -> tuple[Loss, Array]:
         """Return the loss, and the gradient of its mean over the batch as one vector.
 
         The vector is reused by the next call.
         """
-        slices = pieces(len(X), sub_batch)
-        if len(self.segments) == 1 and not self.segments[0].whole:
-            loss = self._each_piece(X, labels, slices)
-        else:
-            loss = self._each_segment(X, labels, slices)
-        total = self._gradients[0]
-        for part in self._gradients[1 : len(slices)]:
-            total += part
-        return loss, total
+        slices = pieces(batch.size, sub_batch)
+        run = self._each_piece if self.in_one_go else self._each_segment
+        return run(batch, slices), self._total.vector
 
-    def _each_piece(self, X: Array, labels: Array, slices: list[slice]) -> Loss:
+    def _each_piece(self, batch: Batch, slices: list[slice]) -> Loss:
         """Run every piece all the way forward and back."""
-        self._make_gradients(len(slices))
+        defer = len(slices) > 1
+        slots = self._slots(len(slices), self.vector.direct)
+        self._outer.begin(batch.size)
 
         def run(worker: int, k: int) -> Loss:
-            memory, at = self._memory(worker), slices[k]
-            A, caches = self._forward(X[at], 0, len(self.steps), memory, training=True)
-            loss, dA = softmax_cross_entropy(A, labels[at], len(X))
-            self._backward(caches, dA, 0, memory, self._gradients[k])
+            memory = self._memory(worker)
+            X, labels = batch.piece(slices[k], memory.samples)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                A, caches = self._forward(X, 0, len(self.steps), memory, True)
+                loss, dA = softmax_cross_entropy(A, labels, batch.size)
+                self._backward(caches, dA, 0, memory, slots[k], slices[k] if defer else None)
             return loss
 
-        return functools.reduce(operator.add, self.workers.map(run, range(len(slices))))
+        losses = self.workers.map(run, range(len(slices)))
+        for slot in slots[1:]:
+            slots[0].vector[: slot.vector.size] += slot.vector
+        if defer:
+            self._outer.multiply(self.vector, self._total.vector, self.workers)
+        return functools.reduce(operator.add, losses)
 
-    def _each_segment(self, X: Array, labels: Array, slices: list[slice]) -> Loss:
+    def _each_segment(self, batch: Batch, slices: list[slice]) -> Loss:
         """Run segment after segment; each keeps what all its pieces need to go back."""
-        self._make_gradients(len(slices))
-        kept, A = [], X
+        slots = self._slots(len(slices), self.vector.values.size)
+        everything = slice(0, batch.size)
+        A, labels = batch.piece(everything, Scratch(reuse=False))
+        kept = []
         for segment in self.segments:
-            cuts = [slice(0, len(X))] if segment.whole else slices
+            cuts = [everything] if segment.whole else slices
             A, caches = self._segment_forward(segment, A, cuts)
             kept.append((segment, cuts, caches))
-        loss, dA = softmax_cross_entropy(A, labels, len(X))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            loss, dA = softmax_cross_entropy(A, labels, batch.size)
         for segment, cuts, caches in reversed(kept):
             if segment.stop <= self.first_trained:
                 break
-            dA = self._segment_backward(segment, caches, dA, cuts)
+            dA = self._segment_backward(segment, caches, dA, cuts, slots)
+        for slot in slots[1:]:
+            slots[0].vector += slot.vector
         return loss
 
     def _segment_forward(
@@ -192,58 +203,88 @@ class Engine:
         """Run one segment forward on all pieces, and keep the caches of all of them."""
 
         def run(worker: int, at: slice) -> tuple[Array, list[Any]]:
-            memory = [Scratch(reuse=False)] * len(self.steps)
-            return self._forward(A[at], segment.start, segment.stop, memory, training=True)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                return self._forward(A[at], segment.start, segment.stop, self._fresh(), True)
 
         results = self.workers.map(run, cuts)
         return np.concatenate([result for result, _ in results]), [caches for _, caches in results]
 
     def _segment_backward(
-        self, segment: Segment, caches: list[list[Any]], dA: Array, cuts: list[slice]
+        self,
+        segment: Segment,
+        caches: list[list[Any]],
+        dA: Array,
+        cuts: list[slice],
+        slots: list[GradientSlot],
     ) -> Array:
         """Run one segment backward on all pieces; in the first one there is no ``dA_prev``."""
 
         def run(worker: int, k: int) -> Array | None:
-            memory = [Scratch(reuse=False)] * len(self.steps)
-            return self._backward(caches[k], dA[cuts[k]], segment.start, memory, self._gradients[k])
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                return self._backward(
+                    caches[k], dA[cuts[k]], segment.start, self._fresh(), slots[k]
+                )
 
         parts = [part for part in self.workers.map(run, range(len(cuts))) if part is not None]
         return np.concatenate(parts) if parts else dA
 
     def _forward(
-        self, A: Array, start: int, stop: int, memory: list[Scratch], training: bool
+        self, A: Array, start: int, stop: int, memory: Memory, training: bool
     ) -> tuple[Array, list[Any]]:
         """Run some steps forward and return the result and their caches."""
         caches = []
         for k in range(start, stop):
-            context = Context(self.kernels, memory[k], training)
+            context = memory.contexts[k]
+            context.training = training
             A, cache = self.steps[k].forward(A, context)
             caches.append(cache if training else None)
         return A, caches
 
     def _backward(
-        self, caches: list[Any], dA: Array, start: int, memory: list[Scratch], gradient: Array
+        self,
+        caches: list[Any],
+        dA: Array,
+        start: int,
+        memory: Memory,
+        slot: GradientSlot,
+        defer_at: slice | None = None,
     ) -> Array | None:
-        """Run some steps backward, write the gradients of parameters, and return ``dA_prev``."""
+        """Run some steps backward, write the gradients of parameters, and return ``dA_prev``.
+
+        With `defer_at`, the place of this piece in the batch, products over the samples are left
+        for later.
+        """
         dA_prev: Any = dA
         for k in reversed(range(max(start, self.first_trained), start + len(caches))):
-            step = self.steps[k]
-            into = self.vector.views(step.trained, gradient) if step.trained else {}
-            context = Context(self.kernels, memory[k], True, k > self.first_trained, into)
+            step, context = self.steps[k], memory.contexts[k]
+            into = context.grads = slot.views[k]
+            context.defer = defer_at is not None and bool(step.deferred)
             dA_prev, grads = step.backward(caches[k - start], dA_prev, context)
-            for key, view in into.items():
-                if grads[key] is not view:
-                    view[...] = grads[key]
+            for key, grad in grads.items():
+                if isinstance(grad, Factors):
+                    assert step.trained is not None and defer_at is not None
+                    self._outer.keep(step.trained, key, grad, defer_at)
+                elif grad is not into[key]:
+                    into[key][...] = grad
         result: Array | None = dA_prev
         return result
 
-    def _memory(self, worker: int) -> list[Scratch]:
-        """Return the scratch of every step for one worker."""
-        if worker not in self._scratch:
-            self._scratch[worker] = [Scratch() for _ in self.steps]
-        return self._scratch[worker]
+    def _slots(self, count: int, size: int) -> list[GradientSlot]:
+        """Return a place for the gradients of each piece; that of the first is the total.
 
-    def _make_gradients(self, count: int) -> None:
-        """Have a vector of zeros, or of earlier gradients, for each piece."""
-        while len(self._gradients) < count:
-            self._gradients.append(np.zeros_like(self.vector.values))
+        Later pieces have no place for gradients that are deferred; what no piece writes stays zero.
+        """
+        while len(self._parts) < count - 1:
+            layers = [step.trained for step in self.steps]
+            self._parts.append(GradientSlot(self.vector, layers, size))
+        return [self._total, *self._parts[: count - 1]]
+
+    def _memory(self, worker: int) -> Memory:
+        """Return what a worker keeps."""
+        if worker not in self._memories:
+            self._memories[worker] = Memory(self.kernels, self.first_trained, len(self.steps))
+        return self._memories[worker]
+
+    def _fresh(self) -> Memory:
+        """Return memory that is used once."""
+        return Memory(self.kernels, self.first_trained, len(self.steps), reuse=False)

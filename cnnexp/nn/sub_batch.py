@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from cnnexp.engine import Kernels
+from cnnexp.engine.machine import cache_bytes
 from cnnexp.nn.layer import Layer
 from cnnexp.nn.workers import available_cores
-
-DEFAULT_CACHE = 1 << 20  # bytes, where the machine does not tell
-
-
-def cache_bytes() -> int:
-    """Return the size of one core's second-level cache, in bytes."""
-    try:
-        size = os.sysconf("SC_LEVEL2_CACHE_SIZE")
-        if size > 0:
-            return size
-    except (AttributeError, ValueError, OSError):
-        pass
-    try:
-        text = Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip()
-        return int(text.rstrip("K")) * 1024
-    except (OSError, ValueError):
-        return DEFAULT_CACHE
 
 
 def automatic_sub_batch(layers: Sequence[Layer], kernels: Kernels, dtype: np.dtype) -> int:

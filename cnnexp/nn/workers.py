@@ -24,15 +24,23 @@ Result = TypeVar("Result")
 def pieces(samples: int, sub_batch: int | None) -> list[slice]:
     """Cut a number of samples into slices of `sub_batch`; the last may be shorter.
 
+    A single sample that is left over joins the slice before it: alone it would not tell how its
+    arrays lie in memory, and results would depend on which piece is ready first.
+
     Examples
     --------
-    >>> pieces(5, 2)
-    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    >>> pieces(8, 3)
+    [slice(0, 3, None), slice(3, 6, None), slice(6, 8, None)]
+    >>> pieces(7, 3)
+    [slice(0, 3, None), slice(3, 7, None)]
     >>> pieces(5, None)
     [slice(0, 5, None)]
     """
     size = max(samples, 1) if sub_batch is None else sub_batch
-    return [slice(start, min(start + size, samples)) for start in range(0, max(samples, 1), size)]
+    starts = list(range(0, max(samples, 1), size))
+    if size > 1 and len(starts) > 1 and samples - starts[-1] == 1:
+        starts.pop()
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], samples], strict=True)]
 
 
 _most_cores: list[int] = []
@@ -123,8 +131,35 @@ def _blas() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
+class _OneThread:
+    """Holds BLAS to one thread as long as anybody wants it; nested and parallel uses count."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._limit: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._limit = _blas().limit(limits=1)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._limit.restore_original_limits()
+
+
+_one_thread = _OneThread()
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS to one thread for a while, and give it back its setting afterwards."""
-    with _blas().limit(limits=1):
+    _one_thread.enter()
+    try:
         yield
+    finally:
+        _one_thread.leave()

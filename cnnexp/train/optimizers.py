@@ -29,15 +29,22 @@ class Optimizer(ABC):
         """Return the state before the first step."""
         return {}
 
+    def begin_step(self, state: State) -> None:  # noqa: B027 - most have nothing to count
+        """Advance what the state counts, once a step, before the updates."""
+
     @abstractmethod
     def update(
         self, parameters: Array, gradient: Array, state: State, learning_rate: float
     ) -> Array:
-        """Return what to subtract from the parameters.
+        """Return what to subtract from some of the parameters.
 
-        The gradient may be overwritten, and the state is advanced in place; parameters are left
-        alone.
+        It works number by number: a step is made of several calls for parts of the vectors. The
+        gradient may be overwritten, and the state is advanced in place; parameters are left alone.
         """
+
+    def state_of(self, state: State, part: slice) -> State:
+        """Return the state of some of the parameters: of vectors the part, of counts the whole."""
+        return {key: value[part] if value.ndim else value for key, value in state.items()}
 
 
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("optimizer")
@@ -155,6 +162,10 @@ class Adam(Optimizer):
             "steps": np.zeros((), np.int64),
         }
 
+    def begin_step(self, state: State) -> None:
+        """Count the steps."""
+        state["steps"] += 1
+
     def update(
         self, parameters: Array, gradient: Array, state: State, learning_rate: float
     ) -> Array:
@@ -162,7 +173,6 @@ class Adam(Optimizer):
         kind = gradient.dtype.type
         if self.weight_decay:
             gradient += kind(self.weight_decay) * parameters
-        state["steps"] += 1
         steps = int(state["steps"])
         mean, mean_square = state["mean"], state["mean_square"]
         mean *= kind(self.beta1)

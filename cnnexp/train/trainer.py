@@ -19,9 +19,12 @@ from cnnexp.data import Dataset, Samples
 from cnnexp.data.dataset import batches, epoch_order
 from cnnexp.nn.losses import NO_LOSS, Loss
 from cnnexp.nn.network import Network
+from cnnexp.nn.parameters import chunks
 from cnnexp.nn.workers import one_blas_thread
 from cnnexp.train.optimizers import Optimizer, State
 from cnnexp.train.schedules import Schedule
+
+LARGE_RATE = 1e15  # above it a finite gradient may give a step that is not finite
 
 
 class BatchDone(NamedTuple):
@@ -130,6 +133,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.network.build(self.dataset.image_shape)
+        self._train = self.network.batch(self.dataset.train.X, self.dataset.train.Y)
         if not self.state.optimizer:
             self.state.optimizer = self.optimizer.initial_state(self.network.parameters)
 
@@ -177,11 +181,10 @@ class Trainer:
         """Train the rest of one epoch, and evaluate."""
         state, epoch = self.state, self.state.epoch + 1
         start = time.perf_counter()
-        train = self.dataset.train
-        order = epoch_order(train.count, self.seed, epoch)
-        for number, batch in batches(train, order, self.batch_size, state.batch):
+        order = epoch_order(self.dataset.train.count, self.seed, epoch)
+        for number, rows in batches(order, self.batch_size, state.batch):
             rate = self._rate(epoch, number)
-            loss, gradient = self.network.gradients(batch.X, batch.Y)
+            loss, gradient = self.network.batch_gradients(self._train.at(rows))
             reason = self._step(loss, gradient, rate)
             if reason:
                 yield Diverged(epoch, number + 1, reason)
@@ -205,14 +208,24 @@ class Trainer:
         """Take one step, or return why it cannot be taken; then nothing is changed."""
         if not math.isfinite(loss.cce_sum):
             return f"the loss is {loss.cce_sum}"
-        parameters = self.network.parameters
-        step = self.optimizer.update(parameters, gradient, self.state.optimizer, rate)
+        self.optimizer.begin_step(self.state.optimizer)
         with np.errstate(over="ignore", invalid="ignore"):
-            # A finite sum of squares needs one pass and says that all is well.
-            if not math.isfinite(np.dot(step, step)) and not np.isfinite(parameters - step).all():
-                return "the next step is not finite"
-        parameters -= step
+            # A sum of squares that is finite, found in one pass, says that the step will be so too.
+            if math.isfinite(np.dot(gradient, gradient)) and rate < LARGE_RATE:
+                for part in chunks(gradient.size):
+                    self.network.parameters[part] -= self._update(part, gradient, rate)
+                return ""
+            step = self._update(slice(None), gradient, rate)
+            moved = self.network.parameters - step
+        if not np.isfinite(moved).all():
+            return "the next step is not finite"
+        self.network.parameters[...] = moved
         return ""
+
+    def _update(self, part: slice, gradient: Any, rate: float) -> Any:
+        """Return what to subtract from a part of the parameters."""
+        state = self.optimizer.state_of(self.state.optimizer, part)
+        return self.optimizer.update(self.network.parameters[part], gradient[part], state, rate)
 
     def _epoch_done(self, epoch: int, rate: float) -> EpochDone:
         """Evaluate, and sum up the epoch."""
