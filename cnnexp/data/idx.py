@@ -20,6 +20,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from cnnexp.data.images import Figure
 from cnnexp.data.sources import SOURCES, Array, Raw, Source, data_folder
 from cnnexp.errors import DataError
 
@@ -89,6 +90,7 @@ class Mnist(IdxSource):
     dir: str | None = None
 
     classes = tuple("0123456789")
+    figure = Figure(share=20 / 28)
     mirrors = (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -133,6 +135,7 @@ class FashionMnist(IdxSource):
 
     dir: str | None = None
 
+    figure = Figure(share=1.0)
     classes = (
         "T-shirt",
         "trouser",

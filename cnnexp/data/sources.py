@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from cnnexp.data.images import Figure, as_picture, open_picture
 from cnnexp.errors import DataError
 from cnnexp.registry import Registry
 
@@ -61,11 +62,25 @@ class Raw:
 
 
 class Source(ABC):
-    """Base of all sources. The dataclass fields of a subclass are its options."""
+    """Base of all sources. The dataclass fields of a subclass are its options.
+
+    Attributes
+    ----------
+    name : str
+        The name in the table of data sets.
+    default_split : float or "official"
+        How samples are divided where a config does not say.
+    stratified : bool
+        Whether a division by a fraction divides every class alike.
+    figure : Figure or None
+        Where images have one light figure on black, such as a digit: how it is placed. Pictures
+        from elsewhere are then brought into that form; else they are only scaled to size.
+    """
 
     name: ClassVar[str] = ""
     default_split: ClassVar[float | str] = "official"
     stratified: ClassVar[bool] = False
+    figure: ClassVar[Figure | None] = None
 
     @abstractmethod
     def load(self) -> Raw:
@@ -117,6 +132,7 @@ class Digits(Source):
 
     default_split: ClassVar[float | str] = 0.8
     stratified: ClassVar[bool] = True
+    figure: ClassVar[Figure] = Figure(share=1.0, fine=4)  # counts in 4x4 blocks of 32x32 pixels
 
     def load(self) -> Raw:
         """Return all 1,797 digits; there is no official division."""
@@ -221,24 +237,16 @@ class ImageFolder(Source):
 
     def load(self) -> Raw:
         """Return all images, scaled to one size."""
-        from PIL import Image, UnidentifiedImageError
-
         root = Path(self.dir)
         if not self.dir or not root.is_dir():
             raise DataError(f"data=image_folder: data.dir={self.dir or '(empty)'} is not a folder.")
         classes = sorted(path.name for path in root.iterdir() if path.is_dir())
         X, Y = [], []
-        mode = "L" if self.channels == 1 else "RGB"
         for label, name in enumerate(classes):
             for path in sorted((root / name).iterdir()):
                 if path.suffix.lower() not in IMAGE_ENDINGS:
                     continue
-                try:
-                    with Image.open(path) as image:
-                        pixels = np.asarray(image.convert(mode).resize((self.size, self.size)))
-                except (UnidentifiedImageError, OSError) as error:
-                    raise DataError(f"{path}: not a readable image: {error}") from None
-                X.append(pixels.reshape(self.size, self.size, self.channels))
+                X.append(as_picture(open_picture(path), self.image_shape()))
                 Y.append(label)
         if not X:
             raise DataError(
