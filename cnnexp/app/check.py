@@ -26,6 +26,7 @@ from cnnexp.data.dataset import Preparation
 from cnnexp.engine import KERNELS
 from cnnexp.errors import CnnexpError, ConfigError, did_you_mean
 from cnnexp.nn.layer import LAYERS, Layer
+from cnnexp.nn.layers import Dense
 from cnnexp.nn.network import expand_activations
 from cnnexp.registry import Registry
 from cnnexp.runs.checkpoint import CheckpointPolicy
@@ -67,7 +68,7 @@ def check(cfg: DictConfig) -> Plain:
         _check_group(table, None, config, group, faults)
     check_options([CheckpointPolicy], config["checkpoint"], "checkpoint.", faults)
     check_options([SweepConfig], config["sweep"], "sweep.", faults)
-    images = _check_data(config, faults)
+    images = check_data(config, faults)
     _check_init_from(config, faults)
     check_model(config, images, faults)
     if faults:
@@ -124,7 +125,7 @@ def _check_group(
     check_options([cls or table[str(name)]], values, f"{group}.", faults)
 
 
-def _check_data(config: Plain, faults: list[str]) -> Images:
+def check_data(config: Plain, faults: list[str]) -> Images:
     """Check the data group, and say what is known of its images before they are read."""
     values = dict(config["data"] or {})
     name = str(values.pop("name", None))
@@ -205,6 +206,8 @@ def _check_shapes(layers: list[Layer | None], images: Images, faults: list[str])
     for k, layer in enumerate(layers):
         if layer is None:
             return
+        if isinstance(layer, Dense) and layer.units is None and images.classes is None:
+            return  # known once the data are read; then all this is checked again
         try:
             for part in expand_activations([layer]):
                 shape = part.infer_shape(shape)
