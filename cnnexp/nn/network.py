@@ -79,16 +79,19 @@ class Network:
     @property
     def input_shape(self) -> Shape:
         """Shape of one sample; known once the network is built."""
+        self._need_built("input_shape")
         return self.layers[0].input_shape
 
     @property
     def output_shape(self) -> Shape:
         """Shape of one sample's result; known once the network is built."""
+        self._need_built("output_shape")
         return self.layers[-1].output_shape
 
     @property
     def parameters(self) -> Array:
         """All parameters as one vector: changing it changes the network."""
+        self._need_built("parameters")
         return self._engine.vector.values
 
     @property
@@ -232,9 +235,9 @@ class Network:
     def _samples(self, X: Array) -> Array:
         """Return samples in the network's dtype and shape; build the network if needed."""
         X = np.asarray(X)
+        if X.ndim < 2 or not len(X):
+            raise ShapeError(f"X must be samples (n_m, …), one at least. Got shape {X.shape}.")
         if not self.built:
-            if X.ndim < 2:
-                raise ShapeError(f"X must be samples (n_m, …). Got shape {X.shape}.")
             self.build((*X.shape[1:], 1) if X.ndim == 3 else X.shape[1:])
         if X.shape[1:] != self.input_shape and (*X.shape[1:], 1) == self.input_shape:
             X = X[..., None]
