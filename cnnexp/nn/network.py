@@ -15,7 +15,7 @@ from cnnexp.nn.layers import Softmax
 from cnnexp.nn.losses import Loss, labels_of, softmax_cross_entropy
 from cnnexp.nn.passes import Engine, ParameterVector, Step
 from cnnexp.nn.sub_batch import automatic_sub_batch, automatic_threads
-from cnnexp.nn.workers import Workers, one_blas_thread
+from cnnexp.nn.workers import Workers, not_finite_is_no_news, one_blas_thread
 
 WEIGHTS = 1  # the purpose of a draw, part of its seed
 
@@ -171,7 +171,8 @@ class Network:
         labels = labels_of(Y, self._classes())
         _check_lengths(X, labels)
         Z = self._scores(X)
-        loss, _ = softmax_cross_entropy(Z, labels, max(len(X), 1))
+        with not_finite_is_no_news():
+            loss, _ = softmax_cross_entropy(Z, labels, len(X))
         return self._activate(Z), loss.cce, loss.ce
 
     def predict(self, X: Array) -> Array:
@@ -221,7 +222,8 @@ class Network:
     def _activate(self, Z: Array) -> Array:
         if not self._ends_in_softmax:
             return Z
-        return self.layers[-1].forward(Z, self._engine.context())[0]
+        with not_finite_is_no_news():
+            return self.layers[-1].forward(Z, self._engine.context())[0]
 
     def _classes(self) -> int:
         """Return the number of classes, or say why there is no loss."""

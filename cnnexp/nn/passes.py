@@ -24,7 +24,7 @@ import numpy as np
 from cnnexp.engine import Array, Kernels, Scratch
 from cnnexp.nn.layer import Context, Layer
 from cnnexp.nn.losses import Loss, softmax_cross_entropy
-from cnnexp.nn.workers import Workers, pieces
+from cnnexp.nn.workers import Workers, not_finite_is_no_news, pieces
 
 
 class Step:
@@ -179,7 +179,8 @@ class Engine:
             cuts = [slice(0, len(X))] if segment.whole else slices
             A, caches = self._segment_forward(segment, A, cuts)
             kept.append((segment, cuts, caches))
-        loss, dA = softmax_cross_entropy(A, labels, len(X))
+        with not_finite_is_no_news():
+            loss, dA = softmax_cross_entropy(A, labels, len(X))
         for segment, cuts, caches in reversed(kept):
             if segment.stop <= self.first_trained:
                 break

@@ -19,7 +19,7 @@ from cnnexp.data import Dataset, Samples
 from cnnexp.data.dataset import batches, epoch_order
 from cnnexp.nn.losses import NO_LOSS, Loss
 from cnnexp.nn.network import Network
-from cnnexp.nn.workers import one_blas_thread
+from cnnexp.nn.workers import not_finite_is_no_news, one_blas_thread
 from cnnexp.train.optimizers import Optimizer, State
 from cnnexp.train.schedules import Schedule
 
@@ -206,8 +206,8 @@ class Trainer:
         if not math.isfinite(loss.cce_sum):
             return f"the loss is {loss.cce_sum}"
         parameters = self.network.parameters
-        step = self.optimizer.update(parameters, gradient, self.state.optimizer, rate)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with not_finite_is_no_news():
+            step = self.optimizer.update(parameters, gradient, self.state.optimizer, rate)
             # A finite sum of squares needs one pass and says that all is well.
             if not math.isfinite(np.dot(step, step)) and not np.isfinite(parameters - step).all():
                 return "the next step is not finite"
