@@ -22,9 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 from cnnexp.app.options import check_options
 from cnnexp.app.schema import Config, ImplConfig, SweepConfig
 from cnnexp.data import SOURCES
-from cnnexp.data.dataset import Preparation
+from cnnexp.data.dataset import Preparation, no_official_split
 from cnnexp.engine import KERNELS
-from cnnexp.errors import CnnexpError, ConfigError, did_you_mean
+from cnnexp.errors import CnnexpError, ConfigError, DataError, did_you_mean
 from cnnexp.nn.layer import LAYERS, Layer
 from cnnexp.nn.layers import Dense
 from cnnexp.nn.network import expand_activations
@@ -135,7 +135,14 @@ def check_data(config: Plain, faults: list[str]) -> Images:
     made = check_options([SOURCES[name], Preparation], values, "data.", faults)
     if not made:
         return Images(name, None, None)
-    return Images(name, made[0].image_shape(), made[0].class_count())
+    source, preparation = made
+    try:
+        source.check()
+        if preparation.split == "official" and not source.has_official_split:
+            faults.append(no_official_split(source))
+    except DataError as error:
+        faults.append(str(error))
+    return Images(name, source.image_shape(), source.class_count())
 
 
 def _check_init_from(config: Plain, faults: list[str]) -> None:

@@ -213,6 +213,14 @@ def batches(
         yield number, samples.at(order[number * batch_size : (number + 1) * batch_size])
 
 
+def no_official_split(source: Source) -> str:
+    """Return what is said of a source that is not divided by itself."""
+    return (
+        f"data.split=official: {source.name} has no official split. Give the fraction that is"
+        " trained on, for example data.split=0.8."
+    )
+
+
 def _divide(source: Source, raw: Raw, preparation: Preparation) -> tuple[Samples, Samples]:
     """Return the training and the test part of a source."""
     split = source.default_split if preparation.split is None else preparation.split
@@ -221,10 +229,7 @@ def _divide(source: Source, raw: Raw, preparation: Preparation) -> tuple[Samples
         test = Samples(raw.X_test, raw.Y_test)
     if split == "official":
         if test is None:
-            raise DataError(
-                f"data.split=official: {source.name} has no official split. Give the fraction that"
-                " is trained on, for example data.split=0.8."
-            )
+            raise DataError(no_official_split(source))
         return train, test
     if test is not None:
         train = Samples(np.concatenate([train.X, test.X]), np.concatenate([train.Y, test.Y]))

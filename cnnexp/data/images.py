@@ -167,11 +167,11 @@ def _ink(colours: Array) -> Array:
         raise DataError("nothing is drawn on it: all of it has nearly the same colour.")
     towards = off[distance >= 0.75 * distance.max()].mean(axis=0)
     ink: Array = np.clip(off @ towards, 0, None)
+    if np.sqrt((towards**2).sum()) < 0.5 * distance.max():  # inks on both sides of the paper
+        ink = distance
     grain = np.percentile(_edge(ink), 75)
     if grain < 0.5 * ink.max():  # else the figure itself is cut off by the edge
         ink = np.clip(ink - grain, 0, None)
-    if not ink.max() > 0:  # inks on both sides of the paper
-        ink = distance
     ink /= ink.max()
     return ink
 

@@ -103,6 +103,20 @@ def test_grain_and_uneven_light_are_paper():
     assert np.count_nonzero(found > 0.1) < 150
 
 
+def test_a_shadow_from_one_side_is_paper():
+    lit = np.asarray(stroke(400, 300, 100, 150), float) / 255 * 160 + 40
+    lit[lit > 100] *= np.broadcast_to(np.linspace(1.2, 0.8, 300), lit.shape)[lit > 100]
+    found = as_figure(Image.fromarray(lit.astype(np.uint8)), SHAPE, MNIST)
+    assert np.abs(found - as_figure(stroke(), SHAPE, MNIST)).mean() < 0.02
+
+
+def test_ink_may_be_darker_and_lighter_than_the_paper():
+    image = stroke(paper=128, ink=0)
+    image.paste(254, (10, 40, 20, 60))
+    rows, cols = np.nonzero(as_figure(image, SHAPE, MNIST)[..., 0] > 0.5)
+    assert (np.ptp(rows) + 1, np.ptp(cols) + 1) == (20, 5)
+
+
 def test_an_image_of_the_data_set_stays_as_it_is(mnist_folder):
     from cnnexp.data import Mnist
 
