@@ -105,7 +105,7 @@ def test_grain_and_uneven_light_are_paper():
 
 def test_a_shadow_from_one_side_is_paper():
     lit = np.asarray(stroke(400, 300, 100, 150), float) / 255 * 160 + 40
-    lit[lit > 100] *= np.broadcast_to(np.linspace(1.2, 0.8, 300), lit.shape)[lit > 100]
+    lit[lit > 100] *= np.broadcast_to(np.linspace(1.27, 0.73, 300), lit.shape)[lit > 100]
     found = as_figure(Image.fromarray(lit.astype(np.uint8)), SHAPE, MNIST)
     assert np.abs(found - as_figure(stroke(), SHAPE, MNIST)).mean() < 0.02
 
