@@ -34,6 +34,10 @@ def test_nesterov_worked_by_hand():
     assert found == pytest.approx([0.19, 0.461])
 
 
+def test_nesterov_without_momentum_is_plain_descent():
+    assert steps(SGD(nesterov=True), [1.0, 2.0]) == pytest.approx([0.1, 0.2])
+
+
 def test_weight_decay_worked_by_hand():
     # The parameter is 1, then 1 - 0.1·(1 + 0.5·1) = 0.85: gradients 1.5 and 2.425
     assert steps(SGD(weight_decay=0.5), [1.0, 2.0]) == pytest.approx([0.15, 0.2425])
@@ -103,10 +107,6 @@ def test_parameters_are_left_alone_and_the_dtype_is_kept(name, options, dtype):
     [
         (lambda: SGD(momentum=1.0), "momentum must be at least 0 and below 1. Got 1.0."),
         (lambda: SGD(momentum=-0.1), "momentum must be at least 0 and below 1. Got -0.1."),
-        (
-            lambda: SGD(nesterov=True),
-            "nesterov needs a momentum above 0, for example momentum=0.9.",
-        ),
         (lambda: SGD(weight_decay=-1.0), "weight_decay must be at least 0. Got -1.0."),
         (lambda: SGD(weight_decay=float("nan")), "weight_decay must be at least 0. Got nan."),
         (lambda: Adam(beta1=1.0), "beta1 must be at least 0 and below 1. Got 1.0."),
