@@ -57,7 +57,7 @@ class Preparation:
         pixels of the training part. ``"none"``: as they are.
     """
 
-    split: float | str | None = None
+    split: float | int | str | None = None  # int, so that 0 and 1 are told what they are
     seed: int = 0
     limit: int | None = None
     validation: float | int | None = None

@@ -34,7 +34,9 @@ def download(source: IdxSource, files: Sequence[File]) -> None:
                 if find(folder, file) is None:
                     _fetch(source, file)
     except OSError as error:
-        raise DataError(f"data={source.name}: cannot write to {folder}: {error}") from None
+        raise DataError(
+            f"data={source.name}: cannot write to {folder}: {error.strerror}."
+        ) from None
 
 
 def _fetch(source: IdxSource, file: File) -> None:

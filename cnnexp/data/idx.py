@@ -54,6 +54,11 @@ class IdxSource(Source):
         """The folder that holds the files, or will hold them."""
         return data_folder(self.name, self.dir)
 
+    def check(self) -> None:
+        """Raise DataError if a file stands in the place of the folder."""
+        if self.folder.is_file():
+            raise DataError(f"data.dir={self.folder}: a file and no folder.")
+
     def load(self) -> Raw:
         """Read the four files, after downloading those that are absent."""
         absent = [file for file in self.files if find(self.folder, file) is None]

@@ -226,9 +226,10 @@ class Npz(Source):
                 return list(arrays.files)
         except FileNotFoundError:
             raise DataError(f"data.file={self.file}: there is no such file.") from None
-        except (*UNREADABLE, AttributeError, TypeError) as error:  # the last two of a single array
-            reason = error if isinstance(error, UNREADABLE) else "it holds a single array"
-            raise DataError(f"data.file={self.file}: not an .npz file: {reason}.") from None
+        except (*UNREADABLE, AttributeError, TypeError):  # the last two of a single array
+            raise DataError(
+                f"data.file={self.file}: not an .npz file, as numpy.savez writes it."
+            ) from None
 
 
 @SOURCES.register("image_folder")
