@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -36,7 +39,7 @@ from cnnexp.train import OPTIMIZERS, SCHEDULES
 Plain = dict[str, Any]
 
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "learning_rate": (lambda value: value is None or 0 < value < float("inf"), "above 0"),
+    "learning_rate": (lambda value: value is None or 0 < value < math.inf, "above 0, and finite"),
     "epochs": (lambda value: value >= 1, "at least 1"),
     "batch_size": (lambda value: value >= 1, "at least 1"),
     "seed": (lambda value: value >= 0, "at least 0"),
@@ -84,7 +87,20 @@ def _plain(cfg: DictConfig) -> Plain:
     try:
         return OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
-        raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from None
+        raise ConfigError([_unresolved(error)]) from None
+
+
+def _unresolved(error: OmegaConfBaseException) -> str:
+    """Say which value could not be taken from elsewhere."""
+    key = re.sub(r"\[(\d+)\]", r".\1", str(error.full_key))
+    first = str(error).splitlines()[0]
+    if match := re.match(r"Interpolation key '(.+)' not found", first):
+        return f"{key}: takes its value from '{match[1]}', and there is no such key."
+    if match := re.search(r"Environment variable '(.+)' not found", first):
+        return f"{key}: takes its value from the environment variable {match[1]}, which is not set."
+    if first.startswith("Recursive interpolation"):
+        return f"{key}: takes its value from itself."
+    return f"{key}: {first}"
 
 
 def load_plugins(modules: list[str]) -> None:
@@ -102,13 +118,25 @@ def load_plugins(modules: list[str]) -> None:
     for name in modules:
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise ConfigError(
                 [
                     f"plugins: cannot import '{name}' ({error}). It must be a module in this folder"
                     " or an installed one."
                 ]
             ) from None
+        except Exception as error:  # whatever a user's module does
+            raise ConfigError([f"plugins: {_broken_plugin(name, error)}"]) from None
+
+
+def _broken_plugin(name: str, error: Exception) -> str:
+    """Say where a user's module failed."""
+    place = f"{error.filename}, line {error.lineno}" if isinstance(error, SyntaxError) else ""
+    if not place:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{last.filename}, line {last.lineno}"
+    reason = error.msg if isinstance(error, SyntaxError) else error
+    return f"'{name}' fails in {place}: {type(error).__name__}: {reason}."
 
 
 def _check_group(
@@ -224,9 +252,21 @@ def _check_shapes(layers: list[Layer | None], images: Images, faults: list[str])
                 hint = " The digits have 8x8 pixels; data=mnist has images of 28x28."
             faults.append(f"model.layers.{k} ({layer.type}): {error}.{hint}".replace("..", "."))
             return
-    if images.classes is not None and (len(shape) != 1 or shape[0] < images.classes):
-        kind = layers[-1].type if layers[-1] is not None else ""
+    last, kind = len(layers) - 1, layers[-1].type if layers[-1] is not None else ""
+    if images.classes is None:
+        return
+    if len(shape) != 1:
         faults.append(
-            f"model.layers.{len(layers) - 1} ({kind}): gives {shape} for each sample, and"
-            f" data={images.name} has {images.classes} classes."
+            f"model.layers.{last} ({kind}): gives {_size(shape)} numbers for each sample and not"
+            " one row. A network ends with flatten and dense."
         )
+    elif shape[0] < images.classes:
+        faults.append(
+            f"model.layers.{last} ({kind}): gives {shape[0]} numbers for each sample, and"
+            f" data={images.name} has {images.classes} classes: units must be at least"
+            f" {images.classes}."
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(str(size) for size in shape)

@@ -31,7 +31,11 @@ def main(words: list[str]) -> int:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="data=NAME, and settings of it: data.KEY="
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="data=NAME, and settings of it: data.KEY=",
     )
     parser.add_argument("--json", action="store_true", help="print all digits, as JSON")
     given = parser.parse_intermixed_args(words)
