@@ -68,7 +68,9 @@ def open_picture(path: str | Path) -> Image:
             return ImageOps.exif_transpose(image)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: not an image of a known format.") from None
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a readable image: {error}") from None
 
 

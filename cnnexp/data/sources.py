@@ -283,8 +283,8 @@ class ImageFolder(Source):
                 Y.append(label)
         if not X:
             raise DataError(
-                f"data.dir={self.dir}: needs one folder of images for each class. Found"
-                f" {len(classes)} folders and no image ({', '.join(IMAGE_ENDINGS)})."
+                f"data.dir={self.dir}: needs one folder of images for each class. Found no image"
+                f" ({', '.join(IMAGE_ENDINGS)}) in its folders: {', '.join(classes) or 'none'}."
             )
         images, labels = np.stack(X), np.array(Y)
         return Raw(images, labels, 255.0, tuple(classes), array_checksum(images, labels))

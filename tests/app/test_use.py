@@ -58,7 +58,7 @@ def test_evaluate_on_other_data(digits_run, tmp_path):
     ("words", "message"),
     [
         (["epochs=3"], "epochs=3: evaluate takes data=NAME and data.KEY=VALUE only."),
-        (["data.limt=3"], "data.limt: no such key. Did you mean 'data.limit'?"),
+        (["data.limt=3"], "data.limt: data=digits has no such option. Did you mean 'limit'?"),
         (["data.limit=0"], "data.limit must be at least 1. Got 0."),
         (["data=digitz"], "data=digitz: there is no data of this name. Did you mean 'digits'?"),
     ],
@@ -180,7 +180,7 @@ def test_predict_names_the_picture_that_cannot_be_used(digits_run, tmp_path):
     (tmp_path / "text.png").write_text("hello")
     for name, message in (
         ("empty.png", "nothing is drawn on it"),
-        ("text.png", "not a readable image"),
+        ("text.png", "not an image"),
         ("no.png", "there is no such file"),
     ):
         ended = cnnexp("predict", digits_run, tmp_path / name)

@@ -147,10 +147,10 @@ def test_folders_that_hold_nothing_of_use(tmp_path):
     with pytest.raises(DataError, match="there is no such folder"):
         ImageFolder(dir=str(tmp_path / "no")).load()
     (tmp_path / "class").mkdir()
-    with pytest.raises(DataError, match="Found 1 folders and no image"):
+    with pytest.raises(DataError, match=r"Found no image \(.*\) in its folders: class\."):
         ImageFolder(dir=str(tmp_path)).load()
     (tmp_path / "class" / "bad.png").write_text("hello")
-    with pytest.raises(DataError, match=r"bad.png: not a readable image"):
+    with pytest.raises(DataError, match=r"bad.png: not an image"):
         ImageFolder(dir=str(tmp_path)).load()
 
 
