@@ -24,7 +24,7 @@ ARROWS = {
     "data": BASE,
     "train": BASE | {"nn", "data"},
     "runs": BASE | {"nn", "data", "cnnexp"},
-    "report": BASE | {"runs"},
+    "report": BASE | {"runs", "cnnexp"},
     "classic": BASE | {"nn", "train"},
     "cnnexp": BASE | {"engine", "nn", "runs"},  # the package's own names
     "app": BASE | {"engine", "nn", "data", "train", "runs", "report", "cnnexp"},
