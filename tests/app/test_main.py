@@ -94,6 +94,7 @@ def test_a_layer_of_ones_own(tmp_path, monkeypatch):
     (tmp_path / "my_scale.py").write_text(PLUGIN)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(package.LAYERS, "_things", dict(package.LAYERS._things))
     layers = "[{type: flatten},{type: scale, factor: 3},{type: dense},{type: softmax}]"
     settings = ["plugins=[my_scale]", "epochs=1", "data.limit=50", "hydra.run.dir=run"]
     succeed(*settings, f"model.layers={layers}")

@@ -37,7 +37,7 @@ CASES = {
 
 
 def test_every_layer_has_a_case():
-    assert CASES.keys() == set(LAYERS)
+    assert CASES.keys() == {k for k in LAYERS if LAYERS[k].__module__.startswith("cnnexp.")}
     assert all(type(layer) is LAYERS[name] for name, (layer, _) in CASES.items())
     assert all(layer.type == name for name, (layer, _) in CASES.items())
 
