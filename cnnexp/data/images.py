@@ -11,8 +11,8 @@ colours are all alike, and nothing has to be said about it.
 
 References
 ----------
-Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits,
-http://yann.lecun.com/exdb/mnist/
+Y. LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998 (how MNIST's digits
+were scaled and centred)
 """
 
 from __future__ import annotations

@@ -24,10 +24,8 @@ def test_help_is_one_page(words):
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
-def test_every_command_has_a_help_page_with_examples(name):
-    page = succeed(name, "--help")
-    assert f"usage: cnnexp {name}" in page
-    assert f"python -m cnnexp {name}" in page  # an example
+def test_every_command_has_a_summary_and_a_help_page(name):
+    assert f"usage: cnnexp {name}" in succeed(name, "--help")
     assert SUMMARIES[name]
     assert callable(COMMANDS[name])
 
