@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,10 +25,11 @@ from omegaconf.errors import OmegaConfBaseException
 from cnnexp.app.options import check_options
 from cnnexp.app.schema import Config, ImplConfig, SweepConfig
 from cnnexp.data import SOURCES
-from cnnexp.data.dataset import Preparation
+from cnnexp.data.dataset import Preparation, no_official_split
 from cnnexp.engine import KERNELS
-from cnnexp.errors import CnnexpError, ConfigError, did_you_mean
+from cnnexp.errors import CnnexpError, ConfigError, DataError, did_you_mean
 from cnnexp.nn.layer import LAYERS, Layer
+from cnnexp.nn.layers import Dense
 from cnnexp.nn.network import expand_activations
 from cnnexp.registry import Registry
 from cnnexp.runs.checkpoint import CheckpointPolicy
@@ -35,7 +39,7 @@ from cnnexp.train import OPTIMIZERS, SCHEDULES
 Plain = dict[str, Any]
 
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "learning_rate": (lambda value: value is None or 0 < value < float("inf"), "above 0"),
+    "learning_rate": (lambda value: value is None or 0 < value < math.inf, "above 0, and finite"),
     "epochs": (lambda value: value >= 1, "at least 1"),
     "batch_size": (lambda value: value >= 1, "at least 1"),
     "seed": (lambda value: value >= 0, "at least 0"),
@@ -67,7 +71,7 @@ def check(cfg: DictConfig) -> Plain:
         _check_group(table, None, config, group, faults)
     check_options([CheckpointPolicy], config["checkpoint"], "checkpoint.", faults)
     check_options([SweepConfig], config["sweep"], "sweep.", faults)
-    images = _check_data(config, faults)
+    images = check_data(config, faults)
     _check_init_from(config, faults)
     check_model(config, images, faults)
     if faults:
@@ -83,7 +87,20 @@ def _plain(cfg: DictConfig) -> Plain:
     try:
         return OmegaConf.to_container(OmegaConf.masked_copy(cfg, keys), resolve=True)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
-        raise ConfigError([f"{error.full_key}: {str(error).splitlines()[0]}"]) from None
+        raise ConfigError([_unresolved(error)]) from None
+
+
+def _unresolved(error: OmegaConfBaseException) -> str:
+    """Say which value could not be taken from elsewhere."""
+    key = re.sub(r"\[(\d+)\]", r".\1", str(error.full_key))
+    first = str(error).splitlines()[0]
+    if match := re.match(r"Interpolation key '(.+)' not found", first):
+        return f"{key}: takes its value from '{match[1]}', and there is no such key."
+    if match := re.search(r"Environment variable '(.+)' not found", first):
+        return f"{key}: takes its value from the environment variable {match[1]}, which is not set."
+    if first.startswith("Recursive interpolation"):
+        return f"{key}: takes its value from itself."
+    return f"{key}: {first}"
 
 
 def load_plugins(modules: list[str]) -> None:
@@ -101,13 +118,25 @@ def load_plugins(modules: list[str]) -> None:
     for name in modules:
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise ConfigError(
                 [
                     f"plugins: cannot import '{name}' ({error}). It must be a module in this folder"
                     " or an installed one."
                 ]
             ) from None
+        except Exception as error:  # whatever a user's module does
+            raise ConfigError([f"plugins: {_broken_plugin(name, error)}"]) from None
+
+
+def _broken_plugin(name: str, error: Exception) -> str:
+    """Say where a user's module failed."""
+    place = f"{error.filename}, line {error.lineno}" if isinstance(error, SyntaxError) else ""
+    if not place:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{last.filename}, line {last.lineno}"
+    reason = error.msg if isinstance(error, SyntaxError) else error
+    return f"'{name}' fails in {place}: {type(error).__name__}: {reason}."
 
 
 def _check_group(
@@ -124,7 +153,7 @@ def _check_group(
     check_options([cls or table[str(name)]], values, f"{group}.", faults)
 
 
-def _check_data(config: Plain, faults: list[str]) -> Images:
+def check_data(config: Plain, faults: list[str]) -> Images:
     """Check the data group, and say what is known of its images before they are read."""
     values = dict(config["data"] or {})
     name = str(values.pop("name", None))
@@ -134,7 +163,14 @@ def _check_data(config: Plain, faults: list[str]) -> Images:
     made = check_options([SOURCES[name], Preparation], values, "data.", faults)
     if not made:
         return Images(name, None, None)
-    return Images(name, made[0].image_shape(), made[0].class_count())
+    source, preparation = made
+    try:
+        source.check()
+        if preparation.split == "official" and not source.has_official_split:
+            faults.append(no_official_split(source))
+    except DataError as error:
+        faults.append(str(error))
+    return Images(name, source.image_shape(), source.class_count())
 
 
 def _check_init_from(config: Plain, faults: list[str]) -> None:
@@ -205,6 +241,8 @@ def _check_shapes(layers: list[Layer | None], images: Images, faults: list[str])
     for k, layer in enumerate(layers):
         if layer is None:
             return
+        if isinstance(layer, Dense) and layer.units is None and images.classes is None:
+            return  # known once the data are read; then all this is checked again
         try:
             for part in expand_activations([layer]):
                 shape = part.infer_shape(shape)
@@ -214,9 +252,21 @@ def _check_shapes(layers: list[Layer | None], images: Images, faults: list[str])
                 hint = " The digits have 8x8 pixels; data=mnist has images of 28x28."
             faults.append(f"model.layers.{k} ({layer.type}): {error}.{hint}".replace("..", "."))
             return
-    if images.classes is not None and (len(shape) != 1 or shape[0] < images.classes):
-        kind = layers[-1].type if layers[-1] is not None else ""
+    last, kind = len(layers) - 1, layers[-1].type if layers[-1] is not None else ""
+    if images.classes is None:
+        return
+    if len(shape) != 1:
         faults.append(
-            f"model.layers.{len(layers) - 1} ({kind}): gives {shape} for each sample, and"
-            f" data={images.name} has {images.classes} classes."
+            f"model.layers.{last} ({kind}): gives {_size(shape)} numbers for each sample and not"
+            " one row. A network ends with flatten and dense."
         )
+    elif shape[0] < images.classes:
+        faults.append(
+            f"model.layers.{last} ({kind}): gives {shape[0]} numbers for each sample, and"
+            f" data={images.name} has {images.classes} classes: units must be at least"
+            f" {images.classes}."
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(str(size) for size in shape)

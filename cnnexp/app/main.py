@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cnnexp.errors import CnnexpError, UnknownName, did_you_mean
 
-USER_ERROR, INTERRUPTED = 2, 130
+FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,10 +26,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone
         return 0
+    except OSError as error:  # no room, no permission, a file where a folder should be
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+        return FAILED
+    except MemoryError as error:
+        print(
+            f"error: not enough memory: {error}. Smaller layers, a smaller batch_size, or a"
+            " smaller impl.sub_batch need less.",
+            file=sys.stderr,
+        )
+        return FAILED
 
 
 def _dispatch(words: list[str]) -> int:
-    if words and ("--help" in words or "-h" in words) and words[0].startswith("-"):
+    asks = "--help" in words or "-h" in words
+    if words == ["help"] or (asks and words[0].startswith("-")):
         from cnnexp.app.help import show_help
 
         return show_help()
@@ -43,11 +55,21 @@ def _dispatch(words: list[str]) -> int:
 
         name, *rest = words
         if name not in COMMANDS:
-            raise UnknownName(
-                f"no command is named '{name}'.{did_you_mean(name, COMMANDS)} Commands:"
-                f" {', '.join(COMMANDS)}. Settings are given as key=value."
-            )
+            raise UnknownName(_no_command(name, rest, list(COMMANDS)))
         return COMMANDS[name](rest)
     from cnnexp.app.hydra_app import hydra_main
+    from cnnexp.app.words import check_words
 
+    check_words(words)
     return hydra_main(words)
+
+
+def _no_command(name: str, rest: Sequence[str], commands: Sequence[str]) -> str:
+    """Say that there is no such command; it may have been meant as a setting."""
+    if rest and rest[0].startswith("="):
+        value = rest[0].removeprefix("=") or "".join(rest[1:2])
+        return f"{name} {' '.join(rest[:2])}: write {name}={value}, without spaces."
+    return (
+        f"no command is named '{name}'.{did_you_mean(name, commands)} Commands:"
+        f" {', '.join(commands)}. Settings are given as key=value."
+    )

@@ -8,17 +8,30 @@ from contextlib import contextmanager
 from typing import Any
 
 import yaml
+from hydra.core.config_store import ConfigStore
 from hydra.errors import (
     HydraException,
     MissingConfigException,
     OverrideParseException,
 )
 from omegaconf import DictConfig, ListConfig
-from omegaconf.errors import ConfigIndexError, OmegaConfBaseException, ValidationError
+from omegaconf.errors import ConfigIndexError, OmegaConfBaseException
 
 from cnnexp.errors import ConfigError, did_you_mean
 
-INDEXED = re.compile(r"^([~+]*[\w./@-]*?)\[(\d+)\]")
+INDEXED = re.compile(r"^([~+]*[\w./@-]*?)\[(-?\d+)\]")
+CHOICE = re.compile(r"object_type=(\w+)_options")  # as the schema names them
+DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
+KINDS = {
+    "int": "a whole number",
+    "Integer": "a whole number",
+    "float": "a number",
+    "Float": "a number",
+    "str": "a text",
+    "string": "a text",
+    "bool": "true or false",
+    "Boolean": "true or false",
+}
 
 
 def dotted(override: str) -> str:
@@ -51,28 +64,27 @@ def translate(error: Exception, compose: Callable[[], DictConfig]) -> str:
         return _missing(error)
     if isinstance(error, OverrideParseException):
         return (
-            f"{error.override}: cannot be read as key=value. Quote values that hold spaces, commas"
+            f"'{error.override}' cannot be read as key=value. Quote values that hold spaces, commas"
             " or brackets, for example 'data.dir=\"my folder\"'."
         )
     text, cause = str(error), error.__cause__
     if match := re.match(r"Could not override '(.+?)'", text):
-        return _unknown_key(match[1], compose)
+        return _unknown_key(match[1], str(cause), compose)
     if match := re.match(r"Error merging override (.+)", text):
-        return f"{match[1]}: {_cause(cause)}"
+        return f"{match[1]}: {reason(match[1].partition('=')[0], cause, compose)}"
+    if match := re.match(r"In '(.+?)': \w+ raised while composing config:\n", text):
+        return _in_file(match[1], text[match.end() :], compose)
     if match := re.match(r"\s*Ambiguous value for argument '(.+?)'", text):
-        key, _, values = match[1].partition("=")
-        return (
-            f"{match[1]} gives several values to one run. To sweep over them add -m:"
-            f" python -m cnnexp -m {match[1]}. For a list write '{key}=[{values}]'."
-        )
+        return _several_values(match[1])
     if match := re.match(r"Sweep parameters '(.+?)' requires", text):
         return f"{match[1]} is a sweep. Add -m: python -m cnnexp -m '{match[1]}'."
     if match := re.match(r"Override (\S+?) looks like a config group", text):
-        return _unknown_key(match[1].lstrip("+").partition("=")[0].partition("@")[0], compose)
+        key = match[1].lstrip("+").partition("=")[0].partition("@")[0]
+        return _unknown_key(key, "", compose)
     if match := re.match(r"Could not append to config. An item is already at '(.+?)'", text):
         return f"{match[1]} is there already: leave out the plus sign."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0] + (f" {_cause(cause)}" if cause else "") if lines else _cause(cause)
+    return (lines or [type(error).__name__])[0]
 
 
 def _missing(error: MissingConfigException) -> str:
@@ -89,20 +101,63 @@ def _missing(error: MissingConfigException) -> str:
     )
 
 
-def _unknown_key(key: str, compose: Callable[[], DictConfig]) -> str:
+def _several_values(override: str) -> str:
+    """Say how several values, a list, or a decimal comma are written."""
+    key, _, values = override.partition("=")
+    text = (
+        f"{override} gives several values to one run. To sweep over them add -m:"
+        f" python -m cnnexp -m {override}."
+    )
+    if DECIMAL_COMMA.fullmatch(values):
+        return f"{text} For a decimal fraction write {key}={values.replace(',', '.')}."
+    return f"{text} For a list write '{key}=[{values}]'."
+
+
+def _in_file(name: str, text: str, compose: Callable[[], DictConfig]) -> str:
+    """Say what is wrong in a config file that does not fit the schema."""
+    match = re.search(r"full_key: (\S+)", text)
+    key = match[1] if match else ""
+    if text.startswith("Key "):
+        return f"{name}.yaml: {_unknown_key(key, text, compose)}"
+    return f"{name}.yaml: {key}: {reason(key, text, compose)}"
+
+
+def _unknown_key(key: str, cause: str, compose: Callable[[], DictConfig]) -> str:
     """Say that a key is unknown, and which one may be meant."""
-    known = sorted(set(_keys(compose(), "")))
-    place = key.rpartition(".")[0]
+    place, _, last = key.rpartition(".")
+    if match := CHOICE.search(cause):
+        return _unknown_option(place, last, match[1])
+    cfg = compose()
+    known = sorted(set(_keys(cfg.hydra, "hydra") if key.startswith("hydra.") else _keys(cfg, "")))
     near = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == place]
-    here = f" Keys of {place}: {', '.join(near)}." if place and near else ""
-    return f"{key}: no such key.{did_you_mean(key, known)}{here}"
+    if place and near:
+        hint = did_you_mean(last, near).replace("'", f"'{place}.", 1)
+        return f"{key}: no such key.{hint} Keys of {place}: {', '.join(near)}."
+    same = [name for name in known if name.rpartition(".")[2] == key]
+    hint = f" Did you mean '{same[0]}'?" if same else did_you_mean(key, known)
+    return f"{key}: no such key.{hint}"
+
+
+def _unknown_option(group: str, option: str, choice: str) -> str:
+    """Say that the chosen member of a group has no such option, and which others have it."""
+    store, folder = ConfigStore.instance(), f"schema/{group}"
+    nodes = {
+        name.removesuffix(".yaml"): [str(key) for key in store.load(f"{folder}/{name}").node]
+        for name in store.list(folder)
+    }
+    own = [name for name in nodes[choice] if name != "name"]
+    others = [f"{group}={name}" for name, options in nodes.items() if option in options]
+    has = f" It is an option of {', '.join(others)}." if others else ""
+    hint = did_you_mean(option, own) if not others else ""
+    options = f"Its options: {', '.join(own)}." if own else "It has no options."
+    return f"{group}.{option}: {group}={choice} has no such option.{hint}{has} {options}"
 
 
 def _keys(node: Any, path: str) -> Iterator[str]:
     """Yield the dotted paths of all keys but Hydra's own."""
     if isinstance(node, DictConfig):
         for key in node:
-            if path or key != "hydra":
+            if (path or key != "hydra") and not str(key).startswith("_"):
                 here = f"{path}.{key!s}" if path else str(key)
                 yield here
                 yield from _keys(node._get_node(key), here)
@@ -111,31 +166,43 @@ def _keys(node: Any, path: str) -> Iterator[str]:
             yield from _keys(node._get_node(k), f"{path}.{k}")
 
 
-def _cause(cause: BaseException | None) -> str:
-    """Return the first line of what OmegaConf says, in plain words where we know them."""
-    if cause is None:
-        return "cannot be composed."
-    first = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-    if isinstance(cause, ValidationError):
-        if match := re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", first):
-            kind = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
-            return f"must be {kind.get(match[2], match[2])}. Got '{match[1]}'."
-        if match := re.match(
-            r"Value '(.*)' of type '.*' is incompatible with type hint '(.*)'", first
-        ):
-            return f"must be {_hint(match[2])}. Got '{match[1]}'."
-        if "not Optional" in first or "Incompatible value 'None'" in first:
-            return "must have a value; null is not allowed."
+def reason(key: str, cause: object, compose: Callable[[], DictConfig]) -> str:
+    """Return what OmegaConf says of a key's value, in plain words where we know them."""
     if isinstance(cause, ConfigIndexError):
         return "there is no such place in the list; places are counted from 0."
+    first = (str(cause).strip().splitlines() or ["cannot be composed."])[0]
+    if "{}" in first and "." in key and "convert" in first:
+        return f"{key.rpartition('.')[0]} has one value, and no settings below it."
+    if match := re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", first):
+        return f"must be {KINDS.get(match[2], match[2])}. Got '{match[1]}'."
+    if match := re.match(r"Value '(.*)' is not a valid (\w+)", first):
+        return f"must be {KINDS.get(match[2], match[2])}. Got '{match[1]}'."
+    if match := re.match(r"Value '(.*)' of type '.*' is incompatible with type hint '(.*)'", first):
+        return f"must be {_hint(match[2])}. Got '{match[1]}'."
+    if match := re.match(r"Cannot convert '.*' to string: '(.*)'", first):
+        return f"must be a text. Got {match[1]}."
+    if "is not a ListConfig" in first or first == "Cannot merge DictConfig with ListConfig":
+        return f"must be a list, for example {key}=[…]."
+    if "not Optional" in first or "Incompatible value 'None'" in first:
+        return "must have a value; null is not allowed."
+    if "is not a subclass of" in first:
+        own = [name for name in _keys(compose(), "") if name.startswith(f"{key}.")]
+        return f"has settings of its own, which are given one by one: {', '.join(own)}."
     return first
 
 
 def _hint(hint: str) -> str:
-    """Return a type hint in words."""
-    words = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
+    """Return a type hint in words.
+
+    Examples
+    --------
+    >>> _hint("Optional[Union[float, int, str]]")
+    'a number or a text'
+    """
     inner = re.sub(r"^(Optional|Union)\[|\]+$", "", hint).replace("Union[", "")
-    parts = [words.get(part.strip(), part.strip()) for part in inner.split(",")]
+    parts = [KINDS.get(part.strip(), part.strip()) for part in inner.split(",")]
+    if "a number" in parts and "a whole number" in parts:
+        parts.remove("a whole number")
     return " or ".join(parts)
 
 

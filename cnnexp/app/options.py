@@ -98,6 +98,8 @@ def describe(hint: Any) -> str:
     """
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         words = [describe(part) for part in typing.get_args(hint)]
+        if WORDS[float] in words and WORDS[int] in words:
+            words.remove(WORDS[int])
         return f"{', '.join(words[:-1])} or {words[-1]}"
     if typing.get_origin(hint) is list:
         return "a list"

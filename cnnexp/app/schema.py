@@ -35,15 +35,15 @@ class ModelConfig:
 
 @dataclass
 class ImplConfig:
-    """An implementation, and how a batch is cut."""
+    """An implementation, and how a batch is cut: threads and sub_batch are ``auto`` or a number."""
 
     name: str = "sg"
-    threads: int | str = "auto"
-    sub_batch: int | str = "auto"
+    threads: Any = "auto"  # not int | str, of which OmegaConf would say no more than that
+    sub_batch: Any = "auto"
 
     def __post_init__(self) -> None:
         for name, value in (("threads", self.threads), ("sub_batch", self.sub_batch)):
-            if value != "auto" and (not isinstance(value, int) or value < 1):
+            if value != "auto" and (type(value) is not int or value < 1):
                 raise OptionError(
                     f"{name} must be 'auto' or a number of at least 1. Got {value!r}."
                 )

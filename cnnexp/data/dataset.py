@@ -57,7 +57,7 @@ class Preparation:
         pixels of the training part. ``"none"``: as they are.
     """
 
-    split: float | str | None = None
+    split: float | int | str | None = None  # int, so that 0 and 1 are told what they are
     seed: int = 0
     limit: int | None = None
     validation: float | int | None = None
@@ -84,6 +84,35 @@ class Preparation:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """How the pixels of a data set were scaled: ``pixel · factor - shift``.
+
+    Attributes
+    ----------
+    factor, shift : float
+        What pixels are multiplied with, and what is taken off afterwards.
+    largest : float
+        A fully lit pixel before scaling.
+
+    Examples
+    --------
+    >>> Scale(factor=1 / 255, shift=0.0, largest=255.0)(np.array([0, 51, 255]), "float64")
+    array([0. , 0.2, 1. ])
+    """
+
+    factor: float
+    shift: float
+    largest: float
+
+    def __call__(self, pixels: Array, dtype: npt.DTypeLike) -> Array:
+        """Return scaled pixels."""
+        X: Array = np.multiply(pixels, self.factor, dtype=dtype)
+        if self.shift:
+            X -= X.dtype.type(self.shift)
+        return X
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A data set, split and scaled.
 
@@ -99,6 +128,8 @@ class Dataset:
         Names of the classes, in the order of the labels.
     checksum : str
         Of the source's bytes, before any splitting.
+    scale : Scale
+        How the pixels of all parts were scaled.
     """
 
     name: str
@@ -107,6 +138,7 @@ class Dataset:
     validation: Samples | None
     classes: tuple[str, ...]
     checksum: str
+    scale: Scale
 
     @classmethod
     def prepare(
@@ -128,13 +160,10 @@ class Dataset:
         for part, name in ((train, "training"), (test, "test")):
             if not part.count:
                 raise DataError(f"data={source.name}: no {name} samples are left.")
-        shift, factor = _scale(train.X, raw.largest, preparation.scaling)
+        scale = _scale(train.X, raw.largest, preparation.scaling)
 
         def scaled(part: Samples) -> Samples:
-            X = np.multiply(part.X, factor, dtype=dtype)
-            if shift:
-                X -= X.dtype.type(shift)
-            return Samples(X, part.Y.astype(np.intp))
+            return Samples(scale(part.X, dtype), part.Y.astype(np.intp))
 
         return cls(
             source.name,
@@ -143,6 +172,7 @@ class Dataset:
             scaled(validation) if validation is not None else None,
             raw.classes,
             raw.checksum,
+            scale,
         )
 
     @property
@@ -184,6 +214,14 @@ def batches(order: Array, batch_size: int, first: int = 0) -> Iterator[tuple[int
         yield number, order[number * batch_size : (number + 1) * batch_size]
 
 
+def no_official_split(source: Source) -> str:
+    """Return what is said of a source that is not divided by itself."""
+    return (
+        f"data.split=official: {source.name} has no official split. Give the fraction that is"
+        " trained on, for example data.split=0.8."
+    )
+
+
 def _divide(source: Source, raw: Raw, preparation: Preparation) -> tuple[Samples, Samples]:
     """Return the training and the test part of a source."""
     split = source.default_split if preparation.split is None else preparation.split
@@ -192,10 +230,7 @@ def _divide(source: Source, raw: Raw, preparation: Preparation) -> tuple[Samples
         test = Samples(raw.X_test, raw.Y_test)
     if split == "official":
         if test is None:
-            raise DataError(
-                f"data.split=official: {source.name} has no official split. Give the fraction that"
-                " is trained on, for example data.split=0.8."
-            )
+            raise DataError(no_official_split(source))
         return train, test
     if test is not None:
         train = Samples(np.concatenate([train.X, test.X]), np.concatenate([train.Y, test.Y]))
@@ -238,15 +273,15 @@ def _keep_apart(train: Samples, validation: float | int | None) -> tuple[Samples
     return train.at(slice(None, -count)), train.at(slice(-count, None))
 
 
-def _scale(X: Array, largest: float, scaling: str) -> tuple[float, float]:
-    """Return (shift, factor) so that pixels become ``pixel · factor - shift``."""
+def _scale(X: Array, largest: float, scaling: str) -> Scale:
+    """Return how pixels are scaled, given those of the training part."""
     if scaling == "none":
-        return 0.0, 1.0
+        return Scale(1.0, 0.0, largest)
     if scaling == "unit":
-        return 0.0, 1.0 / largest
+        return Scale(1.0 / largest, 0.0, largest)
     mean, deviation = float(X.mean(dtype=np.float64)), float(X.std(dtype=np.float64))
     factor = 1.0 / (deviation or 1.0)
-    return mean * factor, factor
+    return Scale(factor, mean * factor, largest)
 
 
 def _check_validation(validation: float | int | None) -> None:

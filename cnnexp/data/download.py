@@ -34,7 +34,9 @@ def download(source: IdxSource, files: Sequence[File]) -> None:
                 if find(folder, file) is None:
                     _fetch(source, file)
     except OSError as error:
-        raise DataError(f"data={source.name}: cannot write to {folder}: {error}") from None
+        raise DataError(
+            f"data={source.name}: cannot write to {folder}: {error.strerror}."
+        ) from None
 
 
 def _fetch(source: IdxSource, file: File) -> None:
@@ -77,9 +79,18 @@ def _nothing_came(source: IdxSource, reasons: Sequence[str]) -> str:
 
 
 def _short(error: Exception) -> str:
-    """Return the kind of an error and the first part of its text."""
-    reason = getattr(error, "args", [error])[0] if error.args else error
-    return f"{type(error).__name__}: {str(getattr(reason, 'reason', reason))[:90]}"
+    """Say in a few words why a mirror gave nothing."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"answered with HTTP {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return f"gave no answer within {TIMEOUT:g} s"
+    if isinstance(error, requests.ConnectionError):
+        return "cannot be reached"
+    if "hash" in str(error):
+        return "sent another file: its checksum is not the known one"
+    return f"{type(error).__name__}: {error}"
 
 
 class _Progress:

@@ -20,6 +20,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from cnnexp.data.images import Figure
 from cnnexp.data.sources import SOURCES, Array, Raw, Source, data_folder
 from cnnexp.errors import DataError
 
@@ -52,6 +53,11 @@ class IdxSource(Source):
     def folder(self) -> Path:
         """The folder that holds the files, or will hold them."""
         return data_folder(self.name, self.dir)
+
+    def check(self) -> None:
+        """Raise DataError if a file stands in the place of the folder."""
+        if self.folder.is_file():
+            raise DataError(f"data.dir={self.folder}: a file and no folder.")
 
     def load(self) -> Raw:
         """Read the four files, after downloading those that are absent."""
@@ -89,6 +95,7 @@ class Mnist(IdxSource):
     dir: str | None = None
 
     classes = tuple("0123456789")
+    figure = Figure(share=20 / 28)
     mirrors = (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -133,6 +140,7 @@ class FashionMnist(IdxSource):
 
     dir: str | None = None
 
+    figure = Figure(share=1.0)
     classes = (
         "T-shirt",
         "trouser",

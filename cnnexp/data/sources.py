@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +27,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.errors import DataError
+from cnnexp.data.images import Figure, as_picture, open_picture
+from cnnexp.errors import DataError, OptionError
 from cnnexp.registry import Registry
 
 Array = npt.NDArray[Any]
 
+UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
 
@@ -61,11 +65,25 @@ class Raw:
 
 
 class Source(ABC):
-    """Base of all sources. The dataclass fields of a subclass are its options."""
+    """Base of all sources. The dataclass fields of a subclass are its options.
+
+    Attributes
+    ----------
+    name : str
+        The name in the table of data sets.
+    default_split : float or "official"
+        How samples are divided where a config does not say.
+    stratified : bool
+        Whether a division by a fraction divides every class alike.
+    figure : Figure or None
+        Where images have one light figure on black, such as a digit: how it is placed. Pictures
+        from elsewhere are then brought into that form; else they are only scaled to size.
+    """
 
     name: ClassVar[str] = ""
     default_split: ClassVar[float | str] = "official"
     stratified: ClassVar[bool] = False
+    figure: ClassVar[Figure | None] = None
 
     @abstractmethod
     def load(self) -> Raw:
@@ -76,6 +94,14 @@ class Source(ABC):
         DataError
             If something is absent, damaged or wrong; the message says what to do.
         """
+
+    def check(self) -> None:  # noqa: B027  (most sources have nothing to check)
+        """Raise DataError if what the options name is not there; nothing is read or made."""
+
+    @property
+    def has_official_split(self) -> bool:
+        """Whether the source divides its samples itself."""
+        return self.default_split == "official"
 
     def image_shape(self) -> tuple[int, int, int] | None:
         """Return (ih, iw, n_c) where it is known without reading anything."""
@@ -117,6 +143,7 @@ class Digits(Source):
 
     default_split: ClassVar[float | str] = 0.8
     stratified: ClassVar[bool] = True
+    figure: ClassVar[Figure] = Figure(share=1.0, fine=4)  # counts in 4x4 blocks of 32x32 pixels
 
     def load(self) -> Raw:
         """Return all 1,797 digits; there is no official division."""
@@ -153,48 +180,56 @@ class Npz(Source):
         """The file's own division where it has one, else 0.8."""
         return "official" if "X_test" in self._names() else 0.8
 
+    def check(self) -> None:
+        """Raise DataError unless there is such a file, with the arrays that are needed."""
+        self._wanted()
+
     def load(self) -> Raw:
         """Return the arrays of the file."""
+        wanted = self._wanted()
+        try:
+            with open(self.file, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+                found = [arrays[name] for name in wanted]
+        except UNREADABLE as error:
+            raise DataError(f"{self.file}: cannot be read: {error}") from None
+        images = [_as_images(X, self.file) for X in found[::2]]
+        for X, Y in zip(images, found[1::2], strict=True):
+            _check_labels(X, Y, self.file)
+        if len({X.shape[1:] for X in images}) > 1:
+            raise DataError(
+                f"{self.file}: training and test images must have one shape. Got"
+                f" {images[0].shape[1:]} and {images[1].shape[1:]}."
+            )
+        count = int(max(Y.max() for Y in found[1::2])) + 1
+        largest = 255.0 if images[0].dtype == np.uint8 else float(abs(images[0]).max()) or 1.0
+        arrays = [array for pair in zip(images, found[1::2], strict=True) for array in pair]
+        classes = tuple(str(k) for k in range(count))
+        return Raw(arrays[0], arrays[1], largest, classes, array_checksum(*arrays), *arrays[2:])
+
+    def _wanted(self) -> tuple[str, ...]:
+        """Return the names of the arrays that make up the data set."""
         names = self._names()
         wanted = ("X_train", "Y_train", "X_test", "Y_test") if "X_test" in names else ("X", "Y")
-        absent = [name for name in wanted if name not in names]
-        if absent:
+        if not set(wanted) <= set(names):
             raise DataError(
                 f"{self.file}: needs the arrays X and Y, or X_train, Y_train, X_test and Y_test."
                 f" Found: {', '.join(names) or 'none'}."
             )
-        try:
-            with np.load(self.file, allow_pickle=False) as arrays:
-                found = [arrays[name] for name in wanted]
-        except (ValueError, OSError, EOFError) as error:
-            raise DataError(f"{self.file}: cannot be read: {error}") from None
-        return self._raw(
-            [_as_images(a, self.file) if k % 2 == 0 else a for k, a in enumerate(found)]
-        )
-
-    def _raw(self, arrays: list[Array]) -> Raw:
-        for X, Y in zip(arrays[::2], arrays[1::2], strict=True):
-            if Y.ndim != 1 or len(X) != len(Y) or not np.issubdtype(Y.dtype, np.integer):
-                raise DataError(
-                    f"{self.file}: labels must be whole numbers, one for each image. Got labels of"
-                    f" shape {Y.shape} and type {Y.dtype} for {len(X)} images."
-                )
-        count = int(max(Y.max() for Y in arrays[1::2])) + 1
-        largest = 255.0 if arrays[0].dtype == np.uint8 else float(max(abs(arrays[0]).max(), 1e-12))
-        classes = tuple(str(k) for k in range(count))
-        return Raw(arrays[0], arrays[1], largest, classes, array_checksum(*arrays), *arrays[2:])
+        return wanted
 
     def _names(self) -> list[str]:
         """Return the names of the arrays in the file."""
         if not self.file:
             raise DataError("data=npz needs data.file=PATH, the file that holds the arrays.")
         try:
-            with np.load(self.file, allow_pickle=False) as arrays:
+            with open(self.file, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return list(arrays.files)
         except FileNotFoundError:
             raise DataError(f"data.file={self.file}: there is no such file.") from None
-        except (ValueError, OSError, EOFError, AttributeError) as error:
-            raise DataError(f"data.file={self.file}: not an .npz file: {error}") from None
+        except (*UNREADABLE, AttributeError, TypeError):  # the last two of a single array
+            raise DataError(
+                f"data.file={self.file}: not an .npz file, as numpy.savez writes it."
+            ) from None
 
 
 @SOURCES.register("image_folder")
@@ -219,31 +254,37 @@ class ImageFolder(Source):
     default_split: ClassVar[float | str] = 0.8
     stratified: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise OptionError(f"size must be at least 1. Got {self.size}.")
+        if self.channels not in (1, 3):
+            raise OptionError(f"channels must be 1 for grey or 3 for colour. Got {self.channels}.")
+
+    def check(self) -> None:
+        """Raise DataError unless there is such a folder."""
+        if not self.dir:
+            raise DataError(
+                "data=image_folder needs data.dir=FOLDER, with a folder of images for each class."
+            )
+        if not Path(self.dir).is_dir():
+            raise DataError(f"data.dir={self.dir}: there is no such folder.")
+
     def load(self) -> Raw:
         """Return all images, scaled to one size."""
-        from PIL import Image, UnidentifiedImageError
-
+        self.check()
         root = Path(self.dir)
-        if not self.dir or not root.is_dir():
-            raise DataError(f"data=image_folder: data.dir={self.dir or '(empty)'} is not a folder.")
         classes = sorted(path.name for path in root.iterdir() if path.is_dir())
         X, Y = [], []
-        mode = "L" if self.channels == 1 else "RGB"
         for label, name in enumerate(classes):
             for path in sorted((root / name).iterdir()):
                 if path.suffix.lower() not in IMAGE_ENDINGS:
                     continue
-                try:
-                    with Image.open(path) as image:
-                        pixels = np.asarray(image.convert(mode).resize((self.size, self.size)))
-                except (UnidentifiedImageError, OSError) as error:
-                    raise DataError(f"{path}: not a readable image: {error}") from None
-                X.append(pixels.reshape(self.size, self.size, self.channels))
+                X.append(as_picture(open_picture(path), self.image_shape()))
                 Y.append(label)
         if not X:
             raise DataError(
-                f"data.dir={self.dir}: needs one folder of images for each class. Found"
-                f" {len(classes)} folders and no image ({', '.join(IMAGE_ENDINGS)})."
+                f"data.dir={self.dir}: needs one folder of images for each class. Found no image"
+                f" ({', '.join(IMAGE_ENDINGS)}) in its folders: {', '.join(classes) or 'none'}."
             )
         images, labels = np.stack(X), np.array(Y)
         return Raw(images, labels, 255.0, tuple(classes), array_checksum(images, labels))
@@ -278,11 +319,28 @@ def array_checksum(*arrays: Array) -> str:
 
 
 def _as_images(X: Array, file: str) -> Array:
-    """Return images with a channel axis."""
+    """Return images of numbers with a channel axis."""
     if X.ndim == 3:
         X = X[..., None]
     if X.ndim != 4:
         raise DataError(
             f"{file}: images must be (n_m, ih, iw) or (n_m, ih, iw, n_c). Got {X.shape}."
         )
+    if not len(X):
+        raise DataError(f"{file}: there are no images in it.")
+    if X.dtype.kind not in "biuf":
+        raise DataError(f"{file}: images must be numbers. Got {X.dtype.str}.")
+    if not np.isfinite(X).all():
+        raise DataError(f"{file}: images must be finite numbers.")
     return X
+
+
+def _check_labels(X: Array, Y: Array, file: str) -> None:
+    """Raise DataError unless there is a label, a whole number from 0, for each image."""
+    if Y.ndim != 1 or len(X) != len(Y) or not np.issubdtype(Y.dtype, np.integer):
+        raise DataError(
+            f"{file}: labels must be whole numbers, one for each image. Got labels of"
+            f" shape {Y.shape} and type {Y.dtype} for {len(X)} images."
+        )
+    if Y.min() < 0:
+        raise DataError(f"{file}: labels must be at least 0. Found {Y.min()}.")

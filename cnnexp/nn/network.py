@@ -17,7 +17,7 @@ from cnnexp.nn.parameters import ParameterVector, chunks
 from cnnexp.nn.passes import Batch, Engine
 from cnnexp.nn.steps import FusedStep, Step, plan
 from cnnexp.nn.sub_batch import automatic_sub_batch, automatic_threads
-from cnnexp.nn.workers import Workers, one_blas_thread
+from cnnexp.nn.workers import Workers, not_finite_is_no_news, one_blas_thread
 
 WEIGHTS = 1  # the purpose of a draw, part of its seed
 
@@ -85,16 +85,19 @@ class Network:
     @property
     def input_shape(self) -> Shape:
         """Shape of one sample; known once the network is built."""
+        self._need_built("input_shape")
         return self.layers[0].input_shape
 
     @property
     def output_shape(self) -> Shape:
         """Shape of one sample's result; known once the network is built."""
+        self._need_built("output_shape")
         return self.layers[-1].output_shape
 
     @property
     def parameters(self) -> Array:
         """All parameters as one vector: changing it changes the network."""
+        self._need_built("parameters")
         return self._engine.vector.values
 
     @property
@@ -184,7 +187,8 @@ class Network:
         """
         batch = self.batch(X, Y)
         Z = self._scores(batch.X)
-        loss, _ = softmax_cross_entropy(Z, batch.labels, max(batch.size, 1))
+        with not_finite_is_no_news():
+            loss, _ = softmax_cross_entropy(Z, batch.labels, max(batch.size, 1))
         return self._activate(Z), loss.cce, loss.ce
 
     def predict(self, X: Array) -> Array:
@@ -239,7 +243,8 @@ class Network:
     def _activate(self, Z: Array) -> Array:
         if not self._ends_in_softmax:
             return Z
-        return self.layers[-1].forward(Z, self._engine.context())[0]
+        with not_finite_is_no_news():
+            return self.layers[-1].forward(Z, self._engine.context())[0]
 
     def _classes(self) -> int:
         """Return the number of classes, or say why there is no loss."""
@@ -253,9 +258,9 @@ class Network:
     def _samples(self, X: Array) -> Array:
         """Return samples in the network's dtype and shape; build the network if needed."""
         X = np.asarray(X)
+        if X.ndim < 2 or not len(X):
+            raise ShapeError(f"X must be samples (n_m, …), one at least. Got shape {X.shape}.")
         if not self.built:
-            if X.ndim < 2:
-                raise ShapeError(f"X must be samples (n_m, …). Got shape {X.shape}.")
             self.build((*X.shape[1:], 1) if X.ndim == 3 else X.shape[1:])
         if X.shape[1:] != self.input_shape and (*X.shape[1:], 1) == self.input_shape:
             X = X[..., None]

@@ -71,7 +71,6 @@ class OuterProducts:
         return fitting
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _multiply(worker: int, share: tuple[Array, Array, Array]) -> None:
     """Write the product of the first two arrays into the third."""
     np.matmul(share[0], share[1], out=share[2])

@@ -27,7 +27,7 @@ from cnnexp.nn.losses import Loss, softmax_cross_entropy
 from cnnexp.nn.outer_products import OuterProducts
 from cnnexp.nn.parameters import GradientSlot, ParameterVector
 from cnnexp.nn.steps import Step
-from cnnexp.nn.workers import Workers, pieces
+from cnnexp.nn.workers import Workers, not_finite_is_no_news, pieces
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,7 @@ class Engine:
         whole = any(segment.whole for segment in self.segments)
 
         def run(worker: int, at: slice) -> Array:
-            with np.errstate(over="ignore", invalid="ignore"):
-                A, _ = self._forward(X[at], 0, len(self.steps), self._memory(worker), False)
+            A, _ = self._forward(X[at], 0, len(self.steps), self._memory(worker), False)
             return A.copy()
 
         slices = pieces(len(X), None if whole else sub_batch)
@@ -164,10 +163,9 @@ class Engine:
         def run(worker: int, k: int) -> Loss:
             memory = self._memory(worker)
             X, labels = batch.piece(slices[k], memory.samples)
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                A, caches = self._forward(X, 0, len(self.steps), memory, True)
-                loss, dA = softmax_cross_entropy(A, labels, batch.size)
-                self._backward(caches, dA, 0, memory, slots[k], slices[k] if defer else None)
+            A, caches = self._forward(X, 0, len(self.steps), memory, True)
+            loss, dA = softmax_cross_entropy(A, labels, batch.size)
+            self._backward(caches, dA, 0, memory, slots[k], slices[k] if defer else None)
             return loss
 
         losses = self.workers.map(run, range(len(slices)))
@@ -187,7 +185,7 @@ class Engine:
             cuts = [everything] if segment.whole else slices
             A, caches = self._segment_forward(segment, A, cuts)
             kept.append((segment, cuts, caches))
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with not_finite_is_no_news():
             loss, dA = softmax_cross_entropy(A, labels, batch.size)
         for segment, cuts, caches in reversed(kept):
             if segment.stop <= self.first_trained:
@@ -203,8 +201,7 @@ class Engine:
         """Run one segment forward on all pieces, and keep the caches of all of them."""
 
         def run(worker: int, at: slice) -> tuple[Array, list[Any]]:
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                return self._forward(A[at], segment.start, segment.stop, self._fresh(), True)
+            return self._forward(A[at], segment.start, segment.stop, self._fresh(), True)
 
         results = self.workers.map(run, cuts)
         return np.concatenate([result for result, _ in results]), [caches for _, caches in results]
@@ -220,10 +217,7 @@ class Engine:
         """Run one segment backward on all pieces; in the first one there is no ``dA_prev``."""
 
         def run(worker: int, k: int) -> Array | None:
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                return self._backward(
-                    caches[k], dA[cuts[k]], segment.start, self._fresh(), slots[k]
-                )
+            return self._backward(caches[k], dA[cuts[k]], segment.start, self._fresh(), slots[k])
 
         parts = [part for part in self.workers.map(run, range(len(cuts))) if part is not None]
         return np.concatenate(parts) if parts else dA

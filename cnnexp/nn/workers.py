@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import numpy as np
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -87,18 +89,20 @@ class Workers:
         """
         helpers = min(self.threads, len(items)) - 1
         if helpers <= 0:
-            return [function(0, item) for item in items]
+            with not_finite_is_no_news():
+                return [function(0, item) for item in items]
         results: list[Any] = [None] * len(items)
         queue = iter(range(len(items)))
         lock = threading.Lock()
 
         def work(worker: int) -> None:
-            while True:
-                with lock:
-                    k = next(queue, None)
-                if k is None:
-                    return
-                results[k] = function(worker, items[k])
+            with not_finite_is_no_news():
+                while True:
+                    with lock:
+                        k = next(queue, None)
+                    if k is None:
+                        return
+                    results[k] = function(worker, items[k])
 
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="cnnexp")
@@ -121,6 +125,11 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def not_finite_is_no_news() -> np.errstate:
+    """Keep NumPy from warning of infinity, in this thread: the loss tells, and ends a training."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 @functools.cache

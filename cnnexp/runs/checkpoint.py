@@ -12,7 +12,7 @@ from cnnexp.runs import pickles
 FILE = "checkpoint.pkl"
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: OmegaConf would make the whole group read-only
 class CheckpointPolicy:
     """When checkpoints are written.
 

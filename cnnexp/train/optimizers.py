@@ -73,7 +73,7 @@ class SGD(Optimizer):
     momentum : float
         How much of the last step is kept; 0 for plain gradient descent.
     nesterov : bool
-        Whether to look ahead along the momentum.
+        Whether to look ahead along the momentum; without momentum it changes nothing.
     weight_decay : float
         Adds ``weight_decay · parameter`` to the gradient.
 
@@ -92,8 +92,6 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         _check_fraction("momentum", self.momentum)
         _check_not_negative("weight_decay", self.weight_decay)
-        if self.nesterov and not self.momentum:
-            raise OptionError("nesterov needs a momentum above 0, for example momentum=0.9.")
 
     def initial_state(self, parameters: Array) -> State:
         """Return a velocity of zero, if there is momentum."""

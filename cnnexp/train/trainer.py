@@ -20,7 +20,7 @@ from cnnexp.data.dataset import batches, epoch_order
 from cnnexp.nn.losses import NO_LOSS, Loss
 from cnnexp.nn.network import Network
 from cnnexp.nn.parameters import chunks
-from cnnexp.nn.workers import one_blas_thread
+from cnnexp.nn.workers import not_finite_is_no_news, one_blas_thread
 from cnnexp.train.optimizers import Optimizer, State
 from cnnexp.train.schedules import Schedule
 
@@ -209,7 +209,7 @@ class Trainer:
         if not math.isfinite(loss.cce_sum):
             return f"the loss is {loss.cce_sum}"
         self.optimizer.begin_step(self.state.optimizer)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with not_finite_is_no_news():
             # A sum of squares that is finite, found in one pass, says that the step will be so too.
             if math.isfinite(np.dot(gradient, gradient)) and rate < LARGE_RATE:
                 for part in chunks(gradient.size):

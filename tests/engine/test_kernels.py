@@ -174,7 +174,7 @@ def test_reused_scratch_equals_fresh(operation: str, g: Geometry, impl: str):
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
-def test_dA_prev_is_left_out_where_it_is_not_needed(impl: str):
+def test_gradient_of_the_input_is_left_out_where_it_is_not_needed(impl: str):
     g = GEOMETRIES[3]
     A, (W, b), kernels = images(g), weights(g), KERNELS[impl]()
     Z, cache = kernels.conv_forward(A, W, b, g.window, Scratch())

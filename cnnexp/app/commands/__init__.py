@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 Command = Callable[[list[str]], int]
 
 SUMMARIES = {
+    "evaluate": "evaluate a run's network again, on its own or on another data set",
+    "predict": "say what is drawn on pictures",
+    "export": "write a run's weights as .npz or .safetensors",
     "resume": "go on with a run that was cut off, or extend a finished one",
 }
 

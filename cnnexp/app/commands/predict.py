@@ -1,0 +1,95 @@
+"""``cnnexp predict RUN IMAGE…``: what a run's network sees on pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnnexp.app.check import load_plugins
+from cnnexp.data import SOURCES
+from cnnexp.data.images import as_figure, as_picture, open_picture
+from cnnexp.errors import DataError
+from cnnexp.runs.reading import Run, load_run
+
+EPILOG = """\
+A digit may be dark on light or light on dark, grey, coloured or transparent, of any size and
+anywhere on the picture: it is brought into the form of the images that the network has learnt from.
+
+examples:
+  python -m cnnexp predict RUN seven.png
+  python -m cnnexp predict RUN photos/*.jpg --json
+"""
+FAINTEST = 0.0005  # a smaller probability is not shown
+
+
+def main(words: list[str]) -> int:
+    """Predict and print a line for each picture."""
+    parser = argparse.ArgumentParser(
+        prog="cnnexp predict",
+        description="Say what is drawn on pictures, and how probable each class is.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a picture")
+    parser.add_argument("--json", action="store_true", help="print all probabilities, as JSON")
+    given = parser.parse_intermixed_args(words)
+    results = predict(load_run(given.run), given.images)
+    if given.json:
+        print(json.dumps(results))
+        return 0
+    width = max(len(result["image"]) for result in results)
+    for result in results:
+        print(f"{result['image']:<{width}}  {_line(result['probabilities'])}")
+    return 0
+
+
+def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
+    """Return the class of each picture, and the probabilities of all classes.
+
+    Raises
+    ------
+    DataError
+        If a file is not a picture, or nothing is drawn on it.
+    """
+    load_plugins(run.config["plugins"])
+    A = run.network.predict(np.stack([pixels(run, path) for path in paths]))
+    classes = list(run.record["data"]["classes"])
+    classes += [f"unit {k}" for k in range(len(classes), A.shape[1])]
+    return [
+        {
+            "image": str(path),
+            "class": classes[int(row.argmax())],
+            "probabilities": dict(zip(classes, row.tolist(), strict=True)),
+        }
+        for path, row in zip(paths, A, strict=True)
+    ]
+
+
+def pixels(run: Run, path: Path) -> npt.NDArray[Any]:
+    """Return a picture as an image like those that a run's network has learnt from."""
+    picture, shape = open_picture(path), run.network.input_shape
+    figure = SOURCES[run.config["data"]["name"]].figure
+    try:
+        if figure is not None:
+            lit = as_figure(picture, shape, figure)
+        else:
+            lit = as_picture(picture, shape) / 255
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    if run.config["data"]["scaling"] == "unit":
+        return lit
+    scale = run.dataset.scale
+    return scale(lit * scale.largest, run.config["dtype"])
+
+
+def _line(probabilities: dict[str, float]) -> str:
+    """Return the likely classes, the likeliest first."""
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
+    first, *others = [f"{name} {p:.3f}" for name, p in ranked if p >= FAINTEST]
+    return f"{first}   {'  '.join(others[:3])}".rstrip()

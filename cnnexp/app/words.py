@@ -1,0 +1,103 @@
+"""What was typed, looked at before Hydra sees it.
+
+Hydra ends in a traceback, or does something else than was meant, for some things that are easily
+typed. They are found here; everything else is left to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from cnnexp.app.help import GROUPS, options
+from cnnexp.app.messages import dotted
+from cnnexp.errors import ConfigError, did_you_mean
+
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "sweep.dir")
+NO_NAMES = re.compile(r"(|null|none|true|false|[-+.\d].*|[\[{].*)", re.IGNORECASE)
+PLACE = re.compile(r"model\.layers\.([^.=]+)")
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Raise ConfigError, with all faults, for what Hydra would stumble over.
+
+    Parameters
+    ----------
+    words : sequence of str
+        What follows ``python -m cnnexp``.
+    """
+    given = _flags(words)
+    faults = list(_flag_faults(given))
+    overrides = [dotted(override) for override in given.overrides]
+    for override in overrides:
+        faults += _faults(override)
+    faults += _given_twice(overrides)
+    if faults:
+        raise ConfigError(faults)
+
+
+def _flags(words: Sequence[str]) -> argparse.Namespace:
+    """Parse flags as Hydra does, with a short message if there is no such flag."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    known = [flag for action in parser._actions for flag in action.option_strings]
+
+    def refuse(message: str) -> NoReturn:
+        unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0]
+        near = did_you_mean(unknown, known) if unknown else ""
+        raise ConfigError([f"{message}.{near} python -m cnnexp --help shows what there is."])
+
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser.parse_intermixed_args(list(words))
+
+
+def _flag_faults(given: argparse.Namespace) -> Iterator[str]:
+    """Yield what is wrong with flags that would be passed over."""
+    if given.config_path is not None:
+        yield "--config-path is not for this program. --config-dir FOLDER adds configs of yours."
+    for flag in ("resolve", "package"):
+        if getattr(given, flag) and not given.cfg:
+            yield f"--{flag} shows a part of the settings and needs --cfg job beside it."
+
+
+def _faults(override: str) -> Iterator[str]:
+    """Yield what is wrong with one override."""
+    typed, equals, value = override.partition("=")
+    key = typed.lstrip("+~")
+    group = key.partition(".")[0]
+    if typed.startswith("~") and not key.startswith("hydra"):
+        yield f"{override}: settings are given another value, as in {key}=…, and not taken away."
+    elif equals and not key:
+        yield f"{override}: there is no key before the equals sign."
+    elif key in GROUPS and NO_NAMES.fullmatch(value):
+        yield f"{override}: must be a name. Options of {key}: {', '.join(options(key))}."
+    elif key == f"{group}.name" and group in GROUPS and group != "model":
+        yield f"{override}: write {group}={value}, which brings the options that belong to it."
+    elif (match := PLACE.match(key)) and not match[1].isdigit():
+        yield f"{override}: layers are numbered from 0. Got '{match[1]}'."
+    elif key in FOLDERS:
+        yield from _folder_faults(override, value)
+
+
+def _folder_faults(override: str, value: str) -> Iterator[str]:
+    """Yield why a folder cannot be written into."""
+    if not value:
+        yield f"{override} names no folder."
+        return
+    wanted = Path(value)
+    for path in (wanted, *wanted.parents):
+        if path.is_file():
+            yield f"{override}: {path} is a file and no folder."
+
+
+def _given_twice(overrides: Sequence[str]) -> Iterator[str]:
+    """Yield the keys that are given several values."""
+    seen: dict[str, str] = {}
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+")
+        if seen.setdefault(key, override) != override:
+            yield f"{key} is given twice: {seen[key]} and {override}."

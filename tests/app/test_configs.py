@@ -1,0 +1,242 @@
+"""Every config composes, fits its data, and builds; any field of a layer can be set and swept."""
+
+import dataclasses
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hydra.types import RunMode
+
+import cnnexp as package
+from cnnexp.app.check import check
+from cnnexp.app.hydra_app import CONFIG_NAME, make_app
+from cnnexp.app.locations import config_root
+from cnnexp.app.schema import ImplConfig
+from cnnexp.data import SOURCES
+from cnnexp.data.dataset import Preparation
+from cnnexp.engine import KERNELS
+from cnnexp.errors import ConfigError
+from cnnexp.nn.layer import LAYERS
+from cnnexp.runs.rebuild import build_network
+from cnnexp.train import OPTIMIZERS, SCHEDULES
+from tests.commandline import succeed
+
+CONF = config_root() / "conf"
+GROUPS = ("model", "impl", "data", "optimizer", "schedule")
+FILES = sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF)
+SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1)}
+TOO_SMALL = {("lenet5", "digits")}
+STUDIES = sorted(path.stem for path in (config_root() / "experiments").glob("*.yaml"))
+
+
+def names(group):
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def compose(*overrides, mode=RunMode.RUN):
+    return make_app().compose_config(
+        config_name=CONFIG_NAME,
+        overrides=list(overrides),
+        run_mode=mode,
+        with_log_configuration=False,
+        validate_sweep_overrides=False,
+    )
+
+
+@pytest.fixture
+def own_data(tmp_path):
+    """Settings that name data of one's own for the sources that need them."""
+    np.savez(tmp_path / "own.npz", X=np.zeros((9, 12, 12)), Y=np.arange(9) % 3)
+    return {"npz": [f"data.file={tmp_path / 'own.npz'}"], "image_folder": [f"data.dir={tmp_path}"]}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_config_composes_and_passes_the_checks(path, own_data):
+    group, name = path.parent.name, path.stem
+    extra = own_data.get(name, []) if group == "data" else []
+    if name == "lenet5":
+        extra = ["data=mnist"]
+    config = check(compose(f"{group}={name}", *extra))
+    assert config[group]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [pair for pair in itertools.product(names("model"), SHAPES) if pair not in TOO_SMALL],
+)
+def test_every_model_builds_for_every_data_set_that_fits(model, data):
+    config = check(compose(f"model={model}", f"data={data}"))
+    network = build_network(config, SHAPES[data])
+    assert network.output_shape == (10,)
+    assert network.predict(np.zeros((2, *SHAPES[data]))).shape == (2, 10)
+    assert [layer.type for layer in network.layers][-1] == "softmax"
+
+
+@pytest.mark.parametrize(("model", "data"), sorted(TOO_SMALL))
+def test_a_model_that_does_not_fit_says_so(model, data):
+    with pytest.raises(ConfigError, match="does not fit"):
+        check(compose(f"model={model}", f"data={data}"))
+
+
+def test_a_last_layer_without_units_takes_the_number_of_classes(own_data):
+    assert check(compose())["model"]["layers"][-1]["units"] == 10
+    # It is not known of files before they are read.
+    assert check(compose("data=npz", *own_data["npz"]))["model"]["layers"][-1].get("units") is None
+
+
+@pytest.mark.parametrize(
+    ("group", "table"),
+    [
+        ("impl", KERNELS),
+        ("optimizer", OPTIMIZERS),
+        ("schedule", SCHEDULES),
+        ("data", SOURCES),
+    ],
+)
+def test_there_is_a_config_for_every_row_of_a_table(group, table):
+    assert names(group) == sorted(table)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in FILES if p.parent.name in ("impl", "optimizer", "schedule")],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
+def test_a_config_names_all_options_with_their_defaults(path):
+    """So that a student finds them; but for sgd, which has momentum from the start."""
+    group, name = path.parent.name, path.stem
+    table = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}.get(group)
+    cls = ImplConfig if table is None else table[name]
+    fields = {f.name: f.default for f in dataclasses.fields(cls) if f.name != "name"}
+    written = yaml.safe_load(path.read_text())
+    written = {k: v for k, v in written.items() if k not in ("name", "defaults")}
+    assert written.keys() == fields.keys()
+    if name != "sgd":
+        assert {k: type(fields[k])(v) for k, v in written.items()} == fields
+
+
+@pytest.mark.parametrize("path", [*FILES, CONF / "config.yaml"], ids=lambda path: path.stem)
+def test_every_config_says_what_it_is(path):
+    assert path.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_schemas_do_not_show_up_as_options(group):
+    assert sorted(make_app().config_loader.get_group_options(group)) == names(group)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_composes(name):
+    assert compose(f"experiments={name}", mode=RunMode.MULTIRUN).model.layers
+
+
+# Fields of layers ------------------------------------------------------------------------------
+
+
+def layer_fields():
+    """Every option of every layer of the default network, with another value than it has."""
+    values = {
+        "filters": 5,
+        "kernel_size": 2,
+        "stride": 2,
+        "padding": "same",
+        "activation": "softmax",
+        "initializer": "glorot_uniform",
+        "units": 17,
+    }
+    config = check(compose())
+    for k, entry in enumerate(config["model"]["layers"]):
+        for field in dataclasses.fields(LAYERS[entry["type"]]):
+            yield k, field.name, values[field.name]
+
+
+@pytest.mark.parametrize(("k", "field", "value"), list(layer_fields()))
+def test_any_field_of_a_layer_can_be_set(k, field, value):
+    """Whether or not the preset names it."""
+    config = check(compose(f"model.layers.{k}.{field}={value}"))
+    assert config["model"]["layers"][k][field] == value
+    build_network(config, (8, 8, 1))
+
+
+def test_places_of_layers_may_stand_in_brackets():
+    shown = yaml.safe_load(succeed("--cfg", "job", "model.layers[0].stride=2"))
+    assert shown["model"]["layers"][0]["stride"] == 2
+
+
+def test_fields_of_layers_can_be_swept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    succeed(
+        "-m",
+        "model.layers[0].filters=2,3",
+        "model.layers.0.padding=same",
+        "hydra/launcher=basic",
+        "sweep.dir=grid",
+        "epochs=1",
+        "data.limit=30",
+    )
+    runs = package.load_runs("grid").sort_values("model.layers.0.filters")
+    assert runs["model.layers.0.filters"].tolist() == [2, 3]
+    assert runs["model.layers.0.padding"].tolist() == ["same", "same"]
+    shapes = [
+        package.load_run(path).network.weights()["conv1.W"].shape for path in runs["run"].tolist()
+    ]
+    assert shapes == [(3, 3, 1, 2), (3, 3, 1, 3)]
+
+
+# --cfg ----------------------------------------------------------------------------------------
+
+
+def test_cfg_shows_all_settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = yaml.safe_load(succeed("--cfg", "job", "epochs=7", "optimizer=adam"))
+    assert set(shown) >= {*GROUPS, "learning_rate", "epochs", "batch_size", "seed", "dtype"}
+    assert shown["epochs"] == 7
+    assert shown["optimizer"]["name"] == "adam"
+    assert shown["data"].keys() == {"name", *(f.name for f in dataclasses.fields(Preparation))}
+    assert yaml.safe_load(succeed("--cfg", "job", "--package", "optimizer"))["nesterov"] is True
+    assert "hydra" in yaml.safe_load(succeed("--cfg", "hydra"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_info_shows_where_configs_come_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert re.search(r"conf\b", succeed("--info", "searchpath"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_recorded_is_what_was_composed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    succeed("model=flat", "epochs=1", "data.limit=30", "hydra.run.dir=run", "seed=3")
+    recorded = package.load_run("run").config
+    asked = check(compose("model=flat", "epochs=1", "data.limit=30", "seed=3"))
+    assert {k: v for k, v in recorded.items() if k != "sweep"} == {
+        k: v for k, v in asked.items() if k != "sweep"
+    }
+    assert recorded["learning_rate"] == 0.1  # the optimizer's own
+
+
+def test_unset_learning_rate_is_the_optimizers_own():
+    for name in OPTIMIZERS:
+        config = check(compose(f"optimizer={name}"))
+        assert config["learning_rate"] == OPTIMIZERS[name].default_learning_rate
+    assert check(compose("learning_rate=0.7"))["learning_rate"] == 0.7
+
+
+def test_checking_twice_changes_nothing():
+    cfg = compose()
+    assert check(cfg) == check(cfg)
+    assert "units" not in cfg.model.layers[4]  # filled in for the run, not in what was asked
+
+
+def test_configs_are_found_inside_the_package_first(tmp_path, monkeypatch):
+    from cnnexp.app import locations
+
+    assert config_root() == Path(package.__file__).resolve().parents[1]  # a clone
+    inside = tmp_path / "cnnexp"
+    (inside / "conf").mkdir(parents=True)
+    (inside / "conf" / "config.yaml").touch()
+    monkeypatch.setattr(locations, "PACKAGE", inside)
+    assert config_root() == inside

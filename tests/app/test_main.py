@@ -1,0 +1,114 @@
+"""The entry point: exit codes, and what is a command."""
+
+import sys
+
+import pytest
+
+import cnnexp as package
+from cnnexp.app import main as entry
+from cnnexp.app.commands import COMMANDS, SUMMARIES
+from tests.commandline import cnnexp, succeed
+
+
+def test_version():
+    assert succeed("--version") == f"cnnexp {package.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"], ["-m", "--help"]])
+def test_help_is_one_page(words):
+    page = succeed(*words)
+    for word in ("model", "cnn, deep, flat", "impl", "naive", "epochs=10", "--cfg job", *SUMMARIES):
+        assert word in page
+    assert len(page.splitlines()) < 60
+    assert max(len(line) for line in page.splitlines()) <= 100
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_every_command_has_a_summary_and_a_help_page(name):
+    assert f"usage: cnnexp {name}" in succeed(name, "--help")
+    assert SUMMARIES[name]
+    assert callable(COMMANDS[name])
+
+
+def test_commands_are_those_that_are_listed():
+    assert list(COMMANDS) == list(SUMMARIES)
+    assert len(COMMANDS) == len(SUMMARIES)
+    with pytest.raises(KeyError):
+        COMMANDS["no_such_command"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (PermissionError(13, "Permission denied", "out"), 1, "error: out: Permission denied\n"),
+        (OSError(28, "No space left on device"), 1, "error: No space left on device\n"),
+        (MemoryError("Unable to allocate 9 TiB"), 1, "error: not enough memory: Unable to"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_what_is_no_mistake_has_its_own_code_and_no_traceback(error, code, text, monkeypatch):
+    def fail(words):
+        raise error
+
+    monkeypatch.setattr(entry, "_dispatch", fail)
+    ended = cnnexp("epochs=1")
+    assert ended.code == code
+    assert ended.err.startswith(text)
+
+
+def test_a_bug_shows_its_traceback(monkeypatch):
+    def fail(words):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(entry, "_dispatch", fail)
+    with pytest.raises(ZeroDivisionError):
+        cnnexp("epochs=1")
+
+
+def test_words_come_from_the_command_line_by_default(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["cnnexp", "--version"])
+    assert entry.main() == 0
+    assert capsys.readouterr().out.startswith("cnnexp ")
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from cnnexp import LAYERS, Layer
+
+@LAYERS.register("scale")
+@dataclass
+class Scale(Layer):
+    factor: float = 2.0
+
+    def forward(self, A_prev, context):
+        return A_prev * self.factor, None
+
+    def backward(self, cache, dA, context):
+        return dA * self.factor, {}
+"""
+
+
+def test_a_layer_of_ones_own(tmp_path, monkeypatch):
+    (tmp_path / "my_scale.py").write_text(PLUGIN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(package.LAYERS, "_things", dict(package.LAYERS._things))
+    layers = "[{type: flatten},{type: scale, factor: 3},{type: dense},{type: softmax}]"
+    settings = ["plugins=[my_scale]", "epochs=1", "data.limit=50", "hydra.run.dir=run"]
+    succeed(*settings, f"model.layers={layers}")
+    assert package.load_run("run").network.layers[1].factor == 3
+    faulty = cnnexp(*settings, f"model.layers={layers.replace('3', 'much')}")
+    assert "model.layers.1 (scale): factor must be a number. Got 'much'." in faulty.err
+    assert "cce" in succeed("evaluate", "run")
+
+
+def test_configs_of_ones_own(tmp_path, monkeypatch):
+    (tmp_path / "own" / "model").mkdir(parents=True)
+    (tmp_path / "own" / "model" / "tiny.yaml").write_text(
+        "name: tiny\nlayers:\n  - {type: flatten}\n  - {type: dense, activation: softmax}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    succeed(
+        "--config-dir", "own", "model=tiny", "epochs=1", "data.limit=50", "hydra.run.dir=run"
+    )  # fmt: skip
+    assert package.load_run("run").config["model"]["name"] == "tiny"

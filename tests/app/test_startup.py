@@ -1,0 +1,74 @@
+"""What is loaded, and when: starting is quick because little is imported."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SHOW = """
+import json, sys
+before = set(sys.modules)
+{code}
+print(json.dumps(sorted({{name.partition('.')[0] for name in set(sys.modules) - before}})))
+"""
+
+HEAVY = {
+    "hydra",
+    "matplotlib",
+    "omegaconf",
+    "pandas",
+    "PIL",
+    "pooch",
+    "psutil",
+    "requests",
+    "rich",
+    "scipy",
+    "sklearn",
+}
+
+
+def loaded(code, folder):
+    """The packages, but for Python's own, that a new process loads when it runs some code."""
+    found = subprocess.run(
+        [sys.executable, "-c", SHOW.format(code=code)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+    )
+    names = set(json.loads(found.stdout.splitlines()[-1])) - set(sys.stdlib_module_names)
+    return {name for name in names if not name.startswith(("_", "cython"))}
+
+
+@pytest.mark.parametrize("code", ["import cnnexp", "import cnnexp.classic"])
+def test_importing_loads_numpy_alone(code, tmp_path):
+    assert loaded(code, tmp_path) == {"cnnexp", "numpy"}
+
+
+def test_training_a_network_needs_little_more(tmp_path):
+    code = (
+        "import numpy as np\n"
+        "from cnnexp import Dense, Network\n"
+        "Network([Dense(3, activation='softmax')]).train(np.ones((4, 2)), np.zeros(4, int), 0.1)"
+    )
+    assert loaded(code, tmp_path) == {"cnnexp", "numpy", "threadpoolctl"}
+
+
+def test_showing_a_config_does_not_load_what_trains_or_draws(tmp_path):
+    code = "from cnnexp.app.main import main\nmain(['--cfg', 'job'])"
+    assert loaded(code, tmp_path) & HEAVY == {"hydra", "omegaconf"}
+
+
+def test_the_help_page_loads_next_to_nothing(tmp_path):
+    code = "from cnnexp.app.main import main\nmain(['--help'])"
+    assert loaded(code, tmp_path) & HEAVY == set()
+
+
+def test_a_run_does_not_load_what_draws_or_downloads(tmp_path):
+    """Pandas is loaded by scikit-learn, which has the digits."""
+    code = (
+        "from cnnexp.app.main import main\n"
+        "assert main(['model=flat', 'epochs=1', 'data.limit=30']) == 0"
+    )
+    assert not loaded(code, tmp_path) & {"matplotlib", "PIL", "requests", "pooch"}

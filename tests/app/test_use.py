@@ -1,0 +1,239 @@
+"""Using a run: evaluate, predict, export."""
+
+import csv
+import json
+import pickle
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from cnnexp import load_run
+from tests.commandline import cnnexp, succeed
+
+
+def test_evaluate_gives_the_recorded_figures_again(digits_run):
+    run, found = load_run(digits_run), json.loads(succeed("evaluate", digits_run, "--json"))
+    last = list(csv.DictReader((digits_run / "epochs.csv").read_text().splitlines()))[-1]
+    assert [found["cce"], found["ce"]] == [float(last["test_cce"]), float(last["test_ce"])]
+    assert (found["data"], found["n"]) == ("digits", run.record["data"]["test"])
+
+
+def test_evaluate_prints_a_line(digits_run):
+    results = load_run(digits_run).results
+    assert succeed("evaluate", digits_run) == (
+        f"data=digits, test part: cce {results['test_cce']:.4f}  ce {results['test_ce']:.4f}"
+        "  n 359\n"
+    )
+
+
+def test_evaluate_keeps_what_is_not_overridden(tmp_path):
+    run = tmp_path / "run"
+    succeed(f"hydra.run.dir={run}", "model=flat", "epochs=1", "data.seed=3", "data.limit=100")
+    whole = json.loads(succeed("evaluate", run, "--json"))
+    part = json.loads(succeed("evaluate", run, "data.limit=50", "--json"))
+    assert (whole["n"], part["n"]) == (100, 50)
+    loaded = load_run(run)
+    test = loaded.dataset.test
+    _, cce, ce = loaded.network.evaluate(test.X[:50], test.Y[:50])  # of the same division
+    assert (part["cce"], part["ce"]) == (cce, ce)
+
+
+def test_evaluate_on_other_data(digits_run, tmp_path):
+    run = load_run(digits_run)
+    X = (run.dataset.test.X[:40] * 16).astype(np.float32)
+    np.savez(tmp_path / "own.npz", X_train=X, Y_train=np.arange(40) % 10, X_test=X, Y_test=np.zeros(
+        40, int
+    ))  # fmt: skip
+    found = json.loads(
+        succeed("evaluate", digits_run, "data=npz", f"data.file={tmp_path / 'own.npz'}", "--json")
+    )
+    _, cce, ce = run.network.evaluate(X / np.float32(16), np.zeros(40, int))
+    assert found["n"] == 40
+    assert (found["cce"], found["ce"]) == pytest.approx((cce, ce))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["epochs=3"], "epochs=3: evaluate takes data=NAME and data.KEY=VALUE only."),
+        (["data.limt=3"], "data.limt: data=digits has no such option. Did you mean 'limit'?"),
+        (["data.limit=0"], "data.limit must be at least 1. Got 0."),
+        (["data=digitz"], "data=digitz: there is no data of this name. Did you mean 'digits'?"),
+    ],
+)
+def test_evaluate_refuses_other_settings(digits_run, words, message):
+    ended = cnnexp("evaluate", digits_run, *words)
+    assert ended.code == 2
+    assert message in ended.err
+
+
+def test_evaluate_says_when_images_do_not_fit(digits_run, mnist_folder):
+    ended = cnnexp("evaluate", digits_run, "data=mnist", f"data.dir={mnist_folder}")
+    assert ended.code == 2
+    assert "its images are 28x28x1" in ended.err
+    assert "from images of 8x8x1" in ended.err
+
+
+def saved(folder, X, change):
+    """Save images as pictures that are changed in some way, and return their paths."""
+    paths = []
+    for k, x in enumerate(X):
+        image = Image.fromarray((x[..., 0] / x.max() * 255).round().astype(np.uint8))
+        path = folder / f"{k}.png"
+        change(image).save(path)
+        paths.append(path)
+    return paths
+
+
+def moved_and_large(image):
+    large = image.resize((image.width * 9, image.height * 9), Image.Resampling.BICUBIC)
+    canvas = Image.new("L", (400, 500), 0)
+    canvas.paste(large, (130, 20))
+    return ImageOps.invert(canvas)
+
+
+def as_transparency(image):
+    drawn = Image.new("RGBA", image.size, (20, 20, 120, 255))
+    drawn.putalpha(image)
+    return drawn
+
+
+def as_colours(image):
+    return ImageOps.colorize(image, black=(250, 240, 200), white=(150, 20, 40))
+
+
+def as_16_bits(image):
+    return Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+
+
+CHANGES = [lambda image: image, ImageOps.invert, moved_and_large, as_transparency, as_colours,
+           as_16_bits]  # fmt: skip
+NAMES = ["as it is", "inverted", "moved and large", "transparent", "coloured", "16 bits"]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=NAMES)
+@pytest.mark.parametrize("kind", ["digits", "mnist"])
+def test_predictions_stay_the_same_on_changed_pictures(kind, change, request, tmp_path):
+    folder = request.getfixturevalue(f"{kind}_run")
+    run = load_run(folder)
+    X = run.dataset.test.X[:100]
+    expected = run.network.predict(X).argmax(axis=1)
+    found = json.loads(succeed("predict", folder, *saved(tmp_path, X, change), "--json"))
+    same = np.mean([int(result["class"]) == y for result, y in zip(found, expected, strict=True)])
+    assert same >= 0.93
+
+
+def test_predict_says_what_was_drawn(mnist_run, tmp_path):
+    font = ImageFont.load_default(size=150)
+    for digit in "2357":
+        image = Image.new("RGB", (300, 250), (240, 240, 210))
+        ImageDraw.Draw(image).text((90, 30), digit, fill=(30, 40, 150), font=font, stroke_width=2)
+        image.save(tmp_path / f"{digit}.png")
+    paths = sorted(tmp_path.glob("*.png"))
+    lines = succeed("predict", mnist_run, *paths).splitlines()
+    assert [line.split()[0] for line in lines] == [str(path) for path in paths]
+    assert sum(line.split()[1] == path.stem for line, path in zip(lines, paths, strict=True)) >= 3
+
+
+def test_probabilities_add_up_and_lead_to_the_class(digits_run, tmp_path):
+    (path,) = saved(tmp_path, load_run(digits_run).dataset.test.X[:1], lambda image: image)
+    (found,) = json.loads(succeed("predict", digits_run, path, "--json"))
+    probabilities = found["probabilities"]
+    assert list(probabilities) == list("0123456789")
+    assert sum(probabilities.values()) == pytest.approx(1)
+    assert max(probabilities, key=probabilities.get) == found["class"]
+
+
+@pytest.mark.parametrize("scaling", ["standard", "none"])
+def test_pictures_are_scaled_as_the_run_scaled_its_images(scaling, tmp_path):
+    run = tmp_path / "run"
+    succeed(f"hydra.run.dir={run}", f"data.scaling={scaling}", "learning_rate=0.01")
+    loaded = load_run(run)
+    raw = load_run(run).dataset.test
+    scale = loaded.dataset.scale
+    pixels = (raw.X[:60] + scale.shift) / scale.factor
+    assert pixels.max() == pytest.approx(16, abs=1e-3)
+    found = json.loads(succeed("predict", run, *saved(tmp_path, pixels, lambda i: i), "--json"))
+    right = [int(result["class"]) == y for result, y in zip(found, raw.Y[:60], strict=True)]
+    assert np.mean(right) > 0.85
+
+
+def test_pictures_for_a_folder_of_images_are_scaled_to_size(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, colour in (("blue", (20, 30, 200)), ("red", (200, 20, 30))):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for k in range(8):
+            pixels = np.clip(rng.normal(colour, 20, (10, 12, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "own" / name / f"{k}.png")
+    run = tmp_path / "run"
+    succeed(f"hydra.run.dir={run}", "data=image_folder", f"data.dir={tmp_path / 'own'}",
+            "data.size=10", "data.channels=3", "model=flat", "epochs=5")  # fmt: skip
+    Image.new("RGB", (50, 50), (180, 40, 50)).save(tmp_path / "new.png")
+    (found,) = json.loads(succeed("predict", run, tmp_path / "new.png", "--json"))
+    assert found["class"] == "red"
+
+
+def test_predict_names_the_picture_that_cannot_be_used(digits_run, tmp_path):
+    Image.new("L", (20, 20), 255).save(tmp_path / "empty.png")
+    (tmp_path / "text.png").write_text("hello")
+    for name, message in (
+        ("empty.png", "nothing is drawn on it"),
+        ("text.png", "not an image"),
+        ("no.png", "there is no such file"),
+    ):
+        ended = cnnexp("predict", digits_run, tmp_path / name)
+        assert ended.code == 2
+        assert ended.err.startswith(f"error: {tmp_path / name}: {message}")
+
+
+def test_export_to_npz(digits_run, tmp_path):
+    out = succeed("export", digits_run, tmp_path / "weights.npz")
+    assert out == f"{tmp_path / 'weights.npz'}: 6 arrays, 30,230 numbers\n"
+    with np.load(tmp_path / "weights.npz") as found:
+        expected = pickle.loads((digits_run / "weights.pkl").read_bytes())
+        assert list(found) == list(expected)
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array)
+
+
+def test_export_to_safetensors(digits_run, tmp_path):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    succeed("export", digits_run, tmp_path / "weights.safetensors")
+    found = safetensors.load_file(tmp_path / "weights.safetensors")
+    for name, array in load_run(digits_run).weights.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_export_says_how_to_get_safetensors(digits_run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    ended = cnnexp("export", digits_run, tmp_path / "weights.safetensors")
+    assert ended.code == 2
+    assert "pip install 'cnnexp[safetensors]'" in ended.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_export_refuses_other_formats_and_places(digits_run, tmp_path):
+    ended = cnnexp("export", digits_run, "weights.pt")
+    assert ended.code == 2
+    assert ".npz, .safetensors" in ended.err
+    ended = cnnexp("export", digits_run, tmp_path / "no" / "weights.npz")
+    assert ended.code == 2
+    assert "cannot be written" in ended.err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
+def test_commands_that_use_a_run_need_one(command, tmp_path):
+    ended = cnnexp(command, tmp_path, *(["x.png"] if command != "evaluate" else []))
+    assert ended.code == 2
+    if command != "export":
+        assert "no run here" in ended.err
+
+
+def test_commands_make_nothing(digits_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(path.name for path in digits_run.iterdir())
+    succeed("evaluate", digits_run, "data.limit=5")
+    assert not list(tmp_path.iterdir())
+    assert sorted(path.name for path in digits_run.iterdir()) == before

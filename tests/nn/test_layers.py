@@ -1,0 +1,170 @@
+"""Layers one by one: options, shapes, and gradients of the input."""
+
+import math
+
+import numpy as np
+import pytest
+
+from cnnexp import (
+    LAYERS,
+    AvgPool2D,
+    Context,
+    Conv2D,
+    Dense,
+    Flatten,
+    MaxPool2D,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from cnnexp.engine import KERNELS
+from cnnexp.errors import OptionError, ShapeError
+from cnnexp.nn.initializers import INITIALIZERS
+
+IMAGE = (6, 5, 2)
+CASES = {
+    "conv": (Conv2D(3, 2, stride=2, padding=1), IMAGE),
+    "max_pool": (MaxPool2D(2, stride=1), IMAGE),
+    "avg_pool": (AvgPool2D(3, padding="same"), IMAGE),
+    "flatten": (Flatten(), IMAGE),
+    "dense": (Dense(4), (7,)),
+    "relu": (ReLU(), IMAGE),
+    "sigmoid": (Sigmoid(), IMAGE),
+    "tanh": (Tanh(), (7,)),
+    "softmax": (Softmax(), (5,)),
+}
+
+
+def test_every_layer_has_a_case():
+    assert CASES.keys() == {k for k in LAYERS if LAYERS[k].__module__.startswith("cnnexp.")}
+    assert all(type(layer) is LAYERS[name] for name, (layer, _) in CASES.items())
+    assert all(layer.type == name for name, (layer, _) in CASES.items())
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    """A built layer, samples for it, and a context."""
+    layer, shape = CASES[request.param]
+    layer.build(shape, np.random.default_rng(1), "float64")
+    return layer, np.random.default_rng(2).standard_normal((3, *shape)), Context(KERNELS["sg"]())
+
+
+def test_the_result_has_the_inferred_shape(case):
+    layer, X, context = case
+    A, _ = layer.forward(X, context)
+    assert A.shape[1:] == layer.infer_shape(X.shape[1:]) == layer.output_shape
+    assert layer.input_shape == X.shape[1:]
+
+
+def test_the_gradient_of_the_input_equals_finite_differences(case):
+    layer, X, context = case
+    A, cache = layer.forward(X, context)
+    dA = np.random.default_rng(3).standard_normal(A.shape)
+    dA_prev, _ = layer.backward(cache, dA, context)
+    for index in [(0, *np.zeros(X.ndim - 1, int)), *np.argwhere(np.ones(X.shape))[::11]]:
+        step = np.zeros_like(X)
+        step[tuple(index)] = 1e-6
+        above, below = (float((layer.forward(X + s, context)[0] * dA).sum()) for s in (step, -step))
+        assert dA_prev[tuple(index)] == pytest.approx((above - below) / 2e-6, abs=1e-6)
+
+
+def test_nothing_of_a_batch_is_kept_on_a_layer(case):
+    layer, X, context = case
+    before = set(vars(layer))
+    A, cache = layer.forward(X, context)
+    layer.backward(cache, np.ones_like(A), context)
+    assert set(vars(layer)) == before
+
+
+def test_relu_has_slope_zero_at_zero():
+    layer, context = ReLU(), Context(KERNELS["sg"]())
+    A, cache = layer.forward(np.array([[-1.0, 0.0, 2.0]]), context)
+    assert A.tolist() == [[0, 0, 2]]
+    assert layer.backward(cache, np.full((1, 3), 5.0), context)[0].tolist() == [[0, 0, 5]]
+
+
+def test_dense_worked_by_hand():
+    layer, context = Dense(2), Context(KERNELS["sg"]())
+    layer.build((2,), np.random.default_rng(0), "float64")
+    layer.params["W"][...] = [[1, 2], [3, 4]]
+    layer.params["b"][...] = [10, 20]
+    Z, cache = layer.forward(np.array([[1.0, 1.0], [0.0, 2.0]]), context)
+    assert Z.tolist() == [[14, 26], [16, 28]]
+    dA_prev, grads = layer.backward(cache, np.array([[1.0, 0.0], [0.0, 1.0]]), context)
+    assert dA_prev.tolist() == [[1, 3], [2, 4]]  # rows of W.T
+    assert grads["W"].tolist() == [[1, 0], [1, 2]]
+    assert grads["b"].tolist() == [1, 1]
+
+
+def test_flatten_reads_rows_columns_channels():
+    X = np.arange(24.0).reshape(2, 2, 3, 2)
+    context = Context(KERNELS["sg"]())
+    for order in (X, np.asfortranarray(X), X.transpose(3, 1, 2, 0).copy().transpose(3, 1, 2, 0)):
+        A, cache = Flatten().forward(order, context)
+        np.testing.assert_array_equal(A, X.reshape(2, 12))
+        np.testing.assert_array_equal(Flatten().backward(cache, A, context)[0], X)
+
+
+def test_multiply_adds_and_parameters():
+    conv = Conv2D(5, 3, stride=2, padding=1)
+    conv.build((9, 8, 4), np.random.default_rng(0), "float32")
+    assert conv.output_shape == (5, 4, 5)
+    assert conv.multiply_adds == 5 * 4 * 5 * 3 * 3 * 4
+    assert MaxPool2D(2).multiply_adds == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Conv2D(0, 3), "filters must be at least 1. Got 0."),
+        (lambda: Conv2D(1, 0), "kernel_size must be at least 1. Got 0."),
+        (lambda: Conv2D(1, 3, stride=0), "stride must be at least 1. Got 0."),
+        (lambda: Conv2D(1, 3, padding=-1), "padding must be 'valid', 'same' or a number of"),
+        (lambda: Conv2D(1, 3, padding="full"), "at least 0. Got 'full'."),
+        (
+            lambda: Conv2D(1, 3, activation="rellu"),
+            "activation must be one of relu, sigmoid, tanh,",
+        ),
+        (lambda: Dense(3, initializer="hee"), "initializer: no initializer is named 'hee'."),
+        (lambda: Dense(0), "units must be at least 1. Got 0."),
+        (lambda: MaxPool2D(0), "kernel_size must be at least 1. Got 0."),
+        (lambda: AvgPool2D(2, stride=0), "stride must be at least 1. Got 0."),
+        (lambda: MaxPool2D(3, padding=2), "at most half its window, 1. Got 2."),
+    ],
+)
+def test_options_are_checked_when_a_layer_is_made(make, message):
+    with pytest.raises(OptionError) as raised:
+        make()
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("layer", [Conv2D(2, 2), MaxPool2D(2), AvgPool2D(2)])
+def test_image_layers_need_images(layer):
+    with pytest.raises(ShapeError, match="needs images of"):
+        layer.infer_shape((12,))
+
+
+@pytest.mark.parametrize(
+    ("name", "deviation"),
+    [
+        ("he_normal", math.sqrt(2 / 900)),
+        ("glorot_uniform", math.sqrt(2 / (900 + 300))),
+        ("small_normal", 0.01),
+        ("zeros", 0.0),
+    ],
+)
+def test_initializers_have_the_stated_spread(name, deviation):
+    assert name in INITIALIZERS
+    dense = Dense(300, initializer=name)
+    dense.build((900,), np.random.default_rng(0), "float64")
+    W = dense.params["W"]
+    assert W.std() == pytest.approx(deviation, rel=0.02)
+    assert W.mean() == pytest.approx(0, abs=1e-3)
+    assert not dense.params["b"].any()
+
+
+def test_a_convolutions_fan_in_is_its_window():
+    conv = Conv2D(200, 3)
+    conv.build((5, 5, 40), np.random.default_rng(0), "float64")
+    assert conv.params["W"].std() == pytest.approx(math.sqrt(2 / (9 * 40)), rel=0.02)

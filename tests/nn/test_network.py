@@ -1,0 +1,320 @@
+"""What a network promises to those who use it."""
+
+import numpy as np
+import pytest
+
+from cnnexp import (
+    Conv2D,
+    Dense,
+    Flatten,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from cnnexp.engine import KERNELS
+from cnnexp.errors import ShapeError
+from tests.nn.networks import IMPLEMENTATIONS, batch, layers, network
+
+X, Y = batch()
+
+
+def test_parameters_are_made_from_the_first_batch():
+    for use in (
+        lambda net: net.train(X, Y, 0.1),
+        lambda net: net.evaluate(X, Y),
+        lambda net: net.predict(X),
+        lambda net: net.build((8, 7, 2)),
+    ):
+        net = network()
+        assert not net.built
+        use(net)
+        assert net.built
+        assert net.input_shape == (8, 7, 2)
+        assert net.layers[0].params["W"].shape == (3, 3, 2, 5)
+
+
+def test_an_activation_is_a_layer_of_its_own():
+    short = Network([Conv2D(3, 3, activation="relu"), Flatten(), Dense(4, activation="softmax")])
+    long = Network([Conv2D(3, 3), ReLU(), Flatten(), Dense(4), Softmax()])
+    assert [layer.name for layer in short.layers] == [layer.name for layer in long.layers]
+    assert [layer.name for layer in short.layers] == [
+        "conv1",
+        "relu1",
+        "flatten1",
+        "dense1",
+        "softmax1",
+    ]
+    np.testing.assert_array_equal(short.predict(X), long.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"), [("relu", ReLU), ("sigmoid", Sigmoid), ("tanh", Tanh), ("softmax", Softmax)]
+)
+def test_every_activation_has_a_name(name, layer):
+    assert isinstance(Network([Dense(3, activation=name)]).layers[1], layer)
+
+
+def test_train_is_one_plain_gradient_step():
+    net = network()
+    A, cce, ce = net.evaluate(X, Y)
+    loss, gradient = net.gradients(X, Y)
+    expected = net.parameters - 0.3 * gradient
+    found = net.train(X, Y, learning_rate=0.3)
+    assert found == (loss.cce, loss.ce)  # before the step
+    assert found == pytest.approx((cce, ce))
+    np.testing.assert_array_equal(net.parameters, expected)
+    assert not np.array_equal(net.predict(X), A)
+
+
+def test_evaluate_gives_probabilities_and_means():
+    A, cce, ce = network().evaluate(X, Y)
+    np.testing.assert_allclose(A.sum(axis=1), 1)
+    assert cce == pytest.approx(-np.log(A[np.arange(len(Y)), Y]).mean())
+    assert ce == np.mean(A.argmax(axis=1) != Y)
+
+
+@pytest.mark.parametrize("n_m", [1, 2, 7, 16, 33])
+def test_evaluate_takes_any_number_of_samples(n_m):
+    net = network(sub_batch=4)
+    X, Y = batch(n_m)
+    A, _, ce = net.evaluate(X, Y)
+    alone = np.concatenate([net.predict(X[k : k + 1]) for k in range(n_m)])
+    np.testing.assert_allclose(A, alone, atol=1e-12)
+    assert ce == np.mean(alone.argmax(axis=1) != Y)
+
+
+def test_predictions_are_the_same_every_time():
+    net = network()
+    np.testing.assert_array_equal(net.predict(X), net.predict(X))
+    A, _, _ = net.evaluate(X, Y)
+    np.testing.assert_array_equal(net.predict(X), A)
+
+
+def test_evaluating_changes_nothing():
+    net = network()
+    net.train(X, Y, 0.1)
+    before = net.parameters.copy()
+    net.evaluate(X, Y)
+    net.predict(X)
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_results_outlive_the_next_pass():
+    """What is returned does not lie in memory that is used again."""
+    net = network()
+    A = net.predict(X)
+    kept = A.copy()
+    net.predict(X[::-1])
+    np.testing.assert_array_equal(A, kept)
+
+
+def test_samples_and_labels_are_left_alone():
+    net, samples, labels = network(), X.copy(), np.eye(4)[Y]
+    for array in (samples, labels):
+        array.flags.writeable = False
+    net.train(samples, labels, 0.1)
+    net.evaluate(samples, labels)
+    np.testing.assert_array_equal(samples, X)
+
+
+def test_labels_and_one_hot_rows_are_the_same():
+    results = []
+    for labels in (Y, np.eye(4)[Y], np.eye(4, dtype=bool)[Y], Y.astype(np.uint8), Y.astype(float)):
+        net = network()
+        results.append((*net.train(X, labels, 0.1), *net.evaluate(X, labels)[1:]))
+    assert all(result == results[0] for result in results)
+
+
+def test_one_channel_may_be_left_out():
+    images = np.random.default_rng(0).random((6, 8, 8))
+    flat, deep = (Network(layers()).predict(X) for X in (images, images[..., None]))
+    np.testing.assert_array_equal(flat, deep)
+
+
+def test_rows_of_numbers_are_samples_too():
+    net = Network([Dense(5, activation="relu"), Dense(4, activation="softmax")])
+    assert net.predict(np.ones((3, 6))).shape == (3, 4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+def test_dtype_is_kept(dtype, impl):
+    net = network(dtype=dtype, impl=impl)
+    for samples in (X.astype("float32"), X.astype("float64"), (X * 10).astype(int)):
+        loss, gradient = net.gradients(samples, Y)
+        A, cce, _ = net.evaluate(samples, Y)
+        assert {A.dtype, gradient.dtype, net.parameters.dtype} == {np.dtype(dtype)}
+        assert isinstance(loss.cce, float)
+        assert isinstance(cce, float)
+    assert all(array.dtype == dtype for array in net.weights().values())
+
+
+def test_initial_weights_are_the_same_under_every_implementation():
+    found = [network(impl=impl, seed=3).build((8, 7, 2)).parameters for impl in IMPLEMENTATIONS]
+    for parameters in found:
+        np.testing.assert_array_equal(parameters, found[0])
+
+
+def test_initial_weights_are_drawn_in_float64():
+    wide, narrow = (network(dtype=d).build((8, 7, 2)).parameters for d in ("float64", "float32"))
+    np.testing.assert_array_equal(wide.astype("float32"), narrow)
+
+
+def test_initial_weights_come_from_the_seed_and_the_place():
+    one, same, other = (network(seed=seed).build((8, 7, 2)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.parameters, same.parameters)
+    assert not np.array_equal(one.parameters, other.parameters)
+    equal = Network([Dense(6), Dense(6), Dense(6, activation="softmax")]).build((6,))
+    assert not np.array_equal(equal.layers[0].params["W"], equal.layers[1].params["W"])
+
+
+def test_initial_weights_do_not_depend_on_layers_without_parameters():
+    """An activation more or less leaves every draw as it is."""
+    plain = Network([Flatten(), Dense(5), Dense(4), Softmax()]).build((2, 3, 1))
+    other = Network([Flatten(), Dense(5), Tanh(), Dense(4), Softmax()]).build((2, 3, 1))
+    np.testing.assert_array_equal(plain.parameters, other.parameters)
+
+
+@pytest.mark.parametrize("target", IMPLEMENTATIONS)
+@pytest.mark.parametrize("source", IMPLEMENTATIONS)
+def test_weights_load_under_every_implementation(source, target):
+    trained = network(impl=source)
+    for _ in range(3):
+        trained.train(X, Y, 0.1)
+    weights = trained.weights()
+    loaded = network(impl=target, seed=9).build((8, 7, 2)).load_weights(weights)
+    np.testing.assert_allclose(loaded.predict(X), trained.predict(X), atol=1e-10)
+
+
+def test_weights_are_copies_under_canonical_names():
+    net = network()
+    net.predict(X)
+    weights = net.weights()
+    assert {name: array.shape for name, array in weights.items()} == {
+        "conv1.W": (3, 3, 2, 5),
+        "conv1.b": (5,),
+        "conv2.W": (2, 2, 5, 4),
+        "conv2.b": (4,),
+        "dense1.W": (48, 7),
+        "dense1.b": (7,),
+        "dense2.W": (7, 4),
+        "dense2.b": (4,),
+    }
+    assert sum(array.size for array in weights.values()) == net.parameter_count
+    weights["conv1.W"][...] = 0
+    assert np.any(net.layers[0].params["W"] != 0)
+
+
+def test_weights_that_do_not_fit_are_listed_and_nothing_is_changed():
+    net = network()
+    net.predict(X)
+    before = net.parameters.copy()
+    wrong = net.weights() | {"dense2.b": np.zeros(5), "dense3.W": np.zeros(1)}
+    wrong = {name: 0 * array for name, array in wrong.items() if name != "conv1.b"}
+    with pytest.raises(ShapeError) as raised:
+        net.load_weights(wrong)
+    assert str(raised.value) == (
+        "the weights do not fit this network:\n"
+        "  conv1.b: the network has it, the weights do not\n"
+        "  dense2.b: the network needs shape (4,), the weights have (5,)\n"
+        "  dense3.W: the weights have it, the network does not"
+    )
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_the_parameters_are_one_vector_that_layers_see():
+    net = network()
+    net.predict(X)
+    net.parameters[...] = 0
+    assert all(not array.any() for layer in net.layers for array in layer.params.values())
+    np.testing.assert_allclose(net.predict(X), 0.25)
+
+
+def test_summary():
+    net = Network(
+        [
+            Conv2D(32, 3, activation="relu"),
+            MaxPool2D(2),
+            Flatten(),
+            Dense(100, activation="relu"),
+            Dense(10, activation="softmax"),
+        ]
+    )
+    # 26·26·32 outputs of 9 products; 13·13·32 = 5,408 numbers to 100 units, 100 to 10.
+    assert net.build((28, 28, 1)).summary() == (
+        "layer      type      output shape  parameters  multiply-adds\n"
+        "------------------------------------------------------------\n"
+        "conv1      conv      26 x 26 x 32         320        194,688\n"
+        "relu1      relu      26 x 26 x 32           0              0\n"
+        "max_pool1  max_pool  13 x 13 x 32           0              0\n"
+        "flatten1   flatten           5408           0              0\n"
+        "dense1     dense              100     540,900        540,800\n"
+        "relu2      relu               100           0              0\n"
+        "dense2     dense               10       1,010          1,000\n"
+        "softmax1   softmax             10           0              0\n"
+        "------------------------------------------------------------\n"
+        "total                                 542,230        736,488"
+    )
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+def test_the_implementation_asked_for_is_the_one_that_runs(impl, monkeypatch):
+    """Every other one is made to fail; none may step in."""
+    wanted = KERNELS[impl]
+
+    def refuse(*_, **__):
+        raise AssertionError("another implementation ran")
+
+    for name in IMPLEMENTATIONS:
+        if KERNELS[name] not in wanted.__mro__:
+            for method in [key for key in vars(KERNELS[name]) if not key.startswith("__")]:
+                if callable(getattr(KERNELS[name], method)):
+                    monkeypatch.setattr(KERNELS[name], method, refuse)
+    net = network(impl=impl)
+    net.train(X, Y, 0.1)
+    net.evaluate(X, Y)
+    assert type(net.kernels) is wanted
+    assert net.kernels.name == impl
+
+
+def test_an_implementation_may_be_given_as_an_object():
+    calls = []
+
+    class Counting(KERNELS["naive"]):
+        def conv_forward(self, *arguments):
+            calls.append(1)
+            return super().conv_forward(*arguments)
+
+    network(impl=Counting(), sub_batch=20).predict(X)
+    assert len(calls) == 2  # two convolutions, one piece
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_it_learns(impl, dtype):
+    """Quadrants of an image: three in four are dark, and the lit one is the class."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(24) % 4
+    images = 0.2 * rng.random((24, 6, 6, 1))
+    for image, label in zip(images, labels, strict=True):
+        top, left = 3 * (label // 2), 3 * (label % 2)
+        image[top : top + 3, left : left + 3] += 0.6
+    net = Network(
+        [
+            Conv2D(4, 2, activation="relu"),
+            MaxPool2D(2, padding="same"),
+            Flatten(),
+            Dense(4, activation="softmax"),
+        ],
+        impl=impl,
+        dtype=dtype,
+    )
+    first, _ = net.train(images, labels, 0.3)
+    for _ in range(40):
+        net.train(images, labels, 0.3)
+    _, cce, ce = net.evaluate(images, labels)
+    assert ce == 0
+    assert cce < first / 5

@@ -1,0 +1,77 @@
+"""The names that the package gives away."""
+
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import cnnexp
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(cnnexp.__path__, "cnnexp.")
+    if not module.name.startswith(("cnnexp.plugins", "cnnexp.__main__"))
+)
+
+
+def test_all_is_what_is_promised():
+    assert cnnexp.__all__ == [
+        "LAYERS",
+        "AvgPool2D",
+        "Context",
+        "Conv2D",
+        "Dense",
+        "Flatten",
+        "Layer",
+        "MaxPool2D",
+        "Network",
+        "ReLU",
+        "Run",
+        "Sigmoid",
+        "Softmax",
+        "Tanh",
+        "__version__",
+        "load_run",
+        "load_runs",
+    ]
+    assert dir(cnnexp) == sorted(cnnexp.__all__)
+
+
+@pytest.mark.parametrize("name", cnnexp.__all__)
+def test_every_name_is_there_and_documented(name):
+    thing = getattr(cnnexp, name)
+    assert name == "__version__" or inspect.getdoc(thing)
+
+
+def test_other_names_are_not_there():
+    with pytest.raises(AttributeError, match="module 'cnnexp' has no attribute 'Netwrok'"):
+        cnnexp.Netwrok  # noqa: B018
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (Path(cnnexp.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_and_all_its_public_names_are_documented(name):
+    module = importlib.import_module(name)
+    assert inspect.getdoc(module), f"{name} has no docstring"
+    for key, thing in vars(module).items():
+        own = getattr(thing, "__module__", None) == name
+        if key.startswith("_") or not own or not (inspect.isclass(thing) or callable(thing)):
+            continue
+        assert inspect.getdoc(thing), f"{name}.{key} has no docstring"
+        if inspect.isclass(thing):
+            for method, value in vars(thing).items():
+                if not method.startswith("_") and inspect.isfunction(value):
+                    assert inspect.getdoc(getattr(thing, method)), f"{name}.{key}.{method}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_all_of_a_module_is_there(name):
+    module = importlib.import_module(name)
+    names = getattr(module, "__all__", [])
+    assert len(names) == len(set(names))
+    assert all(hasattr(module, key) for key in names)

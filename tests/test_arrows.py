@@ -1,0 +1,141 @@
+"""Which room may import which: the arrows of the design, read off the code itself."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import cnnexp
+
+PACKAGE = Path(cnnexp.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+BASE = {"errors", "registry"}
+
+ARROWS = {
+    "errors": set(),
+    "registry": {"errors"},
+    "engine": BASE,
+    "nn": BASE | {"engine"},
+    "data": BASE,
+    "train": BASE | {"nn", "data"},
+    "runs": BASE | {"nn", "data", "cnnexp"},
+    "report": BASE | {"runs", "cnnexp"},
+    "classic": BASE | {"nn", "train"},
+    "cnnexp": BASE | {"engine", "nn", "runs"},  # the package's own names
+    "app": BASE | {"engine", "nn", "data", "train", "runs", "report", "cnnexp"},
+    "plugins": {"app"},
+    "__main__": {"app"},
+}
+
+ONLY_NUMPY = {"errors", "registry", "engine", "nn", "train", "classic", "cnnexp"}
+KNOW_HYDRA = {"app", "plugins"}
+DRAW = {"report"}
+HYDRA = {"hydra", "omegaconf", "yaml"}
+INSIDE_FUNCTIONS = {"threadpoolctl"}  # what rooms of NumPy alone may use once they compute
+
+
+class Import(NamedTuple):
+    """One imported module, and whether importing the file imports it."""
+
+    file: Path
+    module: str
+    at_once: bool
+
+    @property
+    def package(self) -> str:
+        return self.module.partition(".")[0]
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    return "cnnexp" if parts == ("__init__.py",) else parts[0].removesuffix(".py")
+
+
+def room_named(module: str) -> str:
+    return module.split(".")[1] if "." in module else "cnnexp"
+
+
+def is_type_checking(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """Yield all imports of a file, those inside functions too, but none for type checkers."""
+    waiting = [(node, True) for node in ast.parse(path.read_text(encoding="utf-8")).body]
+    while waiting:
+        node, at_once = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (Import(path, alias.name, at_once) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            module = node.module or ""
+            if module == "cnnexp":  # from cnnexp import errors
+                for alias in node.names:
+                    known = alias.name in ARROWS
+                    yield Import(path, f"cnnexp.{alias.name}" if known else module, at_once)
+            else:
+                yield Import(path, module, at_once)
+        elif not is_type_checking(node):
+            inner = at_once and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            waiting += [(child, inner) for child in ast.iter_child_nodes(node)]
+
+
+def third_party(path: Path) -> list[Import]:
+    return [
+        found
+        for found in imports(path)
+        if found.package not in {"cnnexp", *sys.stdlib_module_names}
+    ]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_a_room_imports_only_what_it_may(path):
+    room = room_of(path)
+    assert room in ARROWS, f"{room} is a new room: say here what it may import"
+    for found in imports(path):
+        if found.package == "cnnexp":
+            other = room_named(found.module)
+            assert other == room or other in ARROWS[room], f"{room} imports {found.module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_only_numpy_is_imported_at_once(path):
+    """Everything else is imported inside the functions that use it."""
+    allowed = {"numpy"} | (HYDRA if room_of(path) in KNOW_HYDRA else set())
+    assert {found.package for found in third_party(path) if found.at_once} <= allowed
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room_of(p) in ONLY_NUMPY], ids=named)
+def test_the_engine_and_the_networks_need_numpy_alone(path):
+    assert {found.package for found in third_party(path)} <= {"numpy", *INSIDE_FUNCTIONS}
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_only_the_app_knows_hydra_and_prints_and_only_the_report_draws(path):
+    room, packages = room_of(path), {found.package for found in third_party(path)}
+    if room not in KNOW_HYDRA:
+        assert not packages & HYDRA
+    if room not in DRAW:
+        assert "matplotlib" not in packages
+    if room not in {"app", "__main__"}:
+        calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        assert not [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
+
+
+def test_this_test_sees_imports_inside_functions(tmp_path):
+    path = tmp_path / "code.py"
+    path.write_text(
+        "import numpy\nif TYPE_CHECKING:\n    import pandas\n"
+        "class A:\n    import rich\n    def f(self):\n        from cnnexp.app import main\n"
+    )
+    found = {(i.module, i.at_once) for i in imports(path)}
+    assert found == {("numpy", True), ("rich", True), ("cnnexp.app", False)}
