@@ -35,11 +35,15 @@ class ModelConfig:
 
 @dataclass
 class ImplConfig:
-    """An implementation, and how a batch is cut: threads and sub_batch are ``auto`` or a number."""
+    """An implementation, and how a batch is cut: threads and sub_batch are ``auto`` or a number.
+
+    With `fuse` it may compute layers that belong together as one.
+    """
 
     name: str = "sg"
     threads: Any = "auto"  # not int | str, of which OmegaConf would say no more than that
     sub_batch: Any = "auto"
+    fuse: bool = True
 
     def __post_init__(self) -> None:
         for name, value in (("threads", self.threads), ("sub_batch", self.sub_batch)):

@@ -198,13 +198,12 @@ def test_options_are_checked(options, message):
 
 
 def test_batches_follow_the_order_and_end_with_a_short_one():
-    part = Samples(np.arange(10), np.arange(10))
     order = np.arange(10)[::-1]
-    found = list(batches(part, order, 4))
+    found = list(batches(order, 4))
     assert [number for number, _ in found] == [0, 1, 2]
-    assert [batch.X.tolist() for _, batch in found] == [[9, 8, 7, 6], [5, 4, 3, 2], [1, 0]]
-    assert [batch.X.tolist() for _, batch in batches(part, order, 4, first=2)] == [[1, 0]]
-    assert list(batches(part, order, 4, first=3)) == []
+    assert [rows.tolist() for _, rows in found] == [[9, 8, 7, 6], [5, 4, 3, 2], [1, 0]]
+    assert [rows.tolist() for _, rows in batches(order, 4, first=2)] == [[1, 0]]
+    assert list(batches(order, 4, first=3)) == []
 
 
 def test_the_order_of_an_epoch_depends_on_seed_and_epoch():

@@ -84,10 +84,18 @@ def equal_convolutions(impl):
     )
 
 
+def memory_of(engine, scratches):
+    """What a worker keeps, with other scratch."""
+    memory = passes.Memory(engine.kernels, engine.first_trained, len(engine.steps))
+    for context, scratch in zip(memory.contexts, scratches, strict=False):
+        context.scratch = scratch
+    return memory
+
+
 def gradients_with(monkeypatch, impl, memory):
     """Return loss and gradient after earlier passes, with the memory of each step replaced."""
     if memory is not None:
-        monkeypatch.setattr(passes.Engine, "_memory", lambda self, worker: memory(len(self.steps)))
+        monkeypatch.setattr(passes.Engine, "_memory", lambda self, worker: memory(self))
     net = equal_convolutions(impl)
     images = np.random.default_rng(8).standard_normal((14, 6, 6, 4))
     labels = np.arange(14) % 4
@@ -101,7 +109,7 @@ def gradients_with(monkeypatch, impl, memory):
 def test_reused_memory_equals_fresh_with_two_equal_layers_in_a_row(impl, monkeypatch):
     loss, gradient = gradients_with(monkeypatch, impl, None)
     fresh_loss, fresh = gradients_with(
-        monkeypatch, impl, lambda steps: [Scratch(reuse=False) for _ in range(steps)]
+        monkeypatch, impl, lambda engine: memory_of(engine, [Scratch(reuse=False)] * 9)
     )
     assert loss == fresh_loss
     np.testing.assert_array_equal(gradient, fresh)
@@ -110,15 +118,15 @@ def test_reused_memory_equals_fresh_with_two_equal_layers_in_a_row(impl, monkeyp
 def test_memory_shared_by_two_layers_would_be_found(monkeypatch):
     """The test above can fail: with one scratch for all layers gradients are wrong."""
     _, gradient = gradients_with(monkeypatch, "sg", None)
-    shared = Scratch()
-    _, wrong = gradients_with(monkeypatch, "sg", lambda steps: [shared] * steps)
+    shared = [Scratch()] * 9
+    _, wrong = gradients_with(monkeypatch, "sg", lambda engine: memory_of(engine, shared))
     assert np.abs(wrong - gradient).max() > 1e-3
 
 
 def test_workers_do_not_share_memory():
     engine = network(threads=2).build((8, 7, 2))._engine
-    one, other = engine._memory(0), engine._memory(1)
-    assert len({id(scratch) for scratch in one + other}) == 2 * len(engine.steps)
+    contexts = [*engine._memory(0).contexts, *engine._memory(1).contexts]
+    assert len({id(context.scratch) for context in contexts}) == 2 * len(engine.steps)
 
 
 # Layers that couple samples -------------------------------------------------------------------
@@ -250,7 +258,9 @@ def test_an_error_in_a_piece_comes_out(threads):
 
 
 def test_pieces_cover_a_batch():
-    assert pieces(7, 3) == [slice(0, 3), slice(3, 6), slice(6, 7)]
+    assert pieces(8, 3) == [slice(0, 3), slice(3, 6), slice(6, 8)]
+    assert pieces(7, 3) == [slice(0, 3), slice(3, 7)]  # a single sample joins the others
+    assert pieces(3, 1) == [slice(0, 1), slice(1, 2), slice(2, 3)]
     assert pieces(6, 3) == [slice(0, 3), slice(3, 6)]
     assert pieces(2, 9) == [slice(0, 2)]
 

@@ -13,6 +13,7 @@ def steps(optimizer, gradients, learning_rate=0.1, start=1.0):
     parameters = np.array([start])
     state, found = optimizer.initial_state(parameters), []
     for gradient in gradients:
+        optimizer.begin_step(state)
         step = optimizer.update(parameters, np.array([gradient]), state, learning_rate)
         parameters = parameters - step
         found.append(float(step[0]))
@@ -80,6 +81,7 @@ def test_equals_pytorch(name, options):
     for k in range(6):
         gradient = rng.standard_normal(50)
         rate = 0.03 / (k + 1)
+        optimizer.begin_step(state)
         tensor.grad = torch.tensor(gradient.copy())
         peer.param_groups[0]["lr"] = rate
         peer.step()
@@ -96,6 +98,7 @@ def test_parameters_are_left_alone_and_the_dtype_is_kept(name, options, dtype):
     state = optimizer.initial_state(parameters)
     kept = dict(state)
     for _ in range(2):
+        optimizer.begin_step(state)
         step = optimizer.update(parameters, np.ones(9, dtype), state, 0.1)
         assert step.dtype == dtype
     assert all(state[key] is array for key, array in kept.items())  # advanced in place

@@ -70,13 +70,13 @@ def visited(monkeypatch, **settings):
     training = trainer(**settings)
     places = {x.tobytes(): k for k, x in enumerate(training.dataset.train.X)}
     seen = []
-    gradients = training.network.gradients
+    gradients = training.network.batch_gradients
 
-    def spy(X, Y):
-        seen.append([places[x.tobytes()] for x in X])
-        return gradients(X, Y)
+    def spy(batch):
+        seen.append([places[x.tobytes()] for x in batch.X[batch.rows]])
+        return gradients(batch)
 
-    monkeypatch.setattr(training.network, "gradients", spy)
+    monkeypatch.setattr(training.network, "batch_gradients", spy)
     list(training.events())
     return seen
 
