@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 Command = Callable[[list[str]], int]
 
 SUMMARIES = {
+    "compare": "a table of runs: what differs, results, times; plots and pages of them",
     "resume": "go on with a run that was cut off, or extend a finished one",
 }
 
