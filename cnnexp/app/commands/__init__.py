@@ -10,6 +10,7 @@ Command = Callable[[list[str]], int]
 SUMMARIES = {
     "compare": "a table of runs: what differs, results, times; plots and pages of them",
     "show": "one run: its settings, curves, results, and where the time went",
+    "list": "what there is: layers, models, implementations, data sets, and so on",
     "resume": "go on with a run that was cut off, or extend a finished one",
 }
 
