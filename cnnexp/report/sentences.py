@@ -20,6 +20,8 @@ def same_line(comparison: Comparison) -> str:
     rest = len([name for name in same if name not in ALWAYS_SAID])
     count = len(comparison.readable)
     start = {1: "settings", 2: "same in both runs"}.get(count, f"same in all {count} runs")
+    if count < len(comparison.frame):
+        start = f"same in the {count} that can be read"
     return f"{start}: {' '.join(said)}, and {rest} more"
 
 
