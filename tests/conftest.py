@@ -1,13 +1,29 @@
-"""What several rooms' tests need: MNIST where it lies, and trained runs."""
+"""Fixtures that several rooms use: MNIST where it lies, and trained runs."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import warnings
 from pathlib import Path
 
 import pytest
 
+from cnnexp.app.main import main
 from tests.commandline import succeed
+
+LEARNING_RATES = (0.2, 0.1, 0.05)
+SEEDS = (0, 1)
+TINY = ("data.limit=60", "epochs=2")
+
+
+def make_run(folder: Path, *settings: str) -> Path:
+    """Train for a moment, in this process, and return the run folder."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a run that diverges overflows first
+        assert main([*TINY, *settings, f"hydra.run.dir={folder}"]) == 0
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +32,7 @@ def mnist_folder() -> Path:
     folder = Path(os.environ.get("CNNEXP_DATA_DIR", "/nowhere")) / "mnist"
     if not list(folder.glob("t10k-images-idx3-ubyte*")):
         pytest.skip("MNIST is not there: CNNEXP_DATA_DIR must name the folder that holds mnist/")
+    return folder
     return folder
 
 
@@ -40,3 +57,31 @@ def mnist_run(tmp_path_factory, mnist_folder) -> Path:
         "batch_size=32",
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three learning rates with two seeds each, one run that diverged, and one that is damaged."""
+    root = tmp_path_factory.mktemp("study")
+    pairs = [(rate, seed) for rate in LEARNING_RATES for seed in SEEDS]
+    for number, (rate, seed) in enumerate(pairs):
+        make_run(root / str(number), f"learning_rate={rate}", f"seed={seed}")
+    make_run(root / "6", "learning_rate=1e30")
+    (root / "7").mkdir()
+    (root / "7" / "run.json").write_text('{"format": 1, "status": "runn')
+    return root
+
+
+@pytest.fixture(scope="session")
+def finished(study: Path) -> list[Path]:
+    """The folders of the runs of the study that finished."""
+    return [study / str(number) for number in range(len(LEARNING_RATES) * len(SEEDS))]
+
+
+@pytest.fixture(scope="session")
+def two_impls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs that differ in the implementation only."""
+    root = tmp_path_factory.mktemp("impls")
+    for impl in ("naive", "sg"):
+        make_run(root / impl, f"impl={impl}", "model=original_cnn", "data.limit=20")
+    return root

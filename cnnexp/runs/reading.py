@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,13 +145,13 @@ def load_run(path: str | Path) -> Run:
     return Run(path)
 
 
-def load_runs(path: str | Path = "outputs") -> pd.DataFrame:
-    """Read all runs below a folder into a table, from their ``run.json`` alone.
+def load_runs(*paths: str | Path) -> pd.DataFrame:
+    """Read all runs below some folders into a table, from their ``run.json`` alone.
 
     Parameters
     ----------
-    path : str or Path
-        A folder that holds runs at any depth, or a run folder.
+    *paths : str or Path
+        Folders that hold runs at any depth, or run folders; ``outputs`` if none is given.
 
     Returns
     -------
@@ -159,11 +159,18 @@ def load_runs(path: str | Path = "outputs") -> pd.DataFrame:
         A row for each run: ``run`` (its path), ``status``, the names chosen in the groups
         (``model``, ``impl``, ``data``, ``optimizer``, ``schedule``), all settings under their
         dotted paths, and the results. A damaged folder has the status ``damaged`` and a ``reason``.
+
+    Raises
+    ------
+    RunError
+        If a folder is not there.
     """
     import pandas as pd
 
-    rows = [flat_row(folder) for folder in find_runs(path)]
-    frame = pd.DataFrame(rows)
+    found: Iterable[str] = (f for path in paths or ("outputs",) for f in find_runs(path))
+    if len(paths) > 1:  # one may lie within another
+        found = {os.path.realpath(folder): folder for folder in found}.values()
+    frame = pd.DataFrame([flat_row(folder) for folder in found])
     first = [column for column in COLUMNS if column in frame]
     return frame[first + [column for column in frame if column not in first]]
 
@@ -182,8 +189,12 @@ def find_runs(path: str | Path) -> Iterator[str]:
     waiting = [root]
     while waiting:
         folder = waiting.pop()
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: _number_first(entry.name), reverse=True)
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: _number_first(entry.name), reverse=True)
+        except OSError:
+            yield folder  # reading its record will say what is wrong
+            continue
         if any(entry.name == FILE for entry in found):
             yield folder
             continue
@@ -197,30 +208,39 @@ def find_runs(path: str | Path) -> Iterator[str]:
 
 
 def flat_row(folder: str) -> dict[str, Any]:
-    """Return one run as a row of the table."""
+    """Return one run as a row of the table; a damaged one as a row that says what is wrong."""
     try:
-        record = read_record(folder)
+        return _row(folder, read_record(folder))
     except RunError as error:
-        return {"run": folder, "status": "damaged", "reason": str(error)}
+        reason = str(error)
+    except KeyError as error:
+        reason = f"{os.path.join(folder, FILE)}: damaged: {error} is missing"
+    except (TypeError, AttributeError) as error:
+        reason = f"{os.path.join(folder, FILE)}: damaged: not what a run writes: {error}"
+    return {"run": folder, "status": "damaged", "reason": reason}
+
+
+def _row(folder: str, record: Record) -> dict[str, Any]:
+    """Return a record as a row."""
     config = record["config"]
     row = {"run": folder, "status": record["status"], "reason": record["reason"]}
     for group in GROUPS:
         row[group] = record["choices"].get(group) or config.get(group, {}).get("name")
-    _flatten(config, "", row)
+    flatten(config, "", row)
     row |= record["results"]
     row["created"] = record["created"]
     return row
 
 
-def _flatten(value: Any, path: str, row: dict[str, Any]) -> None:
+def flatten(value: Any, path: str, row: dict[str, Any]) -> None:
     """Enter nested settings under dotted paths; a group's own name is its column already."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if not (key == "name" and path in GROUPS):
-                _flatten(inner, f"{path}.{key}" if path else str(key), row)
+                flatten(inner, f"{path}.{key}" if path else str(key), row)
     elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
         for k, item in enumerate(value):
-            _flatten(item, f"{path}.{k}", row)
+            flatten(item, f"{path}.{k}", row)
     else:
         row[path] = value
 

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 Command = Callable[[list[str]], int]
 
 SUMMARIES = {
+    "compare": "a table of runs: what differs, results, times; plots and pages of them",
+    "show": "one run: its settings, curves, results, and where the time went",
     "evaluate": "evaluate a run's network again, on its own or on another data set",
     "predict": "say what is drawn on pictures",
     "export": "write a run's weights as .npz or .safetensors",
+    "list": "what there is: layers, models, implementations, data sets, and so on",
     "resume": "go on with a run that was cut off, or extend a finished one",
 }
 

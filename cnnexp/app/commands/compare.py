@@ -1,0 +1,226 @@
+"""``cnnexp compare PATH…``: a table of runs; as a file, a picture, or a page as well."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnexp.errors import OptionError
+from cnnexp.report import formats, grouping, page, plots, selection, sentences, table
+from cnnexp.report.histories import parse_target
+from cnnexp.runs.files import replace_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DESCRIPTION = """\
+Show runs side by side: what differs among them first, then results and times.
+A run is a folder with a run.json; runs are found at any depth below each PATH.
+"""
+EPILOG = """\
+columns
+  groups under their names (model, impl, data, optimizer, schedule), settings under their dotted
+  paths (learning_rate, data.limit, model.layers.0.filters), results as epochs.csv names them
+  (test_ce, test_cce), and seconds_per_epoch, samples_per_second, seconds, all of training alone
+
+examples
+  python -m cnnexp compare outputs
+  python -m cnnexp compare outputs --sort test_ce --where 'impl == "sg" and data.limit == 200'
+  python -m cnnexp compare SWEEP --group-by learning_rate        mean and spread over seeds
+  python -m cnnexp compare SWEEP --target ce=0.02 --sort seconds_to_target
+  python -m cnnexp compare SWEEP --columns run,learning_rate,test_ce --csv table.csv
+  python -m cnnexp compare SWEEP --plot curves.png --html page.html
+"""
+TEXT_FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {
+    "csv": formats.to_csv,
+    "md": formats.to_markdown,
+    "json": formats.to_json,
+}
+SCREEN = "-"
+
+
+def main(words: list[str]) -> int:
+    """Compare runs."""
+    given = _parser().parse_args(joined(words))
+    target = parse_target(given.target) if given.target else None
+    _check_outputs(given)
+    frame = table.read(given.paths)
+    if target is not None:
+        frame = table.with_target(frame, *target)
+    if given.where:
+        frame = selection.where(frame, given.where)
+    if given.sort and not given.group_by:
+        frame = selection.ordered(frame, given.sort)
+    comparison = table.Comparison(frame)
+    chosen = _chosen(comparison, given)
+    _write_texts(chosen, given)
+    shown = _for_people(comparison, chosen, given)
+    if given.plot or given.html:
+        _write_pictures(comparison, shown, given, target)
+    if SCREEN not in (given.csv, given.md, given.json):
+        _print(comparison, shown, narrow=not given.columns)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cnnexp compare",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("paths", nargs="*", default=["outputs"], metavar="PATH", help="folders; default: outputs")
+    add("--sort", type=_names, metavar="COLUMN", help="order; -COLUMN: from the largest; a,b: both")
+    add("--where", metavar="CONDITION", help="only runs for which it holds, as pandas' query")
+    add("--group-by", type=_names, metavar="COLUMN", help="a row for each value; a,b: of both")
+    add("--columns", type=_names, metavar="A,B,…", help="these columns, in this order")
+    add("--target", metavar="ce=0.02", help="seconds of training until an epoch reached it")
+    for name, what in (("csv", "CSV"), ("md", "Markdown"), ("json", "JSON")):
+        add(
+            f"--{name}",
+            metavar="FILE",
+            help=f"the table as {what}, into FILE.{name} or instead of the table on the screen",
+        )
+    add("--plot", type=Path, metavar="FILE.png", help="learning curves and times; .svg, .pdf too")
+    add("--html", type=Path, metavar="FILE.html", help="one page with all of it")
+    return parser
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """Join options with values that argparse would take for something else.
+
+    ``--sort -test_ce`` has a value with a dash; ``--json outputs`` has none, it stands before a
+    PATH: a FILE is known by its ending.
+
+    Examples
+    --------
+    >>> joined(["--sort", "-test_ce", "--json", "outputs", "--md", "a.md"])
+    ['--sort=-test_ce', '--json=-', 'outputs', '--md=a.md']
+    """
+    result: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--sort" and rest:
+            word = f"--sort={rest.pop(0)}"
+        elif word.startswith("--") and word[2:] in TEXT_FORMATS:
+            is_file = bool(rest) and rest[0].lower().endswith(f".{word[2:]}")
+            word += f"={rest.pop(0) if is_file or rest[:1] == [SCREEN] else SCREEN}"
+        result.append(word)
+    return result
+
+
+def _names(text: str) -> list[str]:
+    """Return the names in a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _check_outputs(given: argparse.Namespace) -> None:
+    """Complain of outputs that cannot be written before anything is read."""
+    if [given.csv, given.md, given.json].count(SCREEN) > 1:
+        raise OptionError(
+            "only one of --csv, --md and --json can be shown; give the others a FILE."
+        )
+    if given.plot:
+        plots.check_ending(given.plot)
+    paths = (given.csv, given.md, given.json, given.plot, given.html)
+    for path in (Path(path) for path in paths if path not in (None, SCREEN)):
+        if path.is_dir():
+            raise OptionError(f"{path}: is a folder. Give the name of a file to write.")
+        if not path.parent.is_dir():
+            raise OptionError(f"{path}: there is no folder {path.parent} to write it into.")
+
+
+def _chosen(comparison: table.Comparison, given: argparse.Namespace) -> pd.DataFrame:
+    """Return the table that was asked for: runs or groups, in order, and some columns."""
+    frame, columns = comparison.frame, comparison.columns
+    if given.group_by:
+        frame = grouping.grouped(frame, given.group_by)
+        frame = selection.ordered(frame, given.sort) if given.sort else frame
+        columns = [str(column) for column in frame]
+    if given.columns:
+        selection.check_columns("--columns", given.columns, frame)
+        columns = given.columns
+    return frame[columns]
+
+
+def _for_people(
+    comparison: table.Comparison, frame: pd.DataFrame, given: argparse.Namespace
+) -> pd.DataFrame:
+    """Return the table without what is said around it: the folder of all runs, and reasons."""
+    if "run" in frame:
+        frame = frame.assign(run=[comparison.short_name(run) for run in frame["run"]])
+    return frame if given.columns else frame.drop(columns="reason", errors="ignore")
+
+
+def _write_texts(frame: pd.DataFrame, given: argparse.Namespace) -> None:
+    """Write the table in the formats that were asked for, into files or on the screen."""
+    for name, convert in TEXT_FORMATS.items():
+        path = getattr(given, name)
+        if path == SCREEN:
+            print(convert(frame), end="")
+        elif path is not None:
+            with _writing(path):
+                replace_file(Path(path), convert(frame).encode())
+
+
+def _write_pictures(
+    comparison: table.Comparison,
+    shown: pd.DataFrame,
+    given: argparse.Namespace,
+    target: tuple[str, float] | None,
+) -> None:
+    """Write the curves and the page, if asked for."""
+    picture = plots.picture_of(comparison, given.group_by or (), target)
+    title = _title(comparison)
+    if given.plot:
+        with _writing(given.plot):
+            plots.save_plot(given.plot, picture, title)
+    if given.html:
+        with _writing(given.html):
+            page.save_page(given.html, comparison, shown, picture, title)
+
+
+@contextmanager
+def _writing(path: str | Path) -> Iterator[None]:
+    """Say that a file was written, or why it could not be."""
+    try:
+        yield
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be written: {error.strerror}.") from None
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def _title(comparison: table.Comparison) -> str:
+    """Say how many runs there are, and where."""
+    runs = comparison.frame["run"]
+    return f"{len(runs)} runs in {comparison.folder}" if len(runs) > 1 else str(runs.iloc[0])
+
+
+def _print(comparison: table.Comparison, shown: pd.DataFrame, narrow: bool) -> None:
+    """Print the table, what all runs share above it, and what went wrong below it."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    below = [*sentences.ratio_lines(comparison), *sentences.reasons(comparison)]
+    if console.is_terminal and narrow:
+        shown, left_out = formats.fitting(shown, console.width)
+        if left_out:
+            below.append(f"left out, for want of room: {', '.join(left_out)}; see --columns")
+    head, rows = formats.to_terminal(shown)
+    print(_title(comparison))
+    if same := sentences.same_line(comparison):
+        print(same)
+    print()
+    for line in head:
+        console.print(Text(line, style="bold"))
+    print("\n".join(rows))
+    if below:
+        print("\n" + "\n".join(below))

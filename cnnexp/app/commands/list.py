@@ -1,0 +1,187 @@
+"""``cnnexp list KIND``: what there is to choose from, in a line each, with options and defaults."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from cnnexp.app.check import load_plugins
+from cnnexp.app.commands import SUMMARIES
+from cnnexp.app.help import options
+from cnnexp.app.locations import config_root
+from cnnexp.app.schema import ImplConfig
+from cnnexp.data import SOURCES
+from cnnexp.data.dataset import Preparation
+from cnnexp.engine import KERNELS
+from cnnexp.errors import UnknownName, did_you_mean
+from cnnexp.nn.initializers import INITIALIZERS
+from cnnexp.nn.layer import LAYERS
+from cnnexp.registry import Registry
+from cnnexp.train import OPTIMIZERS, SCHEDULES
+
+
+class Entry(NamedTuple):
+    """One thing: its name, what it is, and its options with their defaults."""
+
+    name: str
+    what: str
+    options: str = ""
+
+
+def _of_table(table: Registry[Any], group: str = "", *more: type) -> Iterator[Entry]:
+    """Yield the rows of a table of classes.
+
+    Parameters
+    ----------
+    table : Registry
+        The table.
+    group : str
+        The config group whose options are the rows; what its YAML sets are the defaults.
+    *more : type
+        Dataclasses with further options of every row.
+    """
+    for name in table:
+        thing = table[name]
+        classes = [cls for cls in (thing, *more) if dataclasses.is_dataclass(cls)]
+        values = {f.name: _default(f) for cls in classes for f in dataclasses.fields(cls)}
+        values |= _set_by_config(group, name)
+        said = [f"{key}={_text(value)}" for key, value in values.items() if key != "name"]
+        yield Entry(name, first_line(thing), " ".join(said))
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """Return the default of an option; an ellipsis where it must be given."""
+    return ... if field.default in (dataclasses.MISSING, "") else field.default
+
+
+def _set_by_config(group: str, name: str) -> dict[str, Any]:
+    """Return what the YAML of a group's option sets."""
+    path = config_root() / "conf" / group / f"{name}.yaml"
+    if not group or not path.is_file():
+        return {}
+    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {key: value for key, value in values.items() if key not in ("defaults", "name")}
+
+
+def _text(value: Any) -> str:
+    """Return a value as YAML writes it."""
+    if value is ...:
+        return "…"
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def first_line(thing: Any) -> str:
+    """Return the first line of a docstring, without its marks, or an empty text."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0].replace("`", "")
+
+
+def _models() -> Iterator[Entry]:
+    for name in options("model"):
+        yield Entry(name, _comment(config_root() / "conf" / "model" / f"{name}.yaml"))
+
+
+def _experiments() -> Iterator[Entry]:
+    for name in options("experiments"):
+        yield Entry(name, _comment(config_root() / "experiments" / f"{name}.yaml"))
+
+
+def _comment(path: Path) -> str:
+    """Return the comment with which a YAML file begins, up to its first full stop."""
+    words: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#") or line.startswith("# @"):
+            if words:
+                break
+            continue
+        words.append(line.lstrip("# ").rstrip())
+    text = " ".join(words)
+    return text.partition(". ")[0].removesuffix(".") + "." if text else ""
+
+
+def _commands() -> Iterator[Entry]:
+    for name, summary in SUMMARIES.items():
+        yield Entry(name, summary)
+
+
+class Kind(NamedTuple):
+    """Something that can be listed: what it is, its entries, and how they are used."""
+
+    what: str
+    entries: Callable[[], Iterator[Entry]]
+    usage: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "layers": Kind(
+        "what a model is made of",
+        lambda: _of_table(LAYERS),
+        "in a model's YAML: {type: conv, filters: 32, kernel_size: 3}",
+    ),
+    "models": Kind("networks", _models, "model=NAME"),
+    "impls": Kind(
+        "implementations of convolution and pooling",
+        lambda: _of_table(KERNELS, "impl", ImplConfig),
+        "impl=NAME, impl.threads=2",
+    ),
+    "data": Kind(
+        "data sets", lambda: _of_table(SOURCES, "data", Preparation), "data=NAME, data.limit=1000"
+    ),
+    "optimizers": Kind(
+        "ways to take a step",
+        lambda: _of_table(OPTIMIZERS, "optimizer"),
+        "optimizer=NAME, optimizer.momentum=0",
+    ),
+    "schedules": Kind(
+        "courses of the learning rate", lambda: _of_table(SCHEDULES, "schedule"), "schedule=NAME"
+    ),
+    "initializers": Kind(
+        "ways to draw initial weights",
+        lambda: _of_table(INITIALIZERS),
+        "model.layers.0.initializer=NAME",
+    ),
+    "experiments": Kind("studies with all their settings", _experiments, "experiments=NAME"),
+    "commands": Kind("commands", _commands, "python -m cnnexp COMMAND --help"),
+}
+
+
+def main(words: list[str]) -> int:
+    """List things of one kind, or the kinds."""
+    parser = argparse.ArgumentParser(
+        prog="cnnexp list",
+        description="List what there is to choose from, with options and their defaults.",
+        epilog="kinds\n" + "\n".join(f"  {name:<14}{kind.what}" for name, kind in KINDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="one of those below")
+    name = parser.parse_args(words).kind
+    if name is None:
+        _print([Entry(name, kind.what) for name, kind in KINDS.items()])
+        print("\npython -m cnnexp list KIND")
+        return 0
+    if name not in KINDS:
+        raise UnknownName(
+            f"list: there is no kind '{name}'.{did_you_mean(name, KINDS)}"
+            f" Kinds: {', '.join(KINDS)}."
+        )
+    load_plugins([])
+    _print(list(KINDS[name].entries()))
+    print(f"\n{KINDS[name].usage}")
+    return 0
+
+
+def _print(entries: list[Entry]) -> None:
+    """Print names under each other, and the options of each below it."""
+    if not entries:
+        print("none")
+    wide = max((len(entry.name) for entry in entries), default=0) + 2
+    for entry in entries:
+        print(f"{entry.name:<{wide}}{entry.what}".rstrip())
+        if entry.options:
+            print(f"{'':<{wide}}{entry.options}")

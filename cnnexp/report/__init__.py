@@ -1,0 +1,1 @@
+"""How runs differ: tables, plots, and pages, made from what run folders hold."""

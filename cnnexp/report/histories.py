@@ -1,0 +1,88 @@
+"""Learning curves: the epochs of a run, as its log has them."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import os
+from collections.abc import Sequence
+
+from cnnexp.errors import OptionError, did_you_mean
+
+FILE = "epochs.csv"
+METRICS = ("test_ce", "test_cce", "validation_ce", "validation_cce", "train_ce", "train_cce")
+SHORT = {"ce": "test_ce", "cce": "test_cce"}
+
+History = dict[str, list[float]]
+
+
+def read_history(folder: str | os.PathLike[str]) -> History:
+    """Return the log of epochs of a run, column by column.
+
+    A run that has logged nothing has an empty history. A last line that was cut off by a kill, and
+    rows that hold anything but numbers, are left out.
+
+    Returns
+    -------
+    dict of str to list of float
+        As in ``epochs.csv``; and ``elapsed``, the seconds of training up to the end of each epoch.
+    """
+    try:
+        with open(os.path.join(folder, FILE), encoding="utf-8", errors="replace") as file:
+            lines = [line for line in file if line.endswith("\n")]
+    except OSError:
+        return {}
+    columns, *rows = list(csv.reader(lines)) or [[]]
+    numbers = [row for row in map(_numbers, rows) if row is not None and len(row) == len(columns)]
+    history = {name: [row[k] for row in numbers] for k, name in enumerate(columns)}
+    if "seconds" in history:
+        history["elapsed"] = list(itertools.accumulate(history["seconds"]))
+    return history
+
+
+def _numbers(row: Sequence[str]) -> list[float] | None:
+    """Return a row as numbers; an empty cell is not a number."""
+    try:
+        return [float(cell) if cell else math.nan for cell in row]
+    except ValueError:
+        return None
+
+
+def parse_target(text: str) -> tuple[str, float]:
+    """Return metric and value of a target such as ``ce=0.02``.
+
+    Raises
+    ------
+    OptionError
+        If it is not one of the metrics and a number.
+
+    Examples
+    --------
+    >>> parse_target("ce=0.02")
+    ('test_ce', 0.02)
+    """
+    name, _, number = text.partition("=")
+    metric = SHORT.get(name, name)
+    if metric not in METRICS:
+        known = (*SHORT, *METRICS)
+        raise OptionError(
+            f"--target {text}: no metric is named '{name}'.{did_you_mean(name, known)} Metrics:"
+            f" {', '.join(known)}."
+        )
+    try:
+        value = float(number)
+    except ValueError:
+        raise OptionError(
+            f"--target {text}: must be a metric and a number, for example ce=0.02."
+        ) from None
+    return metric, value
+
+
+def seconds_to(history: History, metric: str, value: float) -> float:
+    """Return the seconds of training until an epoch first ended with `metric` at most `value`.
+
+    It is NaN if none did.
+    """
+    pairs = zip(history.get(metric, ()), history.get("elapsed", ()), strict=False)
+    return next((elapsed for reached, elapsed in pairs if reached <= value), math.nan)

@@ -1,0 +1,247 @@
+"""One run in words: how it ended, what it was, how it learnt, and where its time went."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cnnexp.errors import CnnexpError
+from cnnexp.report.formats import aligned, amount, text
+from cnnexp.report.histories import read_history
+from cnnexp.report.lines import series_of
+from cnnexp.report.table import NO_RESULT, comparable
+from cnnexp.report.terminal import bar, chart
+from cnnexp.runs import rebuild
+from cnnexp.runs.reading import GROUPS, Run, flatten
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+CHART_WIDTH, CHART_HEIGHT = 48, 8
+BAR_WIDTH = 30
+
+
+@dataclass
+class Section:
+    """Some lines under a heading; without lines it is not shown."""
+
+    title: str
+    lines: Sequence[str | Text] = field(default_factory=list)
+
+
+def sections(run: Run, defaults: Mapping[str, Any] | None, all_settings: bool) -> list[Section]:
+    """Return everything that is said about a run.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    defaults : mapping, optional
+        All settings under their dotted paths as they are when nothing is asked for; without it,
+        what was typed is shown instead of what differs.
+    all_settings : bool
+        Whether to list every setting as well.
+    """
+    settings = settings_of(run)
+    found = [
+        Section("", _heading(run)),
+        Section("data", _data(run)),
+        Section("network", _network(run)),
+        *_config(run, settings, defaults),
+        Section("all settings", _listed(settings) if all_settings else []),
+        *_curves(run),
+        Section("results", _results(run)),
+        Section("where the time went", _times(run)),
+        Section("time by layer: ▓ forward, █ backward", _layers(run)),
+        Section("environment", _environment(run.record.get("environment") or {})),
+        Section("resumed", [_resume(entry) for entry in run.record.get("resumed") or []]),
+    ]
+    return [section for section in found if section.lines]
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """Return the settings of a run under dotted paths, the names of its groups first."""
+    settings: dict[str, Any] = {
+        group: run.record["choices"].get(group) or run.config[group]["name"] for group in GROUPS
+    }
+    flatten(run.config, "", settings)
+    return settings
+
+
+def _heading(run: Run) -> list[str]:
+    """Say how it ended, why, and when."""
+    record = run.record
+    lines = [f"{run.path}  {run.status}"]
+    if record.get("reason"):
+        lines.append(str(record["reason"]))
+    ended = f", ended {record['ended']}" if record.get("ended") else ""
+    return [*lines, f"began {record['created']}{ended}"]
+
+
+def _data(run: Run) -> list[str]:
+    """Say what it learnt from."""
+    data, name = run.record.get("data"), run.config["data"]["name"]
+    if data is None:
+        return [f"{name}, which had not been read yet"]
+    names = {"train": "training", "validation": "validation", "test": "test"}
+    parts = [f"{data[part]:,} {words}" for part, words in names.items() if data[part]]
+    return [
+        f"{name}: {', '.join(parts)} samples in {len(data['classes'])} classes",
+        f"checksum {data['checksum']}",
+    ]
+
+
+def _network(run: Run) -> list[str]:
+    """Return the table of layers."""
+    used = run.record.get("network")
+    if used is None:
+        return []
+    shape = tuple(used["input_shape"])
+    try:
+        network = rebuild.build_network(run.config, shape, threads=1, sub_batch=1)
+    except CnnexpError as error:
+        return [f"{used['parameters']:,} parameters; its layers cannot be listed here: {error}"]
+    return [
+        *network.summary().splitlines(),
+        f"samples of {' x '.join(map(str, shape))}; threads: {used['threads']}, pieces of"
+        f" {used['sub_batch']} samples",
+    ]
+
+
+def _config(
+    run: Run, settings: Mapping[str, Any], defaults: Mapping[str, Any] | None
+) -> list[Section]:
+    """Say which settings differ from the defaults, or what was typed."""
+    if defaults is None:
+        return [Section("typed on the command line", [" ".join(run.record["overrides"])])]
+    lines = []
+    for name, value in settings.items():
+        default = defaults.get(name)
+        if comparable(value) != comparable(default) and not name.startswith(NO_RESULT):
+            lines.append((name, _value(name, value), f"(default {_value(name, default)})"))
+    title = "settings that differ from the defaults"
+    return [Section(title, aligned(lines) or ["none"])]
+
+
+def _listed(settings: Mapping[str, Any]) -> list[str]:
+    """Return all settings."""
+    return aligned([(name, _value(name, value)) for name, value in settings.items()])
+
+
+def _value(name: str, value: Any) -> str:
+    return text(name, value) or ("null" if value is None else '""')
+
+
+def _curves(run: Run) -> list[Section]:
+    """Draw error and cross-entropy over the epochs."""
+    history = read_history(run.path)
+    found = []
+    for kind, title, form in (
+        ("ce", "error, epoch by epoch", lambda value: f"{100 * value:.3g} %"),
+        ("cce", "cross-entropy in nats, epoch by epoch", lambda value: f"{value:.3g}"),
+    ):
+        curves = {name: history[column] for name, column in series_of(history, kind)}
+        found.append(Section(title, chart(curves, CHART_WIDTH, CHART_HEIGHT, form)))
+    return found
+
+
+def _results(run: Run) -> list[str]:
+    """Return the figures of the last epoch, the best one, and the totals."""
+    return aligned([(name, text(name, value)) for name, value in run.results.items()])
+
+
+def _times(run: Run) -> list[str]:
+    """Divide the time of the run, from its first to its last moment."""
+    results, usage = run.results, run.record.get("usage") or {}
+    whole = usage.get("wall_seconds")
+    if not whole:
+        return []
+    training, evaluation = (results.get(key) or 0.0 for key in ("seconds", "eval_seconds"))
+    rest = max(whole - training - evaluation, 0.0)
+    parts = {"training": training, "evaluation": evaluation, "the rest": rest}
+    lines = _bars(parts, whole)
+    memory = usage.get("peak_memory_bytes")
+    return [
+        *lines,
+        f"{amount(whole)} s by the clock, {amount(usage.get('cpu_seconds') or 0.0)} s of processor"
+        + (f", at most {memory / 1e6:,.0f} MB of memory" if memory else ""),
+    ]
+
+
+def _bars(seconds: Mapping[str, float], whole: float) -> list[str]:
+    """Return a bar for each part of a time."""
+    return aligned(
+        [
+            (name, f"{amount(value)} s", f"{value / whole:4.0%}", bar(value / whole, BAR_WIDTH))
+            for name, value in seconds.items()
+        ],
+        right=(1, 2),
+    )
+
+
+def _layers(run: Run) -> list[str]:
+    """Return the time of each layer, where the run was profiled."""
+    path = run.path / "layers.csv"
+    if not path.is_file():
+        return []
+    try:
+        with path.open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        most = max(sum(_both_ways(row)) for row in rows) or 1.0
+        lines = [_layer(row, most) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [f"{path.name} cannot be read: {error!r}"]
+    return aligned([("layer", "forward", "backward", "GFLOP/s", ""), *lines], right=(1, 2, 3))
+
+
+def _layer(row: Mapping[str, str], most: float) -> tuple[str, ...]:
+    """Return the time of one layer, with a bar for its share of the longest."""
+    forward, backward = _both_ways(row)
+    both = bar((forward + backward) / most, BAR_WIDTH)
+    ahead = len(bar(forward / most, BAR_WIDTH))
+    speed = f"{float(row['gflops']):.3g}" if row.get("gflops") else ""
+    return (
+        row["layer"],
+        f"{amount(forward)} s",
+        f"{amount(backward)} s",
+        speed,
+        "▓" * ahead + both[ahead:],
+    )
+
+
+def _both_ways(row: Mapping[str, str]) -> tuple[float, float]:
+    """Return the seconds of a layer, forward and backward."""
+    return float(row["forward_seconds"]), float(row["backward_seconds"])
+
+
+def _environment(found: Mapping[str, Any]) -> list[str]:
+    """Say where it was made."""
+    git = found.get("git")
+    commit = "none"
+    if git:
+        commit = f"{git['commit']}{', with changes' if git['dirty'] else ''}"
+    blas = [
+        " ".join(str(part) for key, part in library.items() if key != "num_threads" and part)
+        for library in found.get("blas") or []
+    ]
+    versions = {"cnnexp": found.get("cnnexp"), "python": found.get("python")}
+    versions |= found.get("packages") or {}
+    rows = [
+        ("command", shlex.join(found.get("command") or [])),
+        ("folder", str(found.get("folder"))),
+        ("git commit", commit),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ("processor", f"{found.get('cpu')}, {found.get('cores')} cores, {found.get('system')}"),
+        ("BLAS", ", ".join(blas) or "unknown"),
+    ]
+    return aligned(rows) if found else []
+
+
+def _resume(entry: Mapping[str, Any]) -> str:
+    """Say when a run went on, from where, and what was different."""
+    different = entry.get("differences")
+    changes = f"; elsewhere: {'; '.join(different)}" if different else ""
+    return f"{entry['at']}, after epoch {entry['epoch']}, batch {entry['batch']}{changes}"

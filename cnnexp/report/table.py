@@ -1,0 +1,172 @@
+"""Runs side by side: what differs among them, what is the same, and how long each took."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnexp.errors import RunError
+from cnnexp.report.histories import read_history, seconds_to
+from cnnexp.runs.reading import GROUPS, load_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IDENTITY = ("run", "status", "reason", "created")
+TARGET = "seconds_to_target"
+FIGURES = (
+    "test_ce",
+    "test_cce",
+    "validation_ce",
+    "validation_cce",
+    TARGET,
+    "seconds_per_epoch",
+    "samples_per_second",
+    "seconds",
+)
+OTHER_RESULTS = ("epoch", "train_cce", "train_ce", "best_epoch", "eval_seconds")
+NO_RESULT = ("sweep.", "checkpoint.")  # settings that leave the result alone
+
+
+def read(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """Read the runs below some folders.
+
+    Raises
+    ------
+    RunError
+        If a folder is not there, or there is no run in any of them.
+    """
+    frame = load_runs(*paths)
+    if frame.empty:
+        raise RunError(
+            f"{', '.join(str(path) for path in paths)}: no runs here. A run is a folder with a"
+            " run.json; python -m cnnexp makes one."
+        )
+    return frame
+
+
+def with_target(frame: pd.DataFrame, metric: str, value: float) -> pd.DataFrame:
+    """Return the table with the seconds that each run trained until it reached a figure."""
+    return frame.assign(
+        **{TARGET: [seconds_to(read_history(run), metric, value) for run in frame["run"]]}
+    )
+
+
+def is_result(column: str) -> bool:
+    """Say whether a column of `load_runs` is something that was measured."""
+    return column in FIGURES or column in OTHER_RESULTS or column.startswith("best_")
+
+
+def settings_of(frame: pd.DataFrame) -> list[str]:
+    """Return the columns that are settings."""
+    names = map(str, frame.columns)
+    return [name for name in names if name not in IDENTITY and not is_result(name)]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Some runs, and in which settings they differ.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Runs as `cnnexp.load_runs` returns them.
+    """
+
+    frame: pd.DataFrame
+
+    @cached_property
+    def readable(self) -> pd.DataFrame:
+        """The runs that are not damaged."""
+        return self.frame[self.frame["status"] != "damaged"]
+
+    @cached_property
+    def varying(self) -> list[str]:
+        """All settings that do not have the same value in all runs."""
+        runs = self.readable
+        return [column for column in settings_of(runs) if _count(runs[column]) > 1]
+
+    @cached_property
+    def differing(self) -> list[str]:
+        """The settings that differ, without those that follow from another one that does.
+
+        An option of a group counts only if it differs among runs with the same choice in that
+        group: that ``adam`` has no momentum goes without saying.
+        """
+        return [
+            column
+            for column in self.varying
+            if not column.startswith(NO_RESULT) and not self._follows(column)
+        ]
+
+    @cached_property
+    def same(self) -> dict[str, Any]:
+        """The settings that are the same in all runs, and their values."""
+        runs = self.readable
+        if runs.empty:
+            return {}
+        return {
+            column: runs[column].iloc[0]
+            for column in settings_of(runs)
+            if column not in self.varying
+        }
+
+    @cached_property
+    def folder(self) -> str:
+        """The folder that holds all runs."""
+        parents = [str(Path(run).absolute().parent) for run in self.frame["run"]]
+        return os.path.relpath(os.path.commonpath(parents))
+
+    def short_name(self, run: str) -> str:
+        """Return the path of a run below the folder that holds all of them."""
+        return os.path.relpath(run, self.folder)
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns worth showing, in order."""
+        figures = [c for c in FIGURES if c in self.frame and self.frame[c].notna().any()]
+        if TARGET in self.frame and TARGET not in figures:
+            figures.append(TARGET)
+        return ["run", "status", *self.differing, *self._epoch(), *figures, *self._reason()]
+
+    def _epoch(self) -> list[str]:
+        """Say how far the runs are if some are not at their end."""
+        frame = self.frame
+        if "epoch" not in frame:
+            return []
+        return ["epoch"] if (frame["epoch"] < frame["epochs"]).any() else []
+
+    def _reason(self) -> list[str]:
+        """Say why a run ended as it did if there is such a run."""
+        frame = self.frame
+        return ["reason"] if "reason" in frame and frame["reason"].notna().any() else []
+
+    def _follows(self, column: str) -> bool:
+        """Say whether an option differs only because its group has another choice."""
+        group, dot, _ = column.partition(".")
+        if not dot or group not in GROUPS:
+            return False
+        parts = self.readable.groupby(group, dropna=False)
+        return all(_count(part[column]) == 1 for _, part in parts)
+
+
+def _count(values: pd.Series[Any]) -> int:
+    """Return how many different values there are; nothing counts as one."""
+    return len({comparable(value) for value in values})
+
+
+def comparable(value: Any) -> Any:
+    """Return a value that equals another one exactly if both mean the same setting."""
+    if is_missing(value):
+        return None
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
+
+
+def is_missing(value: Any) -> bool:
+    """Say whether a cell is empty: None or not a number."""
+    return value is None or (isinstance(value, float) and value != value)

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cnnexp.app.commands.compare import joined
+from cnnexp.app.main import main
+
+Captured = pytest.CaptureFixture[str]
+
+
+def lines_of(capsys: Captured) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_table_has_what_differs_and_the_figures_of_the_records(
+    study: Path, capsys: Captured
+) -> None:
+    assert main(["compare", str(study)]) == 0
+    lines = lines_of(capsys)
+    assert lines[0].startswith("8 runs in ")
+    assert lines[1].startswith("same in the 7 that can be read: model=cnn impl=sg data=digits")
+    assert lines[3].split() == ["learning_", "seconds_", "samples_"]
+    assert lines[4].split() == [
+        *("run", "status", "rate", "seed", "test_ce", "test_cce"),
+        *("per_epoch", "per_second", "seconds"),
+    ]
+    for run, line in enumerate(lines[5:11]):
+        record = json.loads((study / str(run) / "run.json").read_text())
+        config, results = record["config"], record["results"]
+        cells = line.split()
+        assert cells[:2] == [str(run), "finished"]
+        assert [float(cells[2]), int(cells[3])] == [config["learning_rate"], config["seed"]]
+        assert cells[4] == f"{results['test_ce']:.4f}"
+        assert cells[5] == f"{results['test_cce']:.4f}"
+        assert float(cells[6]) == pytest.approx(results["seconds_per_epoch"], rel=0.01)
+        assert float(cells[7].replace(",", "")) == pytest.approx(
+            results["samples_per_second"], rel=0.01
+        )
+    assert lines[11].split()[:2] == ["6", "diverged"]
+    assert lines[12].split() == ["7", "damaged"]
+    assert lines[14].startswith("6 diverged: epoch 1")
+    assert lines[15].startswith("7 damaged: run.json: damaged")
+
+
+def test_a_ratio_is_said_where_only_the_implementation_differs(
+    two_impls: Path, capsys: Captured
+) -> None:
+    assert main(["compare", str(two_impls)]) == 0
+    last = lines_of(capsys)[-1]
+    assert last.startswith("sg takes 1/") and last.endswith(" of naive's time an epoch")
+
+
+def test_several_folders_are_one_table_and_no_run_stands_in_it_twice(
+    study: Path, two_impls: Path, capsys: Captured
+) -> None:
+    assert main(["compare", str(study), str(two_impls), str(study / "0"), "--json"]) == 0
+    runs = [row["run"] for row in json.loads(capsys.readouterr().out)]
+    assert len(runs) == len(set(runs)) == 10
+    assert str(two_impls / "sg") in runs
+
+
+def test_sort_where_and_columns(study: Path, capsys: Captured) -> None:
+    words = ["--sort", "-test_cce", "--where", "data.limit == 60 and seed == 1", "--csv"]
+    assert main(["compare", *words, str(study), "--columns", "run,test_cce,learning_rate"]) == 0
+    table = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert list(table) == ["run", "test_cce", "learning_rate"]
+    expected = []
+    for run in (1, 3, 5):
+        record = json.loads((study / str(run) / "run.json").read_text())
+        expected.append((record["results"]["test_cce"], record["config"]["learning_rate"]))
+    assert list(zip(table["test_cce"], table["learning_rate"], strict=True)) == sorted(
+        expected, reverse=True
+    )
+
+
+def test_seconds_to_a_target(study: Path, capsys: Captured) -> None:
+    with (study / "0" / "epochs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    target = float(rows[0]["test_cce"])  # reached by the first epoch of run 0
+    words = [str(study), "--target", f"cce={target!r}", "--json", "--sort", "seconds_to_target"]
+    assert main(["compare", *words]) == 0
+    table = json.loads(capsys.readouterr().out)
+    found = {row["run"]: row["seconds_to_target"] for row in table}
+    assert found[str(study / "0")] == float(rows[0]["seconds"])
+    for run in range(1, 6):
+        with (study / str(run) / "epochs.csv").open() as file:
+            log = list(csv.DictReader(file))
+        elapsed = 0.0
+        expected = None
+        for row in log:
+            elapsed += float(row["seconds"])
+            if expected is None and float(row["test_cce"]) <= target:
+                expected = elapsed
+        assert found[str(study / str(run))] == (expected and pytest.approx(expected))
+    reached = [row["seconds_to_target"] for row in table if row["seconds_to_target"] is not None]
+    assert reached == sorted(reached)
+
+
+def test_groups_show_mean_deviation_and_number(study: Path, capsys: Captured) -> None:
+    assert main(["compare", str(study), "--group-by", "learning_rate", "--csv"]) == 0
+    table = pd.read_csv(io.StringIO(capsys.readouterr().out)).set_index("learning_rate")
+    errors = [
+        json.loads((study / str(run) / "run.json").read_text())["results"]["test_ce"]
+        for run in (0, 1)
+    ]
+    assert table.loc[0.2, "n"] == 2
+    assert table.loc[0.2, "test_ce"] == pytest.approx(pd.Series(errors).mean())
+    assert table.loc[0.2, "test_ce_std"] == pytest.approx(pd.Series(errors).std())
+    assert table.loc[1e30, "n"] == 0 and table.loc[1e30, "not_finished"] == 1
+    assert main(["compare", str(study), "--group-by", "learning_rate", "--sort=-test_ce"]) == 0
+    assert " ± " in capsys.readouterr().out
+
+
+def test_files_are_written_all_at_once(study: Path, tmp_path: Path, capsys: Captured) -> None:
+    names = ["table.csv", "table.md", "table.json", "curves.png", "page.html"]
+    options = ["--csv", "--md", "--json", "--plot", "--html"]
+    words = [
+        word
+        for option, name in zip(options, names, strict=True)
+        for word in (option, str(tmp_path / name))
+    ]
+    assert main(["compare", str(study), *words]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("8 runs in ")
+    assert captured.err.splitlines() == [f"wrote {tmp_path / name}" for name in names]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)  # no temporary files
+    rows = json.loads((tmp_path / "table.json").read_text())
+    assert rows[6]["reason"].startswith("epoch 1") and rows[7]["status"] == "damaged"
+    assert len((tmp_path / "table.md").read_text().splitlines()) == 10
+
+
+def test_a_run_that_is_still_going_on_and_one_that_has_begun_are_shown(
+    finished: list[Path], tmp_path: Path, capsys: Captured
+) -> None:
+    shutil.copytree(finished[0], tmp_path / "0")
+    (tmp_path / "1" / ".hydra").mkdir(parents=True)
+    record = json.loads((tmp_path / "0" / "run.json").read_text())
+    record |= {"status": "running", "results": {}, "data": None, "network": None}
+    record["process"]["host"] = "elsewhere"
+    (tmp_path / "0" / "run.json").write_text(json.dumps(record))
+    assert main(["compare", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "0    running" in out
+    assert "1 damaged: no run here: there is no run.json." in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["absent"], "absent: there is no such folder."),
+        (["."], ".: no runs here."),
+        (["STUDY", "--sort", "tset_ce"], "--sort: no column is named 'tset_ce'. Did you mean 'te"),
+        (["STUDY", "--columns", "rn"], "--columns: no column is named 'rn'. Did you mean 'run'?"),
+        (["STUDY", "--group-by", "sede"], "--group-by: no column is named 'sede'. Did you mean"),
+        (["STUDY", "--group-by", "seed", "--sort", "epochs"], "--sort: no column is named"),
+        (["STUDY", "--where", "sed == 1"], "no column is named 'sed'. Did you mean 'seed'?"),
+        (["STUDY", "--sort", "seconds_to_target"], "seconds_to_target needs a target"),
+        (["STUDY", "--target", "test_ec=1"], "no metric is named 'test_ec'. Did you mean"),
+        (["STUDY", "--plot", "a.bmp"], "must end in .png, .svg or .pdf"),
+        (["STUDY", "--html", "no/a.html"], "there is no folder no to write it into"),
+        (["STUDY", "--csv=."], ".: is a folder."),
+        (["STUDY", "--csv", "--md"], "only one of --csv, --md and --json can be shown"),
+    ],
+)
+def test_mistakes_get_one_message(
+    words: list[str],
+    message: str,
+    study: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", *(word.replace("STUDY", str(study)) for word in words)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
+    assert message in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_after_a_format_is_no_file_to_write_into() -> None:
+    assert joined(["--json", "outputs"]) == ["--json=-", "outputs"]
+    assert joined(["--json", "a.json", "--csv"]) == ["--json=a.json", "--csv=-"]
+    assert joined(["--csv", "a.json"]) == ["--csv=-", "a.json"]
+    assert joined(["--csv=a.txt", "--md", "-"]) == ["--csv=a.txt", "--md=-"]
+
+
+def test_a_narrow_terminal_gets_what_fits(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["compare", str(study)]) == 0
+    out = capsys.readouterr().out
+    assert "left out, for want of room: samples_per_second, test_cce" in out
+    assert main(["compare", str(study), "--columns", "run,samples_per_second"]) == 0
+    assert "left out" not in capsys.readouterr().out

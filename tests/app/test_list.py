@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from cnnexp.app.commands import COMMANDS
+from cnnexp.app.commands.list import KINDS
+from cnnexp.app.main import main
+from cnnexp.data import SOURCES
+from cnnexp.engine import KERNELS
+from cnnexp.nn.initializers import INITIALIZERS
+from cnnexp.nn.layer import LAYERS
+from cnnexp.train import OPTIMIZERS, SCHEDULES
+
+Captured = pytest.CaptureFixture[str]
+
+
+def listed(kind: str, capsys: Captured) -> dict[str, tuple[str, str]]:
+    """Return what a kind lists: by name, what it is and its options."""
+    assert main(["list", kind]) == 0
+    entries: dict[str, tuple[str, str]] = {}
+    name = ""
+    for line in capsys.readouterr().out.splitlines():
+        if not line:
+            break
+        if line.startswith(" "):
+            entries[name] = (entries[name][0], line.strip())
+        else:
+            name, _, what = line.partition(" ")
+            entries[name] = (what.strip(), "")
+    return entries
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [
+        ("layers", LAYERS),
+        ("impls", KERNELS),
+        ("data", SOURCES),
+        ("optimizers", OPTIMIZERS),
+        ("schedules", SCHEDULES),
+        ("initializers", INITIALIZERS),
+        ("commands", COMMANDS),
+    ],
+)
+def test_each_kind_lists_its_table_and_says_what_each_is(
+    kind: str, table: object, capsys: Captured
+) -> None:
+    entries = listed(kind, capsys)
+    assert list(entries) == list(table)  # type: ignore[call-overload]
+    assert all(what for what, _ in entries.values())
+
+
+def test_options_and_their_defaults_are_those_of_the_dataclass(capsys: Captured) -> None:
+    for name, (_, options) in listed("layers", capsys).items():
+        fields = {field.name: field.default for field in dataclasses.fields(LAYERS[name])}  # type: ignore[arg-type]
+        shown = dict(option.split("=") for option in options.split())
+        assert list(shown) == list(fields)
+        for key, text in shown.items():
+            default = fields[key]
+            expected = "…" if default is dataclasses.MISSING else str(default)
+            assert text == {"None": "null"}.get(expected, expected)
+
+
+def test_defaults_that_a_config_sets_are_those_a_run_gets(capsys: Captured) -> None:
+    assert listed("optimizers", capsys)["sgd"][1] == "momentum=0.9 nesterov=true weight_decay=0.0"
+    assert listed("data", capsys)["npz"][1].startswith("file=… split=null seed=0 limit=null")
+
+
+def test_models_have_the_comment_of_their_file(capsys: Captured) -> None:
+    models = listed("models", capsys)
+    assert models["cnn"][0] == "One convolution, one pooling, two dense layers."
+    assert set(models) >= {"cnn", "flat", "original_cnn", "lenet5", "deep"}
+
+
+def test_list_alone_lists_what_can_be_listed(capsys: Captured) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[: len(KINDS)]] == list(KINDS)
+    for kind in KINDS:
+        assert main(["list", kind]) == 0
+
+
+def test_an_unknown_kind_is_named(capsys: Captured) -> None:
+    assert main(["list", "layer"]) == 2
+    assert "there is no kind 'layer'. Did you mean 'layers'?" in capsys.readouterr().err

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnexp.app.main import main
+
+Captured = pytest.CaptureFixture[str]
+
+LAYERS = """\
+layer,type,output_shape,parameters,multiply_adds,forward_seconds,backward_seconds,gflops,cache_bytes
+conv1+relu1,conv,6x6x32,320,10368,0.5,1.0,5.25,1000
+dense1,dense,100,28900,28800,0.25,0.5,,1000
+"""
+
+
+def parts(capsys: Captured) -> dict[str, list[str]]:
+    """Return what was shown, by heading."""
+    found = {}
+    for part in capsys.readouterr().out.strip().split("\n\n"):
+        head, *lines = part.splitlines()
+        found[head] = lines
+    return found
+
+
+@pytest.fixture
+def copy(finished: list[Path], tmp_path: Path) -> Path:
+    """Return a copy of a finished run, to be changed."""
+    return shutil.copytree(finished[0], tmp_path / "run")
+
+
+def change(run: Path, **values: object) -> None:
+    """Change entries of a record."""
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | values))
+
+
+def test_everything_about_a_run(finished: list[Path], capsys: Captured) -> None:
+    run = finished[0]
+    record = json.loads((run / "run.json").read_text())
+    assert main(["show", str(run)]) == 0
+    shown = parts(capsys)
+    assert list(shown) == [
+        f"{run}  finished",
+        "data",
+        "network",
+        "settings that differ from the defaults",
+        "error, epoch by epoch",
+        "cross-entropy in nats, epoch by epoch",
+        "results",
+        "where the time went",
+        "environment",
+    ]
+    assert shown["data"][0] == "digits: 60 training, 60 test samples in 10 classes"
+    assert shown["network"][0].split()[:2] == ["layer", "type"]
+    assert shown["network"][-2].split() == ["total", "30,230", "40,168"]
+    assert [line.split() for line in shown["settings that differ from the defaults"]] == [
+        ["data.limit", "60", "(default", "null)"],
+        ["learning_rate", "0.2", "(default", "0.1)"],
+        ["epochs", "2", "(default", "4)"],
+    ]
+    assert f"test_ce             {record['results']['test_ce']:.4f}" in shown["results"]
+    assert shown["error, epoch by epoch"][-1].endswith("2 epoch")
+
+
+def test_times_add_up_to_that_of_the_clock(copy: Path, capsys: Captured) -> None:
+    record = json.loads((copy / "run.json").read_text())
+    change(
+        copy,
+        results=record["results"] | {"seconds": 6.0, "eval_seconds": 3.0},
+        usage={"wall_seconds": 12.0, "cpu_seconds": 11.0, "peak_memory_bytes": 5_000_000},
+    )
+    assert main(["show", str(copy)]) == 0
+    training, evaluation, rest, total = parts(capsys)["where the time went"]
+    assert training.split() == ["training", "6.00", "s", "50%", "█" * 15]
+    assert evaluation.split()[:4] == ["evaluation", "3.00", "s", "25%"]
+    assert rest.split()[:5] == ["the", "rest", "3.00", "s", "25%"]
+    assert total == "12.0 s by the clock, 11.0 s of processor, at most 5 MB of memory"
+
+
+def test_a_profile_is_drawn_layer_by_layer(copy: Path, capsys: Captured) -> None:
+    (copy / "layers.csv").write_text(LAYERS)
+    assert main(["show", str(copy)]) == 0
+    _, conv, dense = parts(capsys)["time by layer: ▓ forward, █ backward"]
+    assert conv.split() == ["conv1+relu1", "0.500", "s", "1.00", "s", "5.25", "▓" * 10 + "█" * 20]
+    assert dense.split() == ["dense1", "0.250", "s", "0.500", "s", "▓" * 5 + "█" * 10]
+
+
+def test_a_damaged_profile_does_not_hide_the_rest(copy: Path, capsys: Captured) -> None:
+    (copy / "layers.csv").write_text(LAYERS[:130])
+    assert main(["show", str(copy)]) == 0
+    shown = parts(capsys)
+    assert "layers.csv cannot be read" in shown["time by layer: ▓ forward, █ backward"][0]
+    assert "environment" in shown
+
+
+def test_other_choices_are_compared_with_their_own_defaults(
+    two_impls: Path, capsys: Captured
+) -> None:
+    assert main(["show", str(two_impls / "naive"), "--config"]) == 0
+    shown = parts(capsys)
+    differing = {line.split()[0] for line in shown["settings that differ from the defaults"]}
+    assert differing == {"model", "impl", "data.limit", "epochs"}
+    assert "model.layers.0.filters      32" in shown["all settings"]
+
+
+def test_a_choice_that_is_not_here_is_answered_with_what_was_typed(
+    copy: Path, capsys: Captured
+) -> None:
+    record = json.loads((copy / "run.json").read_text())
+    change(copy, choices=record["choices"] | {"model": "mine"})
+    assert main(["show", str(copy)]) == 0
+    assert "data.limit=60 epochs=2" in parts(capsys)["typed on the command line"][0]
+
+
+def test_a_layer_that_is_not_here_is_said_and_the_rest_shown(copy: Path, capsys: Captured) -> None:
+    record = json.loads((copy / "run.json").read_text())
+    record["config"]["model"]["layers"][1]["type"] = "mine"
+    change(copy, config=record["config"] | {"plugins": ["not_installed"]})
+    assert main(["show", str(copy)]) == 0
+    captured = capsys.readouterr()
+    assert "no layer is named 'mine'" in captured.out
+    assert "plugins: cannot import 'not_installed'" in captured.err
+
+
+def test_why_and_where_a_run_went_on_is_shown(study: Path, copy: Path, capsys: Captured) -> None:
+    assert main(["show", str(study / "6")]) == 0
+    reason = json.loads((study / "6" / "run.json").read_text())["reason"]
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.endswith("  diverged") and lines[0] == reason
+    entry = {"at": "2026-01-01", "epoch": 1, "batch": 3, "differences": ["cpu: a then, b now"]}
+    change(copy, resumed=[entry], network=None, data=None, results={}, usage={})
+    assert main(["show", str(copy)]) == 0
+    shown = parts(capsys)
+    assert shown["resumed"] == ["2026-01-01, after epoch 1, batch 3; elsewhere: cpu: a then, b now"]
+    assert shown["data"] == ["digits, which had not been read yet"]
+
+
+def test_json_is_the_record_with_a_true_status(copy: Path, capsys: Captured) -> None:
+    record = json.loads((copy / "run.json").read_text())
+    change(copy, status="running", process=record["process"] | {"pid": 2**22 + 1})
+    assert main(["show", str(copy), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["status"] == "killed"
+    assert shown["config"] == record["config"]
+
+
+def test_a_terminal_without_the_characters_gets_question_marks(
+    finished: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main(["show", str(finished[0])]) == 0
+    out.flush()
+    assert b"% ???" in out.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("STUDY", "not a run, but it holds 8, for example"),
+        ("STUDY/7", "damaged: Unterminated string"),
+        ("absent", "absent: there is no such folder."),
+        ("empty", "empty: no run here: there is no run.json."),
+        ("lacking", "damaged: 'config' is missing"),
+    ],
+)
+def test_mistakes_get_one_message(
+    path: str,
+    message: str,
+    study: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "lacking").mkdir()
+    (tmp_path / "lacking" / "run.json").write_text('{"format": 1, "status": "finished"}')
+    assert main(["show", path.replace("STUDY", str(study))]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
+    assert message in captured.err

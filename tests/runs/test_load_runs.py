@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cnnexp import load_runs
+from cnnexp.errors import RunError
+
+
+def test_a_row_has_the_settings_and_the_results_of_its_record(study: Path) -> None:
+    frame = load_runs(study)
+    assert frame["run"].tolist() == [str(study / str(k)) for k in range(8)]
+    for row in frame.head(6).to_dict("records"):
+        record = json.loads((Path(row["run"]) / "run.json").read_text())
+        config = record["config"]
+        assert row["model"] == "cnn" and row["impl"] == "sg"
+        assert row["learning_rate"] == config["learning_rate"]
+        assert row["model.layers.0.filters"] == config["model"]["layers"][0]["filters"]
+        assert row["optimizer.momentum"] == config["optimizer"]["momentum"]
+        for figure, value in record["results"].items():
+            assert row[figure] == value
+
+
+def test_several_folders_and_runs_are_read_once_each(study: Path, two_impls: Path) -> None:
+    frame = load_runs(two_impls, study / "3", study, study / "." / "3")
+    assert frame["impl"].tolist()[:2] == ["naive", "sg"]
+    assert len(frame) == 10
+
+
+def test_without_a_folder_outputs_is_read(
+    finished: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="outputs: there is no such folder"):
+        load_runs()
+    shutil.copytree(finished[0], tmp_path / "outputs" / "a")
+    assert load_runs()["run"].tolist() == ["outputs/a"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "Expecting value"),
+        (b'{"format": 1', "Expecting ',' delimiter"),
+        (b"\xff\xfe{", "damaged"),
+        (b"[]", "expected format 1, found list"),
+        (b'{"format": 99, "status": "finished"}', "expected format 1, found 99"),
+        (b'{"format": 1, "status": "finished"}', "'config' is missing"),
+        (b'{"format": 1, "status": "finished", "config": []}', "damaged"),
+        (b'{"format": 1, "status": "finished", "config": {"impl": 3}, "reason": null,'
+         b' "choices": {}, "results": {}, "created": ""}', "not what a run writes"),
+    ],
+)  # fmt: skip
+def test_a_damaged_folder_is_a_row_that_says_what_is_wrong(
+    content: bytes, reason: str, finished: list[Path], tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0], tmp_path / "0")
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "run.json").write_bytes(content)
+    frame = load_runs(tmp_path)
+    assert frame["status"].tolist() == ["finished", "damaged"]
+    assert reason in frame["reason"][1]
+    assert math.isnan(frame["test_ce"][1])
+
+
+def test_a_folder_that_was_only_begun_is_a_row_too(tmp_path: Path) -> None:
+    (tmp_path / "0" / ".hydra").mkdir(parents=True)
+    frame = load_runs(tmp_path)
+    assert frame["status"].tolist() == ["damaged"]
+    assert "there is no run.json" in frame["reason"][0]
+
+
+def test_no_runs_make_an_empty_table(tmp_path: Path) -> None:
+    frame = load_runs(tmp_path)
+    assert isinstance(frame, pd.DataFrame) and frame.empty
+
+
+def test_numbered_folders_come_in_the_order_of_their_numbers(
+    finished: list[Path], tmp_path: Path
+) -> None:
+    for name in ("10", "9", "2", "b"):
+        (tmp_path / name).mkdir()
+        shutil.copy(finished[0] / "run.json", tmp_path / name)
+    assert [Path(run).name for run in load_runs(tmp_path)["run"]] == ["b", "2", "9", "10"]
