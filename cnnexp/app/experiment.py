@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from cnnexp.app.check import Images, Plain, check_model
+from cnnexp.app.init_from import weights_faults
 from cnnexp.app.progress import Progress
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.data import Dataset
@@ -113,7 +115,9 @@ def prepare(record: Record, saved: Checkpoint | None = None) -> Trainer:
     config: Plain = record["config"]
     dataset = rebuild.build_dataset(config)
     _expect_same(record, "data", dataset.checksum)
-    recheck(config, dataset)
+    if saved is None:
+        images = Images(dataset.name, dataset.image_shape, len(dataset.classes))
+        recheck(config, images)
     used = record["network"]
     overrides = {"sub_batch": used["sub_batch"]} if used else {}
     network = rebuild.build_network(config, dataset.image_shape, **overrides)
@@ -181,11 +185,18 @@ def _made(table: Registry[type[Thing]], options: Plain) -> Thing:
     return table[options["name"]](**{k: v for k, v in options.items() if k != "name"})
 
 
-def recheck(config: Plain, dataset: Dataset) -> None:
-    """Check the model against the images that were read; some sources tell only now."""
+def recheck(config: Plain, images: Images) -> None:
+    """Check the model against the images that were read; some sources tell only now.
+
+    Raises
+    ------
+    ConfigError
+        With all faults.
+    """
     faults: list[str] = []
-    images = Images(dataset.name, dataset.image_shape, len(dataset.classes))
     check_model(config, images, faults)
+    if not faults:
+        faults += weights_faults(config, images.shape)
     if faults:
         raise ConfigError(faults)
 
@@ -194,7 +205,10 @@ def train_to_the_end(trainer: Trainer, writer: RunWriter, stop: StopRequest, lab
     """Train, and write the weights and how the run ended."""
     log.info("\n%s", trainer.network.summary())
     writer.open_logs(trainer.dataset.validation is not None)
-    status, reason = train(trainer, writer, stop, label)
+    with warnings.catch_warnings():
+        # A figure that is not finite ends the run, and that is said; NumPy need not add to it.
+        warnings.filterwarnings("ignore", r".* encountered in ", RuntimeWarning)
+        status, reason = train(trainer, writer, stop, label)
     writer.save_weights(trainer.network.weights())
     log.info("%s%s", status, f": {reason}" if reason else "")
     writer.finish(status, reason)

@@ -92,9 +92,9 @@ class Job:
         return self.end if status == "killed" and self.end else REASONS.get(status, "")
 
     def objective(self) -> float | None:
-        """Return the figure that the sweep is about, if the job has it."""
+        """Return the figure that the sweep is about; only a job that is done has it."""
         record = self.record()
-        if record is None:
+        if record is None or record["status"] not in DONE:
             return None
         return objective(record, self.config["sweep"]["objective"])
 

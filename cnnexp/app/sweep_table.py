@@ -35,7 +35,8 @@ def table_of(jobs: Sequence[Job], objective: str) -> tuple[list[str], list[list[
         figures[objective] = 4
     rows = []
     for job in jobs:
-        cells = {name: _figure(_results(job).get(name), n) for name, n in figures.items()}
+        results = _results(job)
+        cells = {name: _figure(results.get(name), n) for name, n in figures.items()}
         cells |= {"job": job.folder.name, "what differs": " ".join(_differing(job, jobs))}
         cells |= {"status": job.status, "this time": job.note}
         rows.append([cells[column] for column in columns])
@@ -75,8 +76,12 @@ def show_plan(jobs: Sequence[Job]) -> None:
 
 
 def _results(job: Job) -> dict[str, Any]:
+    """Return the figures of a finished job; of another one, only how long it took."""
     record = job.record()
-    return {} if record is None else dict(record["results"])
+    results = {} if record is None else dict(record["results"])
+    if job.status == "finished":
+        return results
+    return {"seconds": results.get("seconds")}
 
 
 def _differing(job: Job, jobs: Sequence[Job]) -> list[str]:

@@ -14,14 +14,15 @@ import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from cnnexp.app.check import Plain, check
+from cnnexp.app.check import Images, Plain, check
+from cnnexp.app.experiment import recheck
 from cnnexp.app.launchers import patient
 from cnnexp.app.messages import in_our_words
 from cnnexp.app.search import search_faults
@@ -131,7 +132,7 @@ class Sweep:
 
         composed = [compose_job(config, loader, overrides) for overrides in job_overrides]
         checked = check_all(composed, job_overrides, self.search)
-        prints = [planned_fingerprint(plain) for plain in checked]
+        prints = [planned_fingerprint(config) for config in checked]
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / ".sweep.lock"):
             content = self._read_index()
@@ -192,8 +193,10 @@ def check_all(
     faults: list[str] = []
     for cfg, overrides in zip(configs, job_overrides, strict=True):
         try:
-            checked.append(check(cfg))
-            found = search_faults(checked[-1]) if search else []
+            config = check(cfg)
+            found = search_faults(config) if search else []
+            recheck(config, source_of(config).images)
+            checked.append(config)
         except ConfigError as error:
             found = list(error.faults)
         faults += [f"{' '.join(overrides)}: {fault}" for fault in found]
@@ -207,15 +210,26 @@ def planned_fingerprint(config: Plain) -> str:
     weights = None
     if config["init_from"] is not None:
         weights = load_run(config["init_from"]).weights_checksum
+    return fingerprint(config, source_of(config).checksum, weights)
+
+
+class SourceFacts(NamedTuple):
+    """What a plan needs of a data set."""
+
+    checksum: str
+    images: Images
+
+
+def source_of(config: Plain) -> SourceFacts:
+    """Read the source of a config's data; each is read once."""
     name = config["data"]["name"]
-    options = json.dumps(options_of(SOURCES[name], config["data"]))
-    return fingerprint(config, _checksum(name, options), weights)
+    return _read_source(name, json.dumps(options_of(SOURCES[name], config["data"])))
 
 
 @lru_cache(maxsize=16)
-def _checksum(name: str, options: str) -> str:
-    """Return the checksum of a source; each is read once."""
-    return SOURCES[name](**json.loads(options)).load().checksum
+def _read_source(name: str, options: str) -> SourceFacts:
+    raw = SOURCES[name](**json.loads(options)).load()
+    return SourceFacts(raw.checksum, Images(name, raw.X.shape[1:], len(raw.classes)))
 
 
 def recorded_fingerprints(folder: Path) -> dict[str, str]:

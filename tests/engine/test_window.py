@@ -50,7 +50,9 @@ def test_groups_of_the_faqs_example():
     for rows, cols in Window.over((4, 4), 2, 1, "valid").groups():
         positions = image[: rows.stop, : cols.stop]
         corners.append(
-            positions[rows.start :: rows.block, cols.start :: cols.block][: rows.count, : cols.count]
+            positions[rows.start :: rows.block, cols.start :: cols.block][
+                : rows.count, : cols.count
+            ]
         )
     # The FAQ's four groups, by the pixels that the filter's first element meets.
     assert [group.ravel().tolist() for group in corners] == [[1, 3, 9, 11], [2, 10], [5, 7], [6]]
