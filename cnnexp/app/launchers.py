@@ -36,10 +36,13 @@ def _result(wait: Callable[[], JobReturn]) -> JobReturn:
     try:
         return wait()
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
-        return JobReturn(
-            status=JobStatus.FAILED, _return_value=f"{type(error).__name__}: {lines[0]}"
-        )
+        return JobReturn(status=JobStatus.FAILED, _return_value=first_words(error))
+
+
+def first_words(error: Exception) -> str:
+    """Return the kind of an error and the beginning of its text, as one line."""
+    text = " ".join(str(error).split("\n")[:2]).strip()
+    return f"{type(error).__name__}: {text}"
 
 
 @contextmanager

@@ -18,6 +18,13 @@ from omegaconf.errors import ConfigIndexError, OmegaConfBaseException, Validatio
 
 from cnnexp.errors import ConfigError, did_you_mean
 
+EXTRAS = {
+    ("hydra/launcher", "submitit_slurm"): "slurm",
+    ("hydra/launcher", "submitit_local"): "slurm",
+    ("hydra/launcher", "ray"): "ray",
+    ("hydra/launcher", "joblib"): "joblib",
+    ("hydra/sweeper", "optuna"): "search",
+}
 INDEXED = re.compile(r"^([~+]*[\w./@-]*?)\[(\d+)\]")
 
 
@@ -83,8 +90,10 @@ def _missing(error: MissingConfigException) -> str:
         lines = str(error).strip().splitlines()
         return lines[0] if lines else f"cannot find '{wanted}'"
     options = list(error.options)
+    extra = EXTRAS.get((group, name))
+    hint = f" It comes with an extra: pip install 'cnnexp[{extra}]'." if extra else ""
     return (
-        f"{group}={name}: there is no {group} of this name.{did_you_mean(name, options)}"
+        f"{group}={name}: there is no {group} of this name.{did_you_mean(name, options)}{hint}"
         f" Options: {', '.join(options)}."
     )
 

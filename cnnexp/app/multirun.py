@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cnnexp.app.hydra_app import App
 
 GUARD = "hydra_plugins.cnnexp_launcher.Guard"
+SWEEPERS_FILES = ("multirun.yaml", "optimization_results.yaml")
 
 
 def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> int:
@@ -133,22 +134,21 @@ def folder_for(sweep: Sweep, chosen: bool) -> Iterator[None]:
         sweep.folder = claim(sweep.folder)
     elif holds_a_run(sweep.folder):
         raise RunError(f"sweep.dir={sweep.folder}: there is a single run in this folder.")
-    written = sweep.folder / "multirun.yaml"
-    earlier = _keep_earlier(written)
+    written = [sweep.folder / name for name in SWEEPERS_FILES]
+    earlier = {path: _keep_earlier(path) for path in written if path.exists()}
     try:
         yield
     finally:
         if not sweep.jobs:
-            written.unlink(missing_ok=True)
-            if earlier is not None:
-                earlier.rename(written)
+            for path in written:
+                path.unlink(missing_ok=True)
+            for path, kept_as in earlier.items():
+                kept_as.rename(path)
             _remove_empty(sweep.folder, kept)
 
 
-def _keep_earlier(path: Path) -> Path | None:
+def _keep_earlier(path: Path) -> Path:
     """Rename a file that is about to be written again, and return its new name."""
-    if not path.exists():
-        return None
     number = 1 + len(list(path.parent.glob(f"{path.stem}.*{path.suffix}")))
     return path.rename(path.with_name(f"{path.stem}.{number}{path.suffix}"))
 

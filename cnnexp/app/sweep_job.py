@@ -91,6 +91,12 @@ class Job:
             return str(record["reason"] or "")
         return self.end if status == "killed" and self.end else REASONS.get(status, "")
 
+    def outcome(self, strict: bool) -> Outcome:
+        """Return what a sweeper is told; `strict` as in `Outcome`."""
+        done = self.status in DONE
+        failure = None if done else f"job {self.folder.name} {self.status}: {self.reason}"
+        return Outcome(self.overrides, self.objective(), failure, strict)
+
     def objective(self) -> float | None:
         """Return the figure that the sweep is about; only a job that is done has it."""
         record = self.record()
@@ -99,28 +105,36 @@ class Job:
         return objective(record, self.config["sweep"]["objective"])
 
 
-class RecordedReturn(JobReturn):
-    """A job's result, read from its folder.
+class Outcome(JobReturn):
+    """What a sweeper is told of a point.
 
     Parameters
     ----------
-    job : Job
-        The job.
+    overrides : list of str
+        What distinguishes the point.
+    value : float, optional
+        Its objective.
+    failure : str, optional
+        Why it has no result.
     strict : bool
-        Whether asking a failed job for its value raises, as a search expects it. A grid goes on
-        with the value None.
+        Whether asking for the value of a failure raises, as a search expects it. A grid goes on.
     """
 
-    def __init__(self, job: Job, strict: bool) -> None:
-        super().__init__(overrides=job.overrides, working_dir=str(job.folder))
-        self.status = JobStatus.COMPLETED if job.status in DONE else JobStatus.FAILED
-        self._return_value = job.objective()
-        self._failure = f"job {job.folder.name} {job.status}: {job.reason}" if strict else ""
+    def __init__(
+        self,
+        overrides: list[str],
+        value: float | None = None,
+        failure: str | None = None,
+        strict: bool = True,
+    ) -> None:
+        super().__init__(overrides=overrides, _return_value=value)
+        self.status = JobStatus.COMPLETED if failure is None else JobStatus.FAILED
+        self._failure = failure if strict else None
 
     @property
     def return_value(self) -> Any:
         """The objective."""
-        if self._failure and self.status is JobStatus.FAILED:
+        if self._failure is not None:
             raise JobFailed(self._failure)
         return self._return_value
 

@@ -7,53 +7,77 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnnexp.app.sweep_job import DONE, Job
+from cnnexp.app.sweep_points import chosen, varying
 
 if TYPE_CHECKING:
     from cnnexp.app.sweeps import Sweep
 
-LEFT = ("what differs", "status", "this time")
+FIGURES = {"test_ce": 4, "seconds": 2}  # shown in every table, with so many decimals
 
 
 def show_table(sweep: Sweep, maximize: bool = False) -> None:
     """Print the jobs of a sweep, the reasons of failures, and how many have a result."""
     jobs = sweep.jobs
     objective = jobs[0].config["sweep"]["objective"]
-    for line in [*aligned(*table_of(jobs, objective)), *reasons(jobs), *sweep.trouble]:
+    for line in [*aligned(table_of(jobs, objective)), *reasons(jobs), *sweep.trouble]:
         print(line)
     if sweep.search and (found := best(jobs, maximize)) is not None:
-        print(f"best {objective}: job {found.folder.name}, {' '.join(_differing(found, jobs))}")
+        words = " ".join(chosen(found, varying(jobs)))
+        print(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
     done = sum(job.status in DONE for job in jobs)
     print(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}")
 
 
-def table_of(jobs: Sequence[Job], objective: str) -> tuple[list[str], list[list[str]]]:
-    """Return the columns and rows of the table; the objective has a column where any job has it."""
-    columns = ["job", "what differs", "status", "test_ce", "seconds", "this time"]
-    figures: dict[str, int] = {"test_ce": 4, "seconds": 2}
-    if objective not in figures and any(objective in _results(job) for job in jobs):
-        columns.insert(4, objective)
-        figures[objective] = 4
-    rows = []
+def table_of(jobs: Sequence[Job], objective: str) -> list[dict[str, str]]:
+    """Return a row for each job: what differs, its status, its figures, what was done about it.
+
+    The objective has a column where any job has it.
+    """
+    figures = dict(FIGURES)
+    if any(objective in _results(job) for job in jobs):
+        figures = {objective: 4} | figures
+    rows, keys = [], varying(jobs)
     for job in jobs:
+        values = {key: value for key, _, value in (o.partition("=") for o in job.overrides)}
         results = _results(job)
-        cells = {name: _figure(results.get(name), n) for name, n in figures.items()}
-        cells |= {"job": job.folder.name, "what differs": " ".join(_differing(job, jobs))}
-        cells |= {"status": job.status, "this time": job.note}
-        rows.append([cells[column] for column in columns])
-    return columns, rows
+        rows.append(
+            {"job": job.folder.name}
+            | {key: short(values.get(key, "")) for key in keys}
+            | {"status": job.status}
+            | {name: _figure(results.get(name), digits) for name, digits in figures.items()}
+            | {"this time": job.note}
+        )
+    return rows
 
 
-def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table as lines of text, numbers to the right."""
-    cells = [list(columns), *map(list, rows)]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
-    return [
-        "  ".join(
-            cell.ljust(width) if name in LEFT else cell.rjust(width)
-            for name, cell, width in zip(columns, row, widths, strict=True)
-        ).rstrip()
-        for row in cells
-    ]
+def aligned(rows: Sequence[dict[str, str]]) -> list[str]:
+    """Return a table as lines of text, columns of numbers to the right."""
+    columns = []
+    for name in rows[0]:
+        cells = [row[name] for row in rows]
+        width = max(map(len, [name, *cells]))
+        right = all(_is_number(cell) for cell in cells)
+        columns.append([c.rjust(width) if right else c.ljust(width) for c in [name, *cells]])
+    return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+
+
+def short(value: str) -> str:
+    """Return a swept value with at most four digits of a fraction.
+
+    Examples
+    --------
+    >>> short("0.08558894657793088"), short("0.3"), short("naive")
+    ('0.08559', '0.3', 'naive')
+    """
+    return f"{float(value):.4g}" if _is_number(value) and len(value) > 7 else value
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "0")
+    except ValueError:
+        return False
+    return True
 
 
 def reasons(jobs: Sequence[Job]) -> list[str]:
@@ -72,7 +96,8 @@ def show_plan(jobs: Sequence[Job]) -> None:
     """Say what is done about jobs of which some have been run before."""
     notes = Counter(job.note for job in jobs)
     if set(notes) > {"new"} or "new" not in notes:
-        print(f"{len(jobs)} jobs: {', '.join(f'{n} {note}' for note, n in notes.items())}")
+        told = ", ".join(f"{count} {note}" for note, count in notes.items())
+        print(f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}: {told}")
 
 
 def _results(job: Job) -> dict[str, Any]:
@@ -82,15 +107,6 @@ def _results(job: Job) -> dict[str, Any]:
     if job.status == "finished":
         return results
     return {"seconds": results.get("seconds")}
-
-
-def _differing(job: Job, jobs: Sequence[Job]) -> list[str]:
-    """Return the overrides of a job that differ among jobs."""
-    values: dict[str, set[str]] = {}
-    for other in jobs:
-        for override in other.overrides:
-            values.setdefault(override.partition("=")[0], set()).add(override)
-    return [o for o in job.overrides if len(values[o.partition("=")[0]]) > 1]
 
 
 def _figure(value: Any, digits: int) -> str:

@@ -15,6 +15,16 @@ BY_NUMBER = {3: "raise", 5: "diverge", 8: "kill"}
 SECOND_EPOCH = 7  # its first batch
 
 
+def meet() -> None:
+    """Wait until another job is here too: two side by side meet, one after the other do not."""
+    Path(f"met.{os.getpid()}").touch()
+    deadline = time.monotonic() + 60
+    while len(list(Path.cwd().glob("met.*"))) < 2:
+        if time.monotonic() > deadline:
+            raise RuntimeError("nobody else came")
+        time.sleep(0.02)
+
+
 @LAYERS.register("accident")
 @dataclass
 class Accident(Layer):
@@ -22,7 +32,7 @@ class Accident(Layer):
 
     Parameters
     ----------
-    what : {"nothing", "raise", "diverge", "kill", "memory", "slow", "by number"}
+    what : {"nothing", "raise", "diverge", "kill", "slow", "meet", "by number"}
         What happens.
     number : int
         Tells what happens ``by number``.
@@ -41,6 +51,8 @@ class Accident(Layer):
         elif context.training and self.calls == SECOND_EPOCH and not Path("mended").exists():
             if what == "raise":
                 raise RuntimeError("a bolt came loose")
+            if what == "meet":
+                meet()
             if what == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
         if what == "diverge" and self.calls >= SECOND_EPOCH:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import cnnexp
 from cnnexp import load_run
-from cnnexp.app import sweeps
+from cnnexp.app import sweep_points, sweeps
 from cnnexp.app.experiment import begin
 from cnnexp.app.hydra_app import make_app
 from cnnexp.app.main import main
@@ -52,7 +52,7 @@ def in_process(*words: str) -> int:
 def folder(tmp_path, monkeypatch):
     """Work in an empty folder that has data and a plugin."""
     monkeypatch.setattr(environment, "git", lambda: None)
-    sweeps._read_source.cache_clear()  # another test's data lie elsewhere
+    sweep_points._read.cache_clear()  # another test's data lie elsewhere
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     write_data(tmp_path / "data.npz")
@@ -131,9 +131,9 @@ def statuses(root: str = "S") -> dict[str, str]:
 
 def table(text: str) -> dict[str, str]:
     """Return the lines of the last table by the number of the job, with single spaces."""
-    lines = text[text.rindex("what differs") :].splitlines()[1:]
+    lines = text[text.rindex("this time\n") :].splitlines()[1:]
     rows = [re.sub(" +", " ", line.strip()) for line in lines if re.match(r" *\d+ +\S", line)]
-    return {row.split()[0]: row for row in rows if not row.endswith("result, in S")}
+    return {row.split()[0]: row for row in rows if " jobs have a result" not in row}
 
 
 def test_a_widened_grid_runs_only_the_new_points(capsys):
@@ -283,13 +283,13 @@ def test_more_threads_make_no_other_job_of_it(capsys):
     assert main(["resume", "S/0", "impl.threads=2"]) == 0
     capsys.readouterr()
     assert sweep("seed=1") == 0
-    assert "1 jobs: 1 skipped" in capsys.readouterr().out
+    assert "1 job: 1 skipped" in capsys.readouterr().out
 
 
 def test_other_data_make_other_jobs(folder):
     assert sweep("seed=1") == 0
     write_data(folder / "data.npz", seed=9)
-    sweeps._read_source.cache_clear()
+    sweep_points._read.cache_clear()
     assert sweep("seed=1") == 0
     assert sorted(statuses()) == ["0", "1"]
 
