@@ -13,6 +13,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from cnnexp.app.messages import in_our_words
+from cnnexp.app.progress import screen_may_be_gone
 from cnnexp.app.search import allow_failures, is_search
 from cnnexp.app.single_run import is_chosen
 from cnnexp.app.stopping import raise_on_signals
@@ -59,7 +60,7 @@ def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> 
             if not _told_by_the_table(sweep, error):
                 raise
         finally:
-            if sweep.jobs:
+            with screen_may_be_gone():
                 show_table(sweep, "maximize" in str(cfg.hydra.sweeper.get("direction")))
     return sweep.exit_code
 

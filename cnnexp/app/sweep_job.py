@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from cnnexp.app.check import Plain
 from cnnexp.app.search import objective
 from cnnexp.errors import RunError
+from cnnexp.runs.process import is_here
 from cnnexp.runs.record import Record, read_record
 
 DONE = ("finished", "diverged")
@@ -70,8 +71,8 @@ class Job:
             record = read_record(self.folder)
         except RunError:
             return None
-        if record["status"] == "running" and self.launched:
-            record["status"] = "killed"  # on another machine, where its process cannot be seen
+        if record["status"] == "running" and self.launched and not is_here(record["process"]):
+            record["status"] = "killed"  # its launcher has come back, though no end was recorded
         return record
 
     @property

@@ -16,8 +16,18 @@ FIGURES = {"test_ce": 4, "seconds": 2}  # shown in every table, with so many dec
 
 
 def show_table(sweep: Sweep, maximize: bool = False) -> None:
-    """Print the jobs of a sweep, the reasons of failures, and how many have a result."""
+    """Print the jobs of a sweep, the reasons of failures, and how many have a result.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The sweep; if it has planned nothing, nothing is printed.
+    maximize : bool
+        Whether the best job of a search is the one with the largest objective.
+    """
     jobs = sweep.jobs
+    if not jobs:
+        return
     objective = jobs[0].config["sweep"]["objective"]
     for line in [*aligned(table_of(jobs, objective)), *reasons(jobs), *sweep.trouble]:
         print(line)
