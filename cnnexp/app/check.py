@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cnnexp.app.init_from import weights_faults
 from cnnexp.app.options import check_options
 from cnnexp.app.schema import Config, ImplConfig, SweepConfig
 from cnnexp.data import SOURCES
@@ -33,7 +34,7 @@ from cnnexp.nn.layers import Dense
 from cnnexp.nn.network import expand_activations
 from cnnexp.registry import Registry
 from cnnexp.runs.checkpoint import CheckpointPolicy
-from cnnexp.runs.record import FILE
+from cnnexp.runs.fingerprint import PATHS
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 
 Plain = dict[str, Any]
@@ -72,13 +73,22 @@ def check(cfg: DictConfig) -> Plain:
     check_options([CheckpointPolicy], config["checkpoint"], "checkpoint.", faults)
     check_options([SweepConfig], config["sweep"], "sweep.", faults)
     images = check_data(config, faults)
-    _check_init_from(config, faults)
     check_model(config, images, faults)
+    if not faults:
+        _make_absolute(config)
+        faults += weights_faults(config, images.shape)
     if faults:
         raise ConfigError(faults)
     if config["learning_rate"] is None:
         config["learning_rate"] = OPTIMIZERS[config["optimizer"]["name"]].default_learning_rate
     return config
+
+
+def _make_absolute(config: Plain) -> None:
+    """Make paths absolute: a run is resumed and read from other folders too."""
+    for group, key in (*((config[group], key) for group, key in PATHS), (config, "init_from")):
+        if isinstance(group, dict) and group.get(key):
+            group[key] = str(Path(group[key]).expanduser().absolute())
 
 
 def _plain(cfg: DictConfig) -> Plain:
@@ -171,13 +181,6 @@ def check_data(config: Plain, faults: list[str]) -> Images:
     except DataError as error:
         faults.append(str(error))
     return Images(name, source.image_shape(), source.class_count())
-
-
-def _check_init_from(config: Plain, faults: list[str]) -> None:
-    """Check that the run whose weights are wanted is there."""
-    path = config["init_from"]
-    if path is not None and not (Path(path) / FILE).is_file():
-        faults.append(f"init_from: {path} is not a run folder; there is no {FILE} in it.")
 
 
 class Images(NamedTuple):

@@ -4,49 +4,62 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
+from hydra import version
 from hydra._internal.callbacks import Callbacks
-from hydra.core.utils import JobStatus, run_job
-from hydra.types import HydraContext, RunMode
-from omegaconf import open_dict
+from hydra.conf import HydraConf
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cnnexp.app import progress
-from cnnexp.app.hydra_app import make_app, train_task
+from cnnexp.app.job import train_task
 from cnnexp.app.stopping import EXIT_CODE
 from cnnexp.errors import CnnexpError
 from cnnexp.nn import workers
 
 
 def main() -> int:
-    """Compose the job as its parent did, and run it."""
+    """Run the job, and return an exit code."""
     task = json.load(sys.stdin)
+    sys.argv = task["command"]
     workers.limit_cores(task["cores"])
     progress.use_bars(task["bars"])
-    app = make_app(task["config_dir"])
-    master = app.compose_config(
-        config_name=task["config_name"],
-        overrides=task["hydra_overrides"] + task["task_overrides"],
-        run_mode=RunMode.MULTIRUN,
-        with_log_configuration=False,
-    )
-    cfg = app.config_loader.load_sweep_config(master, task["overrides"])
-    with open_dict(cfg):
-        cfg.hydra.mode = RunMode.MULTIRUN
-        cfg.hydra.job.id = str(task["number"])
-        cfg.hydra.job.num = task["number"]
+    version.setbase("1.3")
+    setup_globals()
+    cfg = config_of(task)
+    JobRuntime.instance().set("name", cfg.hydra.job.name)
+    context = HydraContext(config_loader=None, callbacks=Callbacks(cfg))  # type: ignore[arg-type]
     ret = run_job(
-        hydra_context=HydraContext(config_loader=app.config_loader, callbacks=Callbacks(cfg)),
+        hydra_context=context,
         task_function=train_task,
         config=cfg,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
+    return exit_code(ret, Path(task["folder"]).name)
+
+
+def config_of(task: dict[str, Any]) -> DictConfig:
+    """Return the config as the parent composed and checked it, Hydra's part with its types."""
+    hydra = OmegaConf.structured(HydraConf)
+    with open_dict(hydra):
+        hydra.merge_with(OmegaConf.create(task["hydra"]))
+    cfg: DictConfig = OmegaConf.create(task["config"] | {"hydra": hydra})
+    cfg.hydra.sweep.subdir = Path(task["folder"]).name
+    cfg.hydra.job.id, cfg.hydra.job.num = str(task["number"]), task["number"]
+    return cfg
+
+
+def exit_code(ret: JobReturn, name: str) -> int:
+    """Return the exit code of a job, and say what went wrong."""
     if ret.status is JobStatus.COMPLETED:
         return 0
-    kind = (
-        "error" if isinstance(ret._return_value, CnnexpError) else type(ret._return_value).__name__
-    )
-    print(f"[{cfg.hydra.sweep.subdir}] {kind}: {ret._return_value}", file=sys.stderr)
+    error = ret._return_value
+    kind = "error" if isinstance(error, CnnexpError) else type(error).__name__
+    print(f"[{name}] {kind}: {error}", file=sys.stderr)
     return 1
 
 

@@ -1,21 +1,29 @@
-"""One run, from a checked config to a finished folder."""
+"""One run, from a checked config to a finished folder.
+
+Whoever calls `begin` or `go_on` holds the folder: nobody else writes in it meanwhile.
+"""
 
 from __future__ import annotations
 
 import logging
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cnnexp.app.check import Images, Plain, check_model
+from cnnexp.app.init_from import weights_faults
 from cnnexp.app.progress import Progress
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.data import Dataset
-from cnnexp.errors import CnnexpError, ConfigError
+from cnnexp.errors import CnnexpError, ConfigError, RunError
+from cnnexp.nn.network import Network
 from cnnexp.registry import Registry
-from cnnexp.runs import checkpoint, fingerprint, rebuild
+from cnnexp.runs import rebuild
+from cnnexp.runs.checkpoint import Checkpoint, CheckpointPolicy
+from cnnexp.runs.fingerprint import config_hash, fingerprint
 from cnnexp.runs.reading import load_run
 from cnnexp.runs.record import Record
 from cnnexp.runs.writing import RunWriter
@@ -26,10 +34,8 @@ log = logging.getLogger("cnnexp")
 Thing = TypeVar("Thing")
 
 
-def carry_out(
-    folder: Path, record: Record, label: str = "", saved: dict[str, Any] | None = None
-) -> Record:
-    """Train what a record asks for, in its folder, and return the record as it is at the end.
+def begin(folder: Path, record: Record, label: str = "") -> Record:
+    """Carry out a new run; its ``run.json`` is written before anything is read.
 
     Parameters
     ----------
@@ -39,8 +45,11 @@ def carry_out(
         What ``run.json`` says at the start, with the checked config.
     label : str
         Stands before every line that is printed.
-    saved : dict, optional
-        A checkpoint to go on from.
+
+    Returns
+    -------
+    dict
+        The record as it is at the end.
 
     Raises
     ------
@@ -49,42 +58,94 @@ def carry_out(
     CnnexpError
         If the data or the weights that the config names cannot be used.
     """
-    config: Plain = record["config"]
-    policy = checkpoint.CheckpointPolicy(**config["checkpoint"])
-    with logged(folder), stop_on_signals() as stop:
-        writer = RunWriter(folder, record, policy)
-        if record["resumed"]:
+    with logged(folder), stop_on_signals() as stop, recorded(folder, record) as writer:
+        trainer = prepare(record)
+        writer.write()
+        train_to_the_end(trainer, writer, stop, label)
+    return _unless_interrupted(record)
+
+
+def go_on(folder: Path, record: Record, saved: Checkpoint | None, label: str = "") -> Record:
+    """Carry out the rest of a run, from a checkpoint, or from its start where there is none.
+
+    Parameters and results are those of `begin`. Nothing is written before the data are read and
+    found to be the same: what cannot go on stays as it is.
+    """
+    with stop_on_signals() as stop:
+        trainer = prepare(record, saved)
+        with logged(folder), recorded(folder, record) as writer:
             writer.rewind(saved)
-        try:
-            trainer = prepare(config, record, writer)
-            if saved is not None:
-                trainer.restore(saved["training"])
-            status, reason = train(trainer, writer, stop, label)
-            writer.save_weights(trainer.network.weights())
-        except CnnexpError as error:
-            log.error("%s", error)
-            writer.finish("failed", str(error))
-            raise
-        except BaseException as error:
-            log.error("%s", traceback.format_exc())
-            writer.finish("failed", f"{type(error).__name__}: {error}")
-            raise
-        writer.finish(status, reason)
-        log.info("%s%s", status, f": {reason}" if reason else "")
-    if status == "interrupted":
+            train_to_the_end(trainer, writer, stop, label)
+    return _unless_interrupted(record)
+
+
+def _unless_interrupted(record: Record) -> Record:
+    if record["status"] == "interrupted":
         raise Interrupted
     return record
 
 
-def prepare(config: Plain, record: Record, writer: RunWriter) -> Trainer:
-    """Load the data and build the network, and note both in the record."""
+@contextmanager
+def recorded(folder: Path, record: Record) -> Iterator[RunWriter]:
+    """Give a writer for a folder, and record an error that ends the run."""
+    writer = RunWriter(folder, record, CheckpointPolicy(**record["config"]["checkpoint"]))
+    try:
+        yield writer
+    except CnnexpError as error:
+        log.error("%s", error)
+        writer.finish("failed", str(error))
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        writer.finish("interrupted")
+        raise
+    except BaseException as error:
+        log.error("%s", traceback.format_exc())
+        writer.finish("failed", f"{type(error).__name__}: {error}")
+        raise
+
+
+def prepare(record: Record, saved: Checkpoint | None = None) -> Trainer:
+    """Load the data, build the network, put both to where a checkpoint was, and note them.
+
+    Raises
+    ------
+    RunError
+        If data or initial weights are not those that the record names.
+    """
+    config: Plain = record["config"]
     dataset = rebuild.build_dataset(config)
-    recheck(config, dataset)
-    used = record["network"] or {}
+    _expect_same(record, "data", dataset.checksum)
+    if saved is None:
+        images = Images(dataset.name, dataset.image_shape, len(dataset.classes))
+        recheck(config, images)
+    used = record["network"]
     overrides = {"sub_batch": used["sub_batch"]} if used else {}
     network = rebuild.build_network(config, dataset.image_shape, **overrides)
-    if config["init_from"] is not None:
-        network.load_weights(load_run(config["init_from"]).weights)
+    trainer = build_trainer(config, network, dataset)
+    if saved is not None:
+        trainer.restore(saved["training"])
+    elif config["init_from"] is not None:
+        run = load_run(config["init_from"])
+        _expect_same(record, "init_from", run.weights_checksum)
+        network.load_weights(run.weights)
+        record["init_from"] = {"checksum": run.weights_checksum}
+    describe(record, dataset, network)
+    return trainer
+
+
+def _expect_same(record: Record, what: str, found: str) -> None:
+    """Refuse to go on with other data, or from other weights, than the run began with."""
+    before = (record[what] or {}).get("checksum", found)
+    if before != found:
+        raise RunError(
+            f"{what}: not what this run began with, so it cannot go on. Expected {before}, found"
+            f" {found}. Put the files back, or start a new run."
+        )
+
+
+def describe(record: Record, dataset: Dataset, network: Network) -> None:
+    """Note the data and the network in a record, and the fingerprint that follows from them."""
+    config = record["config"]
     record["data"] = {
         "checksum": dataset.checksum,
         "train": dataset.train.count,
@@ -99,15 +160,13 @@ def prepare(config: Plain, record: Record, writer: RunWriter) -> Trainer:
         "threads": network.threads,
         "sub_batch": network.sub_batch,
     }
-    record["config_hash"] = fingerprint.config_hash(config)
-    record["fingerprint"] = fingerprint.fingerprint(config, dataset.checksum)
-    writer.write()
-    writer.open_logs(dataset.validation is not None)
-    log.info("\n%s", network.summary())
-    return build_trainer(config, network, dataset)
+    record["config_hash"] = config_hash(config)
+    if record["fingerprint"] is None:
+        weights = (record["init_from"] or {}).get("checksum")
+        record["fingerprint"] = fingerprint(config, dataset.checksum, weights)
 
 
-def build_trainer(config: Plain, network: Any, dataset: Dataset) -> Trainer:
+def build_trainer(config: Plain, network: Network, dataset: Dataset) -> Trainer:
     """Make the trainer that a config asks for."""
     return Trainer(
         network,
@@ -126,13 +185,33 @@ def _made(table: Registry[type[Thing]], options: Plain) -> Thing:
     return table[options["name"]](**{k: v for k, v in options.items() if k != "name"})
 
 
-def recheck(config: Plain, dataset: Dataset) -> None:
-    """Check the model against the images that were read; some sources tell only now."""
+def recheck(config: Plain, images: Images) -> None:
+    """Check the model against the images that were read; some sources tell only now.
+
+    Raises
+    ------
+    ConfigError
+        With all faults.
+    """
     faults: list[str] = []
-    images = Images(dataset.name, dataset.image_shape, len(dataset.classes))
     check_model(config, images, faults)
+    if not faults:
+        faults += weights_faults(config, images.shape)
     if faults:
         raise ConfigError(faults)
+
+
+def train_to_the_end(trainer: Trainer, writer: RunWriter, stop: StopRequest, label: str) -> None:
+    """Train, and write the weights and how the run ended."""
+    log.info("\n%s", trainer.network.summary())
+    writer.open_logs(trainer.dataset.validation is not None)
+    with warnings.catch_warnings():
+        # A figure that is not finite ends the run, and that is said; NumPy need not add to it.
+        warnings.filterwarnings("ignore", r".* encountered in ", RuntimeWarning)
+        status, reason = train(trainer, writer, stop, label)
+    writer.save_weights(trainer.network.weights())
+    log.info("%s%s", status, f": {reason}" if reason else "")
+    writer.finish(status, reason)
 
 
 def train(
@@ -150,15 +229,19 @@ def train(
                 progress.epoch_done(event)
                 log.info("%s", event)
             elif isinstance(event, Diverged):
-                progress.say(
-                    f"diverged in epoch {event.epoch}, batch {event.batch}: {event.reason}"
-                )
-                return "diverged", f"epoch {event.epoch}, batch {event.batch}: {event.reason}"
+                return _diverged(event, progress)
             if stop.asked and trainer.state.epoch < trainer.epochs:
                 writer.checkpoint(trainer.snapshot())
                 progress.say("interrupted; what was learnt is kept")
                 return "interrupted", None
     return "finished", None
+
+
+def _diverged(event: Diverged, progress: Progress) -> tuple[str, str]:
+    """Say where and why a run diverged."""
+    reason = f"epoch {event.epoch}, batch {event.batch}: {event.reason}"
+    progress.say(f"diverged in {reason}")
+    return "diverged", reason
 
 
 @contextmanager

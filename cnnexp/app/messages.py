@@ -19,6 +19,13 @@ from omegaconf.errors import ConfigIndexError, OmegaConfBaseException
 
 from cnnexp.errors import ConfigError, did_you_mean
 
+EXTRAS = {
+    ("hydra/launcher", "submitit_slurm"): "slurm",
+    ("hydra/launcher", "submitit_local"): "slurm",
+    ("hydra/launcher", "ray"): "ray",
+    ("hydra/launcher", "joblib"): "joblib",
+    ("hydra/sweeper", "optuna"): "search",
+}
 INDEXED = re.compile(r"^([~+]*[\w./@-]*?)\[(-?\d+)\]")
 CHOICE = re.compile(r"object_type=(\w+)_options")  # as the schema names them
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
@@ -95,8 +102,10 @@ def _missing(error: MissingConfigException) -> str:
         lines = str(error).strip().splitlines()
         return lines[0] if lines else f"cannot find '{wanted}'"
     options = list(error.options)
+    extra = EXTRAS.get((group, name))
+    hint = f" It comes with an extra: pip install 'cnnexp[{extra}]'." if extra else ""
     return (
-        f"{group}={name}: there is no {group} of this name.{did_you_mean(name, options)}"
+        f"{group}={name}: there is no {group} of this name.{did_you_mean(name, options)}{hint}"
         f" Options: {', '.join(options)}."
     )
 

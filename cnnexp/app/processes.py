@@ -1,72 +1,78 @@
 """Jobs in processes of their own, some side by side, on this machine.
 
 A job that crashes, or is killed for its memory, takes nothing with it. The parent gives each child
-what its config is composed from, waits, and reads the result from the run folder.
+its config, waits, and reads the result from the run folder.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from cnnexp.app.stopping import Interrupted, StopRequest, on_signals
+from cnnexp.app.sweep_job import Job
 from cnnexp.nn.workers import available_cores
 
 POLL = 0.05  # seconds between looks at the children
 
+Child = subprocess.Popen[bytes]
 
-def run_jobs(
-    config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int, n_jobs: int
-) -> list[JobReturn]:
+
+def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
     """Run jobs, `n_jobs` at a time, and wait for all of them.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        What to run.
+    first : int
+        Hydra's number of the first job.
+    n_jobs : int
+        How many run side by side; they share the processor's cores.
 
     Raises
     ------
     Interrupted
         If a signal asked to stop; running jobs ended at their next batch, the others did not start.
     """
-    waiting = list(enumerate(job_overrides))
-    running: dict[int, subprocess.Popen[bytes]] = {}
-    codes: dict[int, int] = {}
-    with _pass_on_signals(running) as stop:
+    waiting = list(range(len(jobs)))
+    running: dict[int, Child] = {}
+    stop, passed_on = StopRequest(), 0
+    with on_signals(stop.note):
         while (waiting and not stop.asked) or running:
             while waiting and len(running) < n_jobs and not stop.asked:
-                k, overrides = waiting.pop(0)
-                running[k] = _start(config, list(overrides), first + k, n_jobs)
+                k = waiting.pop(0)
+                running[k] = _start(jobs[k], first + k, n_jobs)
             for k in [k for k, child in running.items() if child.poll() is not None]:
-                codes[k] = running.pop(k).returncode
+                jobs[k].end = describe_end(running.pop(k).returncode, stop.asked)
+                jobs[k].launched = True
+            passed_on = _pass_on(stop, passed_on, list(running.values()))
             time.sleep(POLL)
     if stop.asked:
         raise Interrupted
-    return [_result(codes[k]) for k in range(len(job_overrides))]
+    return [_result(job) for job in jobs]
 
 
-def _start(
-    config: DictConfig, overrides: list[str], number: int, n_jobs: int
-) -> subprocess.Popen[bytes]:
+def _start(job: Job, number: int, n_jobs: int) -> Child:
     """Start a child and tell it what to do."""
-    sources = OmegaConf.to_container(config.hydra.runtime.config_sources)
+    hydra = OmegaConf.to_container(job.composed.hydra, resolve=False)
     task = {
-        "config_dir": next(
-            (s["path"] for s in sources if s["provider"] == "command-line"),  # type: ignore[index, union-attr, call-overload]
-            None,
-        ),
-        "config_name": config.hydra.job.config_name,
-        "hydra_overrides": OmegaConf.to_container(config.hydra.overrides.hydra),
-        "task_overrides": OmegaConf.to_container(config.hydra.overrides.task),
-        "overrides": overrides,
+        "config": job.config,
+        "hydra": OmegaConf.to_yaml(OmegaConf.create(hydra)),
+        "folder": str(job.folder),
         "number": number,
         "cores": max(available_cores() // n_jobs, 1),
         "bars": n_jobs == 1,
+        "command": sys.argv,
     }
     own_group: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
     child = subprocess.Popen(
@@ -81,20 +87,46 @@ def _start(
     return child
 
 
-def _result(code: int) -> JobReturn:
+def _pass_on(stop: StopRequest, passed_on: int, children: Sequence[Child]) -> int:
+    """Pass new signals on to the children, which stand in process groups of their own.
+
+    The terminal sends them nothing. The third signal is one that they cannot handle.
+    """
+    for number in stop.signals[passed_on:]:
+        passed_on += 1
+        for child in children:
+            child.send_signal(number if passed_on <= 2 else signal.SIGKILL)
+    return passed_on
+
+
+def describe_end(code: int, asked: bool = False) -> str:
+    """Say how a process ended.
+
+    Parameters
+    ----------
+    code : int
+        What its parent was told; below 0 for a signal.
+    asked : bool
+        Whether it had been asked to stop.
+
+    Examples
+    --------
+    >>> describe_end(-9)
+    'killed by SIGKILL; was it out of memory?'
+    >>> describe_end(1)
+    'its process ended with exit code 1'
+    """
+    if asked:
+        return "it was asked to stop"
+    if code == 0:
+        return ""
+    if code > 0:
+        return f"its process ended with exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"killed by {name}" + ("; was it out of memory?" if name == "SIGKILL" else "")
+
+
+def _result(job: Job) -> JobReturn:
     """Return Hydra's form of a result; the figures themselves are in the run folder."""
-    return JobReturn(status=JobStatus.COMPLETED if code == 0 else JobStatus.FAILED)
-
-
-@contextmanager
-def _pass_on_signals(children: dict[int, subprocess.Popen[bytes]]) -> Iterator[StopRequest]:
-    """Pass signals on to the children, which stand in process groups of their own."""
-    stop = StopRequest()
-
-    def pass_on(number: int, frame: Any) -> None:
-        stop.asked = True
-        for child in list(children.values()):
-            child.send_signal(number)
-
-    with on_signals(pass_on):
-        yield stop
+    status = JobStatus.FAILED if job.end else JobStatus.COMPLETED
+    return JobReturn(status=status, _return_value=job.end)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cnnexp.train import BatchDone, EpochDone
@@ -13,6 +16,20 @@ _bars = [True]
 def use_bars(wanted: bool) -> None:
     """Say whether bars are drawn on a terminal; jobs that run side by side share one."""
     _bars[0] = wanted
+
+
+@contextmanager
+def screen_may_be_gone() -> Iterator[None]:
+    """Let a run go on when nobody reads what it prints any more: a pipe or a terminal that closed.
+
+    All that is printed later goes nowhere.
+    """
+    try:
+        yield
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class Progress:
@@ -60,7 +77,9 @@ class Progress:
         """Move the bar."""
         self._samples += event.samples
         self._seconds += event.seconds
-        if self._bar is not None:
+        if self._bar is None:
+            return
+        with screen_may_be_gone():
             self._bar.update(
                 self._task,
                 completed=(event.epoch - 1) * self.batches + event.batch,
@@ -76,10 +95,11 @@ class Progress:
     def say(self, line: str) -> None:
         """Write any line, above the bar if there is one."""
         text = f"{self.label}{line}"
-        if self._bar is not None:
-            self._bar.console.print(text, highlight=False, markup=False)
-        else:
-            print(text, flush=True)
+        with screen_may_be_gone():
+            if self._bar is not None:
+                self._bar.console.print(text, highlight=False, markup=False)
+            else:
+                print(text, flush=True)
 
 
 def epoch_line(event: EpochDone, epochs: int) -> str:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from cnnexp.app.check import check
-from cnnexp.app.experiment import carry_out
-from cnnexp.app.messages import in_our_words
+from cnnexp.app.check import Plain, check
+from cnnexp.app.experiment import go_on
+from cnnexp.app.messages import dotted
 from cnnexp.app.schema import Config
 from cnnexp.errors import ConfigError, RunError, did_you_mean
 from cnnexp.runs import checkpoint
 from cnnexp.runs.environment import describe_environment, differences
+from cnnexp.runs.folders import hold
 from cnnexp.runs.process import this_process
 from cnnexp.runs.record import Record, now, read_record
 from cnnexp.train import SCHEDULES
 
 ALLOWED = ("epochs", "checkpoint.every", "impl.threads")
-ENDED = ("finished", "diverged")
+ABSENT = object()
 
 
 def resume(folder: Path, overrides: Sequence[str] = (), label: str = "") -> Record:
@@ -45,27 +46,49 @@ def resume(folder: Path, overrides: Sequence[str] = (), label: str = "") -> Reco
     Raises
     ------
     RunError
-        If the run is still going on, or an override would make it another run.
+        If there is no run, it is still going on, or an override would make it another run.
     """
+    read_record(folder)  # before a lock is made in a folder that is no run
+    with hold(folder):
+        return resume_held(folder, overrides, label)
+
+
+def resume_held(folder: Path, overrides: Sequence[str] = (), label: str = "") -> Record:
+    """Continue a run in a folder that this process holds; see `resume`."""
     record = read_record(folder)
     if record["status"] == "running":
         process = record["process"]
         raise RunError(
             f"{folder}: this run is still going on, as process {process['pid']} on"
-            f" {process['host']}. Stop it first."
+            f" {process['host']}; its last sign of life was at {record['heartbeat']}. Stop it"
+            " first."
         )
     config = changed_config(folder, record, overrides)
-    more = config["epochs"] > record["config"]["epochs"]
-    if record["status"] in ENDED and not (more and record["status"] == "finished"):
+    saved = checkpoint.load(folder)
+    place = saved["training"] if saved is not None else {"epoch": 0, "batch": 0}
+    _refuse_fewer(folder, config["epochs"], place)
+    longer = config["epochs"] > record["config"]["epochs"]
+    if record["status"] == "diverged" or (record["status"] == "finished" and not longer):
         print(f"{label}{folder} has {record['status']} already; there is nothing to go on with.")
         return record
-    saved = checkpoint.load(folder)
-    position = saved["training"] if saved is not None else {"epoch": 0, "batch": 0}
-    if config["epochs"] < position["epoch"]:
+    if record["status"] == "finished" and saved is None:
+        raise RunError(f"{folder}: cannot be extended: its {checkpoint.FILE} is gone.")
+    note_resume(record, config, place, label)
+    return go_on(folder, record, saved, label)
+
+
+def _refuse_fewer(folder: Path, epochs: int, place: dict[str, Any]) -> None:
+    """Refuse fewer epochs than are done."""
+    if (epochs, 0) < (place["epoch"], place["batch"]):
+        part = f" and {place['batch']} batches" if place["batch"] else ""
         raise RunError(
-            f"{folder}: epochs={config['epochs']} is less than the {position['epoch']} epochs that"
-            " are done."
+            f"{folder}: epochs={epochs} is less than the {place['epoch']} epochs{part} that are"
+            " done."
         )
+
+
+def note_resume(record: Record, config: Plain, place: dict[str, Any], label: str) -> None:
+    """Enter a resume in a record, and warn if it happens on another kind of machine."""
     present = describe_environment()
     elsewhere = differences(record["environment"], present)
     if elsewhere:
@@ -74,49 +97,93 @@ def resume(folder: Path, overrides: Sequence[str] = (), label: str = "") -> Reco
             f" unbroken run: {'; '.join(elsewhere)}",
             file=sys.stderr,
         )
+    if config["epochs"] != record["config"]["epochs"]:
+        record["fingerprint"] = None  # a longer run is another one
     record |= {"status": "running", "reason": None, "ended": None, "process": this_process()}
     record["config"] = config
     record["resumed"].append(
         {
             "at": now(),
-            "epoch": position["epoch"],
-            "batch": position["batch"],
+            "epoch": place["epoch"],
+            "batch": place["batch"],
             "differences": elsewhere,
             "command": present["command"],
+            "git": present["git"],
         }
     )
-    return carry_out(folder, record, label, saved)
 
 
-def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the recorded config with some overrides, or say why they are refused."""
-    recorded = record["config"]
-    base = OmegaConf.merge(OmegaConf.structured(Config), recorded)
-    assert isinstance(base, DictConfig)
-    with in_our_words(lambda: base):
-        try:
-            asked = OmegaConf.from_dotlist(list(overrides))
-            merged = OmegaConf.merge(base, asked)
-        except OmegaConfBaseException as error:
-            raise ConfigError([f"{' '.join(overrides)}: {str(error).splitlines()[0]}"]) from None
-    assert isinstance(merged, DictConfig)
-    faults = []
-    for key in (override.partition("=")[0] for override in overrides):
-        then, wanted = OmegaConf.select(base, key), OmegaConf.select(merged, key)
-        if then != wanted and key not in ALLOWED:
-            faults.append(
-                f"{key}: the run has {then}, and {wanted} would make it another run."
-                f"{did_you_mean(key, ALLOWED)} Only {', '.join(ALLOWED)} may change; for anything"
-                " else start a new run."
-            )
+def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> Plain:
+    """Return the recorded config with some overrides, or say why they are refused.
+
+    Raises
+    ------
+    ConfigError
+        If an override is not allowed, or its value is not.
+    RunError
+        If there are to be more epochs under a schedule that depends on their number.
+    """
+    recorded: Plain = record["config"]
+    config = complete(recorded)
+    faults = [fault for override in overrides if (fault := _change(config, dotted(override)))]
     if faults:
         raise ConfigError(faults)
-    config = check(merged)
-    schedule = config["schedule"]["name"]
-    if config["epochs"] != recorded["epochs"] and SCHEDULES[schedule].depends_on_epochs:
+    wanted = config["epochs"] != recorded["epochs"]
+    schedule = recorded["schedule"]["name"]
+    begun_from, config["init_from"] = config["init_from"], None  # it need not be there any more
+    modules = record["environment"]["folder"]
+    if modules not in sys.path:
+        sys.path.append(modules)  # plugins of the folder that the run was started in
+    checked = check(OmegaConf.create(config)) | {"init_from": begun_from}
+    if wanted and SCHEDULES[schedule].depends_on_epochs:
         raise RunError(
             f"{folder}: epochs={config['epochs']} is refused: the run has schedule={schedule} over"
             f" {recorded['epochs']} epochs, and its learning rates would have been others from the"
             " first batch on. Only a run with schedule=constant can be extended."
         )
-    return config
+    return checked
+
+
+def complete(recorded: Plain) -> Plain:
+    """Return a copy of a recorded config with the defaults of keys that are newer than it."""
+    merged = OmegaConf.merge(OmegaConf.structured(Config), copy.deepcopy(recorded))
+    assert isinstance(merged, DictConfig)
+    return OmegaConf.to_container(merged)  # type: ignore[return-value]
+
+
+def _change(config: Plain, override: str) -> str | None:
+    """Change one setting in place, or return why that is refused."""
+    key, equals, text = override.partition("=")
+    if not equals:
+        return f"{override}: cannot be read as key=value."
+    wanted = OmegaConf.from_dotlist([f"value={text}"])["value"]
+    *path, last = key.split(".")
+    place: Any = config
+    for part in path:
+        place = _inside(place, part)
+    then = _inside(place, last)
+    if key not in ALLOWED:
+        return _refusal(key, then, wanted)
+    if key == "epochs" and type(wanted) is not int:
+        return f"epochs must be a whole number. Got {text!r}."
+    place[last] = wanted
+    return None
+
+
+def _inside(place: Any, part: str) -> Any:
+    """Return what a mapping or a list holds under a name, or ABSENT."""
+    if isinstance(place, list):
+        return place[int(part)] if part.isdigit() and int(part) < len(place) else ABSENT
+    return place.get(part, ABSENT) if isinstance(place, dict) else ABSENT
+
+
+def _refusal(key: str, then: Any, wanted: Any) -> str | None:
+    """Say why a setting may not change; None if it would stay what it is."""
+    if isinstance(then, dict) and "name" in then:
+        then = then["name"]  # of a group
+    if then == wanted:
+        return None
+    what = f"the run has {then}, and {wanted} would make it another run."
+    if then is ABSENT:
+        what = f"no such key.{did_you_mean(key, ALLOWED)}"
+    return f"{key}: {what} Only {', '.join(ALLOWED)} may change; for anything else start a new run."

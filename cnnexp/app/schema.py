@@ -17,8 +17,9 @@ from omegaconf import OmegaConf
 
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
-from cnnexp.errors import OptionError
+from cnnexp.errors import OptionError, did_you_mean
 from cnnexp.runs.checkpoint import CheckpointPolicy
+from cnnexp.runs.writing import FIGURES
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 
 RERUNS = ("failed", "diverged", "all")
@@ -60,10 +61,16 @@ class SweepConfig:
     dir: str = ""
     rerun: str = "failed"
     objective: str = "validation_ce"
+    search_on_test: bool = False
 
     def __post_init__(self) -> None:
         if self.rerun not in RERUNS:
             raise OptionError(f"rerun must be one of {', '.join(RERUNS)}. Got '{self.rerun}'.")
+        if self.objective not in FIGURES:
+            raise OptionError(
+                f"objective: no figure of a run is named '{self.objective}'."
+                f"{did_you_mean(self.objective, FIGURES)} Figures: {', '.join(FIGURES)}."
+            )
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends a run at its next batch, the second stops at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends a run at its next batch, the second stops at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 EXIT_CODE = 130
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -18,25 +20,44 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Whether someone has asked the run to end."""
+    """Whether someone has asked the run to end.
+
+    Attributes
+    ----------
+    signals : list of int
+        The signals that came, in their order.
+    """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.signals: list[int] = []
 
-    def ask(self, number: int, frame: Any) -> None:
+    @property
+    def asked(self) -> bool:
+        """Whether any signal came."""
+        return bool(self.signals)
+
+    def note(self, number: int, frame: Any = None) -> None:
+        """Note a signal."""
+        self.signals.append(number)
+
+    def note_or_exit(self, number: int, frame: Any = None) -> None:
         """Note the first signal; at the second, stop at once."""
         if self.asked:
             os._exit(EXIT_CODE)
-        self.asked = True
+        self.note(number)
 
 
 @contextmanager
 def on_signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Handle both signals for a while; outside the main thread they are left alone."""
+    """Handle all of them for a while; outside the main thread they are left alone.
+
+    One that is ignored, as ``nohup`` does with SIGHUP, stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heeded}
     try:
         yield
     finally:
@@ -46,7 +67,18 @@ def on_signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Let signals ask for a stop."""
+    """Let signals ask for a stop at the next batch."""
     request = StopRequest()
-    with on_signals(request.ask):
+    with on_signals(request.note_or_exit):
         yield request
+
+
+@contextmanager
+def raise_on_signals() -> Iterator[None]:
+    """Let signals end what goes on by raising Interrupted."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise Interrupted
+
+    with on_signals(interrupt):
+        yield

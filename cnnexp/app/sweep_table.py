@@ -1,65 +1,123 @@
-"""The table at the end of a sweep: every job, how it ended, and why."""
+"""What a sweep shows: what it is going to do, and at the end every job, its result, and why."""
 
 from __future__ import annotations
 
-import sys
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from cnnexp.app.sweeps import DONE, Job, Sweep
+from cnnexp.app.sweep_job import DONE, Job
+from cnnexp.app.sweep_points import chosen, varying
 
-REASONS = {
-    "killed": "its process has gone without a word; was it out of memory?",
-    "interrupted": "a signal asked it to stop",
-}
+if TYPE_CHECKING:
+    from cnnexp.app.sweeps import Sweep
 
-
-def show_table(sweep: Sweep) -> None:
-    """Print the jobs of a sweep, and how many of them have a result."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("job", "what differs", "status", "test_ce", "objective", "seconds", "this time"):
-        table.add_column(name, justify="left" if name in ("what differs", "status") else "right")
-    varying = _varying(sweep.jobs)
-    for job in sweep.jobs:
-        record = job.record() or {"results": {}}
-        results = record["results"]
-        table.add_row(
-            job.folder.name,
-            " ".join(o for o in job.overrides if o.partition("=")[0] in varying),
-            job.status,
-            _figure(results.get("test_ce")),
-            _figure(results.get(record.get("config", {}).get("sweep", {}).get("objective", ""))),
-            _figure(results.get("seconds"), 2),
-            job.note,
-        )
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    console.print(table)
-    for job in sweep.jobs:
-        reason = reason_of(job)
-        if reason:
-            print(f"job {job.folder.name} {job.status}: {reason}")
-    done = sum(job.status in DONE for job in sweep.jobs)
-    print(f"{done} of {len(sweep.jobs)} jobs have a result, in {sweep.folder}")
+FIGURES = {"test_ce": 4, "seconds": 2}  # shown in every table, with so many decimals
 
 
-def reason_of(job: Job) -> str:
-    """Say why a job has no result, or why it diverged."""
-    record = job.record()
-    if record is None:
-        return "it has recorded nothing"
-    return str(record["reason"] or REASONS.get(job.status, ""))
+def show_table(sweep: Sweep, maximize: bool = False) -> None:
+    """Print the jobs of a sweep, the reasons of failures, and how many have a result.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The sweep; if it has planned nothing, nothing is printed.
+    maximize : bool
+        Whether the best job of a search is the one with the largest objective.
+    """
+    jobs = sweep.jobs
+    if not jobs:
+        return
+    objective = jobs[0].config["sweep"]["objective"]
+    for line in [*aligned(table_of(jobs, objective)), *reasons(jobs), *sweep.trouble]:
+        print(line)
+    if sweep.search and (found := best(jobs, maximize)) is not None:
+        words = " ".join(chosen(found, varying(jobs)))
+        print(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
+    done = sum(job.status in DONE for job in jobs)
+    print(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}")
 
 
-def _varying(jobs: list[Job]) -> set[str]:
-    """Return the keys whose overrides differ among jobs."""
-    values: dict[str, set[str]] = {}
+def table_of(jobs: Sequence[Job], objective: str) -> list[dict[str, str]]:
+    """Return a row for each job: what differs, its status, its figures, what was done about it.
+
+    The objective has a column where any job has it.
+    """
+    figures = dict(FIGURES)
+    if any(objective in _results(job) for job in jobs):
+        figures = {objective: 4} | figures
+    rows, keys = [], varying(jobs)
     for job in jobs:
-        for override in job.overrides:
-            values.setdefault(override.partition("=")[0], set()).add(override)
-    return {key for key, found in values.items() if len(found) > 1}
+        values = {key: value for key, _, value in (o.partition("=") for o in job.overrides)}
+        results = _results(job)
+        rows.append(
+            {"job": job.folder.name}
+            | {key: short(values.get(key, "")) for key in keys}
+            | {"status": job.status}
+            | {name: _figure(results.get(name), digits) for name, digits in figures.items()}
+            | {"this time": job.note}
+        )
+    return rows
 
 
-def _figure(value: Any, digits: int = 4) -> str:
+def aligned(rows: Sequence[dict[str, str]]) -> list[str]:
+    """Return a table as lines of text, columns of numbers to the right."""
+    columns = []
+    for name in rows[0]:
+        cells = [row[name] for row in rows]
+        width = max(map(len, [name, *cells]))
+        right = all(_is_number(cell) for cell in cells)
+        columns.append([c.rjust(width) if right else c.ljust(width) for c in [name, *cells]])
+    return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+
+
+def short(value: str) -> str:
+    """Return a swept value with at most four digits of a fraction.
+
+    Examples
+    --------
+    >>> short("0.08558894657793088"), short("0.3"), short("naive")
+    ('0.08559', '0.3', 'naive')
+    """
+    return f"{float(value):.4g}" if _is_number(value) and len(value) > 7 else value
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def reasons(jobs: Sequence[Job]) -> list[str]:
+    """Return a line for each job that has a reason to give."""
+    return [f"job {job.folder.name} {job.status}: {job.reason}" for job in jobs if job.reason]
+
+
+def best(jobs: Sequence[Job], maximize: bool) -> Job | None:
+    """Return the finished job with the best objective."""
+    found = [job for job in jobs if job.status == "finished" and job.objective() is not None]
+    sign = -1 if maximize else 1
+    return min(found, key=lambda job: sign * (job.objective() or 0.0), default=None)
+
+
+def show_plan(jobs: Sequence[Job]) -> None:
+    """Say what is done about jobs of which some have been run before."""
+    notes = Counter(job.note for job in jobs)
+    if set(notes) > {"new"} or "new" not in notes:
+        told = ", ".join(f"{count} {note}" for note, count in notes.items())
+        print(f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}: {told}")
+
+
+def _results(job: Job) -> dict[str, Any]:
+    """Return the figures of a finished job; of another one, only how long it took."""
+    record = job.record()
+    results = {} if record is None else dict(record["results"])
+    if job.status == "finished":
+        return results
+    return {"seconds": results.get("seconds")}
+
+
+def _figure(value: Any, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"

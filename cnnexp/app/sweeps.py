@@ -3,17 +3,15 @@
 A sweep folder holds one folder a job, under a number, and ``sweep.json``, which says which job has
 which number. A job is known by its fingerprint. When the same sweep is started again, jobs that
 finished or diverged are skipped, those that were cut off go on, those that failed are run again,
-and new ones take the next number. What a failed job left behind moves to ``earlier/`` in its own
-folder.
+and new ones take the next number. What an earlier attempt left behind moves to ``earlier/<n>`` in
+the job's own folder.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,91 +20,52 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from cnnexp.app.check import Plain, check
-from cnnexp.app.messages import in_our_words
-from cnnexp.app.objective import objective
-from cnnexp.data import SOURCES
-from cnnexp.errors import ConfigError, RunError
+from cnnexp.app.launchers import first_words, patient
+from cnnexp.app.sweep_job import DONE, Job, Outcome
+from cnnexp.app.sweep_points import Point, faults_of, make_point
+from cnnexp.app.sweep_table import show_plan
+from cnnexp.errors import CnnexpError, ConfigError, RunError
 from cnnexp.runs.files import replace_json
-from cnnexp.runs.fingerprint import fingerprint
 from cnnexp.runs.folders import claim_number
-from cnnexp.runs.rebuild import options_of
-from cnnexp.runs.record import FILE, Record, read_record
+from cnnexp.runs.record import FILE, now, read_record
 
 INDEX = "sweep.json"
-DONE = ("finished", "diverged")
 CUT_OFF = ("killed", "interrupted")
 RUN_AGAIN = {"failed": ("failed",), "diverged": ("failed", "diverged"), "all": (*DONE, "failed")}
 
 
-@dataclass
-class Job:
-    """One point of a sweep.
+class Sweep:
+    """One sweep: its folder, and the jobs planned so far.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the jobs lie.
+    rerun : str
+        What is run again: ``failed``, ``diverged`` or ``all``.
+    search : bool
+        Whether points are chosen by results.
 
     Attributes
     ----------
-    overrides : list of str
-        What distinguishes it.
-    folder : Path
-        Where it lies.
-    todo : bool
-        Whether it is to be run, or resumed.
-    note : str
-        What was done about it: new, run again, resumed, or skipped.
+    trouble : list of str
+        What went wrong besides the jobs.
     """
-
-    overrides: list[str]
-    folder: Path
-    todo: bool
-    note: str
-
-    def record(self) -> Record | None:
-        """Return what the job recorded, if it has begun."""
-        try:
-            return read_record(self.folder)
-        except RunError:
-            return None
-
-    @property
-    def status(self) -> str:
-        """The job's status; ``not started`` if it has not recorded anything."""
-        record = self.record()
-        return "not started" if record is None else str(record["status"])
-
-
-class RecordedReturn(JobReturn):
-    """A job's result, read from its folder; a failed job has the result None."""
-
-    def __init__(self, job: Job) -> None:
-        record = job.record()
-        super().__init__(overrides=job.overrides, working_dir=str(job.folder))
-        self.status = JobStatus.COMPLETED if job.status in DONE else JobStatus.FAILED
-        self._return_value = objective(record) if record is not None else None
-
-    @property
-    def return_value(self) -> Any:
-        """The objective; a sweep goes on after a failure, so nothing is raised."""
-        return self._return_value
-
-    @return_value.setter
-    def return_value(self, value: Any) -> None:
-        self._return_value = value
-
-
-class Sweep:
-    """One sweep: its folder, and the jobs launched so far."""
 
     _current: ClassVar[Sweep | None] = None
 
-    def __init__(self, folder: Path, rerun: str) -> None:
+    def __init__(self, folder: Path, rerun: str, search: bool = False) -> None:
         self.folder = folder
         self.rerun = rerun
-        self.jobs: list[Job] = []
+        self.search = search
+        self.trouble: list[str] = []
+        self._jobs: dict[str, Job] = {}
+        self._names: dict[str, str] = {}
 
     @classmethod
-    def begin(cls, folder: Path, rerun: str) -> Sweep:
+    def begin(cls, folder: Path, rerun: str, search: bool) -> Sweep:
         """Make the sweep that launchers of this process work for."""
-        cls._current = cls(folder, rerun)
+        cls._current = cls(folder, rerun, search)
         return cls._current
 
     @classmethod
@@ -117,9 +76,15 @@ class Sweep:
         return cls._current
 
     @property
+    def jobs(self) -> list[Job]:
+        """The jobs planned so far, each once."""
+        return list(self._jobs.values())
+
+    @property
     def exit_code(self) -> int:
         """0 if every job has a result, else 1."""
-        return 0 if all(job.status in DONE for job in self.jobs) else 1
+        done = all(job.status in DONE for job in self.jobs)
+        return 0 if done and not self.trouble else 1
 
     def launch(
         self,
@@ -129,110 +94,123 @@ class Sweep:
         job_overrides: Sequence[Sequence[str]],
         initial_job_idx: int,
     ) -> list[JobReturn]:
-        """Run what is left to do of these jobs, and return a result for each of them."""
-        jobs = self._plan(config, loader, [list(overrides) for overrides in job_overrides])
-        known = {job.folder for job in self.jobs}
-        self.jobs += [job for job in jobs if job.folder not in known]
-        todo = {job.folder: job for job in jobs if job.todo}
+        """Run what is left to do of these points, and return a result for each of them."""
+        points = [make_point(words, config, loader, self.search) for words in job_overrides]
+        self._refuse(points)
+        self._plan([point for point in points if not point.faults])
+        todo = [job for job in self.jobs if job.todo]
         if todo:
-            inner.launch(
-                [
-                    [*job.overrides, f"hydra.sweep.subdir={job.folder.name}"]
-                    for job in todo.values()
-                ],
-                initial_job_idx,
-            )
-        return [RecordedReturn(job) for job in jobs]
+            self._run(inner, todo, initial_job_idx)
+        return [self._result(point) for point in points]
 
-    def _plan(
-        self, config: DictConfig, loader: ConfigLoader, job_overrides: list[list[str]]
-    ) -> list[Job]:
-        """Check all jobs, and find or make the folder of each."""
+    def _refuse(self, points: Sequence[Point]) -> None:
+        """Refuse a sweep with a fault in it; a search that is under way goes on without it."""
+        faults = faults_of(points, self.jobs)
+        if faults and not (self.search and (self.jobs or any(not p.faults for p in points))):
+            raise ConfigError(faults)
+        self.trouble += [f"not run: {fault}" for fault in faults]
+
+    def _run(self, inner: Launcher, todo: list[Job], first: int) -> None:
+        """Let the launcher run jobs, and note how each of them ended."""
+        results: Sequence[JobReturn] = []
+        try:
+            with patient(inner):
+                results = inner.launch([job.arguments for job in todo], first)
+        except CnnexpError:
+            raise
+        except Exception as error:  # a launcher may give up when it has lost one job
+            self.trouble.append(f"the launcher gave up: {first_words(error)}")
+        for job in todo:
+            job.todo, job.launched = False, True
+        for job, result in zip(todo, results, strict=False):
+            if result.status is JobStatus.FAILED:
+                job.end = str(result._return_value or "")
+
+    def _result(self, point: Point) -> JobReturn:
+        """Return what a sweeper is told of a point."""
+        if point.faults:
+            return Outcome(point.overrides, failure="; ".join(point.faults))
+        return self._jobs[self._names[point.fingerprint]].outcome(strict=self.search)
+
+    def jobs_of(self, arguments: Sequence[Sequence[str]]) -> list[Job]:
+        """Return the jobs that a launcher was given the arguments of."""
+        known = {tuple(job.arguments): job for job in self.jobs}
+        return [known[tuple(words)] for words in arguments]
+
+    def _plan(self, points: Sequence[Point]) -> None:
+        """Find or make the folder of each point, and say what is to be done about it."""
         from filelock import FileLock
 
-        configs = [
-            compose_job(config, loader, [*overrides, "hydra.sweep.subdir=0"])
-            for overrides in job_overrides
-        ]
-        checked = check_all(configs, job_overrides)
-        prints = [fingerprint(plain, data_checksum(plain)) for plain in checked]
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / ".sweep.lock"):
-            numbers = self._numbers()
-            jobs = []
-            for overrides, key in zip(job_overrides, prints, strict=True):
-                if key not in numbers:
-                    numbers[key] = claim_number(self.folder).name
-                jobs.append(self._decide(overrides, self.folder / numbers[key]))
-            replace_json(self.folder / INDEX, {"jobs": numbers})
-        return jobs
+            index = self._read_index()
+            for point in points:
+                name = self._place(point.fingerprint)
+                if name not in self._jobs:
+                    job = Job(point.overrides, point.composed, point.config, self.folder / name)
+                    self._jobs[name] = decide(job, self.rerun)
+            replace_json(self.folder / INDEX, index | {"jobs": self._names})
+        if not self.search:
+            show_plan(self.jobs)
 
-    def _numbers(self) -> dict[str, str]:
-        """Return the folder names of all jobs of this sweep by fingerprint."""
-        numbers: dict[str, str] = {}
-        for path in self.folder.glob(f"*/{FILE}"):
-            try:
-                key = read_record(path.parent)["fingerprint"]
-            except RunError:
-                continue
-            if key:
-                numbers[key] = path.parent.name
-        index = self.folder / INDEX
-        if index.exists():
-            numbers = json.loads(index.read_text())["jobs"] | numbers
-        return numbers
+    def _read_index(self) -> dict[str, Any]:
+        """Read which job has which folder; at first, from the folders themselves too."""
+        path = self.folder / INDEX
+        index: dict[str, Any] = {"started": []}
+        if path.exists():
+            index = json.loads(path.read_bytes())
+            self._names |= index["jobs"]
+        if not self._jobs:
+            self._names |= recorded_fingerprints(self.folder)
+            index["started"].append({"at": now(), "command": sys.argv})
+        return index
 
-    def _decide(self, overrides: list[str], folder: Path) -> Job:
-        """Say what is to be done about a job, and make room for it."""
-        job = Job(overrides, folder, True, "new")
-        record = job.record()
-        if record is None:
-            return job
-        status = record["status"]
-        if status in RUN_AGAIN[self.rerun]:
-            put_aside(folder)
-            job.note = "run again"
-        elif status in CUT_OFF:
-            job.note = "resumed"
-        else:
-            job.todo, job.note = False, "skipped" if status in DONE else status
-        return job
+    def _place(self, key: str) -> str:
+        """Return the folder's name of a job; one that now holds another run is not its folder."""
+        name = self._names.get(key)
+        if name is None or _fingerprint_in(self.folder / name) not in (None, key):
+            name = self._names[key] = claim_number(self.folder).name
+        return name
 
 
-def compose_job(config: DictConfig, loader: ConfigLoader, overrides: list[str]) -> DictConfig:
-    """Compose the config of one job."""
-    with in_our_words(lambda: config):
-        return loader.load_sweep_config(config, overrides)
+def decide(job: Job, rerun: str) -> Job:
+    """Say what is to be done about a job, and make room for it."""
+    damaged = job.status == "not started" and (job.folder / FILE).exists()
+    if job.status in RUN_AGAIN[rerun] or damaged:
+        put_aside(job.folder)
+        job.note = "run again"
+    elif job.status in CUT_OFF:
+        job.note = "resumed"
+    elif job.status != "not started":
+        job.todo = False
+        job.note = "skipped" if job.status in DONE else "left alone"
+    return job
 
 
-def check_all(configs: list[DictConfig], job_overrides: list[list[str]]) -> list[Plain]:
-    """Check the configs of all jobs, and show the faults of all of them at once."""
-    checked, faults = [], []
-    for cfg, overrides in zip(configs, job_overrides, strict=True):
-        try:
-            checked.append(check(cfg))
-        except ConfigError as error:
-            faults += [f"{' '.join(overrides)}: {fault}" for fault in error.faults]
-    if faults:
-        raise ConfigError(faults)
-    return checked
+def recorded_fingerprints(folder: Path) -> dict[str, str]:
+    """Return the names of the job folders in a sweep by the fingerprints they recorded."""
+    found = {}
+    for path in sorted(folder.glob(f"*/{FILE}")):
+        key = _fingerprint_in(path.parent)
+        if key is not None:
+            found[key] = path.parent.name
+    return found
 
 
-def data_checksum(config: Plain) -> str:
-    """Return the checksum of a config's data; each source is read once."""
-    name = config["data"]["name"]
-    return _checksum(name, json.dumps(options_of(SOURCES[name], config["data"])))
-
-
-@lru_cache(maxsize=16)
-def _checksum(name: str, options: str) -> str:
-    return SOURCES[name](**json.loads(options)).load().checksum
+def _fingerprint_in(folder: Path) -> str | None:
+    try:
+        return read_record(folder).get("fingerprint")
+    except RunError:
+        return None
 
 
 def put_aside(folder: Path) -> None:
-    """Move what an earlier attempt left in a job's folder to ``earlier/<n>`` within it."""
+    """Move what an earlier attempt left in a job's folder to ``earlier/<n>`` within it.
+
+    Its record goes last: cut off in between, the attempt is still the one that was recorded.
+    """
     earlier = folder / "earlier"
     left = [path for path in folder.iterdir() if path != earlier]
     target = claim_number(earlier)
-    for path in left:
-        shutil.move(str(path), target / path.name)
+    for path in sorted(left, key=lambda path: path.name == FILE):
+        path.rename(target / path.name)

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from cnnexp.errors import OptionError, RunError
 from cnnexp.runs import pickles
 
 FILE = "checkpoint.pkl"
+
+
+class Checkpoint(TypedDict):
+    """What a checkpoint holds.
+
+    Attributes
+    ----------
+    training : dict
+        Parameters and state, as `Trainer.snapshot` gives them.
+    totals : dict
+        Seconds and samples so far.
+    results : dict
+        What ``run.json`` said, or was about to say, of the results.
+    """
+
+    training: dict[str, Any]
+    totals: dict[str, Any]
+    results: dict[str, Any]
 
 
 @dataclass  # not frozen: OmegaConf would make the whole group read-only
@@ -35,12 +53,15 @@ class CheckpointPolicy:
         return self.every != "epoch" and batch % int(self.every) == 0
 
 
-def save(folder: Path, training: dict[str, Any], totals: dict[str, Any]) -> None:
-    """Write the state of a training, and the totals that its record keeps."""
-    pickles.save(folder / FILE, {"training": training, "totals": totals})
+def save(
+    folder: Path, training: dict[str, Any], totals: dict[str, Any], results: dict[str, Any]
+) -> None:
+    """Write the state of a training, and what its record says of it."""
+    content = Checkpoint(training=training, totals=totals, results=results)
+    pickles.save(folder / FILE, content)
 
 
-def load(folder: Path) -> dict[str, Any] | None:
+def load(folder: Path) -> Checkpoint | None:
     """Read the checkpoint of a run, or return None where there is none.
 
     Raises
@@ -52,6 +73,6 @@ def load(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     content = pickles.load(path)
-    if not isinstance(content, dict) or content.keys() != {"training", "totals"}:
-        raise RunError(f"{path}: not a checkpoint of a run.")
-    return content
+    if not isinstance(content, dict) or content.keys() != Checkpoint.__annotations__.keys():
+        raise RunError(f"{path}: not a checkpoint of a run. Delete it, and the run starts over.")
+    return cast(Checkpoint, content)

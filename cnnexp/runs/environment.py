@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import cnnexp
+from cnnexp.runs.fingerprint import RESULTS_VERSION
 
 PACKAGES = ("numpy", "hydra-core", "omegaconf", "pandas", "scikit-learn")
-SAME_BITS = ("numpy", "blas", "cpu", "machine")  # what the last bits of a result depend on
+SAME_BITS = ("results_version", "numpy", "blas", "cpu", "machine")  # what the bits depend on
 
 
 def describe_environment() -> dict[str, Any]:
     """Return versions, machine, BLAS, commit and command line."""
-    from cnnexp.nn.workers import available_cores
+    from cnnexp.nn.workers import available_cores, one_blas_thread
 
+    with one_blas_thread():  # as during a run
+        libraries = blas()
     return {
         "cnnexp": cnnexp.__version__,
+        "results_version": RESULTS_VERSION,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "numpy": _version("numpy"),
@@ -30,7 +34,7 @@ def describe_environment() -> dict[str, Any]:
         "system": platform.platform(),
         "cpu": cpu_name(),
         "cores": available_cores(),
-        "blas": blas(),
+        "blas": libraries,
         "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE"),
         "git": git(),
         "command": sys.argv,
@@ -43,7 +47,7 @@ def differences(recorded: dict[str, Any], present: dict[str, Any]) -> list[str]:
     return [
         f"{key}: {_short(recorded.get(key))} then, {_short(present.get(key))} now"
         for key in SAME_BITS
-        if _comparable(recorded.get(key)) != _comparable(present.get(key))
+        if recorded.get(key) != present.get(key)
     ]
 
 
@@ -77,31 +81,52 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def blas() -> list[dict[str, Any]]:
-    """Return the BLAS libraries that are loaded, with their architecture and threads."""
+def blas() -> dict[str, Any] | None:
+    """Return NumPy's BLAS library, with its architecture and threads.
+
+    Other packages may have loaded more of them; NumPy's lies beside it, or was loaded first.
+    """
     from threadpoolctl import threadpool_info
 
+    found = [library for library in threadpool_info() if library.get("user_api") == "blas"]
+    found.sort(key=lambda library: "numpy" not in library["filepath"])
     wanted = ("internal_api", "version", "architecture", "num_threads")
-    return [
-        {key: library.get(key) for key in wanted}
-        for library in threadpool_info()
-        if library.get("user_api") == "blas"
-    ]
+    return {key: found[0].get(key) for key in wanted} if found else None
 
 
 def git() -> dict[str, Any] | None:
-    """Return the commit of the repository in the working folder, and whether it is changed."""
+    """Return the commit that this package was run from, and whether the files were changed.
 
-    def ask(*words: str) -> str:
-        answer = subprocess.run(
-            ["git", *words], capture_output=True, text=True, timeout=10, check=True
-        )
-        return answer.stdout.strip()
-
+    For a package that is no part of a repository it is the commit of the working folder.
+    """
+    package = Path(cnnexp.__file__).parent
     try:
-        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
+        _ask_git(package, "ls-files", "--error-unmatch", "__init__.py")
+        folder = package
+    except (OSError, subprocess.SubprocessError):
+        folder = Path.cwd()
+    try:
+        return {
+            "commit": _ask_git(folder, "rev-parse", "HEAD"),
+            "dirty": bool(_ask_git(folder, "status", "--porcelain")),
+            "folder": _ask_git(folder, "rev-parse", "--show-toplevel"),
+        }
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _ask_git(folder: Path, *words: str) -> str:
+    """Return what git answers; it is kept from writing anything."""
+    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    answer = subprocess.run(
+        ["git", "-C", str(folder), *words],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+        env=environment,
+    )
+    return answer.stdout.strip()
 
 
 def _version(package: str) -> str | None:
@@ -111,14 +136,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _comparable(value: Any) -> Any:
-    """Leave the number of BLAS threads out: a run holds it at one."""
-    if isinstance(value, list):
-        return [{k: v for k, v in item.items() if k != "num_threads"} for item in value]
-    return value
-
-
 def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(" ".join(str(part) for part in item.values()) for item in value)
+    if isinstance(value, dict):
+        return " ".join(str(part) for part in value.values())
     return str(value)

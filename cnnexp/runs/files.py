@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,12 @@ def replace_file(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that a process left in a folder when it was killed."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def replace_json(path: Path, content: Any) -> None:
@@ -55,21 +61,26 @@ class CsvLog:
         self._writer.writerow(["" if cell is None else cell for cell in row])
         self._file.flush()
 
+    def sync(self) -> None:
+        """See to it that all rows are on the disk."""
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-def keep_rows(path: Path, wanted: Any) -> None:
-    """Rewrite a CSV file, whole, with only those rows for which `wanted(row)` is true.
+def whole_lines(path: Path) -> str:
+    """Return the text of a file without a last line that has no end: a kill cut it off."""
+    text = path.read_text(encoding="utf-8")
+    return text[: text.rfind("\n") + 1]
 
-    A last line that was cut off by a kill is dropped. `wanted` takes a dictionary of strings.
-    """
+
+def keep_rows(path: Path, wanted: Callable[[dict[str, str]], bool]) -> None:
+    """Rewrite a CSV file, whole, with only those rows for which `wanted(row)` is true."""
     if not path.exists():
         return
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    reader = csv.DictReader(io.StringIO(whole))
+    reader = csv.DictReader(io.StringIO(whole_lines(path)))
     columns = reader.fieldnames
     if columns is None:
         path.unlink()

@@ -3,7 +3,35 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from cnnexp.errors import RunError
+
+LOCK = ".lock"
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep a run folder to this process; the lock ends with the process, however that ends.
+
+    Raises
+    ------
+    RunError
+        If another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"{folder}: another process is writing this run. Stop it first.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def claim(wanted: Path) -> Path:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,16 @@ import numpy as np
 from cnnexp.errors import UnsafePickle
 from cnnexp.runs.files import replace_file
 
+OPCODES = """
+    PROTO FRAME STOP MARK POP POP_MARK DUP MEMOIZE
+    PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET
+    NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT
+    UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8
+    BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
+    EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
+    EMPTY_DICT DICT SETITEM SETITEMS
+    GLOBAL STACK_GLOBAL REDUCE BUILD
+"""
 PLAIN = (dict, list, tuple, str, bytes, int, float, bool, type(None))
 DTYPES = frozenset(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"])
 
@@ -43,11 +54,25 @@ def load(path: Path) -> Any:
 def loads(content: bytes, name: str = "the pickle") -> Any:
     """Read a pickle from bytes; `name` stands for it in messages."""
     try:
-        return _plain(_Unpickler(io.BytesIO(content)).load())
+        _check_opcodes(content)
+        return _plain(_Unpickler(io.BytesIO(content)).load(), {})
     except UnsafePickle as error:
         raise UnsafePickle(f"{name}: {error}") from None
     except Exception as error:  # a damaged pickle fails in any way
         raise UnsafePickle(f"{name}: not a whole pickle: {type(error).__name__}: {error}") from None
+
+
+def _check_opcodes(content: bytes) -> None:
+    """Refuse everything that plain containers and arrays do not need.
+
+    Registered extensions, for one, would be called without anybody being asked for their names.
+    """
+    known = frozenset(OPCODES.split())
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name not in known:
+            raise UnsafePickle(f"refused, because it uses {opcode.name}.")
+        if opcode.name.endswith("PUT") and (argument or 0) > len(content):
+            raise UnsafePickle("refused, because it asks for a memo larger than itself.")
 
 
 class _Dtype:
@@ -154,14 +179,24 @@ class _Unpickler(pickle.Unpickler):
         raise UnsafePickle("refused, because it refers to objects outside the file.")
 
 
-def _plain(thing: Any) -> Any:
-    """Replace stand-ins by arrays, and refuse everything that is not plain."""
+def _plain(thing: Any, done: dict[int, Any]) -> Any:
+    """Replace stand-ins by arrays, and refuse everything that is not plain.
+
+    `done` holds what was replaced already, by identity: a small pickle that refers to the same
+    list again and again stays small.
+    """
+    if id(thing) not in done:
+        done[id(thing)] = _replaced(thing, done)
+    return done[id(thing)]
+
+
+def _replaced(thing: Any, done: dict[int, Any]) -> Any:
     if isinstance(thing, _Array):
         return thing.real()
     if type(thing) is dict:
-        return {_plain(key): _plain(value) for key, value in thing.items()}
+        return {_plain(key, done): _plain(value, done) for key, value in thing.items()}
     if type(thing) in (list, tuple):
-        return type(thing)(_plain(item) for item in thing)
+        return type(thing)(_plain(item, done) for item in thing)
     if type(thing) in PLAIN or type(thing) is bytearray:
         return thing
     raise UnsafePickle(f"refused, because it holds a {type(thing).__name__}.")

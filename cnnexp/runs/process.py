@@ -20,15 +20,18 @@ def this_process() -> dict[str, Any]:
     }
 
 
+def is_here(process: dict[str, Any]) -> bool:
+    """Say whether a process is, or was, on this host."""
+    return process.get("host") == platform.node()
+
+
 def is_gone(process: dict[str, Any]) -> bool:
-    """Say whether a process of this host has ended; of another host nothing can be said.
+    """Say whether a process of this host has ended.
 
     A process that has the same number but started at another time is another process.
     """
     import psutil
 
-    if process.get("host") != platform.node():
-        return False
     try:
         found = psutil.Process(process["pid"])
         if found.status() == psutil.STATUS_ZOMBIE:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnexp.data.sources import array_checksum
 from cnnexp.errors import RunError
 from cnnexp.runs import checkpoint, pickles, rebuild
+from cnnexp.runs.files import whole_lines
 from cnnexp.runs.record import FILE, Record, read_record
 from cnnexp.runs.writing import WEIGHTS
 
@@ -111,13 +116,20 @@ class Run:
             )
         return dict(saved["training"]["weights"])
 
+    @property
+    def weights_checksum(self) -> str:
+        """A checksum of the names and the contents of the weights."""
+        parts = [f"{name} {array_checksum(array)}" for name, array in sorted(self.weights.items())]
+        return f"sha256:{hashlib.sha256(' '.join(parts).encode()).hexdigest()}"
+
     def _log(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
         path = self.path / name
-        if not path.exists():
-            return pd.DataFrame()
-        return pd.read_csv(path, float_precision="round_trip")
+        text = whole_lines(path) if path.exists() else ""
+        columns, *rows = csv.reader(io.StringIO(text)) if text else [[]]
+        # Python's own numbers, because a parser of tables may round the last bit
+        return pd.DataFrame([[_number(cell) for cell in row] for row in rows], columns=columns)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, status={self.status!r})"
@@ -243,6 +255,16 @@ def flatten(value: Any, path: str, row: dict[str, Any]) -> None:
             flatten(item, f"{path}.{k}", row)
     else:
         row[path] = value
+
+
+def _number(cell: str) -> int | float | str:
+    """Return a cell of a log as the number it was written from; an empty one is not a number."""
+    for kind in (int, float):
+        try:
+            return kind(cell or "nan")
+        except ValueError:
+            continue
+    return cell
 
 
 def _number_first(name: str) -> tuple[int, str]:

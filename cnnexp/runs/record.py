@@ -1,15 +1,17 @@
 """``run.json``: one small file that tells all about a run.
 
 ========== ==================================================================================
-status     running, finished, diverged, interrupted or failed; read on the same host after the
-           process has gone, ``running`` becomes ``killed``
+status     running, finished, diverged, interrupted or failed; ``running`` is read as ``killed``
+           when the process has gone, or has been silent for long on another host
 reason     why a run diverged or failed
 process    host, number and start of the process; heartbeat: when it last gave a sign of life
 config     all settings; choices: the names chosen in the groups; overrides: what was typed
+init_from  checksum of the weights it began from, where it began from a run's
 data       checksum and sizes
 network    parameters, multiply-adds, threads and sub_batch as they were used
 results    the last epoch's figures, the best epoch, and totals
 usage      wall and processor seconds, peak memory
+resumed    for each time it was resumed: when, from where, and how the machine differed
 ========== ==================================================================================
 """
 
@@ -19,14 +21,16 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cnnexp.errors import RunError
 from cnnexp.runs.files import replace_json
-from cnnexp.runs.process import is_gone
+from cnnexp.runs.process import is_gone, is_here
 
 FORMAT = 1
+SILENCE = 300.0  # seconds without a sign of life after which a run on another host is given up
 FILE = "run.json"
+NEEDED = ("status", "reason", "created", "heartbeat", "process", "config", "choices", "results")
 STATUSES = ("running", "finished", "diverged", "interrupted", "failed", "killed")
 
 Record = dict[str, Any]
@@ -58,21 +62,39 @@ def read_record(folder: Path | str) -> Record:
         raise RunError(f"{folder}: no run here: there is no {FILE}.") from None
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: damaged: {error}") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or "status" not in record:
-        found = record.get("format") if isinstance(record, dict) else type(record).__name__
+    found = record.get("format") if isinstance(record, dict) else type(record).__name__
+    if found != FORMAT:
         raise RunError(
             f"{path}: not a run of this version: expected format {FORMAT}, found {found}."
         )
-    record["status"] = true_status(record)
-    return record
+    absent = [key for key in NEEDED if key not in record]
+    if absent:
+        raise RunError(f"{path}: damaged: there is no {', '.join(absent)} in it.")
+    try:
+        record["status"] = true_status(record)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: damaged: {type(error).__name__}: {error}") from None
+    return cast(Record, record)
 
 
 def true_status(record: Record) -> str:
-    """Return the status; a run that says running while its process is gone was killed."""
+    """Return the status; a run that says running while its process is gone was killed.
+
+    Processes of another host cannot be seen, but a run there writes a sign of life every few
+    seconds: after a long silence it counts as killed too.
+    """
     status = str(record["status"])
-    if status == "running" and is_gone(record.get("process", {})):
-        return "killed"
-    return status
+    if status != "running":
+        return status
+    process = record.get("process", {})
+    gone = is_gone(process) if is_here(process) else silence(record) > SILENCE
+    return "killed" if gone else status
+
+
+def silence(record: Record) -> float:
+    """Return the seconds since a run's last sign of life."""
+    last = datetime.fromisoformat(record["heartbeat"])
+    return (datetime.now().astimezone() - last).total_seconds()
 
 
 def holds_a_run(folder: Path) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cnnexp.runs import checkpoint, environment, fingerprint, pickles
-from cnnexp.runs.files import CsvLog, keep_rows
+from cnnexp.runs.files import CsvLog, keep_rows, remove_leftovers
+from cnnexp.runs.heartbeat import Heartbeat
 from cnnexp.runs.process import this_process
 from cnnexp.runs.record import FORMAT, Record, now, write_record
 
@@ -26,7 +30,17 @@ EPOCH_COLUMNS = (
 )
 VALIDATION_COLUMNS = ("validation_cce", "validation_ce")
 RESULTS = ("epoch", *EPOCH_COLUMNS[1:5], *VALIDATION_COLUMNS)
-WEIGHTS = "weights.pkl"
+FIGURES = (
+    *VALIDATION_COLUMNS,
+    *EPOCH_COLUMNS[1:5],
+    "best_validation_ce",
+    "best_test_ce",
+    "seconds",
+    "eval_seconds",
+    "seconds_per_epoch",
+    "samples_per_second",
+)
+EPOCHS, BATCHES, WEIGHTS = "epochs.csv", "batches.csv", "weights.pkl"
 
 
 def new_record(config: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> Record:
@@ -42,6 +56,7 @@ def new_record(config: dict[str, Any], choices: dict[str, str], overrides: list[
         "config": config,
         "config_hash": fingerprint.config_hash(config),
         "fingerprint": None,
+        "init_from": None,
         "choices": choices,
         "overrides": overrides,
         "data": None,
@@ -59,9 +74,9 @@ class RunWriter:
     Parameters
     ----------
     folder : Path
-        The run folder.
+        The run folder; it belongs to this process alone.
     record : dict
-        What ``run.json`` says; written at once.
+        What ``run.json`` says; written at once. Changes to it are written by `write`.
     policy : CheckpointPolicy
         When checkpoints are written.
     """
@@ -73,48 +88,57 @@ class RunWriter:
         self.totals: dict[str, Any] = {"seconds": 0.0, "eval_seconds": 0.0, "samples": 0}
         self._usage_before = dict(record["usage"])
         self._clock = (time.time(), time.process_time())
-        self._beat = time.monotonic()
         self._logs: dict[str, CsvLog] = {}
+        self._writing = threading.Lock()
+        remove_leftovers(folder)
         self.write()
+        self._heartbeat = Heartbeat(self._put, HEARTBEAT)
 
     def write(self) -> None:
-        """Write ``run.json``, with a sign of life."""
-        self.record["heartbeat"] = now()
-        self.record["usage"] = self._usage()
-        self._beat = time.monotonic()
-        write_record(self.folder, self.record)
+        """Write ``run.json`` as the record is now."""
+        with self._writing:
+            self._written = copy.deepcopy(self.record)
+        self._put()
 
-    def open_logs(self, validation: bool) -> None:
-        """Open the CSV logs; rows that are there stay."""
-        columns = EPOCH_COLUMNS + (VALIDATION_COLUMNS if validation else ())
-        self._logs["epochs"] = CsvLog(self.folder / "epochs.csv", columns)
-        self._logs["batches"] = CsvLog(self.folder / "batches.csv", BATCH_COLUMNS)
+    def _put(self) -> None:
+        """Write ``run.json`` as it was last written, with a new sign of life."""
+        with self._writing:
+            self._written |= {"heartbeat": now(), "usage": self._usage()}
+            write_record(self.folder, self._written)
 
-    def rewind(self, saved: dict[str, Any] | None) -> None:
-        """Drop the rows of logs that were written after a checkpoint, or all without one."""
+    def rewind(self, saved: checkpoint.Checkpoint | None) -> None:
+        """Drop all that was written after a checkpoint, or everything without one."""
         position = (0, 0)
         if saved is not None:
             position = (saved["training"]["epoch"], saved["training"]["batch"])
             self.totals = dict(saved["totals"])
+        self.record["results"] = dict(saved["results"]) if saved is not None else {}
 
         def before(row: dict[str, str]) -> bool:
             epoch, batch = int(row["epoch"]), int(row["batch"])
             return epoch <= position[0] or (epoch == position[0] + 1 and batch <= position[1])
 
-        keep_rows(self.folder / "batches.csv", before)
-        keep_rows(self.folder / "epochs.csv", lambda row: int(row["epoch"]) <= position[0])
+        keep_rows(self.folder / BATCHES, before)
+        keep_rows(self.folder / EPOCHS, lambda row: int(row["epoch"]) <= position[0])
+        # Weights of an earlier end would be taken for those of the end; the checkpoint has them.
+        (self.folder / WEIGHTS).unlink(missing_ok=True)
+        self.write()
 
-    def batch_done(self, event: Any, training: Any) -> None:
+    def open_logs(self, validation: bool) -> None:
+        """Open the CSV logs; rows that are there stay."""
+        columns = EPOCH_COLUMNS + (VALIDATION_COLUMNS if validation else ())
+        self._logs["epochs"] = CsvLog(self.folder / EPOCHS, columns)
+        self._logs["batches"] = CsvLog(self.folder / BATCHES, BATCH_COLUMNS)
+
+    def batch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> None:
         """Log a batch; `training` gives the state for a checkpoint when one is due."""
         self._logs["batches"].append(event)
         self.totals["seconds"] += event.seconds
         self.totals["samples"] += event.samples
         if self.policy.due(event.batch):
             self.checkpoint(training())
-        elif time.monotonic() - self._beat > HEARTBEAT:
-            self.write()
 
-    def epoch_done(self, event: Any, training: Any) -> None:
+    def epoch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> None:
         """Log an epoch, write a checkpoint, and bring the results up to date."""
         log = self._logs["epochs"]
         row = event._asdict()
@@ -132,11 +156,13 @@ class RunWriter:
             "samples_per_second": self.totals["samples"] / max(self.totals["seconds"], 1e-12),
         }
         self.checkpoint(state)
+        self.write()
 
     def checkpoint(self, training: dict[str, Any]) -> None:
-        """Write a checkpoint, then ``run.json``."""
-        checkpoint.save(self.folder, training, self.totals)
-        self.write()
+        """Write a checkpoint, after the rows that it goes with."""
+        for log in self._logs.values():
+            log.sync()
+        checkpoint.save(self.folder, training, self.totals, self.record["results"])
 
     def save_weights(self, weights: dict[str, Any]) -> None:
         """Write ``weights.pkl``."""
@@ -144,6 +170,7 @@ class RunWriter:
 
     def finish(self, status: str, reason: str | None = None) -> None:
         """Close the logs and write the final status."""
+        self._heartbeat.stop()
         for log in self._logs.values():
             log.close()
         self.record["status"], self.record["reason"] = status, reason

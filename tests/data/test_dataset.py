@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnexp.data import Dataset, Samples
+from cnnexp.data import Dataset
 from cnnexp.data.dataset import Preparation, batches, epoch_order, split_indices
 from cnnexp.data.sources import Digits
 from cnnexp.errors import DataError, OptionError

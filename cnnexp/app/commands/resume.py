@@ -30,7 +30,6 @@ def main(words: list[str]) -> int:
         help="epochs, checkpoint.every or impl.threads",
     )
     given = parser.parse_args(words)
-    before = given.run
-    record = resume(before, given.overrides)
-    print(f"{record['status']}: results in {before}")
+    resume(given.run, given.overrides)
+    print(f"results in {given.run}")
     return 0

@@ -45,16 +45,16 @@ class Processes(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keep what the jobs are composed from."""
-        self.config = config
+        """Do nothing: the sweep has composed the jobs."""
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run jobs, and return what each of them recorded."""
         from cnnexp.app.processes import run_jobs
+        from cnnexp.app.sweeps import Sweep
 
-        return run_jobs(self.config, job_overrides, initial_job_idx, self.n_jobs)
+        return run_jobs(Sweep.current().jobs_of(job_overrides), initial_job_idx, self.n_jobs)
 
 
 class Guard(Launcher):

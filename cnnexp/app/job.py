@@ -1,0 +1,48 @@
+"""What a run and a job of a sweep are to Hydra: a function of a config.
+
+Launchers hand `train_task` to other processes and machines, which import this module.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from cnnexp.app.check import Plain, check
+from cnnexp.app.experiment import begin
+from cnnexp.app.resume import resume_held
+from cnnexp.app.schema import GROUPS
+from cnnexp.app.search import objective
+from cnnexp.runs.folders import hold
+from cnnexp.runs.record import FILE, Record
+from cnnexp.runs.writing import new_record
+
+
+def train_task(cfg: DictConfig) -> float | None:
+    """Carry out one job in the folder that Hydra made, and return its objective.
+
+    A job that was cut off lies in its folder already, and goes on.
+    """
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    label = f"[{folder.name}] "
+    with hold(folder):
+        if (folder / FILE).exists():
+            record = resume_held(folder, label=label)
+        else:
+            record = begin(folder, record_of(check(cfg), HydraConfig.get()), label)
+    return objective(record)
+
+
+def record_of(config: Plain, hydra: Any) -> Record:
+    """Return the record of a run that Hydra is about to begin."""
+    choices = {group: str(hydra.runtime.choices.get(group)) for group in GROUPS}
+    return new_record(config, choices, list(hydra.overrides.task))
+
+
+def is_sweep(cfg: DictConfig) -> bool:
+    """Say whether a composed config is one of a sweep."""
+    return bool(cfg.hydra.mode == RunMode.MULTIRUN)

@@ -1,0 +1,89 @@
+"""``cnnexp``: one run, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.utils import JobStatus, run_job
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from cnnexp.app.check import check
+from cnnexp.app.experiment import begin
+from cnnexp.app.job import record_of
+from cnnexp.app.locations import config_root
+from cnnexp.app.search import objective
+from cnnexp.errors import RunError
+from cnnexp.runs.folders import claim, hold
+from cnnexp.runs.record import holds_a_run, write_record
+
+if TYPE_CHECKING:
+    from cnnexp.app.hydra_app import App
+
+
+def run_once(app: App, name: str, overrides: list[str]) -> int:
+    """Check everything, claim a folder, and run.
+
+    ``run.json`` is there before Hydra writes anything into the folder: a run that is killed at any
+    later moment can be resumed.
+    """
+    cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.RUN)
+    cfg.hydra.mode = RunMode.RUN
+    record = record_of(check(cfg), cfg.hydra)
+    wanted = Path(cfg.hydra.run.dir)
+    try:
+        folder = chosen_folder(wanted) if is_chosen(cfg, "hydra.run.dir") else claim(wanted)
+    except OSError as error:
+        raise RunError(f"hydra.run.dir={wanted}: cannot be made: {error}") from None
+    with hold(folder):
+        refuse_second(folder)
+        write_record(folder, record)
+        cfg.hydra.run.dir = str(folder)
+        callbacks = Callbacks(cfg)
+        callbacks.on_run_start(config=cfg, config_name=name)
+        ret = run_job(
+            hydra_context=HydraContext(config_loader=app.config_loader, callbacks=callbacks),
+            task_function=lambda _: objective(begin(folder, record)),
+            config=cfg,
+            job_dir_key="hydra.run.dir",
+            job_subdir_key=None,
+        )
+        callbacks.on_run_end(config=cfg, config_name=name, job_return=ret)
+    if ret.status is JobStatus.FAILED:
+        raise ret._return_value
+    near = os.path.relpath(folder)
+    print(f"results in {folder if near.startswith(os.pardir) else near}")
+    return 0
+
+
+def chosen_folder(wanted: Path) -> Path:
+    """Make the folder that the user chose, unless it is there."""
+    if wanted.is_dir():
+        refuse_second(wanted)
+    wanted.mkdir(parents=True, exist_ok=True)
+    return wanted
+
+
+def refuse_second(folder: Path) -> None:
+    """Raise RunError if there is a run in a folder."""
+    if holds_a_run(folder):
+        raise RunError(
+            f"hydra.run.dir={folder}: there is a run in this folder already. Choose another one, or"
+            f" continue that run: python -m cnnexp resume {folder}"
+        )
+
+
+def is_chosen(cfg: DictConfig, key: str) -> bool:
+    """Say whether a setting is written otherwise than in our own config file."""
+    own = OmegaConf.load(config_root() / "conf" / "config.yaml")
+    return bool(_as_written(cfg, key) != _as_written(own, key))
+
+
+def _as_written(cfg: Any, key: str) -> Any:
+    """Return a setting with its interpolations."""
+    parent, _, last = key.rpartition(".")
+    values: Any = OmegaConf.to_container(OmegaConf.select(cfg, parent), resolve=False)
+    return values[last]

@@ -1,0 +1,136 @@
+"""The points of a sweep: composed, checked against the data, and known by a fingerprint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig
+
+from cnnexp.app.check import Images, Plain, check
+from cnnexp.app.experiment import recheck
+from cnnexp.app.messages import in_our_words
+from cnnexp.app.search import search_faults
+from cnnexp.data import SOURCES
+from cnnexp.errors import ConfigError
+from cnnexp.runs.fingerprint import fingerprint
+from cnnexp.runs.reading import load_run
+from cnnexp.runs.rebuild import options_of
+
+
+@dataclass
+class Point:
+    """One point of a sweep.
+
+    Attributes
+    ----------
+    overrides : list of str
+        What distinguishes it.
+    composed : DictConfig
+        Its config as Hydra composed it, with Hydra's own settings.
+    config : dict
+        The same, checked and complete; empty if it has faults.
+    fingerprint : str
+        What determines its result.
+    faults : tuple of str
+        Why it cannot be run.
+    """
+
+    overrides: list[str]
+    composed: DictConfig
+    config: Plain
+    fingerprint: str
+    faults: tuple[str, ...] = ()
+
+
+def make_point(
+    overrides: Sequence[str], config: DictConfig, loader: ConfigLoader, search: bool
+) -> Point:
+    """Compose and check one point.
+
+    Parameters
+    ----------
+    overrides : sequence of str
+        What distinguishes it.
+    config : DictConfig
+        The config of the sweep.
+    loader : ConfigLoader
+        Hydra's.
+    search : bool
+        Whether the point was chosen by results, which has rules of its own.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be composed.
+    DataError
+        If its data cannot be read.
+    """
+    words = list(overrides)
+    with in_our_words(lambda: config):
+        composed = loader.load_sweep_config(config, words)
+    try:
+        checked = check(composed)
+        source = source_of(checked)
+        recheck(checked, source.images)
+        if search and (faults := search_faults(checked)):
+            raise ConfigError(faults)
+    except ConfigError as error:
+        return Point(words, composed, {}, "", error.faults)
+    weights = None
+    if checked["init_from"] is not None:
+        weights = load_run(checked["init_from"]).weights_checksum
+    return Point(words, composed, checked, fingerprint(checked, source.checksum, weights))
+
+
+def faults_of(points: Sequence[Point], others: Sequence[Overridden] = ()) -> list[str]:
+    """Return the faults of points, each after what tells its point from all others."""
+    keys = varying([*points, *others])
+    return [
+        ": ".join(filter(None, [" ".join(chosen(point, keys)), fault]))
+        for point in points
+        for fault in point.faults
+    ]
+
+
+class Overridden(Protocol):
+    """A thing that is distinguished by overrides."""
+
+    overrides: list[str]
+
+
+def varying(things: Sequence[Overridden]) -> list[str]:
+    """Return the keys whose overrides differ, in the order they were given."""
+    values: dict[str, set[str]] = {}
+    for thing in things:
+        for override in thing.overrides:
+            values.setdefault(override.partition("=")[0], set()).add(override)
+    return [key for key, found in values.items() if len(found) > 1]
+
+
+def chosen(thing: Overridden, keys: Sequence[str]) -> list[str]:
+    """Return the overrides of some keys."""
+    return [override for override in thing.overrides if override.partition("=")[0] in keys]
+
+
+class Source(NamedTuple):
+    """What is known of a data set once it was read."""
+
+    checksum: str
+    images: Images
+
+
+def source_of(config: Plain) -> Source:
+    """Read the data set of a config; each is read once."""
+    name = config["data"]["name"]
+    return _read(name, json.dumps(options_of(SOURCES[name], config["data"])))
+
+
+@lru_cache(maxsize=16)
+def _read(name: str, options: str) -> Source:
+    raw = SOURCES[name](**json.loads(options)).load()
+    return Source(raw.checksum, Images(name, raw.X.shape[1:], len(raw.classes)))

@@ -1,0 +1,200 @@
+"""Kill a training run at random moments, resume it, and compare it with one that was never stopped.
+
+::
+
+    python -m experiments.benchmarks.kill_and_resume --kills 50 --seed 0
+
+A run is started as a process of its own and killed by SIGKILL at a random moment, anywhere from its
+first import to its last file. Then ``cnnexp resume`` goes on with it until it is done; one resume
+in three is killed as well. A run that was killed before it wrote its record is started again. In
+the end it must have the same bits in every array of ``weights.pkl``, the same rows in both logs but
+for seconds and rates, the same results in ``run.json``, and nothing left over. Half of the runs
+learn by gradient descent with Nesterov's momentum, half by Adam.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+SETTINGS = {
+    "sgd": ["optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true"],
+    "adam": ["optimizer=adam", "schedule=triangle"],
+}
+COMMON = [
+    "data=digits",
+    "data.limit=600",
+    "data.validation=0.1",
+    "batch_size=4",
+    "epochs=4",
+    "checkpoint.every=7",
+    "model.layers.0.filters=8",
+]
+KILL_AGAIN = 1 / 3
+MOST_KILLS = 4  # of one run
+VARYING = ("seconds", "eval_seconds", "samples_per_second")
+VARYING_RESULTS = (*VARYING, "seconds_per_epoch")
+
+
+def main() -> int:
+    """Run all rounds, print a table, and return 0 if all runs came out equal."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50, help="how many runs are killed")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--folder", type=Path, help="keep the runs here")
+    asked = parser.parse_args()
+    root = asked.folder or Path(tempfile.mkdtemp(prefix="kill_and_resume_"))
+    try:
+        equal = run_rounds(root, asked.kills, random.Random(asked.seed))
+    finally:
+        if asked.folder is None:
+            shutil.rmtree(root)
+    print(f"{equal} of {asked.kills} equal")
+    return 0 if equal == asked.kills else 1
+
+
+def run_rounds(root: Path, kills: int, moments: random.Random) -> int:
+    """Kill and resume runs, print a line for each, and return how many came out equal."""
+    unbroken = {name: run_unbroken(root / f"unbroken_{name}", name) for name in SETTINGS}
+    print("run  optimizer  killed after [s]        found at the kill              outcome")
+    equal = 0
+    for k in range(kills):
+        name = list(SETTINGS)[k % len(SETTINGS)]
+        folder = root / str(k)
+        whole, seconds = unbroken[name]
+        times, places = run_broken(folder, name, seconds, moments)
+        faults = differences(whole, folder)
+        equal += not faults
+        print(
+            f"{k + 1:>3}  {name:<9}  {' '.join(f'{t:.2f}' for t in times):<22}"
+            f"  {', '.join(places):<29}  {'; '.join(faults) or 'equal'}",
+            flush=True,
+        )
+        shutil.rmtree(folder)
+    return equal
+
+
+def run_unbroken(folder: Path, name: str) -> tuple[Path, float]:
+    """Make a run that nothing stops; return its folder and the seconds of its whole process."""
+    start = time.perf_counter()
+    subprocess.run(training(folder, name), check=True, stdout=subprocess.DEVNULL)
+    return folder, time.perf_counter() - start
+
+
+def run_broken(
+    folder: Path, name: str, seconds: float, moments: random.Random
+) -> tuple[list[float], list[str]]:
+    """Kill a run, and go on with it until it is done; return when, and what was there then."""
+    times: list[float] = []
+    places: list[str] = []
+    while True:
+        begun = (folder / "run.json").exists()
+        command = [*cnnexp(), "resume", str(folder)] if begun else training(folder, name)
+        wanted = not times or (len(times) < MOST_KILLS and moments.random() < KILL_AGAIN)
+        moment = moments.uniform(0, seconds) if wanted else None
+        if run_until(command, moment):
+            if times:
+                return times, places
+            shutil.rmtree(folder)  # it was done before its moment came: draw again
+        elif moment is not None:
+            times.append(moment)
+            places.append(place_of(folder))
+
+
+def run_until(command: list[str], moment: float | None) -> bool:
+    """Run a command, killed at a moment if one is given; return whether it ended by itself."""
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        code = child.wait(timeout=moment)
+    except subprocess.TimeoutExpired:
+        child.send_signal(signal.SIGKILL)
+        code = child.wait()
+    if code not in (0, -signal.SIGKILL):
+        raise SystemExit(f"{' '.join(command)}: ended with exit code {code}")
+    return code == 0
+
+
+def cnnexp() -> list[str]:
+    """Return the words that start the program."""
+    return [sys.executable, "-m", "cnnexp"]
+
+
+def training(folder: Path, name: str) -> list[str]:
+    """Return the command that starts a run in a folder."""
+    return [*cnnexp(), *COMMON, *SETTINGS[name], f"hydra.run.dir={folder}"]
+
+
+def place_of(folder: Path) -> str:
+    """Say how far a run had come when it was killed."""
+    if not (folder / "run.json").exists():
+        return "no record"
+    if (folder / "weights.pkl").exists():
+        return "weights"
+    rows = len(log_rows(folder / "batches.csv"))
+    return f"batch {rows}" if rows else "record"
+
+
+def differences(whole: Path, broken: Path) -> list[str]:
+    """Return in what a resumed run differs from an unbroken one; nothing if it is the same."""
+    faults = [
+        *_array_differences(weights(whole), weights(broken)),
+        *(
+            f"{name} differs"
+            for name in ("epochs.csv", "batches.csv")
+            if log_rows(whole / name) != log_rows(broken / name)
+        ),
+    ]
+    if results(whole) != results(broken):
+        faults.append("results in run.json differ")
+    faults += [f"left over: {path.name}" for path in broken.rglob("*.tmp")]
+    return faults
+
+
+def _array_differences(wanted: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> list[str]:
+    if wanted.keys() != found.keys():
+        return ["other arrays in weights.pkl"]
+    return [
+        f"{name} differs"
+        for name, array in wanted.items()
+        if array.dtype != found[name].dtype or array.tobytes() != found[name].tobytes()
+    ]
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a run."""
+    found: dict[str, np.ndarray] = pickle.loads((folder / "weights.pkl").read_bytes())
+    return found
+
+
+def log_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a log without seconds and rates."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [
+            {key: value for key, value in row.items() if key not in VARYING}
+            for row in csv.DictReader(file)
+        ]
+
+
+def results(folder: Path) -> dict[str, object]:
+    """Return the status and the figures in ``run.json``, without seconds and rates."""
+    record = json.loads((folder / "run.json").read_bytes())
+    figures = {k: v for k, v in record["results"].items() if k not in VARYING_RESULTS}
+    return figures | {"status": record["status"], "fingerprint": record["fingerprint"]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

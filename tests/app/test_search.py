@@ -1,0 +1,242 @@
+"""Searches choose by validation samples, survive failures, and are found done when asked again."""
+
+import importlib.util
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from cnnexp import load_run
+from cnnexp.app import sweep_points
+from cnnexp.app.main import main
+from cnnexp.app.search import GRID, allow_failures, is_search, objective, search_faults
+from cnnexp.app.sweep_job import JobFailed, Outcome
+from cnnexp.runs import environment
+from tests.runs.small import settings, write_data
+
+HAS_OPTUNA = importlib.util.find_spec("optuna") is not None
+needs_optuna = pytest.mark.skipif(not HAS_OPTUNA, reason="optuna is not installed")
+RISKY = """\
+name: risky
+layers:
+  - {type: flatten}
+  - {type: accident}
+  - {type: dense, units: 5, activation: relu}
+  - {type: dense, activation: softmax}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Work in an empty folder that has data, a plugin and a model."""
+    monkeypatch.setattr(environment, "git", lambda: None)
+    sweep_points._read.cache_clear()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    write_data(tmp_path / "data.npz")
+    shutil.copy(Path(__file__).with_name("accidents.py"), tmp_path)
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "risky.yaml").write_text(RISKY)
+    return tmp_path
+
+
+def config(name: str, validation: float | None = 0.1, on_test: bool = False) -> dict:
+    return {
+        "sweep": {"objective": name, "search_on_test": on_test},
+        "data": {"validation": validation},
+    }
+
+
+def test_a_search_on_the_test_samples_is_refused_unless_asked_for():
+    (fault,) = search_faults(config("test_ce"))
+    assert fault == (
+        "sweep.objective=test_ce: a search on the test samples is refused. The best of many trials"
+        " is partly lucky on the samples it was chosen by, so none would be left to tell how good"
+        " it is. Search by validation_ce with data.validation=0.1, or ask for it with"
+        " sweep.search_on_test=true."
+    )
+    assert search_faults(config("best_test_ce"))
+    assert search_faults(config("test_ce", None, on_test=True)) == []
+
+
+@pytest.mark.parametrize("validation", [None, 0])
+def test_a_search_needs_samples_to_choose_by(validation):
+    (fault,) = search_faults(config("validation_ce", validation))
+    assert fault == (
+        "sweep.objective=validation_ce: the search needs samples to choose by. Keep some of the"
+        " training samples apart: data.validation=0.1."
+    )
+
+
+@pytest.mark.parametrize("name", ["train_cce", "samples_per_second", "validation_cce"])
+def test_other_figures_may_be_searched_by(name):
+    assert search_faults(config(name)) == []
+
+
+def record(status: str, **results: float) -> dict:
+    return {"status": status, "results": results} | {"config": config("validation_ce")}
+
+
+def test_the_objective_of_a_run():
+    assert objective(record("finished", validation_ce=0.25)) == 0.25
+    assert objective(record("finished", validation_ce=0.25, test_ce=0.5), "test_ce") == 0.5
+    assert objective(record("finished")) is None
+    assert objective(record("diverged", validation_ce=0.25)) == float("inf")
+
+
+def test_failures_raise_in_a_search_and_not_in_a_grid():
+    assert Outcome([], 0.5).return_value == 0.5
+    assert Outcome([], None, "it broke", strict=False).return_value is None
+    with pytest.raises(JobFailed, match="it broke"):
+        _ = Outcome([], None, "it broke").return_value
+
+
+def test_a_search_goes_on_after_failures_unless_a_limit_was_asked_for():
+    def limit(asked: list[str]) -> float:
+        cfg = OmegaConf.create({"hydra": {"sweeper": {"max_failure_rate": 0.0}}})
+        allow_failures(cfg, asked)
+        return cfg.hydra.sweeper.max_failure_rate
+
+    assert limit([]) == 1.0
+    assert limit(["hydra.sweeper.max_failure_rate=0"]) == 0.0
+    grid = OmegaConf.create({"hydra": {"sweeper": {"_target_": GRID}}})
+    allow_failures(grid, [])
+    assert grid == {"hydra": {"sweeper": {"_target_": GRID}}}
+    assert not is_search(grid)
+
+
+@pytest.mark.parametrize(
+    ("word", "extra"),
+    [
+        ("hydra/sweeper=optuna", "search"),
+        ("hydra/launcher=submitit_slurm", "slurm"),
+        ("hydra/launcher=ray", "ray"),
+        ("experiments=search_cnn", "search"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_its_extra(word, extra, capsys):
+    package = {"search": "optuna", "slurm": "submitit", "ray": "ray"}[extra]
+    if importlib.util.find_spec(package) is not None:
+        pytest.skip(f"{package} is installed")
+    assert main(["-m", word]) == 2
+    assert f"It comes with an extra: pip install 'cnnexp[{extra}]'." in capsys.readouterr().err
+
+
+def test_a_grid_needs_neither_validation_nor_an_objective():
+    words = settings(Path("data.npz"), "hydra/launcher=basic", "sweep.dir=S")
+    assert main(["-m", *words, "seed=1"]) == 0
+
+
+def search(*words: str, sampler: str = "random") -> int:
+    small = [w for w in settings(Path("data.npz")) if not w.startswith("model")]
+    return main(
+        [
+            "--config-dir",
+            "conf",
+            "-m",
+            *small,
+            "model=risky",
+            "plugins=[accidents]",
+            "data.validation=6",
+            "hydra/launcher=basic",
+            "hydra/sweeper=optuna",
+            f"hydra/sweeper/sampler={sampler}",
+            "hydra.sweeper.sampler.seed=1",
+            "hydra.sweeper.n_jobs=1",
+            "sweep.dir=S",
+            *words,
+        ]
+    )
+
+
+def jobs() -> dict[str, str]:
+    return {p.parent.name: load_run(p.parent).status for p in sorted(Path("S").glob("*/run.json"))}
+
+
+@needs_optuna
+@pytest.mark.filterwarnings("ignore")
+def test_a_search_started_again_finds_its_trials_done(capsys):
+    words = ["learning_rate=interval(0.01,0.5)", "model.layers.2.units=choice(3,4,5)"]
+    assert search(*words, "hydra.sweeper.n_trials=3") == 0
+    first = {number: load_run(f"S/{number}").record["created"] for number in jobs()}
+    assert len(first) == 3
+    assert search(*words, "hydra.sweeper.n_trials=4") == 0
+    printed = capsys.readouterr().out
+    assert sorted(jobs()) == ["0", "1", "2", "3"]
+    assert {n: load_run(f"S/{n}").record["created"] for n in first} == first
+    best = OmegaConf.load("S/optimization_results.yaml")
+    figures = [load_run(f"S/{n}").results["validation_ce"] for n in jobs()]
+    assert best.best_value == min(figures)
+    number = re.search(r"best validation_ce: [0-9.]+, job (\d+):", printed)
+    assert number is not None
+    assert Path("S/optimization_results.1.yaml").exists()
+
+
+@needs_optuna
+@pytest.mark.filterwarnings("ignore")
+def test_failed_and_impossible_trials_do_not_end_a_search(capsys):
+    words = [
+        "model.layers.1.what=choice(nothing,raise,diverge)",
+        "model.layers.2.units=choice(3,4,0)",
+        "hydra.sweeper.n_trials=12",
+        "hydra.sweeper.storage=sqlite:///search.db",
+        "hydra.sweeper.study_name=s",
+    ]
+    assert search(*words) == 1
+    printed = capsys.readouterr().out
+    assert set(jobs().values()) == {"finished", "failed", "diverged"}
+    assert "not run: " in printed
+    assert "units must be at least 1. Got 0." in printed
+    assert "failed: RuntimeError: a bolt came loose" in printed
+    Path("mended").touch()
+    assert search(*words) == 1  # the impossible ones are still that
+    assert set(jobs().values()) == {"finished", "diverged"}
+
+
+@needs_optuna
+@pytest.mark.filterwarnings("ignore")
+def test_a_limit_of_failures_is_heeded(capsys):
+    words = ["seed=choice(1,2,3)", "model.layers.1.what=raise", "hydra.sweeper.n_trials=3"]
+    assert search(*words, "hydra.sweeper.max_failure_rate=0.5") == 1
+    assert "the search stopped, because hydra.sweeper.max_failure_rate was passed" in (
+        capsys.readouterr().out
+    )
+    assert jobs() == {"0": "failed"}
+
+
+@needs_optuna
+@pytest.mark.filterwarnings("ignore")
+def test_a_search_of_which_nothing_came_says_so(capsys):
+    words = ["seed=choice(1,2,3)", "model.layers.1.what=raise", "hydra.sweeper.n_trials=2"]
+    assert search(*words) == 1
+    assert re.search(r"0 of \d jobs have a result", capsys.readouterr().out)
+
+
+@needs_optuna
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sweep.objective=test_ce"], "a search on the test samples is refused"),
+        (["data.validation=null"], "data.validation=0.1"),
+        (["sweep.objective=validation"], "Did you mean 'validation_c"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_search_that_would_mislead_is_refused(words, message, capsys, folder):
+    assert search("seed=choice(1,2)", "hydra.sweeper.n_trials=2", *words) == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "S").exists()
+
+
+@needs_optuna
+@pytest.mark.filterwarnings("ignore")
+def test_the_preset_searches(capsys):
+    words = ["data.limit=60", "epochs=1", "hydra.sweeper.n_trials=2", "hydra/launcher=basic"]
+    assert main(["experiments=search_cnn", "sweep.dir=S", *words]) == 0
+    assert "2 of 2 jobs have a result" in capsys.readouterr().out
+    started = json.loads(Path("S/sweep.json").read_bytes())["started"]
+    assert len(started) == 1

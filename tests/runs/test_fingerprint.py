@@ -1,0 +1,88 @@
+import copy
+
+import pytest
+
+from cnnexp.runs import fingerprint as module
+from cnnexp.runs.fingerprint import config_hash, fingerprint
+
+CONFIG = {
+    "model": {"name": "flat", "layers": [{"type": "dense", "units": 5}]},
+    "impl": {"name": "sg", "threads": 1, "sub_batch": "auto"},
+    "data": {"name": "npz", "file": "/a/data.npz", "dir": "/a", "limit": None},
+    "epochs": 2,
+    "seed": 0,
+    "init_from": None,
+    "checkpoint": {"every": "epoch"},
+    "sweep": {"dir": "outputs/x", "rerun": "failed", "objective": "validation_ce"},
+}
+CHECKSUM = "sha256:0"
+WANTED = fingerprint(CONFIG, CHECKSUM)
+
+
+def changed(path: str, value: object) -> dict:
+    config = copy.deepcopy(CONFIG)
+    *groups, last = path.split(".")
+    place = config
+    for group in groups:
+        place = place[group]
+    place[last] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("data.file", "/b/data.npz"),
+        ("data.dir", "/b"),
+        ("init_from", "/b/run"),  # its weights count, not where they lie
+        ("checkpoint.every", 5),
+        ("sweep.dir", "S"),
+        ("sweep.rerun", "all"),
+        ("sweep.objective", "test_ce"),
+    ],
+)
+def test_what_does_not_change_a_result_does_not_count(path, value):
+    assert fingerprint(changed(path, value), CHECKSUM) == WANTED
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("epochs", 3),
+        ("seed", 1),
+        ("data.limit", 10),
+        ("impl.name", "naive"),
+        ("impl.sub_batch", 16),
+        ("impl.threads", 2),  # timings are results too
+        ("model.layers", [{"type": "dense", "units": 6}]),
+    ],
+)
+def test_what_changes_a_result_counts(path, value):
+    assert fingerprint(changed(path, value), CHECKSUM) != WANTED
+
+
+def test_data_and_initial_weights_count():
+    found = {
+        WANTED,
+        fingerprint(CONFIG, "sha256:1"),
+        fingerprint(CONFIG, CHECKSUM, "sha256:0"),
+        fingerprint(CONFIG, CHECKSUM, "sha256:1"),
+    }
+    assert len(found) == 4
+
+
+def test_the_version_of_results_counts(monkeypatch):
+    monkeypatch.setattr(module, "RESULTS_VERSION", module.RESULTS_VERSION + 1)
+    assert fingerprint(CONFIG, CHECKSUM) != WANTED
+
+
+def test_the_order_of_keys_does_not_count():
+    turned = dict(reversed(CONFIG.items()))
+    assert fingerprint(turned, CHECKSUM) == WANTED
+    assert config_hash(turned) == config_hash(CONFIG)
+
+
+def test_a_config_is_left_as_it_was():
+    before = copy.deepcopy(CONFIG)
+    fingerprint(CONFIG, CHECKSUM)
+    assert before == CONFIG
