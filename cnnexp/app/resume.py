@@ -63,13 +63,17 @@ def resume_held(folder: Path, overrides: Sequence[str] = (), label: str = "") ->
             f" {process['host']}; its last sign of life was at {record['heartbeat']}. Stop it"
             " first."
         )
+    ended = f"{label}{folder} has {record['status']} already; there is nothing to go on with."
+    if record["status"] in ("finished", "diverged") and not overrides:
+        print(ended)
+        return record
     config = changed_config(folder, record, overrides)
     saved = checkpoint.load(folder)
     place = saved["training"] if saved is not None else {"epoch": 0, "batch": 0}
     _refuse_fewer(folder, config["epochs"], place)
     longer = config["epochs"] > record["config"]["epochs"]
     if record["status"] == "diverged" or (record["status"] == "finished" and not longer):
-        print(f"{label}{folder} has {record['status']} already; there is nothing to go on with.")
+        print(ended)
         return record
     if record["status"] == "finished" and saved is None:
         raise RunError(f"{folder}: cannot be extended: its {checkpoint.FILE} is gone.")

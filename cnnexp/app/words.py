@@ -95,9 +95,9 @@ def _folder_faults(override: str, value: str) -> Iterator[str]:
 
 
 def _given_twice(overrides: Sequence[str]) -> Iterator[str]:
-    """Yield the keys that are given several values."""
+    """Yield the groups that are given several options; of values the last one counts."""
     seen: dict[str, str] = {}
     for override in overrides:
         key = override.partition("=")[0].lstrip("+")
-        if seen.setdefault(key, override) != override:
+        if key in (*GROUPS, "experiments") and seen.setdefault(key, override) != override:
             yield f"{key} is given twice: {seen[key]} and {override}."

@@ -223,10 +223,8 @@ def _environment(found: Mapping[str, Any]) -> list[str]:
     commit = "none"
     if git:
         commit = f"{git['commit']}{', with changes' if git['dirty'] else ''}"
-    blas = [
-        " ".join(str(part) for key, part in library.items() if key != "num_threads" and part)
-        for library in found.get("blas") or []
-    ]
+    library = found.get("blas") or {}
+    blas = " ".join(str(part) for key, part in library.items() if key != "num_threads" and part)
     versions = {"cnnexp": found.get("cnnexp"), "python": found.get("python")}
     versions |= found.get("packages") or {}
     rows = [
@@ -235,7 +233,7 @@ def _environment(found: Mapping[str, Any]) -> list[str]:
         ("git commit", commit),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("processor", f"{found.get('cpu')}, {found.get('cores')} cores, {found.get('system')}"),
-        ("BLAS", ", ".join(blas) or "unknown"),
+        ("BLAS", blas or "unknown"),
     ]
     return aligned(rows) if found else []
 

@@ -288,8 +288,10 @@ def test_other_data_are_refused_and_the_run_stays_as_it_is(stopped, tmp_path, da
 
 def test_a_finished_run_that_cannot_be_extended_stays_finished(tmp_path, data, capsys):
     run = train(tmp_path / "run", data, "schedule=constant")
-    data.unlink()
+    moved = data.rename(tmp_path / "moved.npz")
+    assert main(["resume", str(run)]) == 0
     assert main(["resume", str(run), "epochs=3"]) == 2
+    moved.rename(data)
     (run / "checkpoint.pkl").unlink()
     assert main(["resume", str(run), "epochs=3"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (

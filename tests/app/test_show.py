@@ -167,7 +167,7 @@ def test_a_terminal_without_the_characters_gets_question_marks(
         ("STUDY/7", "damaged: Unterminated string"),
         ("absent", "absent: there is no such folder."),
         ("empty", "empty: no run here: there is no run.json."),
-        ("lacking", "damaged: 'config' is missing"),
+        ("lacking", "damaged: there is no reason, created"),
     ],
 )
 def test_mistakes_get_one_message(

@@ -4,6 +4,7 @@ import copy
 import functools
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,11 @@ def settings(data: Path, *more: str) -> list[str]:
 def _config(*overrides: str) -> dict:
     """Compose and check a config; that takes longer than the run."""
     app = make_app()
-    return check(
-        app.compose_config(config_name="config", overrides=overrides, run_mode=RunMode.RUN)
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        words = [*overrides, f"data.file={write_data(Path(folder) / 'data.npz')}"]
+        return check(
+            app.compose_config(config_name="config", overrides=words, run_mode=RunMode.RUN)
+        )
 
 
 def train(folder: Path, data: Path, *more: str) -> Path:

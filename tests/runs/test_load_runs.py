@@ -50,9 +50,10 @@ def test_without_a_folder_outputs_is_read(
         (b"\xff\xfe{", "damaged"),
         (b"[]", "expected format 1, found list"),
         (b'{"format": 99, "status": "finished"}', "expected format 1, found 99"),
-        (b'{"format": 1, "status": "finished"}', "'config' is missing"),
+        (b'{"format": 1, "status": "finished"}', "there is no reason, created"),
         (b'{"format": 1, "status": "finished", "config": []}', "damaged"),
         (b'{"format": 1, "status": "finished", "config": {"impl": 3}, "reason": null,'
+         b' "heartbeat": "", "process": {},'
          b' "choices": {}, "results": {}, "created": ""}', "not what a run writes"),
     ],
 )  # fmt: skip
