@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from experiments.results import Results
+    from experiments.outcomes import Results
 
 FOLDER = Path(__file__).parent / "figures"
 Panels = Callable[["Results"], list[Panel]]

@@ -24,7 +24,7 @@ import numpy as np
 from cnnexp.engine import KERNELS, Window
 from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.nn.workers import one_blas_thread
-from experiments import results as kept
+from experiments import outcomes as kept
 
 NAME = "stride_groups_scaling"
 BATCH = 64

@@ -10,7 +10,7 @@ from cnnexp.report.formats import amount
 if TYPE_CHECKING:
     import pandas as pd
 
-    from experiments.results import Results
+    from experiments.outcomes import Results
 
 Rows = list[list[str]]
 Summary = Callable[["Results"], Rows]

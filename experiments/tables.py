@@ -17,9 +17,9 @@ from pathlib import Path
 
 from cnnexp.errors import CnnexpError, RunError
 from cnnexp.runs.files import replace_file
-from experiments import results as kept
+from experiments import outcomes as kept
 from experiments.figures import FIGURES, save_figure
-from experiments.results import Results
+from experiments.outcomes import Results
 from experiments.summaries import SUMMARIES, markdown
 
 README = Path(__file__).parent / "README.md"
