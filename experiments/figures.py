@@ -124,11 +124,11 @@ def over_rates(axes: Axes, lines: Mapping[str, pd.DataFrame]) -> None:
         axes.plot(runs["learning_rate"], errors, "_", color=style.color, alpha=0.6)
         means = errors.groupby(runs["learning_rate"]).mean()
         draw_line(axes, (means.index.tolist(), means.tolist()), style)
-        ends.append((name, means.index[-1], means.iloc[-1], style))
+        ends.append((name, means.index[0], means.iloc[0], style))
     percents(axes)
     axes.set_xlabel("learning rate, logarithmic")
     if len(ends) > 1:
-        name_right(axes, ends)
+        name_left(axes, ends)
 
 
 def percents(axes: Axes) -> None:
@@ -140,6 +140,21 @@ def percents(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylabel("wrongly classified samples, logarithmic")
+
+
+def name_left(axes: Axes, ends: Sequence[tuple[str, float, float, Style]]) -> None:
+    """Write names before the first points of lines, with room for them."""
+    axes.set_xlim(left=min(x for _, x, _, _ in ends) / 10)
+    for name, x, y, style in ends:
+        axes.annotate(
+            name,
+            (x, y),
+            (-9, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            color=style.color,
+        )
 
 
 def name_right(axes: Axes, ends: Sequence[tuple[str, float, float, Style]]) -> None:

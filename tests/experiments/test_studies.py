@@ -107,13 +107,19 @@ def test_a_study_has_results_that_were_measured(name):
         assert kept.epochs["run"].nunique() == jobs(name)
 
 
-def test_the_page_says_what_the_results_say(page):
+@pytest.fixture
+def words_alone(monkeypatch):
+    """Draw nothing, which takes seconds."""
+    monkeypatch.setattr(tables, "save_figure", lambda results: None)
+
+
+def test_the_page_says_what_the_results_say(page, words_alone):
     before = page.read_text()
     assert tables.main(["--kept"]) == 0
     assert page.read_text() == before
 
 
-def test_a_changed_result_changes_the_page(page):
+def test_a_changed_result_changes_the_page(page, words_alone):
     path = outcomes.path_of("seeds")
     path.write_text(re.sub(r"(?m)^(0,.*,)[\d.]+$", r"\g<1>0.5", path.read_text()))
     tables.main(["--kept"])
