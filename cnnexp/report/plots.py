@@ -165,7 +165,7 @@ def _panels_of_one(line: Line, target: tuple[str, float] | None) -> list[Panel]:
 
 def _rendered(panels: Sequence[Panel], title: str, kind: str) -> bytes:
     """Return panels as the bytes of a picture."""
-    with _style():
+    with style():
         figure = _figure(panels, title)
         out = io.BytesIO()
         extra: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {}
@@ -194,7 +194,7 @@ def _figure(panels: Sequence[Panel], title: str) -> Figure:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
     """Draw in our style, whatever the user's is."""
     import matplotlib
 
