@@ -45,5 +45,6 @@ def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any
         "seed": config["seed"],
         "threads": impl["threads"],
         "sub_batch": impl["sub_batch"],
+        "fuse": impl.get("fuse", True),  # runs of earlier versions do not say
     }
     return Network(build_layers(config), **(arguments | overrides)).build(image_shape)
