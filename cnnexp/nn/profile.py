@@ -96,13 +96,16 @@ class Profile:
         self.first_trained = first_trained
         self.names = [step.name for step in steps] + [LOSS]
         self._lock = threading.Lock()
-        self.reset()
+        self._times = {name: Times() for name in self.names}
         self.steps: list[Step] = [WatchedStep(step, self) for step in steps]
         self.outer = WatchedProducts(self)
 
     def reset(self) -> None:
-        """Begin again from zero."""
-        self._times = {name: Times() for name in self.names}
+        """Begin again from zero; how large caches are does not change."""
+        with self._lock:
+            self._times = {
+                name: Times(cache_bytes=times.cache_bytes) for name, times in self._times.items()
+            }
 
     def add(self, name: str, way: str, seconds: float, samples: int = 0) -> None:
         """Add what one call took; calls may come from several threads."""
@@ -137,14 +140,14 @@ class Profile:
             self.add(name, FORWARD, 0.0, figures["samples"])
             self.keep_cache(name, figures["cache_bytes"])
 
-    def rows(self) -> list[ProfileRow]:
-        """Return a row for each step, and one for the loss."""
-        found = self.times()
+    def rows(self, times: Mapping[str, Times] | None = None) -> list[ProfileRow]:
+        """Return a row for each step, and one for the loss; of other figures, if they are given."""
+        found = times or {name: Times(**figures) for name, figures in self.times().items()}
         rows = [
-            _row(step, Times(**found[step.name]), _passes(k, self.first_trained))
+            _row(step, found[step.name], _passes(k, self.first_trained))
             for k, step in enumerate(self.steps)
         ]
-        loss, shape = Times(**found[LOSS]), _words(self.steps[-1].layers[-1].output_shape)
+        loss, shape = found[LOSS], _words(self.steps[-1].layers[-1].output_shape)
         rows.append(ProfileRow(LOSS, LOSS, shape, 0, 0, loss.forward, loss.backward, None, 0))
         return rows
 
