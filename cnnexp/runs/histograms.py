@@ -22,7 +22,7 @@ from cnnexp.runs.files import whole_lines
 
 FILE = "histograms.csv"
 COLUMNS = ("epoch", "parameter", "low", "high", "counts")
-BINS = 60
+BINS = 200
 
 
 class Histogram(NamedTuple):
@@ -53,7 +53,7 @@ def rows_of(epoch: int, weights: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]
     Examples
     --------
     >>> rows = list(rows_of(1, {"dense1.b": np.array([0.0, 3.0, 6.0])}))
-    >>> rows[0][:4], rows[0][4].split()[::59]
+    >>> rows[0][:4], rows[0][4].split()[::199]
     ((1, 'dense1.b', 0.0, 6.0), ['1', '1'])
     """
     for name, array in weights.items():

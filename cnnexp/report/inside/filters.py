@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from cnnexp.report.inside.plates import (
     Array,
+    Mosaic,
     Plate,
     color_bar,
     new_figure,
-    note_above,
-    note_left,
     png_of,
     reach,
-    show_signed,
 )
 
 if TYPE_CHECKING:
@@ -69,16 +67,14 @@ def _squares(name: str, title: str, caption: str, images: Array, what: str) -> P
         caption += f" The first {len(shown)} of {len(images)} are shown."
     across = min(ACROSS, len(shown))
     rows = -(-len(shown) // across)
-    figure = new_figure(1.2 + rows * 1.0, title)
-    grid = figure.subplots(rows, ACROSS, squeeze=False)
-    limit = reach([images])
-    for k, axes in enumerate(grid.flat):
-        if k < len(shown):
-            last = show_signed(axes, shown[k], limit)
-            note_above(axes, f"{what} {k + 1}" if k == 0 else str(k + 1))
-        else:
-            axes.set_axis_off()
-    color_bar(figure, last, grid, SCALE)
+    figure = new_figure(1.05 + rows * 1.04, title)
+    axes = figure.subplots()
+    mosaic = Mosaic(axes, rows, ACROSS, reach([images]))
+    for k, image in enumerate(shown):
+        row, column = divmod(k, across)
+        mosaic.put(row, column, image)
+        mosaic.above(row, column, f"{what} {k + 1}" if k == 0 else str(k + 1))
+    color_bar(figure, mosaic.image, axes, SCALE)
     return Plate(f"filters_{name}", SECTION, title, caption, png_of(figure))
 
 
@@ -91,15 +87,13 @@ def _channels(layer: Layer, W: Array) -> Plate:
     if (rows, columns) != (n_f, n_c):
         caption += f" The first {rows} filters and {columns} channels are shown."
     figure = new_figure(1.2 + rows * 0.52, title)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    limit = reach([W])
+    axes = figure.subplots()
+    mosaic = Mosaic(axes, rows, max(columns, 8), reach([W]), gap=(0.15, 0.15), margin=0.3)
+    for column in range(columns):
+        mosaic.above(0, column, f"{'map ' * (column == 0)}{column + 1}")
     for row in range(rows):
+        mosaic.left(row, f"{'filter ' * (row == 0)}{row + 1}")
         for column in range(columns):
-            last = show_signed(grid[row, column], W[:, :, column, row], limit)
-            if row == 0:
-                note_above(
-                    grid[row, column], f"map {column + 1}" if column == 0 else f"{column + 1}"
-                )
-        note_left(grid[row, 0], f"filter {row + 1}" if row == 0 else str(row + 1))
-    color_bar(figure, last, grid, SCALE)
+            mosaic.put(row, column, W[:, :, column, row])
+    color_bar(figure, mosaic.image, axes, SCALE)
     return Plate(f"filters_{layer.name}", SECTION, title, caption, png_of(figure))

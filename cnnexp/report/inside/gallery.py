@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 MOST_SPECIMENS = 6  # beside each other in one picture
-WITH_MAPS = 2  # images whose maps are drawn where none were given
 MOST_GIVEN = 6
 
 
@@ -54,7 +53,9 @@ def plates_of(run: Run, given: Sequence[Specimen] = ()) -> list[Plate]:
     labels = np.asarray(test.Y)
     classes = _class_names(run, A.shape[1])
     specimens = list(given) or specimens_of(test, A, classes)
-    mapped = list(given) or [specimens[0], specimens[-1]][: min(len(specimens), WITH_MAPS)]
+    mapped = (
+        list(given) or [specimens[(len(specimens) - 1) // 2], *specimens[-1:]][: len(specimens)]
+    )
     with style():
         plates = [_curves(run), histogram_plate(read_histograms(run.path))]
         plates += filter_plates(network)

@@ -9,18 +9,17 @@ import numpy as np
 
 from cnnexp.report.inside.plates import (
     Array,
+    Mosaic,
     Plate,
     Specimen,
     bare,
     color_bar,
     new_figure,
     note_above,
-    note_left,
     percent,
     png_of,
     reach,
     show_image,
-    show_signed,
 )
 from cnnexp.report.lines import STYLES
 
@@ -73,26 +72,25 @@ def strongest(A: Array, most: int) -> list[int]:
 
 def _maps(block: Block, specimen: Specimen, suffix: str) -> Plate:
     """Draw the same few maps after each layer of a block, one layer a row."""
-    last = block.layers[-1][1]
-    total = last.shape[2]
+    (end, last), total = block.layers[-1], block.layers[-1][1].shape[2]
     chosen = strongest(last, MOST_MAPS)
     title = f"{_capital(specimen.name)}: maps after {_listed([name for name, _ in block.layers])}"
     caption = "Each column is one filter, each row one layer: what it hands on to the next."
     if len(chosen) < total:
         caption += f" Of {total} filters the {len(chosen)} with the strongest answers are shown."
-    figure = new_figure(1.3 + 0.95 * len(block.layers), title)
-    grid = figure.subplots(len(block.layers), MOST_MAPS, squeeze=False)
-    limit = reach([A for _, A in block.layers])
+    if silent := int(np.count_nonzero(~last.any(axis=(0, 1)))):
+        caption += f" After {end}, {silent} of {total} maps are zero everywhere."
+    figure = new_figure(1.1 + 0.86 * len(block.layers), title)
+    axes = figure.subplots()
+    # what is handed on decides the scale; larger values before it are drawn as dark as can be
+    mosaic = Mosaic(axes, len(block.layers), MOST_MAPS, reach([last[:, :, chosen]]), (0.12, 0.15))
     for row, (name, A) in enumerate(block.layers):
-        for column, axes in enumerate(grid[row]):
-            if column >= len(chosen):
-                axes.set_axis_off()
-                continue
-            image = show_signed(axes, A[:, :, chosen[column]], limit)
-            if row == 0:
-                note_above(axes, f"{'filter ' * (column == 0)}{chosen[column] + 1}")
-        note_left(grid[row, 0], f"{name}\n{A.shape[0]}x{A.shape[1]}")
-    color_bar(figure, image, grid, SCALE)
+        mosaic.left(row, f"{name}\n{A.shape[0]}x{A.shape[1]}")
+        for column, k in enumerate(chosen):
+            mosaic.put(row, column, A[:, :, k])
+    for column, k in enumerate(chosen):
+        mosaic.above(0, column, f"{'filter ' * (column == 0)}{k + 1}")
+    color_bar(figure, mosaic.image, axes, SCALE)
     return Plate(f"maps{suffix}_{block.name}", SECTION, title, caption, png_of(figure))
 
 

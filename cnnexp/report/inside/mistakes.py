@@ -68,7 +68,11 @@ def _draw_confusion(axes: Axes, counts: Array, shares: Array, classes: Sequence[
     axes.set_yticks(places, classes)
     axes.set(xlabel="what the network said", ylabel="true class")
     axes.grid(visible=False)
-    axes.tick_params(length=0)
+    between = np.arange(len(classes) - 1) + 0.5
+    axes.set_xticks(between, minor=True)
+    axes.set_yticks(between, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1)
+    axes.tick_params(which="both", length=0)
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02)
     bar.set_label("share of the true class, per cent", fontsize=8.5)
     if len(classes) > MOST_NUMBERED:

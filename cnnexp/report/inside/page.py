@@ -24,7 +24,7 @@ def page_of(run: Run, plates: Sequence[Plate]) -> str:
     return template.substitute(
         title=escape(f"Inside {run.path.name}"),
         lead=escape(_lead(run)),
-        path=escape(str(run.path)),
+        path=escape(str(run.path)) if str(run.path) != run.path.name else "",
         links=" · ".join(f'<a href="#{_anchor(name)}">{escape(name)}</a>' for name in sections),
         summary=escape(run.network.summary()),
         sections="\n".join(_section(name, plates) for name in sections),
@@ -58,7 +58,8 @@ def _figure(plate: Plate) -> str:
     """Return one picture with its caption; the title is in the picture."""
     data = base64.b64encode(plate.png).decode()
     return (
-        f'<figure><img alt="{escape(plate.title)}" src="data:image/png;base64,{data}">'
+        f'<figure><div class="scroll" tabindex="0"><img alt="{escape(plate.title)}"'
+        f' src="data:image/png;base64,{data}"></div>'
         f"<figcaption>{escape(plate.caption)}</figcaption></figure>\n"
     )
 

@@ -100,6 +100,71 @@ def show_signed(axes: Axes, image: Array, limit: float) -> Any:
     return axes.imshow(image, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
 
 
+class Mosaic:
+    """Small images with one scale, in rows and columns, in one pair of axes.
+
+    Axes of their own for each would take seconds to lay out.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    rows, columns : int
+        How many places there are.
+    limit : float
+        How far the scale reaches on either side of zero.
+    gap : tuple of float
+        Between columns and between rows, in widths of a place.
+    margin : float
+        At the left, in widths of a place.
+    """
+
+    def __init__(
+        self,
+        axes: Axes,
+        rows: int,
+        columns: int,
+        limit: float,
+        gap: tuple[float, float] = (0.12, 0.36),
+        margin: float = 0.02,
+    ) -> None:
+        self.axes, self.limit = axes, limit
+        self.step = (1 + gap[0], 1 + gap[1])
+        self.image: Any = None
+        axes.set_axis_off()
+        width, height = columns * self.step[0] - gap[0], rows * self.step[1] - gap[1]
+        self._window = (-margin, width + 0.02), (height + 0.02, -0.3)
+
+    def put(self, row: int, column: int, image: Array) -> None:
+        """Draw one image in its place; an oblong one in the middle of it."""
+        from matplotlib.patches import Rectangle
+
+        height, width = (size / max(image.shape) for size in image.shape)
+        x = column * self.step[0] + (1 - width) / 2
+        y = row * self.step[1] + (1 - height) / 2
+        self.image = self.axes.imshow(
+            image,
+            cmap=SIGNED,
+            vmin=-self.limit,
+            vmax=self.limit,
+            interpolation="nearest",
+            extent=(x, x + width, y + height, y),
+        )
+        frame = Rectangle((x, y), width, height, fill=False, edgecolor="#BBBBBB", linewidth=0.6)
+        self.axes.add_artist(frame)
+        self.axes.set(xlim=self._window[0], ylim=self._window[1])
+
+    def above(self, row: int, column: int, words: str) -> None:
+        """Write a few words above a place."""
+        place = (column * self.step[0] + 0.5, row * self.step[1] - 0.06)
+        self.axes.text(*place, words, ha="center", va="bottom", fontsize=8)
+
+    def left(self, row: int, words: str) -> None:
+        """Write a few words at the left of a row."""
+        place = (-0.12, row * self.step[1] + 0.5)
+        self.axes.text(*place, words, ha="right", va="center", fontsize=8.5)
+
+
 def show_image(axes: Axes, X: Array, low: float, high: float) -> None:
     """Draw an image (ih, iw, n_c) as it is: ink dark on light, or in its colours."""
     bare(axes)

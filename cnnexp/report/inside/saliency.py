@@ -58,8 +58,11 @@ def saliency_plate(
         axes.set_axis_off()
     for row, words in enumerate(("image", "for the\nlikeliest", "for the\nsecond")):
         note_left(grid[row, 0], words)
-    color_bar(figure, image, grid, "change of the score for one unit more of a pixel")
-    return Plate("saliency", SECTION, TITLE, CAPTION, png_of(figure))
+    color_bar(figure, image, grid, "change of the score when a pixel rises by 1")
+    caption = CAPTION
+    if any(layer.type == "max_pool" for layer in network.layers):
+        caption += " Max pooling hands a gradient to one pixel of each window, hence any chequers."
+    return Plate("saliency", SECTION, TITLE, caption, png_of(figure))
 
 
 def _outline(axes: Axes, X: Array) -> None:

@@ -22,7 +22,7 @@ CAPTION = (
 )
 MOST_EPOCHS, ACROSS = 10, 3
 OVERLAP = 1.7  # of the distance between two hills: the height of the highest
-INSIDE = 0.002  # of the weights: what may lie beyond either edge of a panel
+INSIDE = 0.005  # of the weights: what may lie beyond either edge of a panel
 
 
 def histogram_plate(histograms: Mapping[str, Sequence[Histogram]]) -> Plate | None:
@@ -31,7 +31,7 @@ def histogram_plate(histograms: Mapping[str, Sequence[Histogram]]) -> Plate | No
     shown = shown or dict(histograms)
     if not shown:
         return None
-    across = min(ACROSS, len(shown))
+    across = 2 if len(shown) == 4 else min(ACROSS, len(shown))
     rows = -(-len(shown) // across)
     figure = new_figure(0.7 + 3.1 * rows, TITLE)
     grid = figure.subplots(rows, across, squeeze=False)
@@ -53,42 +53,52 @@ def some(found: Sequence[Histogram], most: int) -> list[Histogram]:
 
 
 def _hills(axes: Axes, name: str, found: Sequence[Histogram]) -> None:
-    """Draw one hill above the other."""
+    """Draw one hill above the other, the lower ones in front."""
     from matplotlib import colormaps
 
-    heights = [_density(histogram) for histogram in found]
+    low, high = _limits(found)
+    edges = np.linspace(low, high, _intervals(found) + 1)
+    middles = (edges[:-1] + edges[1:]) / 2
+    heights = [shares(histogram, edges) for histogram in found]
     highest = max(float(height.max()) for height in heights) or 1.0
-    for k in reversed(range(len(found))):
-        low, high, counts = found[k].low, found[k].high, found[k].counts
-        edges = np.linspace(low, high, len(counts) + 1)
-        middles = (edges[:-1] + edges[1:]) / 2
-        tops = k + OVERLAP * heights[k] / highest
+    for k, height in enumerate(heights):
+        tops = k + OVERLAP * height / highest
         color = colormaps["viridis"](0.1 + 0.75 * k / max(len(found) - 1, 1))
-        axes.fill_between(middles, k, tops, color=color, alpha=0.85, linewidth=0, zorder=-k)
-        axes.plot(middles, tops, color="white", linewidth=0.8, zorder=-k)
+        order = 3 + len(found) - k
+        axes.fill_between(middles, k, tops, color=color, linewidth=0, zorder=order)
+        axes.plot(middles, tops, color="white", linewidth=0.8, zorder=order)
     axes.set_title(name.removesuffix(".W"), fontsize=10)
     axes.set_yticks(range(len(found)), [str(histogram.epoch) for histogram in found])
-    axes.set(xlabel="weight", xlim=_limits(found), ylim=(-0.25, len(found) - 1 + OVERLAP + 0.15))
+    axes.set(xlabel="weight", xlim=(low, high), ylim=(-0.25, len(found) - 1 + OVERLAP + 0.15))
     axes.grid(axis="y", visible=False)
     axes.tick_params(labelsize=8.5, length=0)
 
 
-def _density(histogram: Histogram) -> Array:
-    """Return which share of the weights lies in an interval, for each unit of its width."""
-    counts = np.asarray(histogram.counts, np.float64)
-    width = (histogram.high - histogram.low) / max(len(counts), 1)
-    density: Array = counts / max(counts.sum() * width, 1e-300)
-    return density
+def shares(histogram: Histogram, edges: Array) -> Array:
+    """Return which share of the weights lies in each of other intervals.
+
+    Within an interval of the log, weights count as spread evenly.
+    """
+    below = np.concatenate([[0.0], np.cumsum(histogram.counts)])
+    own = np.linspace(histogram.low, histogram.high, len(below))
+    at_edges = np.interp(edges, own, below / max(below[-1], 1.0))
+    found: Array = np.diff(at_edges)
+    return found
+
+
+def _intervals(found: Sequence[Histogram]) -> int:
+    """Return how finely a hill is drawn: few weights make a ragged one otherwise."""
+    weights = sum(found[-1].counts)
+    return int(np.clip(3 * weights ** (1 / 3), 12, 80))
 
 
 def _limits(found: Sequence[Histogram]) -> tuple[float, float]:
     """Return between which weights nearly all lie, in every epoch."""
     lows, highs = [], []
     for histogram in found:
-        counts = np.asarray(histogram.counts)
-        edges = np.linspace(histogram.low, histogram.high, len(counts) + 1)
-        below = np.cumsum(counts) / max(counts.sum(), 1)
-        lows.append(float(edges[int(np.searchsorted(below, INSIDE))]))
-        highs.append(float(edges[min(int(np.searchsorted(below, 1 - INSIDE)) + 1, len(counts))]))
+        below = np.cumsum(histogram.counts) / max(sum(histogram.counts), 1)
+        edges = np.linspace(histogram.low, histogram.high, len(below) + 1)
+        lows.append(float(edges[np.searchsorted(below, INSIDE)]))
+        highs.append(float(edges[min(int(np.searchsorted(below, 1 - INSIDE)) + 1, len(below))]))
     room = 0.03 * (max(highs) - min(lows))
     return min(lows) - room, max(highs) + room
