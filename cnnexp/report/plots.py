@@ -88,12 +88,12 @@ def save_plot(path: Path, picture: Picture, title: str) -> None:
     """Write all panels of a picture; the ending of the file says in which format."""
     check_ending(path)
     heading = f"{title}  ({picture.note})" if picture.note else title
-    replace_file(path, _rendered(picture.panels, heading, path.suffix.lower().lstrip(".")))
+    replace_file(path, rendered(picture.panels, heading, path.suffix.lower().lstrip(".")))
 
 
 def svg_of(panel: Panel) -> bytes:
     """Return one panel as an SVG picture without its title, all letters as outlines."""
-    return _rendered([panel], "", "svg")
+    return rendered([panel], "", "svg")
 
 
 def picture_of(
@@ -163,9 +163,9 @@ def _panels_of_one(line: Line, target: tuple[str, float] | None) -> list[Panel]:
     ]
 
 
-def _rendered(panels: Sequence[Panel], title: str, kind: str) -> bytes:
+def rendered(panels: Sequence[Panel], title: str, kind: str) -> bytes:
     """Return panels as the bytes of a picture."""
-    with _style():
+    with style():
         figure = _figure(panels, title)
         out = io.BytesIO()
         extra: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {}
@@ -194,7 +194,7 @@ def _figure(panels: Sequence[Panel], title: str) -> Figure:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
     """Draw in our style, whatever the user's is."""
     import matplotlib
 

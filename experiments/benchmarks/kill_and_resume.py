@@ -152,7 +152,7 @@ def differences(whole: Path, broken: Path) -> list[str]:
         *_array_differences(weights(whole), weights(broken)),
         *(
             f"{name} differs"
-            for name in ("epochs.csv", "batches.csv")
+            for name in ("epochs.csv", "batches.csv", "histograms.csv")
             if log_rows(whole / name) != log_rows(broken / name)
         ),
     ]

@@ -44,7 +44,7 @@ def comparison_of(folder: Path, *runs: dict[str, Any]) -> table.Comparison:
 def drawn(comparison: table.Comparison, panel: int, **options: Any) -> Any:
     """Return the axes of one panel, drawn."""
     picture = picture_of(comparison, **options)
-    with plots._style():
+    with plots.style():
         figure = plots._figure([picture.panels[panel]], "")
         figure.draw_without_rendering()
     return figure.subfigs[0].axes[0]
