@@ -6,6 +6,7 @@ as skipped, with the reason that the page gives.
 
 from __future__ import annotations
 
+import runpy
 import sys
 
 import pytest
@@ -15,6 +16,7 @@ from tests.docs.running import PageFailed, Runner, compare, missing, run_page
 
 GOLDEN = {"mistakes.md"}  # tests/app/test_mistakes.py compares every figure of it
 PAGES = [page for page in pages() if page.name not in GOLDEN and blocks(page)]
+TABLES = runpy.run_path(str(ROOT / "docs" / "tables.py"))
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 LEFT = [block for block in BLOCKS if "no-run" in block.notes or missing(block)]
 
@@ -58,6 +60,21 @@ def test_the_site_has_every_page():
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):
         assert page.stem == "index" or f"\n{page.stem}\n" in index, page.name
+
+
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_the_tables_are_those_of_their_files(page):
+    content = page.read_text(encoding="utf-8")
+    assert TABLES["with_tables"](content) == content, "run: python docs/tables.py"
+
+
+def test_a_table_from_a_file(folder, monkeypatch):
+    (folder / "steps.csv").write_text("# made here\nstep,ms_per_batch\nim2col,9.1\nlast,1.2\n")
+    monkeypatch.setitem(TABLES["with_tables"].__globals__, "ROOT", folder)
+    begin, end = "<!-- table: steps.csv columns=ms_per_batch -->\n", "<!-- end of table -->"
+    filled = TABLES["with_tables"](f"{begin}old{end}\n")
+    assert filled == f"{begin}\n| ms per batch |\n| --- |\n| 9.1 |\n| 1.2 |\n\n{end}\n"
+    assert TABLES["with_tables"](begin.replace("steps", "none") + "old" + end).count("old") == 1
 
 
 PAGE = """
