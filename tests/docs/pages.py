@@ -47,11 +47,6 @@ class Block:
 def pages() -> list[Path]:
     """Every page that readers are given, as far as it is there."""
     found = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
-    found += [
-        ROOT / "CONTRIBUTING.md",
-        ROOT / "ARCHITECTURE.md",
-        ROOT / "experiments" / "README.md",
-    ]
     return [page for page in found if page.exists()]
 
 

@@ -1,7 +1,8 @@
 """Write the outputs on pages again: ``python -m tests.docs.rewrite docs/comparing.md …``.
 
 Every block that can be run is run, and what it prints takes the place of what the page shows; read
-what has changed before you keep it. Outputs with a line of ``...`` are left as they are.
+what has changed before you keep it. Outputs with a line of ``...`` are left as they are. Notebooks
+are run and kept with their outputs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from tests.docs import running
+from tests.docs.notebooks import run_notebook
 from tests.docs.pages import Block, blocks, commands
 
 
@@ -39,6 +41,17 @@ def _with_outputs(content: str, block: Block, texts: list[str]) -> str:
     return content
 
 
+def rewrite_notebook(path: Path) -> None:
+    """Run a notebook in an empty folder and keep its outputs."""
+    import nbformat
+
+    notebook = run_notebook(path)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # times of day, which differ at each run
+    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
+    nbformat.write(notebook, path)
+
+
 def keep_going(*_: object, **__: object) -> None:
     """Stand in for the comparison: here the page is what is wrong."""
 
@@ -46,4 +59,5 @@ def keep_going(*_: object, **__: object) -> None:
 if __name__ == "__main__":
     running.compare = keep_going
     for name in sys.argv[1:]:
-        rewrite(Path(name).resolve())
+        path = Path(name).resolve()
+        (rewrite_notebook if path.suffix == ".ipynb" else rewrite)(path)

@@ -160,9 +160,9 @@ def missing(block: Block) -> str:
 
 def compare(block: Block, printed: str, expected: str, figures: bool) -> None:
     """Raise PageFailed unless two texts agree; a line of ``...`` stands for any lines."""
-    wanted = [_words(part) for part in re.split(r"^ *(?:\.\.\.|…) *\n", expected, flags=re.M)]
+    wanted = [words(part) for part in re.split(r"^ *(?:\.\.\.|…) *\n", expected, flags=re.M)]
     pattern = ".*".join(re.escape(part) for part in wanted)
-    if not re.fullmatch(r"\s*" + pattern + r"\s*", _words(printed), re.DOTALL):
+    if not re.fullmatch(r"\s*" + pattern + r"\s*", words(printed), re.DOTALL):
         where = _first_difference(printed, expected)
         raise PageFailed(f"{block} shows\n{expected}\nbut there is\n{printed}\n{where}")
     if figures and len(wanted) == 1:
@@ -174,12 +174,12 @@ def compare(block: Block, printed: str, expected: str, figures: bool) -> None:
 
 def _first_difference(printed: str, expected: str) -> str:
     """Say where two texts part."""
-    pairs = itertools.zip_longest(_words(printed).split(), _words(expected).split())
+    pairs = itertools.zip_longest(words(printed).split(), words(expected).split())
     found, shown = next((pair for pair in pairs if pair[0] != pair[1]), ("nothing", "nothing"))
     return f"(first difference: {shown!r} on the page, {found!r} here)"
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
     """A text without figures, drawings, rules and differences in space."""
     text = re.sub(r"-{3,}", "---", DRAWN.sub("", NUMBER.sub("#", text)))
     return re.sub(r"\s+", " ", text).strip()
