@@ -19,11 +19,13 @@ release = version = cnnexp.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
 extensions += ["sphinx.ext.viewcode", "numpydoc"]
-exclude_patterns = ["_build", "templates", "tables.py"]
+exclude_patterns = ["_build", "templates"]
 templates_path = ["templates"]
 html_theme = "furo"
 html_title = "cnnexp"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["tables.css"]
+html_show_copyright = False
 
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # the tests run them; here they are shown as they were kept

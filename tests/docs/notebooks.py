@@ -24,7 +24,7 @@ def run_notebook(path: Path) -> Any:
     env = os.environ | {"PYTHONPATH": str(ROOT), "PATH": programs}
     with tempfile.TemporaryDirectory() as folder:
         resources = {"metadata": {"path": folder}}
-        client = NotebookClient(notebook, timeout=LIMIT, resources=resources)
+        client = NotebookClient(notebook, timeout=LIMIT, resources=resources, coalesce_streams=True)
         client.execute(env=env)
     return notebook
 

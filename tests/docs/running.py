@@ -112,9 +112,10 @@ class Ended(NamedTuple):
 def run_command(command: str, as_written: bool) -> Ended:
     """Run a command: in this process if it is ours and has nothing but a tail, else in a shell."""
     ours = OURS.fullmatch(command)
+    as_written |= "hydra/" in command or "hydra.launcher" in command
     if ours and not as_written and not SHELL_SIGNS & set(re.sub(r"'[^']*'", "", ours["words"])):
         words = shlex.split(ours["words"])
-        if words[:1] == ["-m"] and not any("hydra/" in word for word in words):
+        if words[:1] == ["-m"]:
             words.append("hydra/launcher=basic")
         ended = _in_process(words)
         return Ended(ended.code, _part(ended.text, ours["part"], ours["count"]))
