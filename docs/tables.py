@@ -41,9 +41,17 @@ def table(path: Path, columns: str | None = None) -> str:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     names = columns.split(",") if columns else list(rows[0])
     head = [name.replace("_", " ") for name in names]
-    lines = [head, ["---"] * len(names), *([row[name] for name in names] for row in rows)]
+    lines = [head, ["---"] * len(names), *([figure(row[name]) for name in names] for row in rows)]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"\n{text}\n\n"
+
+
+def figure(text: str) -> str:
+    """Return a cell, rounded to three figures if it is a number with a decimal point."""
+    if not re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", text):
+        return text
+    value = float(text)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def main(names: list[str]) -> None:
