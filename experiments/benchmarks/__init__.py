@@ -1,1 +1,1 @@
-"""Measurements that anyone can run: ``python -m experiments.benchmarks.NAME``."""
+"""Measurements that anyone can run: ``python -m experiments.benchmarks NAME``."""
