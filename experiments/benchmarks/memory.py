@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SUMMARY = "peak memory of training, against PyTorch's"
 NEEDS = ()
 SHOWN = ("net", "threads", "malloc", "by", "megabytes", "ratio")
-BATCHES, PREDICTED = 40, 2_000
+POOL, BATCHES, PREDICTED = 4_096, 12, 2_000
 
 Row = dict[str, Any]
 
@@ -48,8 +48,8 @@ def measure(asked: argparse.Namespace) -> Iterator[Row]:
     contenders = [*asked.impls, *(LAYOUTS if has_torch() else ())]
     for malloc in (DEFAULT_MALLOC, RAISED_MALLOC):
         for net in asked.nets:
-            for threads in asked.threads:
-                jobs = [Job(net, by, threads=threads) for by in contenders]
+            for threads in asked.threads if malloc is DEFAULT_MALLOC else asked.threads[-1:]:
+                jobs = [Job(net, by, threads=threads, pool=POOL) for by in contenders]
                 yield from with_ratios([measured(job, malloc) for job in jobs])
 
 
@@ -70,8 +70,7 @@ def with_ratios(rows: list[Row]) -> Iterator[Row]:
 
 def rise(job: Job) -> tuple[float, float]:
     """Run a job in this process; return the resident memory before it and its peak, in MB."""
-    _import(job)
-    made_samples(job.pool, job.dtype)
+    _prepare(job)
     forget_peak()
     base = resident("VmRSS")
     runner = runner_of(job)
@@ -80,16 +79,20 @@ def rise(job: Job) -> tuple[float, float]:
     return base, resident("VmHWM")
 
 
-def _import(job: Job) -> None:
-    """Import all that a job needs."""
+def _prepare(job: Job) -> None:
+    """Import all that a job needs, and make its images as it keeps them."""
     import threadpoolctl
 
-    if job.by in LAYOUTS:
-        from experiments.benchmarks import peer as runner
-    else:
-        from experiments.benchmarks import ours as runner  # type: ignore[no-redef]
     threadpoolctl.threadpool_info()
-    assert runner
+    if job.by in LAYOUTS:
+        from experiments.benchmarks.peer import made_tensors
+
+        made_tensors(job.pool, job.dtype, job.by)
+    else:
+        from experiments.benchmarks import ours
+
+        assert ours
+        made_samples(job.pool, job.dtype)
 
 
 def forget_peak() -> None:

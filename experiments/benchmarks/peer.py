@@ -9,6 +9,7 @@ faster one counts.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -39,31 +40,19 @@ class Peer:
 
     def __init__(self, job: Job, samples: Samples | None = None) -> None:
         torch.set_num_threads(job.threads)
-        self.format = FORMATS[job.by]
+        self.layout, self.format = job.by, FORMATS[job.by]
         self.batch = job.batch
         self.layers = layers_of(job.net)
-        samples = samples or made_samples(job.pool, job.dtype)
         dtype = getattr(torch, job.dtype)
         self.module = module_of(self.layers, IMAGE_SHAPE)
         self.module.to(dtype=dtype, memory_format=self.format)
-        self.X = self._images(samples.X)
-        self.Y = torch.from_numpy(np.asarray(samples.Y, np.int64))
+        if samples is None:
+            self.X, self.Y = made_tensors(job.pool, job.dtype, job.by)
+        else:
+            self.X, self.Y = tensors(samples, job.by)
         self.optimizer = optimizer_of(self.module, LEARNING_RATE, MOMENTUM, nesterov=True)
         self.loss = nn.CrossEntropyLoss()
         self._steps = self._training()
-
-    def _images(self, X: np.ndarray) -> torch.Tensor:
-        """Return images in PyTorch's shape, in the memory order of this peer.
-
-        They are copied: with one channel `contiguous` would keep whatever strides there are.
-        """
-        images = torch.from_numpy(X).permute(0, 3, 1, 2)
-        return self._empty(images.shape).copy_(images)
-
-    def _empty(self, shape: torch.Size) -> torch.Tensor:
-        """Return memory for images."""
-        dtype = self.module[-1].weight.dtype
-        return torch.empty(shape, dtype=dtype, memory_format=self.format)
 
     def train(self, batches: int) -> float:
         """Train on some batches and return the seconds; shuffling is part of them."""
@@ -96,8 +85,9 @@ class Peer:
 
     def _memory(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return memory for one batch."""
-        shape = torch.Size((self.batch, *self.X.shape[1:]))
-        return self._empty(shape), torch.empty(self.batch, dtype=torch.int64)
+        shape = (self.batch, *self.X.shape[1:])
+        X = torch.empty(shape, dtype=self.X.dtype, memory_format=self.format)
+        return X, torch.empty(self.batch, dtype=torch.int64)
 
     def infer(self, samples: int, at_once: int) -> float:
         """Predict some samples, so many a call but 1,000 at most, and return the seconds."""
@@ -110,8 +100,9 @@ class Peer:
 
     def wrong(self, samples: Samples) -> float:
         """Return the fraction of samples that it classifies wrongly."""
+        X, _ = tensors(samples, self.layout)
         with torch.inference_mode():
-            found = [self.module(x).argmax(1) for x in self._images(samples.X).split(CHUNK)]
+            found = [self.module(x).argmax(1) for x in X.split(CHUNK)]
         return float((torch.cat(found).numpy() != samples.Y).mean())
 
     def load(self, weights: Arrays) -> None:
@@ -144,6 +135,22 @@ class Peer:
                 shape = ()
             x = part(x)
         return found
+
+
+@functools.cache
+def made_tensors(count: int, dtype: str, layout: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the made images and their labels as tensors."""
+    return tensors(made_samples(count, dtype), layout)
+
+
+def tensors(samples: Samples, layout: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return images (n_m, n_c, ih, iw) in the memory order of a layout, and labels.
+
+    Images are copied: with one channel `contiguous` would keep whatever strides there are.
+    """
+    images = torch.from_numpy(samples.X).permute(0, 3, 1, 2)
+    X = torch.empty(images.shape, dtype=images.dtype, memory_format=FORMATS[layout])
+    return X.copy_(images), torch.from_numpy(np.asarray(samples.Y, np.int64))
 
 
 def module_of(layers: Layers, image: tuple[int, int, int]) -> nn.Sequential:
