@@ -9,21 +9,9 @@ import time
 from pathlib import Path
 from types import ModuleType
 
-from experiments.benchmarks import results
+from experiments.benchmarks import NAMES, results
 from experiments.benchmarks.machine import has_torch
 
-NAMES = (
-    "agreement",
-    "speed",
-    "memory",
-    "layer_pass",
-    "growth",
-    "steps",
-    "data_path",
-    "mnist_99",
-    "run_folders",
-    "kill_and_resume",
-)
 NOT_IN_ALL = ("kill_and_resume",)  # a test of many minutes rather than a measurement
 QUICK_FOLDER = Path("outputs/benchmarks")
 
@@ -58,11 +46,11 @@ def run(name: str, asked: argparse.Namespace) -> None:
         shown = (f"{key}={results.shown(row[key])}" for key in module.SHOWN if key in row)
         print("  " + "  ".join(shown), flush=True)
     folder = asked.output or (QUICK_FOLDER if asked.quick else results.FOLDER)
-    results.write(folder / f"{name}.csv", rows)
-    print(f"{name}: {time.perf_counter() - start:.0f} s, wrote {folder / name}.csv")
+    path = folder / f"{getattr(module, 'FILE', name)}.csv"
+    results.write(path, rows)
+    print(f"{name}: {time.perf_counter() - start:.0f} s, wrote {path}")
     if hasattr(module, "draw"):
-        module.draw(results.read(folder / f"{name}.csv"), folder / f"{name}.png")
-        print(f"{name}: wrote {folder / name}.png")
+        module.draw(results.read(path), path.with_suffix(".png"))
 
 
 def module_of(name: str) -> ModuleType:
@@ -75,7 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     for name in NAMES:
         module = module_of(name)
-        one = names.add_parser(name, help=module.SUMMARY, description=module.__doc__)
+        one = names.add_parser(
+            name,
+            help=module.SUMMARY.replace("%", "%%"),
+            description=module.__doc__.replace("%", "%%"),
+        )
         _add_common(one)
         module.add_options(one)
     _add_common(names.add_parser("all", help=f"all of these but {', '.join(NOT_IN_ALL)}"))

@@ -15,7 +15,7 @@ from typing import Any
 
 from cnnexp.nn.passes import Batch
 from cnnexp.train import BatchDone, Trainer
-from experiments.benchmarks.jobs import NETS, Job
+from experiments.benchmarks.jobs import NETS, POOL, Job
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.processes import Worker, as_columns, spread
 
@@ -31,17 +31,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3, help="epochs")
+    parser.add_argument("--pool", type=int, default=POOL, help="images of an epoch")
 
 
 def measure(asked: argparse.Namespace) -> Iterator[Row]:
     """Take epochs apart; the median share of each job counts."""
     if asked.quick:
-        asked.nets, asked.rounds = ["flat"], 1
+        asked.nets, asked.threads, asked.rounds, asked.pool = ["flat"], [1], 1, 1_024
     with Worker() as worker:
         machine = worker.call(describe)
         for net in asked.nets:
             for threads in asked.threads:
-                job = Job(net, threads=threads)
+                job = Job(net, threads=threads, pool=asked.pool)
                 yield as_columns(job) | worker.call(dissected, job, asked.rounds) | machine
 
 

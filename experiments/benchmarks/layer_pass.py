@@ -63,7 +63,7 @@ def measure(asked: argparse.Namespace) -> Iterator[Row]:
     rounds = 1 if asked.quick else asked.rounds
     with Worker() as worker:
         machine = worker.call(describe)
-        for geometry in () if asked.quick else ORIGINAL:
+        for geometry in ORIGINAL:
             yield from (row | machine for row in timed(worker, geometry, rounds))
         for geometry in COUNTED:
             for samples in (1, 2):

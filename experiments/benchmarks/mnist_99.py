@@ -27,6 +27,7 @@ from experiments.benchmarks.processes import RAISED_MALLOC, Worker, changed_envi
 SUMMARY = "seconds to 99 % on MNIST (lenet5) and to 98 % (flat), by the same recipe"
 NEEDS = ()
 SHOWN = ("net", "by", "seed", "threads", "epochs", "seconds", "test_error", "target", "reached")
+FILE = "mnist_99_peers"  # the study itself has a file of its own
 FOLDER = Path("outputs/benchmarks/mnist_99")
 # what each net shall reach, and what it changes in the study
 TARGETS: dict[str, tuple[float, list[str]]] = {
