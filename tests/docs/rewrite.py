@@ -37,7 +37,8 @@ def _with_outputs(content: str, block: Block, texts: list[str]) -> str:
         shown = [output for _, output in commands(block)] if block.language == "console" else []
     for before, now in zip(shown, texts, strict=False):
         if before and "\n...\n" not in f"\n{before}":
-            content = content.replace(before, now.rstrip("\n") + "\n", 1)
+            lines = [line.rstrip() for line in now.rstrip("\n").split("\n")]
+            content = content.replace(before, "\n".join(lines) + "\n", 1)
     return content
 
 
