@@ -69,13 +69,13 @@ def test_a_study_runs_on_a_few_digits(name, tmp_path):
     run(name, tmp_path)
     frame = load_runs(tmp_path)
     assert set(frame["status"]) <= {"finished", "diverged"}
-    assert len(frame) == jobs(name)
+    assert len(frame) == (2 if name == "search_cnn" else jobs(name))
 
 
 def jobs(name: str) -> int:
     """Return how many runs a study has: all combinations of what it sweeps."""
     if name == "search_cnn":
-        return 2
+        return int(OmegaConf.load(FOLDER / "search_cnn.yaml").hydra.sweeper.n_trials)
     count = 1
     for values in outcomes.swept(name).values():
         count *= len(str(values).split(","))
@@ -108,7 +108,7 @@ def test_a_study_has_its_section_and_says_what_it_asks(name):
     assert second.startswith("# ")
 
 
-@pytest.mark.parametrize("name", sorted({*STUDIES, "stride_groups_scaling"} - {"search_cnn"}))
+@pytest.mark.parametrize("name", sorted({*STUDIES, "stride_groups_scaling"}))
 def test_a_study_has_results_that_were_measured(name):
     kept = outcomes.load(name)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", kept.facts["date"])
