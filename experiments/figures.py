@@ -175,7 +175,7 @@ def times(axes: Axes, sizes: Sequence[int], seconds: Sequence[float]) -> None:
     axes.set_ylabel("seconds of training an epoch")
 
 
-@figure("seeds", "One convolution on MNIST: the same run with ten seeds")
+@figure("seeds", "One convolution on 20,000 digits: the same run with ten seeds")
 def seeds(results: Results) -> list[Panel]:
     """A dot a seed, and the mean."""
     return [Panel("", partial(dots, errors=results.last["test_ce"].tolist()))]

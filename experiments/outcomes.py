@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnexp import load_run, load_runs
-from cnnexp.report.table import Comparison
 from cnnexp.runs.files import replace_file
 from cnnexp.runs.reading import Run, find_runs
 
@@ -27,6 +26,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 INDEX = "sweep.json"
 LOGGED = ("epoch", "seconds", "train_cce", "train_ce", "test_cce", "test_ce")
+CHOSEN_BY = "validation_ce"  # where samples were kept apart to choose by
 DONE = ("finished", "diverged")
 LEFT_ALONE = ("impl", "sweep.", "hydra.", "hydra/")  # words that leave a study what it is
 
@@ -141,15 +141,16 @@ def results_of(study: str, runs: Sequence[Run]) -> Results:
     import pandas as pd
 
     settings = load_runs(*(run.path for run in runs))
-    differing = Comparison(settings).differing
+    varied = [name for name in swept(study) if name in settings]
+    logged = [*LOGGED, CHOSEN_BY] if any(CHOSEN_BY in run.epochs for run in runs) else LOGGED
     parts = []
     for number, run in enumerate(runs):
         row = settings.iloc[number]
-        known = {name: row[name] for name in differing}
+        known = {name: row[name] for name in varied}
         known |= {"parameters": run.record["network"]["parameters"], "status": run.status}
-        log = run.epochs.reindex(columns=LOGGED) if len(run.epochs) else [{}]
-        parts.append(pd.DataFrame(log, columns=LOGGED).assign(run=number, **known))
-    order = ["run", *differing, "parameters", "status", *LOGGED]
+        log = run.epochs.reindex(columns=logged) if len(run.epochs) else [{}]
+        parts.append(pd.DataFrame(log, columns=logged).assign(run=number, **known))
+    order = ["run", *varied, "parameters", "status", *logged]
     return Results(study, facts_of(study, runs), pd.concat(parts, ignore_index=True)[order])
 
 

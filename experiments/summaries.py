@@ -243,3 +243,21 @@ def stride_groups_scaling(results: Results) -> Rows:
             times = [duration(naive["seconds"]), duration(sg["seconds"])]
             rows.append([name, *counts, *times, f"{naive['seconds'] / sg['seconds']:,.0f}"])
     return rows
+
+
+@summary("search_cnn")
+def search_cnn(results: Results) -> Rows:
+    """The five best of the search, by what it chose them by."""
+    heads = {
+        "learning_rate": "learning rate",
+        "optimizer.momentum": "momentum",
+        "batch_size": "batch size",
+        "model.layers.0.filters": "filters",
+        "model.layers.3.units": "units",
+    }
+    rows: Rows = [["trial", *heads.values(), "validation error", "test error"]]
+    for _, run in results.last.nsmallest(5, "validation_ce").iterrows():
+        chosen = [f"{run[name]:.3g}" for name in heads]
+        errors = [percent(run["validation_ce"]), percent(run["test_ce"])]
+        rows.append([f"{run['run'] + 1:.0f}", *chosen, *errors])
+    return rows

@@ -34,13 +34,13 @@ def main(words: Sequence[str] | None = None) -> int:
     args = parser.parse_args(words)
     try:
         found = {} if args.kept else kept.collect(args.runs)
+        for results in found.values():
+            if results.study in SUMMARIES:
+                print(f"{results.study}: {results.facts['date']} -> {kept.save(results).name}")
+        write_page([kept.load(study) for study in SUMMARIES if kept.path_of(study).exists()])
     except CnnexpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for results in found.values():
-        if results.study in SUMMARIES:
-            print(f"{results.study}: {results.facts['date']} -> {kept.save(results).name}")
-    write_page([kept.load(study) for study in SUMMARIES if kept.path_of(study).exists()])
     return 0
 
 
