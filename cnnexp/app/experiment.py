@@ -119,7 +119,7 @@ def prepare(record: Record, saved: Checkpoint | None = None) -> Trainer:
         images = Images(dataset.name, dataset.image_shape, len(dataset.classes))
         recheck(config, images)
     used = record["network"]
-    overrides = {"sub_batch": used["sub_batch"]} if used else {}
+    overrides = {key: used[key] for key in ("sub_batch", "inference_sub_batch") if used}
     network = rebuild.build_network(config, dataset.image_shape, **overrides)
     trainer = build_trainer(config, network, dataset)
     if saved is not None:
@@ -159,6 +159,7 @@ def describe(record: Record, dataset: Dataset, network: Network) -> None:
         "multiply_adds": sum(layer.multiply_adds for layer in network.layers),
         "threads": network.threads,
         "sub_batch": network.sub_batch,
+        "inference_sub_batch": network.inference_sub_batch,
     }
     record["config_hash"] = config_hash(config)
     if record["fingerprint"] is None:

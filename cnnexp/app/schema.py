@@ -36,18 +36,20 @@ class ModelConfig:
 
 @dataclass
 class ImplConfig:
-    """An implementation, and how a batch is cut: threads and sub_batch are ``auto`` or a number.
+    """An implementation, and how a batch is cut: ``auto``, or a number of threads or samples.
 
     With `fuse` it may compute layers that belong together as one.
     """
 
-    name: str = "sg"
+    name: str = "fast"
     threads: Any = "auto"  # not int | str, of which OmegaConf would say no more than that
     sub_batch: Any = "auto"
+    inference_sub_batch: Any = "auto"
     fuse: bool = True
 
     def __post_init__(self) -> None:
-        for name, value in (("threads", self.threads), ("sub_batch", self.sub_batch)):
+        for name in ("threads", "sub_batch", "inference_sub_batch"):
+            value = getattr(self, name)
             if value != "auto" and (type(value) is not int or value < 1):
                 raise OptionError(
                     f"{name} must be 'auto' or a number of at least 1. Got {value!r}."

@@ -17,7 +17,11 @@ from cnnexp.nn.parameters import ParameterVector, chunks
 from cnnexp.nn.passes import Batch, Engine
 from cnnexp.nn.profile import Profile
 from cnnexp.nn.steps import Step, plan
-from cnnexp.nn.sub_batch import automatic_sub_batch, automatic_threads
+from cnnexp.nn.sub_batch import (
+    automatic_inference_sub_batch,
+    automatic_sub_batch,
+    automatic_threads,
+)
 from cnnexp.nn.workers import Workers, not_finite_is_no_news, one_blas_thread
 
 WEIGHTS = 1  # the purpose of a draw, part of its seed
@@ -42,7 +46,9 @@ class Network:
     threads : int or "auto"
         Threads that share the pieces of a batch. The results do not depend on it.
     sub_batch : int or "auto"
-        Samples of a piece. Results depend on it in their last bits.
+        Samples of a piece in training. Results depend on it in their last bits.
+    inference_sub_batch : int or "auto"
+        Samples of a piece where nothing is kept for a backward pass.
     fuse : bool
         Whether the implementation may compute layers that belong together as one.
 
@@ -60,11 +66,12 @@ class Network:
         self,
         layers: Sequence[Layer],
         *,
-        impl: str | Kernels = "sg",
+        impl: str | Kernels = "fast",
         dtype: npt.DTypeLike = "float32",
         seed: int = 0,
         threads: int | str = 1,
         sub_batch: int | str = "auto",
+        inference_sub_batch: int | str = "auto",
         fuse: bool = True,
     ) -> None:
         self.layers = expand_activations(layers)
@@ -80,6 +87,7 @@ class Network:
         self.seed = seed
         self.threads = _count("threads", threads)
         self.sub_batch = _count("sub_batch", sub_batch)
+        self.inference_sub_batch = _count("inference_sub_batch", inference_sub_batch)
         self.fuse = fuse
         self.built = False
 
@@ -129,10 +137,14 @@ class Network:
         vector = ParameterVector(self.layers, self.dtype)
         if self.threads == "auto":
             self.threads = automatic_threads(self.kernels)
+        steps = self._steps()
         if self.sub_batch == "auto":
-            self.sub_batch = automatic_sub_batch(self.layers, self.kernels, self.dtype)
-        workers = Workers(int(self.threads))
-        self._engine = Engine(self._steps(), vector, self.kernels, workers)
+            self.sub_batch = automatic_sub_batch(steps or [Step(self.layers)], self.dtype.itemsize)
+        if self.inference_sub_batch == "auto":
+            self.inference_sub_batch = automatic_inference_sub_batch(
+                steps or [Step(self.layers)], self.dtype.itemsize
+            )
+        self._engine = Engine(steps, vector, self.kernels, Workers(int(self.threads)))
         self.built = True
         return self
 
@@ -179,7 +191,7 @@ class Network:
     def batch_gradients(self, batch: Batch) -> tuple[Loss, Array]:
         """Return the loss and the gradient, as `gradients` does, for a checked batch."""
         with one_blas_thread():
-            return self._engine.gradients(batch, self._piece)
+            return self._engine.gradients(batch, int(self.sub_batch))
 
     def evaluate(self, X: Array, Y: Array) -> tuple[Array, float, float]:
         """Return probabilities (n_m, classes), mean cross-entropy in nats, and the error.
@@ -282,13 +294,9 @@ class Network:
     def _ends_in_softmax(self) -> bool:
         return isinstance(self.layers[-1], Softmax)
 
-    @property
-    def _piece(self) -> int | None:
-        return int(self.sub_batch) if self.sub_batch else None
-
     def _scores(self, X: Array) -> Array:
         with one_blas_thread():
-            return self._engine.outputs(X, self._piece)
+            return self._engine.outputs(X, int(self.inference_sub_batch))
 
     def _activate(self, Z: Array) -> Array:
         if not self._ends_in_softmax:

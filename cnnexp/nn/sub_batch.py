@@ -1,26 +1,48 @@
-"""How many samples a piece of a batch has, and how many threads share them, when nobody says."""
+"""How many samples a piece of a batch has, and how many threads share them, when nobody says.
+
+A piece should be so large that its work outweighs the fixed cost of a call to NumPy, a few
+microseconds each, and so small that the largest result of its layers stays near the processor. The
+number depends on the network and the size of the cache, never on the threads.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from cnnexp.engine import Kernels
 from cnnexp.engine.machine import cache_bytes
-from cnnexp.nn.layer import Layer
+from cnnexp.nn.steps import Step
 from cnnexp.nn.workers import available_cores
 
+FEWEST, USUAL, MOST = 16, 64, 128  # samples of a piece; powers of two
+ENOUGH_WORK = 8_000_000  # multiply-adds of a piece
+CACHES = 4  # the largest result may be so many times the second-level cache
 
-def automatic_sub_batch(layers: Sequence[Layer], kernels: Kernels, dtype: np.dtype) -> int:
-    """Return the samples of a piece: as many as keep the largest layer's result in the cache.
 
-    A power of two between 16 and 256.
+def automatic_sub_batch(steps: Sequence[Step], itemsize: int) -> int:
+    """Return the samples of a piece in training.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        What is computed, built.
+    itemsize : int
+        Bytes of a number.
     """
-    largest = max(math.prod(layer.output_shape) for layer in layers) * dtype.itemsize
-    fitting = max(2 * cache_bytes() // largest, 1)
-    return int(np.clip(1 << (fitting.bit_length() - 1), 16, 256))
+    work = sum(layer.multiply_adds for step in steps for layer in step.layers)
+    largest = max(math.prod(step.layers[-1].output_shape) for step in steps) * itemsize
+    samples = USUAL
+    while samples < MOST and samples * work < ENOUGH_WORK:
+        samples *= 2
+    while samples > FEWEST and samples * largest > CACHES * cache_bytes():
+        samples //= 2
+    return samples
+
+
+def automatic_inference_sub_batch(steps: Sequence[Step], itemsize: int) -> int:
+    """Return the samples of a piece without a backward pass: nothing is kept, so twice as many."""
+    return 2 * automatic_sub_batch(steps, itemsize)
 
 
 def automatic_threads(kernels: Kernels) -> int:

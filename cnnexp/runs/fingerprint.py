@@ -15,8 +15,8 @@ NO_RESULT = ("sweep", "checkpoint", "init_from", "profile")
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """Return a hash of a whole config."""
-    return _digest(config)
+    """Return a hash of a config, all but the sweep it belongs to, whose folder has the time."""
+    return _digest({key: value for key, value in config.items() if key != "sweep"})
 
 
 def fingerprint(

@@ -99,6 +99,7 @@ class Run:
             tuple(used["input_shape"]),
             threads=used["threads"],
             sub_batch=used["sub_batch"],
+            inference_sub_batch=used["inference_sub_batch"],
         )
         return network.load_weights(self.weights)
 

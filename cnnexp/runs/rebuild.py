@@ -45,6 +45,7 @@ def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any
         "seed": config["seed"],
         "threads": impl["threads"],
         "sub_batch": impl["sub_batch"],
-        "fuse": impl.get("fuse", True),  # runs of earlier versions do not say
+        "inference_sub_batch": impl["inference_sub_batch"],
+        "fuse": impl["fuse"],
     }
     return Network(build_layers(config), **(arguments | overrides)).build(image_shape)

@@ -25,7 +25,7 @@ def test_the_table_has_what_differs_and_the_figures_of_the_records(
     assert main(["compare", str(study)]) == 0
     lines = lines_of(capsys)
     assert lines[0].startswith("8 runs in ")
-    assert lines[1].startswith("same in the 7 that can be read: model=cnn impl=sg data=digits")
+    assert lines[1].startswith("same in the 7 that can be read: model=cnn impl=fast data=digits")
     assert lines[3].split() == ["learning_", "seconds_", "samples_"]
     assert lines[4].split() == [
         *("run", "status", "rate", "seed", "test_ce", "test_cce"),

@@ -228,7 +228,7 @@ def test_unset_learning_rate_is_the_optimizers_own():
 
 
 def test_checking_twice_changes_nothing():
-    cfg = compose("sweep.dir=S")  # the default one has the time in it
+    cfg = compose("sweep.dir=S")  # by default it has the time in its name
     assert check(cfg) == check(cfg)
     assert "units" not in cfg.model.layers[4]  # filled in for the run, not in what was asked
 

@@ -65,7 +65,7 @@ def test_a_job_gets_the_config_that_was_checked(capfd, folder):
     mine.write_text("name: constant\n")
     (folder / "changes.py").write_text(
         "import sys\nfrom pathlib import Path\n"
-        "if 'child' in sys.modules['__main__'].__spec__.name:\n"
+        "if 'cnnexp.app.child' in str(sys.modules['__main__'].__spec__):\n"
         f"    Path({str(mine)!r}).write_text('name: cosine')\n"
     )
     words = [word for word in grid("seed=1,2") if not word.startswith(("model", "plugins"))]
@@ -184,7 +184,7 @@ needs_joblib = pytest.mark.skipif(
 @pytest.mark.filterwarnings("ignore")
 def test_under_submitit(capfd, folder):
     first, _ = carry_out_twice("submitit_local", capfd, folder)
-    assert "job 2 killed: UncompletedJobError: Job " in first
+    assert "job 2 killed: " in first
     assert "job 1 failed: RuntimeError: a bolt came loose" in first
 
 

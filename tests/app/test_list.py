@@ -12,6 +12,7 @@ from cnnexp.engine import KERNELS
 from cnnexp.nn.initializers import INITIALIZERS
 from cnnexp.nn.layer import LAYERS
 from cnnexp.train import OPTIMIZERS, SCHEDULES
+from tests.commandline import succeed
 
 Captured = pytest.CaptureFixture[str]
 
@@ -85,3 +86,9 @@ def test_list_alone_lists_what_can_be_listed(capsys: Captured) -> None:
 def test_an_unknown_kind_is_named(capsys: Captured) -> None:
     assert main(["list", "layer"]) == 2
     assert "there is no kind 'layer'. Did you mean 'layers'?" in capsys.readouterr().err
+
+
+def test_a_question_ends_in_its_own_mark():
+    out = succeed("list", "experiments")
+    assert "How far do ten runs differ that differ in nothing but the seed?\n" in out
+    assert "?." not in out

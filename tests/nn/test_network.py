@@ -241,7 +241,8 @@ def test_summary():
             Flatten(),
             Dense(100, activation="relu"),
             Dense(10, activation="softmax"),
-        ]
+        ],
+        fuse=False,
     )
     # 26·26·32 outputs of 9 products; 13·13·32 = 5,408 numbers to 100 units, 100 to 10.
     assert net.build((28, 28, 1)).summary() == (

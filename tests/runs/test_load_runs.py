@@ -18,7 +18,7 @@ def test_a_row_has_the_settings_and_the_results_of_its_record(study: Path) -> No
     for row in frame.head(6).to_dict("records"):
         record = json.loads((Path(row["run"]) / "run.json").read_text())
         config = record["config"]
-        assert row["model"] == "cnn" and row["impl"] == "sg"
+        assert row["model"] == "cnn" and row["impl"] == "fast"
         assert row["learning_rate"] == config["learning_rate"]
         assert row["model.layers.0.filters"] == config["model"]["layers"][0]["filters"]
         assert row["optimizer.momentum"] == config["optimizer"]["momentum"]

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,7 +94,7 @@ def _experiments() -> Iterator[Entry]:
 
 
 def _comment(path: Path) -> str:
-    """Return the comment with which a YAML file begins, up to its first full stop."""
+    """Return the comment with which a YAML file begins, its first sentence."""
     words: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#") or line.startswith("# @"):
@@ -102,7 +103,8 @@ def _comment(path: Path) -> str:
             continue
         words.append(line.lstrip("# ").rstrip())
     text = " ".join(words)
-    return text.partition(". ")[0].removesuffix(".") + "." if text else ""
+    first = re.split(r"(?<=[.?]) ", text)[0]
+    return first if first[-1:] in ".?" else first + "."
 
 
 def _commands() -> Iterator[Entry]:

@@ -133,7 +133,7 @@ class Places(Candidates):
 class ConvReLUMaxPool(Fusion):
     """conv + relu + max_pool, where the pooling windows do not overlap and have no padding."""
 
-    name = "conv+relu+max_pool"
+    name = "stride groups"
     pattern = ("conv", "relu", "max_pool")
     candidates: ClassVar[type[Candidates]] = Places
 

@@ -133,7 +133,7 @@ def flat_gradient(dA: Array) -> Array:
 class ConvReLU(Fusion):
     """conv + relu: the ReLU works in place on the result of the convolution."""
 
-    name = "conv+relu"
+    name = "ReLU in place"
     pattern = ("conv", "relu")
 
     def applies(self, layers: Sequence[Any]) -> bool:

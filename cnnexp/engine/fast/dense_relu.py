@@ -22,7 +22,7 @@ from cnnexp.engine.scratch import Array
 class DenseReLU(Fusion):
     """dense + relu."""
 
-    name = "dense+relu"
+    name = "ReLU in place"
     pattern = ("dense", "relu")
 
     def applies(self, layers: Sequence[Any]) -> bool:

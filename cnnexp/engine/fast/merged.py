@@ -100,7 +100,7 @@ class Merged(Candidates):
 class MergedConvReLUMaxPool(ConvReLUMaxPool):
     """conv + relu + max_pool as one convolution, where the filters are wide."""
 
-    name = "conv+relu+max_pool, merged"
+    name = "merged filters"
     candidates = Merged
 
     def applies(self, layers: Sequence[Any]) -> bool:

@@ -31,7 +31,7 @@ from cnnexp.engine.scratch import Array
 class WinogradReLUMaxPool(Fusion):
     """conv + relu + max_pool, where Winograd's method pays and pooling is 2x2 or 4x4."""
 
-    name = "conv+relu+max_pool, Winograd"
+    name = "Winograd"
     pattern = ("conv", "relu", "max_pool")
 
     def applies(self, layers: Sequence[Any]) -> bool:

@@ -1,0 +1,55 @@
+"""How Sphinx builds the site: ``sphinx-build -W docs docs/_build``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import cnnexp  # noqa: E402
+
+project = "cnnexp"
+author = "the cnnexp authors"
+release = version = cnnexp.__version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+extensions += ["sphinx.ext.viewcode", "numpydoc"]
+exclude_patterns = ["_build", "templates"]
+templates_path = ["templates"]
+html_theme = "furo"
+html_title = "cnnexp"
+html_static_path = ["static"]
+html_css_files = ["tables.css"]
+html_show_copyright = False
+
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # the tests run them; here they are shown as they were kept
+autosummary_generate = True
+autodoc_typehints = "none"  # the docstrings have types, and shapes
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+default_role = "code"
+
+LINK = re.compile(r"\]\(\.\./(?P<path>(?:cnnexp/[\w/]+\.py|experiments/README\.md))\)")
+
+
+def on_site(app: Sphinx, page: str, source: list[str]) -> None:
+    """Let links to files of the project, as they work on GitHub, lead to pages of the site."""
+
+    def target(match: re.Match[str]) -> str:
+        if match["path"].startswith("experiments"):
+            return "](experiments.md)"
+        module = match["path"].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        return f"](api/generated/{module}.rst)"
+
+    source[0] = LINK.sub(target, source[0])
+
+
+def setup(app: Sphinx) -> None:
+    """Register what is done to pages before they are read."""
+    app.connect("source-read", on_site)

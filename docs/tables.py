@@ -1,0 +1,66 @@
+"""Write tables from CSV files into pages: ``python docs/tables.py [PAGE …]``.
+
+A page says where a table goes, and from which file under the project's folder it comes::
+
+    <!-- table: experiments/results/steps.csv columns=step,seconds -->
+    <!-- end of table -->
+
+Whatever stands between the two lines is replaced. Without names of pages, all of docs and README
+are looked at. A test compares the tables on the pages with their files.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TABLE = re.compile(
+    r"(?P<begin><!-- table: (?P<file>\S+?)(?: columns=(?P<columns>\S+))? -->\n)"
+    r"(?P<rows>.*?)(?P<end><!-- end of table -->)",
+    re.DOTALL,
+)
+
+
+def with_tables(content: str) -> str:
+    """Return a page with its tables as the files have them; missing files leave it as it is."""
+
+    def filled(match: re.Match[str]) -> str:
+        path = ROOT / match["file"]
+        rows = table(path, match["columns"]) if path.exists() else match["rows"]
+        return f"{match['begin']}{rows}{match['end']}"
+
+    return TABLE.sub(filled, content)
+
+
+def table(path: Path, columns: str | None = None) -> str:
+    """Return a CSV file as a table in Markdown; comment lines that begin with # are left out."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    names = columns.split(",") if columns else list(rows[0])
+    head = [name.replace("_", " ") for name in names]
+    lines = [head, ["---"] * len(names), *([figure(row[name]) for name in names] for row in rows)]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"\n{text}\n\n"
+
+
+def figure(text: str) -> str:
+    """Return a cell, rounded to three figures if it is a number with a decimal point."""
+    if not re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", text):
+        return text
+    value = float(text)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def main(names: list[str]) -> None:
+    """Fill the tables of some pages, or of all."""
+    pages = [Path(name) for name in names] or [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    for page in pages:
+        if page.exists():
+            page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

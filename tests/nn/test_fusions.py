@@ -1,0 +1,187 @@
+"""Fused layers against the same layers one by one, and against the four loops."""
+
+import numpy as np
+import pytest
+
+from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
+from cnnexp.engine import KERNELS
+from cnnexp.engine.fast import Fast
+from cnnexp.engine.fast.conv_relu_max_pool import ConvReLUMaxPool
+from cnnexp.engine.fast.convolution import ConvReLU
+from cnnexp.engine.fast.dense_relu import DenseReLU
+from cnnexp.engine.fast.merged import MergedConvReLUMaxPool
+from cnnexp.engine.fast.winograd_pool import WinogradReLUMaxPool
+from cnnexp.nn.steps import FusedStep
+from tests.engine.geometries import GEOMETRIES, Geometry
+
+POOLS = [(2, 2), (3, 3), (2, 3), (4, 4)]  # width and stride: equal, and above the width
+MORE = [
+    Geometry(14, 14, 3, 1, "valid", 8, 8, 3),
+    Geometry(13, 15, 3, 1, "same", 9, 12, 2),
+    Geometry(12, 12, 5, 1, "valid", 2, 3, 3),
+    Geometry(12, 12, 5, 1, 2, 3, 4, 2),
+]
+
+
+def pooled_cases():
+    """Every convolution of the table that leaves room for a pooling window."""
+    return [
+        pytest.param(g, pool, id=f"{g}-pool{pool[0]}s{pool[1]}")
+        for g in [*GEOMETRIES, *MORE]
+        for pool in POOLS
+        if min(g.window.out) >= pool[0]
+    ]
+
+
+def layers(g, *between):
+    return [
+        Conv2D(g.n_f, g.f_w, stride=g.s, padding=g.padding, activation="relu"),
+        *between,
+        Flatten(),
+        Dense(6, activation="relu"),
+        Dense(4),
+        Softmax(),
+    ]
+
+
+def samples(g, whole_numbers=False):
+    rng = np.random.default_rng(3)
+    shape = (g.n_m + 3, g.ih, g.iw, g.n_c)
+    X = rng.integers(-2, 3, shape).astype(float) if whole_numbers else rng.standard_normal(shape)
+    return X, np.arange(len(X)) % 4
+
+
+def network(g, *between, shift=0.1, **options):
+    """Return a network with biases that are not zero, so that a forgotten one is seen."""
+    settings = {"impl": "fast", "dtype": "float64", "sub_batch": 4} | options
+    net = Network(layers(g, *between), **settings).build((g.ih, g.iw, g.n_c))
+    rng = np.random.default_rng(7)
+    net.load_weights(
+        {
+            key: value + shift * rng.standard_normal(value.shape) if key.endswith("b") else value
+            for key, value in net.weights().items()
+        }
+    )
+    return net
+
+
+def fusions(net):
+    return [type(step.fusion) for step in net._engine.steps if isinstance(step, FusedStep)]
+
+
+def figures(net, X, Y):
+    """Return the probabilities, the loss, and the gradient of every parameter."""
+    A = net.predict(X)
+    loss, gradient = net.gradients(X, Y)
+    return A, loss.cce, gradient.copy()
+
+
+def check_equal(net, other, X, Y, tolerance=1e-9):
+    for found, expected in zip(figures(net, X, Y), figures(other, X, Y), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("g", "pool"), pooled_cases())
+def test_conv_relu_max_pool_equals_its_layers_one_by_one_and_naive(g, pool):
+    between = MaxPool2D(*pool)
+    fused = network(g, between)
+    assert fusions(fused)[0] in (WinogradReLUMaxPool, MergedConvReLUMaxPool, ConvReLUMaxPool)
+    X, Y = samples(g)
+    alone = network(g, MaxPool2D(*pool), fuse=False)
+    assert fusions(alone) == []
+    check_equal(fused, alone, X, Y)
+    check_equal(fused, network(g, MaxPool2D(*pool), impl="naive"), X, Y)
+
+
+@pytest.mark.parametrize("g", [*GEOMETRIES, *MORE], ids=str)
+def test_conv_relu_and_dense_relu_equal_their_layers_one_by_one_and_naive(g):
+    fused = network(g)
+    assert fusions(fused) == [ConvReLU, DenseReLU]
+    X, Y = samples(g)
+    check_equal(fused, network(g, fuse=False), X, Y)
+    check_equal(fused, network(g, impl="naive"), X, Y)
+
+
+@pytest.mark.parametrize(("g", "pool"), pooled_cases())
+def test_in_single_precision_they_agree_to_its_rounding(g, pool):
+    X, Y = samples(g)
+    fused = network(g, MaxPool2D(*pool), dtype="float32")
+    check_equal(fused, network(g, MaxPool2D(*pool), impl="naive"), X, Y, tolerance=2e-4)
+
+
+def test_every_fusion_of_the_table_is_tried_here():
+    found = {fusion for case in pooled_cases() for fusion in fusions(network(*_built(case)))}
+    assert found | {ConvReLU} == set(Fast.fusions)
+
+
+def _built(case):
+    g, pool = case.values
+    return g, MaxPool2D(*pool)
+
+
+@pytest.mark.parametrize("pool", [MaxPool2D(3, 2), MaxPool2D(2, padding=1)])
+def test_windows_that_overlap_or_reach_beyond_are_pooled_by_themselves(pool):
+    assert fusions(network(Geometry(9, 9, 2, 1), pool)) == [ConvReLU, DenseReLU]
+
+
+def test_a_convolution_without_relu_is_not_fused():
+    plain = [Conv2D(3, 2), MaxPool2D(2), Flatten(), Dense(4), Softmax()]
+    assert fusions(Network(plain, impl="fast").build((8, 8, 1))) == []
+
+
+@pytest.mark.parametrize("impl", [name for name in KERNELS if name != "fast"])
+def test_other_implementations_fuse_nothing(impl):
+    assert fusions(network(Geometry(8, 8, 3, 1), MaxPool2D(2), impl=impl)) == []
+
+
+def test_the_summary_names_what_is_computed_together():
+    text = network(Geometry(8, 8, 2, 1), MaxPool2D(2)).summary()
+    assert "computed together: conv1+relu1+max_pool1 (stride groups)" in text
+    assert "computed together: dense1+relu2 (ReLU in place)" in text
+
+
+# Ties and kinks --------------------------------------------------------------------------------
+#
+# Whole numbers in images and filters make equal candidates, and candidates of exactly zero. The
+# definition gives the gradient to the first of them, and none at zero. A plain product gives whole
+# numbers too, and the same winners; Winograd's transforms and merged filters add up in another
+# order, so one of two equal candidates comes out larger by a rounding, and zero a little above or
+# below zero. The results agree everywhere; a gradient goes to one of those that are equal.
+
+
+def tied(g, pool, **options):
+    net = network(g, MaxPool2D(*pool), shift=0, **options)
+    rng = np.random.default_rng(1)
+    W = net.weights()["conv1.W"]
+    return net.load_weights(net.weights() | {"conv1.W": rng.integers(-1, 2, W.shape).astype(float)})
+
+
+@pytest.mark.parametrize(("g", "pool"), pooled_cases())
+def test_results_agree_on_ties_too(g, pool):
+    X, _ = samples(g, whole_numbers=True)
+    expected = tied(g, pool, impl="naive").predict(X)
+    np.testing.assert_allclose(tied(g, pool).predict(X), expected, atol=1e-9)
+
+
+PLAIN = [case for case in pooled_cases() if fusions(network(*_built(case)))[0] is ConvReLUMaxPool]
+
+
+@pytest.mark.parametrize(("g", "pool"), PLAIN)
+def test_plain_products_give_a_tied_gradient_to_the_first_as_naive_does(g, pool):
+    net = tied(g, pool)
+    check_equal(net, tied(g, pool, impl="naive"), *samples(g, whole_numbers=True))
+
+
+@pytest.mark.parametrize(("g", "pool"), pooled_cases())
+def test_a_tied_gradient_goes_to_one_of_the_tied(g, pool):
+    """Above zero the sum of what is let through, the bias's gradient, does not depend on which."""
+    X, Y = samples(g, whole_numbers=True)
+    found = []
+    for impl in ("fast", "naive"):
+        net = tied(g, pool, impl=impl)
+        net.load_weights(net.weights() | {"conv1.b": np.full(g.n_f, 0.5)})  # no candidate is zero
+        net.gradients(X, Y)
+        _, gradient = net.gradients(X, Y)
+        start = net.weights()["conv1.W"].size
+        found.append(gradient[start : start + g.n_f].copy())
+    np.testing.assert_allclose(*found, atol=1e-9)
