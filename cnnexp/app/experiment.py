@@ -119,7 +119,8 @@ def prepare(record: Record, saved: Checkpoint | None = None) -> Trainer:
         images = Images(dataset.name, dataset.image_shape, len(dataset.classes))
         recheck(config, images)
     used = record["network"]
-    overrides = {key: used[key] for key in ("sub_batch", "inference_sub_batch") if used}
+    kept = ("sub_batch", "inference_sub_batch")
+    overrides = {key: used[key] for key in kept if used and key in used}
     network = rebuild.build_network(config, dataset.image_shape, **overrides)
     trainer = build_trainer(config, network, dataset)
     if saved is not None:

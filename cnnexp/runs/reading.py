@@ -99,7 +99,9 @@ class Run:
             tuple(used["input_shape"]),
             threads=used["threads"],
             sub_batch=used["sub_batch"],
-            inference_sub_batch=used["inference_sub_batch"],
+            inference_sub_batch=used.get(
+                "inference_sub_batch", used["sub_batch"]
+            ),  # as it was once
         )
         return network.load_weights(self.weights)
 

@@ -45,7 +45,7 @@ def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any
         "seed": config["seed"],
         "threads": impl["threads"],
         "sub_batch": impl["sub_batch"],
-        "inference_sub_batch": impl["inference_sub_batch"],
-        "fuse": impl["fuse"],
+        "inference_sub_batch": impl.get("inference_sub_batch", "auto"),  # earlier runs have none
+        "fuse": impl.get("fuse", True),
     }
     return Network(build_layers(config), **(arguments | overrides)).build(image_shape)
