@@ -206,6 +206,10 @@ def train_to_the_end(trainer: Trainer, writer: RunWriter, stop: StopRequest, lab
     """Train, and write the weights and how the run ended."""
     log.info("\n%s", trainer.network.summary())
     writer.open_logs(trainer.dataset.validation is not None)
+    if writer.record["config"]["profile"]:
+        writer.watch(trainer.network.profile())
+    if not (trainer.state.epoch or trainer.state.batch):
+        writer.weights_at(0, trainer.network.weights())
     with warnings.catch_warnings():
         # A figure that is not finite ends the run, and that is said; NumPy need not add to it.
         warnings.filterwarnings("ignore", r".* encountered in ", RuntimeWarning)

@@ -91,6 +91,7 @@ class Config:
     dtype: str = "float32"
     plugins: list[str] = field(default_factory=list)
     init_from: str | None = None
+    profile: bool = False
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
     sweep: SweepConfig = field(default_factory=SweepConfig)
 

@@ -48,21 +48,25 @@ class StrideGroups(Kernels):
     def conv_forward(
         self, A_prev: Array, W: Array, b: Array, window: Window, scratch: Scratch
     ) -> tuple[Array, Cache]:
-        """Multiply the filters with one slice of the input per stride group."""
+        """Multiply the filters with one slice of the input per stride group.
+
+        The bias is one more weight of each filter, for a pixel that is always 1.
+        """
         padded = padded_innermost(A_prev, window, 0.0, scratch)
         n_c, _, _, n_m = padded.shape
         f_w, n_f = window.width, W.shape[3]
-        W_rows = W.reshape(-1, n_f).T  # (n_f, f_w·f_w·n_c)
+        W_rows = np.vstack((W.reshape(-1, n_f), b)).T  # (n_f, f_w·f_w·n_c + 1)
         Z = scratch.array("Z", (n_f, *window.out, n_m), A_prev.dtype)
         cache = []
         for k, (rows, cols) in enumerate(window.groups()):
             shape = (f_w, f_w, n_c, rows.count, cols.count, n_m)
-            under = scratch.array(f"cols{k}", shape, A_prev.dtype)
+            count = rows.count * cols.count * n_m
+            flat = scratch.array(f"cols{k}", (f_w * f_w * n_c + 1, count), A_prev.dtype)
+            under = flat[:-1].reshape(shape)
             under[...] = blocks(padded, rows, cols, f_w).transpose(2, 4, 0, 1, 3, 5)
-            flat = under.reshape(f_w * f_w * n_c, -1)
-            product = scratch.array("product", (n_f, flat.shape[1]), A_prev.dtype)
+            flat[-1] = 1
+            product = scratch.array("product", (n_f, count), A_prev.dtype)
             np.matmul(W_rows, flat, out=product)
-            product += b[:, None]
             Z[:, rows.positions, cols.positions] = product.reshape(n_f, *shape[3:])
             cache.append(flat)
         return samples_outermost(Z), (cache, padded.shape)
@@ -82,22 +86,21 @@ class StrideGroups(Kernels):
         f_w, n_f = window.width, W.shape[3]
         W_flat = W.reshape(-1, n_f)  # (f_w·f_w·n_c, n_f)
         dZ_in = samples_innermost(dZ)
-        dW, db = np.zeros_like(W_flat), np.zeros(n_f, W.dtype)
+        dW_db = np.zeros((len(W_flat) + 1, n_f), W.dtype)
         dA_padded = scratch.zeros("dA", padded_shape, dZ.dtype) if need_dA_prev else None
         for (rows, cols), flat in zip(window.groups(), cols_by_group, strict=True):
             group = dZ_in[:, rows.positions, cols.positions]
             dZ_flat = scratch.array("dZ", (n_f, flat.shape[1]), dZ.dtype)
             dZ_flat.reshape(group.shape)[...] = group
-            dW += flat @ dZ_flat.T
-            db += dZ_flat.sum(axis=1)
+            dW_db += flat @ dZ_flat.T
             if dA_padded is not None:
-                d_cols = scratch.array("d_cols", flat.shape, dZ.dtype)
+                d_cols = scratch.array("d_cols", flat[:-1].shape, dZ.dtype)
                 np.matmul(W_flat, dZ_flat, out=d_cols)
                 d_under = d_cols.reshape(f_w, f_w, n_c, rows.count, cols.count, n_m)
                 under = blocks(dA_padded, rows, cols, f_w)
                 under += d_under.transpose(2, 3, 0, 4, 1, 5)
         dA_prev = None if dA_padded is None else unpadded_outermost(dA_padded, window)
-        return dA_prev, dW.reshape(W.shape), db
+        return dA_prev, dW_db[:-1].reshape(W.shape), dW_db[-1]
 
     def max_pool_forward(
         self, A_prev: Array, window: Window, scratch: Scratch

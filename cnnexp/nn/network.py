@@ -9,13 +9,14 @@ import numpy.typing as npt
 
 from cnnexp.engine import KERNELS, Array, Kernels
 from cnnexp.errors import CnnexpError, OptionError, ShapeError
-from cnnexp.nn import weights
+from cnnexp.nn import inside, weights
 from cnnexp.nn.layer import LAYERS, Layer, Shape
 from cnnexp.nn.layers import Softmax
 from cnnexp.nn.losses import Loss, labels_of, softmax_cross_entropy
 from cnnexp.nn.parameters import ParameterVector, chunks
 from cnnexp.nn.passes import Batch, Engine
-from cnnexp.nn.steps import FusedStep, Step, plan
+from cnnexp.nn.profile import Profile
+from cnnexp.nn.steps import Step, plan
 from cnnexp.nn.sub_batch import (
     automatic_inference_sub_batch,
     automatic_sub_batch,
@@ -207,6 +208,55 @@ class Network:
         """Return the output of the last layer, (n_m, classes)."""
         return self._activate(self._scores(self._samples(X)))
 
+    def activations(self, X: Array) -> list[tuple[str, Array]]:
+        """Return name and result of every layer, for a few samples; nothing is fused.
+
+        Returns
+        -------
+        list of (str, array)
+            From the first layer to the last; arrays are (n_m, …), each with memory of its own.
+
+        Examples
+        --------
+        >>> from cnnexp import Dense, Flatten, Network
+        >>> net = Network([Flatten(), Dense(3, activation="relu")])
+        >>> [(name, A.shape) for name, A in net.activations(np.ones((2, 4, 4, 1)))]
+        [('flatten1', (2, 16)), ('dense1', (2, 3)), ('relu1', (2, 3))]
+        """
+        X = self._samples(X)
+        with one_blas_thread():
+            return inside.activations(self.layers, self.kernels, X)
+
+    def saliency(self, X: Array, labels: Array) -> Array:
+        """Return how the score of a class changes with every pixel, for a few samples.
+
+        Parameters
+        ----------
+        X : array (n_m, …)
+            Samples.
+        labels : integer array (n_m,) or one-hot (n_m, classes)
+            The class of each sample whose score is looked at, right or not. A score is what goes
+            into the final softmax.
+
+        Returns
+        -------
+        array (n_m, …)
+            The gradient, of the shape of the samples.
+
+        References
+        ----------
+        K. Simonyan, A. Vedaldi, A. Zisserman, Deep Inside Convolutional Networks: Visualising
+        Image Classification Models and Saliency Maps, 2014
+        """
+        batch = self.batch(X, labels)
+        with one_blas_thread():
+            return inside.input_gradient(self.layers[:-1], self.kernels, batch.X, batch.labels)
+
+    def profile(self) -> Profile:
+        """Measure every step of training from now on, and return where the figures gather."""
+        self._need_built("profile")
+        return self._engine.watch()
+
     def weights(self) -> dict[str, Array]:
         """Return copies of all parameters by name, for example ``conv1.W``."""
         self._need_built("weights")
@@ -231,7 +281,7 @@ class Network:
         together = [
             f"computed together: {step.name} ({step.fusion.name})"
             for step in self._engine.steps
-            if isinstance(step, FusedStep)
+            if step.fusion is not None
         ]
         return "\n".join([_table(rows), *together])
 

@@ -15,6 +15,7 @@ Threads share it by rows of the weights; the rows of a share do not depend on th
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,15 @@ from cnnexp.nn.parameters import ParameterVector
 from cnnexp.nn.workers import Workers, pieces
 
 SHARE = 1024  # rows of the weights in one share
+
+
+class Share(NamedTuple):
+    """Some rows of one product: ``dW = A_T @ dZ``."""
+
+    layer: Layer
+    A_T: Array
+    dZ: Array
+    dW: Array
 
 
 class OuterProducts:
@@ -53,9 +63,14 @@ class OuterProducts:
         for layer, key, factors in ((kept[0], key[1], kept[1]) for key, kept in self._kept.items()):
             dW = vector.views(layer, into)[key]
             shares += [
-                (factors.A[:, rows].T, factors.dZ, dW[rows]) for rows in pieces(len(dW), SHARE)
+                Share(layer, factors.A[:, rows].T, factors.dZ, dW[rows])
+                for rows in pieces(len(dW), SHARE)
             ]
-        workers.map(_multiply, shares)
+        workers.map(self.multiply_share, shares)
+
+    def multiply_share(self, worker: int, share: Share) -> None:
+        """Make a part of one product."""
+        np.matmul(share.A_T, share.dZ, out=share.dW)
 
     def _whole(self, layer: Layer, key: str, factors: Factors) -> Factors:
         """Return the memory for the factors of the whole batch, in the order of the first piece."""
@@ -69,11 +84,6 @@ class OuterProducts:
         fitting = Factors(whole.A[: self.samples], whole.dZ[: self.samples])
         self._kept[place] = (layer, fitting)
         return fitting
-
-
-def _multiply(worker: int, share: tuple[Array, Array, Array]) -> None:
-    """Write the product of the first two arrays into the third."""
-    np.matmul(share[0], share[1], out=share[2])
 
 
 def _like(factor: Array, samples: int) -> Array:

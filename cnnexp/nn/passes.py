@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from cnnexp.engine import Array, Context, Factors, Kernels, Scratch
 from cnnexp.nn.losses import Loss, softmax_cross_entropy
 from cnnexp.nn.outer_products import OuterProducts
 from cnnexp.nn.parameters import GradientSlot, ParameterVector
+from cnnexp.nn.profile import Profile
 from cnnexp.nn.steps import Step
 from cnnexp.nn.workers import Workers, not_finite_is_no_news, pieces
 
@@ -116,7 +117,7 @@ class Engine:
     def __init__(
         self, steps: Sequence[Step], vector: ParameterVector, kernels: Kernels, workers: Workers
     ) -> None:
-        self.steps = list(steps)
+        self.steps: Sequence[Step] = list(steps)
         self.vector = vector
         self.kernels = kernels
         self.workers = workers
@@ -129,6 +130,13 @@ class Engine:
         self._total = GradientSlot(vector, layers, vector.values.size)
         self._parts: list[GradientSlot] = []
         self._outer = OuterProducts()
+        self._loss: Callable[[Array, Array, int], tuple[Loss, Array]] = softmax_cross_entropy
+
+    def watch(self) -> Profile:
+        """Measure every step from now on; what is watched takes the place of what was not."""
+        profile = Profile(self.steps, self.first_trained)
+        self.steps, self._outer, self._loss = profile.steps, profile.outer, profile.loss
+        return profile
 
     def outputs(self, X: Array, sub_batch: int | None) -> Array:
         """Return the scores for samples `X`; nothing is kept for a backward pass."""
@@ -164,7 +172,7 @@ class Engine:
             memory = self._memory(worker)
             X, labels = batch.piece(slices[k], memory.samples)
             A, caches = self._forward(X, 0, len(self.steps), memory, True)
-            loss, dA = softmax_cross_entropy(A, labels, batch.size)
+            loss, dA = self._loss(A, labels, batch.size)
             self._backward(caches, dA, 0, memory, slots[k], slices[k] if defer else None)
             return loss
 
@@ -186,7 +194,7 @@ class Engine:
             A, caches = self._segment_forward(segment, A, cuts)
             kept.append((segment, cuts, caches))
         with not_finite_is_no_news():
-            loss, dA = softmax_cross_entropy(A, labels, batch.size)
+            loss, dA = self._loss(A, labels, batch.size)
         for segment, cuts, caches in reversed(kept):
             if segment.stop <= self.first_trained:
                 break

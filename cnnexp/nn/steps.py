@@ -22,7 +22,11 @@ class Step:
         The one that has parameters.
     deferred : tuple of str
         Parameters whose gradients are multiplied once a batch.
+    fusion : Fusion or None
+        What computes several layers together.
     """
+
+    fusion: Fusion | None = None
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = tuple(layers)
@@ -46,6 +50,8 @@ class Step:
 
 class FusedStep(Step):
     """Several layers, computed together by a fusion of the implementation."""
+
+    fusion: Fusion
 
     def __init__(self, layers: Sequence[Layer], fusion: Fusion) -> None:
         super().__init__(layers)

@@ -88,12 +88,12 @@ def save_plot(path: Path, picture: Picture, title: str) -> None:
     """Write all panels of a picture; the ending of the file says in which format."""
     check_ending(path)
     heading = f"{title}  ({picture.note})" if picture.note else title
-    replace_file(path, _rendered(picture.panels, heading, path.suffix.lower().lstrip(".")))
+    replace_file(path, rendered(picture.panels, heading, path.suffix.lower().lstrip(".")))
 
 
 def svg_of(panel: Panel) -> bytes:
     """Return one panel as an SVG picture without its title, all letters as outlines."""
-    return _rendered([panel], "", "svg")
+    return rendered([panel], "", "svg")
 
 
 def picture_of(
@@ -163,7 +163,7 @@ def _panels_of_one(line: Line, target: tuple[str, float] | None) -> list[Panel]:
     ]
 
 
-def _rendered(panels: Sequence[Panel], title: str, kind: str) -> bytes:
+def rendered(panels: Sequence[Panel], title: str, kind: str) -> bytes:
     """Return panels as the bytes of a picture."""
     with style():
         figure = _figure(panels, title)

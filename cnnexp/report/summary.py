@@ -194,7 +194,10 @@ def _layers(run: Run) -> list[str]:
         lines = [_layer(row, most) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"{path.name} cannot be read: {error!r}"]
-    return aligned([("layer", "forward", "backward", "GFLOP/s", ""), *lines], right=(1, 2, 3))
+    head = ("layer", "forward", "backward", "GFLOP/s", "")
+    threads = (run.record.get("network") or {}).get("threads", 1)
+    note = [f"seconds are sums over {threads} threads"] if threads > 1 else []
+    return [*aligned([head, *lines], right=(1, 2, 3)), *note]
 
 
 def _layer(row: Mapping[str, str], most: float) -> tuple[str, ...]:

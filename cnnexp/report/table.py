@@ -30,7 +30,7 @@ FIGURES = (
     "seconds",
 )
 OTHER_RESULTS = ("epoch", "train_cce", "train_ce", "best_epoch", "eval_seconds")
-NO_RESULT = ("sweep.", "checkpoint.")  # settings that leave the result alone
+NO_RESULT = ("sweep.", "checkpoint.", "profile")  # settings that leave the result alone
 
 
 def read(paths: Sequence[str | Path]) -> pd.DataFrame:

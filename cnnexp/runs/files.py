@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,15 @@ def replace_json(path: Path, content: Any) -> None:
     """Write a JSON file whole."""
     text = json.dumps(content, indent=1, ensure_ascii=False)
     replace_file(path, f"{text}\n".encode())
+
+
+def replace_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file whole; an empty cell stands for None."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+    replace_file(path, out.getvalue().encode())
 
 
 class CsvLog:

@@ -11,7 +11,7 @@ RESULTS_VERSION = 1
 """Raised only when the same config gives other numbers than before."""
 
 PATHS = (("data", "dir"), ("data", "file"))  # where something lies does not change what it is
-NO_RESULT = ("sweep", "checkpoint", "init_from")
+NO_RESULT = ("sweep", "checkpoint", "init_from", "profile")
 
 
 def config_hash(config: dict[str, Any]) -> str:

@@ -7,13 +7,16 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cnnexp.runs import checkpoint, environment, fingerprint, pickles
-from cnnexp.runs.files import CsvLog, keep_rows, remove_leftovers
+from cnnexp.runs import checkpoint, environment, fingerprint, histograms, pickles
+from cnnexp.runs.files import CsvLog, keep_rows, remove_leftovers, replace_csv
 from cnnexp.runs.heartbeat import Heartbeat
 from cnnexp.runs.process import this_process
 from cnnexp.runs.record import FORMAT, Record, now, write_record
+
+if TYPE_CHECKING:
+    from cnnexp.nn.profile import Profile, ProfileRow
 
 HEARTBEAT = 10.0  # seconds between signs of life
 BATCH_COLUMNS = ("epoch", "batch", "samples", "cce", "ce", "learning_rate", "seconds")
@@ -41,6 +44,18 @@ FIGURES = (
     "samples_per_second",
 )
 EPOCHS, BATCHES, WEIGHTS = "epochs.csv", "batches.csv", "weights.pkl"
+HISTOGRAMS, LAYERS = histograms.FILE, "layers.csv"
+LAYER_COLUMNS = (
+    "layer",
+    "type",
+    "output_shape",
+    "parameters",
+    "multiply_adds",
+    "forward_seconds",
+    "backward_seconds",
+    "gflops",
+    "cache_bytes",
+)
 
 
 def new_record(config: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> Record:
@@ -89,6 +104,7 @@ class RunWriter:
         self._usage_before = dict(record["usage"])
         self._clock = (time.time(), time.process_time())
         self._logs: dict[str, CsvLog] = {}
+        self._profile: Profile | None = None
         self._writing = threading.Lock()
         remove_leftovers(folder)
         self.write()
@@ -120,6 +136,9 @@ class RunWriter:
 
         keep_rows(self.folder / BATCHES, before)
         keep_rows(self.folder / EPOCHS, lambda row: int(row["epoch"]) <= position[0])
+        last = -1 if saved is None else position[0]  # the weights of epoch 0 are logged at a start
+        keep_rows(self.folder / HISTOGRAMS, lambda row: int(row["epoch"]) <= last)
+        (self.folder / LAYERS).unlink(missing_ok=True)
         # Weights of an earlier end would be taken for those of the end; the checkpoint has them.
         (self.folder / WEIGHTS).unlink(missing_ok=True)
         self.write()
@@ -129,6 +148,17 @@ class RunWriter:
         columns = EPOCH_COLUMNS + (VALIDATION_COLUMNS if validation else ())
         self._logs["epochs"] = CsvLog(self.folder / EPOCHS, columns)
         self._logs["batches"] = CsvLog(self.folder / BATCHES, BATCH_COLUMNS)
+        self._logs["histograms"] = CsvLog(self.folder / HISTOGRAMS, histograms.COLUMNS)
+
+    def watch(self, profile: Profile) -> None:
+        """Write the times of the layers as well; what they took before a resume is added."""
+        profile.add_times(self.totals.get("layers", {}))
+        self._profile = profile
+
+    def weights_at(self, epoch: int, weights: dict[str, Any]) -> None:
+        """Log how the weights are spread after an epoch; 0 is before the first one."""
+        for row in histograms.rows_of(epoch, weights):
+            self._logs["histograms"].append(row)
 
     def batch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> None:
         """Log a batch; `training` gives the state for a checkpoint when one is due."""
@@ -145,6 +175,7 @@ class RunWriter:
         log.append([row[column] for column in log.columns])
         self.totals["eval_seconds"] += event.eval_seconds
         state = training()
+        self.weights_at(event.epoch, state["weights"])
         best = state["best"]
         self.record["results"] = {
             **{key: row[key] for key in RESULTS if row[key] is not None},
@@ -156,13 +187,21 @@ class RunWriter:
             "samples_per_second": self.totals["samples"] / max(self.totals["seconds"], 1e-12),
         }
         self.checkpoint(state)
+        self._write_layers()
         self.write()
 
     def checkpoint(self, training: dict[str, Any]) -> None:
         """Write a checkpoint, after the rows that it goes with."""
         for log in self._logs.values():
             log.sync()
+        if self._profile is not None:
+            self.totals["layers"] = self._profile.times()
         checkpoint.save(self.folder, training, self.totals, self.record["results"])
+
+    def _write_layers(self) -> None:
+        """Write ``layers.csv``, if the layers are timed."""
+        if self._profile is not None:
+            replace_csv(self.folder / LAYERS, LAYER_COLUMNS, map(_cells, self._profile.rows()))
 
     def save_weights(self, weights: dict[str, Any]) -> None:
         """Write ``weights.pkl``."""
@@ -173,6 +212,7 @@ class RunWriter:
         self._heartbeat.stop()
         for log in self._logs.values():
             log.close()
+        self._write_layers()
         self.record["status"], self.record["reason"] = status, reason
         self.record["ended"] = now()
         self.write()
@@ -186,3 +226,8 @@ class RunWriter:
         peaks = [used["peak_memory_bytes"], before.get("peak_memory_bytes")]
         used["peak_memory_bytes"] = max((p for p in peaks if p is not None), default=None)
         return used
+
+
+def _cells(row: ProfileRow) -> list[Any]:
+    """Return one row of ``layers.csv``."""
+    return [getattr(row, column) for column in LAYER_COLUMNS]

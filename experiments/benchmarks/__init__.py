@@ -1,1 +1,14 @@
-"""Measurements that anyone can run: ``python -m experiments.benchmarks.NAME``."""
+"""Measurements that anyone can run: ``python -m experiments.benchmarks NAME``."""
+
+NAMES = (
+    "agreement",
+    "speed",
+    "memory",
+    "layer_pass",
+    "growth",
+    "steps",
+    "data_path",
+    "mnist_99",
+    "run_folders",
+    "kill_and_resume",
+)

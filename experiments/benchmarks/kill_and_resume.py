@@ -1,9 +1,5 @@
 """Kill a training run at random moments, resume it, and compare it with one that was never stopped.
 
-::
-
-    python -m experiments.benchmarks.kill_and_resume --kills 50 --seed 0
-
 A run is started as a process of its own and killed by SIGKILL at a random moment, anywhere from its
 first import to its last file. Then ``cnnexp resume`` goes on with it until it is done; one resume
 in three is killed as well. A run that was killed before it wrote its record is started again. In
@@ -25,9 +21,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from experiments.benchmarks.machine import describe
+
+SUMMARY = "kill runs at random moments, resume them, and compare"
+NEEDS = ()
+SHOWN = ("run", "optimizer", "killed_after_seconds", "found_at_the_kill", "outcome")
 
 SETTINGS = {
     "sgd": ["optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true"],
@@ -48,42 +52,46 @@ VARYING = ("seconds", "eval_seconds", "samples_per_second")
 VARYING_RESULTS = (*VARYING, "seconds_per_epoch")
 
 
-def main() -> int:
-    """Run all rounds, print a table, and return 0 if all runs came out equal."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=50, help="how many runs are killed")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--folder", type=Path, help="keep the runs here")
-    asked = parser.parse_args()
+
+
+def measure(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Run all rounds; runs that came out different end the program with exit code 1."""
     root = asked.folder or Path(tempfile.mkdtemp(prefix="kill_and_resume_"))
+    kills = 2 if asked.quick else asked.kills
+    equal = 0
     try:
-        equal = run_rounds(root, asked.kills, random.Random(asked.seed))
+        for row in run_rounds(root, kills, random.Random(asked.seed)):
+            equal += row["outcome"] == "equal"
+            yield row | describe()
     finally:
         if asked.folder is None:
             shutil.rmtree(root)
-    print(f"{equal} of {asked.kills} equal")
-    return 0 if equal == asked.kills else 1
+    print(f"{equal} of {kills} equal")
+    if equal < kills:
+        raise SystemExit(1)
 
 
-def run_rounds(root: Path, kills: int, moments: random.Random) -> int:
-    """Kill and resume runs, print a line for each, and return how many came out equal."""
+def run_rounds(root: Path, kills: int, moments: random.Random) -> Iterator[dict[str, Any]]:
+    """Kill and resume runs, and say of each how it came out."""
     unbroken = {name: run_unbroken(root / f"unbroken_{name}", name) for name in SETTINGS}
-    print("run  optimizer  killed after [s]        found at the kill              outcome")
-    equal = 0
     for k in range(kills):
         name = list(SETTINGS)[k % len(SETTINGS)]
         folder = root / str(k)
         whole, seconds = unbroken[name]
         times, places = run_broken(folder, name, seconds, moments)
         faults = differences(whole, folder)
-        equal += not faults
-        print(
-            f"{k + 1:>3}  {name:<9}  {' '.join(f'{t:.2f}' for t in times):<22}"
-            f"  {', '.join(places):<29}  {'; '.join(faults) or 'equal'}",
-            flush=True,
-        )
+        yield {
+            "run": k + 1,
+            "optimizer": name,
+            "killed_after_seconds": " ".join(f"{moment:.2f}" for moment in times),
+            "found_at_the_kill": ", ".join(places),
+            "outcome": "; ".join(faults) or "equal",
+        }
         shutil.rmtree(folder)
-    return equal
 
 
 def run_unbroken(folder: Path, name: str) -> tuple[Path, float]:
@@ -152,7 +160,7 @@ def differences(whole: Path, broken: Path) -> list[str]:
         *_array_differences(weights(whole), weights(broken)),
         *(
             f"{name} differs"
-            for name in ("epochs.csv", "batches.csv")
+            for name in ("epochs.csv", "batches.csv", "histograms.csv")
             if log_rows(whole / name) != log_rows(broken / name)
         ),
     ]
@@ -194,7 +202,3 @@ def results(folder: Path) -> dict[str, object]:
     record = json.loads((folder / "run.json").read_bytes())
     figures = {k: v for k, v in record["results"].items() if k not in VARYING_RESULTS}
     return figures | {"status": record["status"], "fingerprint": record["fingerprint"]}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,8 +4,6 @@ One real run is made, on a few digits. Its folder is copied with other settings 
 sweeps of 100 jobs: ``run.json`` is written anew, all other files are hard links. Then `load_runs`
 reads them, and beside it a plain loop that only opens and reads each ``run.json``. Everything was
 just written, so the file cache is warm.
-
-    python -m experiments.benchmarks.run_folders --runs 10000
 """
 
 from __future__ import annotations
@@ -20,37 +18,53 @@ import random
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from cnnexp.app.main import main as cnnexp
 from cnnexp.runs.reading import load_runs
+from experiments.benchmarks.machine import describe
+from experiments.benchmarks.processes import DEFAULT_MALLOC, Worker
 
+SUMMARY = "how long it takes to read 10,000 run folders into a table"
+NEEDS = ()
+SHOWN = ("runs", "plain_loop_seconds", "load_runs_seconds", "kilobytes_per_run")
 JOBS_PER_SWEEP = 100
 LEARNING_RATES = (0.3, 0.1, 0.03, 0.01)
 FILTERS = (8, 16, 32, 64)
 
 
-def main() -> None:
-    """Make the folders, read them, and print what it took."""
-    parser = argparse.ArgumentParser(description="Time load_runs over many run folders.")
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=int, default=10_000)
-    count: int = parser.parse_args().runs
+
+
+def measure(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Make the folders and read them, in a fresh process."""
+    with Worker(DEFAULT_MALLOC) as worker:
+        yield worker.call(read_back, 120 if asked.quick else asked.runs) | worker.call(describe)
+
+
+def read_back(count: int) -> dict[str, Any]:
+    """Make folders, read them, and return what it took."""
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         folders = make_folders(make_run(root / "template"), root / "outputs", count)
         size = sum((folder / "run.json").stat().st_size for folder in folders)
-        print(f"{count:,} run folders, {size / 1e6:.1f} MB of run.json")
         load_runs(folders[0])  # pandas is imported now, and not timed
-        print(f"plain loop over the files   {timed(lambda: read_only(folders))[0]:6.2f} s")
+        plain_seconds, _ = timed(lambda: read_only(folders))
         before = peak_bytes()
         seconds, frame = timed(lambda: load_runs(root / "outputs"))
     assert len(frame) == count
-    print(f"load_runs                   {seconds:6.2f} s")
-    print(f"table                       {frame.shape[0]:,} x {frame.shape[1]}")
-    grown = (peak_bytes() - before) / count
-    print(f"peak memory                 {peak_bytes() / 1e6:6.0f} MB, {grown / 1e3:.1f} kB a run")
+    return {
+        "runs": count,
+        "megabytes_of_records": size / 1e6,
+        "plain_loop_seconds": plain_seconds,
+        "load_runs_seconds": seconds,
+        "rows": frame.shape[0],
+        "columns": frame.shape[1],
+        "kilobytes_per_run": (peak_bytes() - before) / count / 1e3,
+    }
 
 
 def make_run(folder: Path) -> Path:
@@ -113,7 +127,3 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
 def peak_bytes() -> int:
     """Return the most memory that this process has had at once."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-if __name__ == "__main__":
-    main()

@@ -25,7 +25,7 @@ from tests.runs.small import (
 )
 
 BITS = {
-    "sgd": ["batch_size=16", "checkpoint.every=2", "data.validation=6"],
+    "sgd": ["batch_size=16", "checkpoint.every=2", "data.validation=6", "profile=true"],
     "adam": ["batch_size=16", "optimizer=adam", "impl.sub_batch=5"],
 }
 

@@ -86,7 +86,7 @@ def test_times_add_up_to_that_of_the_clock(copy: Path, capsys: Captured) -> None
 def test_a_profile_is_drawn_layer_by_layer(copy: Path, capsys: Captured) -> None:
     (copy / "layers.csv").write_text(LAYERS)
     assert main(["show", str(copy)]) == 0
-    _, conv, dense = parts(capsys)["time by layer: ▓ forward, █ backward"]
+    _, conv, dense, *_ = parts(capsys)["time by layer: ▓ forward, █ backward"]
     assert conv.split() == ["conv1+relu1", "0.500", "s", "1.00", "s", "5.25", "▓" * 10 + "█" * 20]
     assert dense.split() == ["dense1", "0.250", "s", "0.500", "s", "▓" * 5 + "█" * 10]
 

@@ -11,6 +11,7 @@ SUMMARIES = {
     "compare": "a table of runs: what differs, results, times; plots and pages of them",
     "show": "one run: its settings, curves, results, and where the time went",
     "inspect": "pictures of what a run's network does; the stride groups of a window",
+    "profile": "where the time goes, layer by layer, under every implementation",
     "evaluate": "evaluate a run's network again, on its own or on another data set",
     "predict": "say what is drawn on pictures",
     "export": "write a run's weights as .npz or .safetensors",

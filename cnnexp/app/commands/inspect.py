@@ -1,29 +1,58 @@
-"""``cnnexp inspect``: pictures of what happens inside."""
+"""``cnnexp inspect RUN``: pictures of what happens inside."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from cnnexp.app import stride_groups
+from cnnexp.app.check import load_plugins
+from cnnexp.app.commands.predict import pixels
+from cnnexp.errors import OptionError
+from cnnexp.report.inside.gallery import plates_of, save_gallery
+from cnnexp.report.inside.plates import Specimen
+from cnnexp.runs.reading import load_run
 
 STRIDE_GROUPS = "stride-groups"
 EPILOG = """\
+Written into RUN/inspect: learning curves, weights over the epochs, filters, maps after each layer,
+gradients, the confusion matrix, the surest mistakes; and index.html, one page with all of them.
+IMAGE is a picture of any size, as predict takes it; without one, test samples are looked at.
+
 examples
+  python -m cnnexp inspect RUN
+  python -m cnnexp inspect RUN seven.png --out pictures
   python -m cnnexp inspect stride-groups --input 4x4 --filter 2 --stride 1
-  python -m cnnexp inspect stride-groups --input 4x4 --filter 2 --out groups.png
+  python -m cnnexp inspect stride-groups --help
 """
 
 
 def main(words: list[str]) -> int:
-    """Show what the words ask for."""
+    """Draw a run, or the stride groups of a window."""
     if words[:1] == [STRIDE_GROUPS]:
         return stride_groups.main(words[1:])
     parser = argparse.ArgumentParser(
         prog="cnnexp inspect",
-        description="Show which pixels each element of a filter meets in each stride group.",
+        description="Draw what a run's network has learnt, sees, and mistakes.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("what", choices=[STRIDE_GROUPS])
-    parser.parse_args(words)
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="a run folder, or stride-groups")
+    add("images", nargs="*", default=[], type=Path, metavar="IMAGE", help="what to look at")
+    add("--out", type=Path, metavar="FOLDER", help="where to write; default: RUN/inspect")
+    given = parser.parse_intermixed_args(words)
+    run = load_run(given.run)
+    load_plugins(run.config["plugins"])
+    folder = given.out or given.run / "inspect"
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"--out {folder}: is a file. Give the name of a folder.")
+    specimens = [Specimen(path.name, pixels(run, path)) for path in given.images]
+    plates = plates_of(run, specimens)
+    try:
+        page = save_gallery(folder, run, plates)
+    except OSError as error:
+        raise OptionError(f"{folder}: cannot be written: {error.strerror}.") from None
+    print(f"{len(plates)} pictures in {folder}; all of them on one page: {page}")
     return 0

@@ -1,0 +1,191 @@
+"""``cnnexp profile``: the time of each layer under several implementations, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
+from cnnexp.app.check import Images, Plain, check, check_data
+from cnnexp.app.experiment import recheck
+from cnnexp.app.hydra_app import CONFIG_NAME, make_app
+from cnnexp.app.messages import dotted
+from cnnexp.engine import KERNELS
+from cnnexp.errors import ConfigError, OptionError
+from cnnexp.nn.measuring import loop_seconds, measure
+from cnnexp.nn.network import Network
+from cnnexp.nn.passes import Batch
+from cnnexp.report.profiles import COLUMNS, csv_rows, table_of
+from cnnexp.runs import rebuild
+from cnnexp.runs.files import replace_csv
+
+EPILOG = """\
+Figures are microseconds a sample of one training pass, forward and backward, medians over as many
+passes as the time allows. Layers that one implementation computes together are one row for all.
+With threads, they are sums over the threads. The images are made up, of the data set's shape. No
+run folder is made.
+
+examples
+  python -m cnnexp profile                              the default model, all implementations
+  python -m cnnexp profile model=cnn impl=naive,sg,im2col,fast data=mnist batch_size=128
+  python -m cnnexp profile model=deep data=mnist impl=fast impl.fuse=false
+  python -m cnnexp profile impl=sg,fast --seconds 60 --csv layers.csv
+"""
+IMPL = "impl"
+
+
+def main(words: list[str]) -> int:
+    """Measure, and print the table."""
+    given = _parser().parse_intermixed_args(words)
+    _check(given)
+    configs = configs_of([dotted(override) for override in given.overrides])
+    first = next(iter(configs.values()))
+    images = images_of(first)
+    networks = networks_of(configs, images)
+    left_out = leave_out(networks, given.seconds)
+    batch = made_up(next(iter(networks.values())), images, first["batch_size"])
+    found = measure(networks, batch, given.seconds)
+    print("\n".join([*_heading(first, networks), "", *table_of(found), *left_out]))
+    if given.csv:
+        try:
+            replace_csv(given.csv, COLUMNS, csv_rows(found))
+        except OSError as error:
+            raise OptionError(f"{given.csv}: cannot be written: {error.strerror}.") from None
+        print(f"wrote {given.csv}", file=sys.stderr)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cnnexp profile",
+        description="Show where the time of training goes, layer by layer.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"settings as for a run; {IMPL}=A,B: those implementations, default: all",
+    )
+    add("--seconds", type=float, default=20.0, metavar="20", help="how long it may take")
+    add("--csv", type=Path, metavar="FILE", help="all figures as CSV, a row a layer")
+    return parser
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Complain of what cannot be done before anything is measured."""
+    if not 0 < given.seconds < math.inf:
+        raise OptionError(f"--seconds must be above 0, and finite. Got {given.seconds:g}.")
+    if given.csv and (given.csv.is_dir() or not given.csv.parent.is_dir()):
+        raise OptionError(f"--csv {given.csv}: must be a file in a folder that is there.")
+
+
+def configs_of(overrides: list[str]) -> dict[str, Plain]:
+    """Return the checked settings for each implementation that the overrides name.
+
+    Raises
+    ------
+    ConfigError
+        With all faults.
+    """
+    faults = [
+        f"{override}: cannot be read as key=value." for override in overrides if "=" not in override
+    ]
+    if faults:
+        raise ConfigError(faults)
+    named = [o.partition("=")[2].split(",") for o in overrides if o.partition("=")[0] == IMPL]
+    others = [override for override in overrides if override.partition("=")[0] != IMPL]
+    names = dict.fromkeys(name.strip() for name in (named[-1] if named else _all()))
+    app = make_app()
+    try:
+        return {
+            name: check(
+                app.compose_config(
+                    config_name=CONFIG_NAME,
+                    overrides=[f"{IMPL}={name}", *others],
+                    run_mode=RunMode.RUN,
+                    with_log_configuration=False,
+                )
+            )
+            for name in names
+        }
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _all() -> list[str]:
+    """Return all implementations, those in loops first."""
+    return sorted(KERNELS, key=lambda name: KERNELS[name].threads_pay)
+
+
+def images_of(config: Plain) -> Images:
+    """Return shape and classes of the images; they are read only where that is not known before."""
+    images = check_data(config, [])
+    if images.shape is None or images.classes is None:
+        dataset = rebuild.build_dataset(config)
+        images = Images(dataset.name, dataset.image_shape, len(dataset.classes))
+    return images
+
+
+def networks_of(configs: Mapping[str, Plain], images: Images) -> dict[str, Network]:
+    """Build the same network under each implementation."""
+    networks = {}
+    for name, config in configs.items():
+        recheck(config, images)
+        networks[name] = rebuild.build_network(config, images.shape or ())
+    return networks
+
+
+def leave_out(networks: dict[str, Network], seconds: float) -> list[str]:
+    """Take out what would be far too slow even for one sample, and say so.
+
+    Raises
+    ------
+    OptionError
+        If nothing is left.
+    """
+    expected = {name: loop_seconds(network) for name, network in networks.items()}
+    slow = {name: each for name, each in expected.items() if each > seconds}
+    lines = [
+        f"{name} is left out: one sample would take about {each:,.2g} s; see --seconds"
+        for name, each in slow.items()
+    ]
+    for name in slow:
+        del networks[name]
+    if not networks:
+        raise OptionError(f"--seconds {seconds:g} is too short: {'; '.join(lines)}.")
+    return lines
+
+
+def made_up(network: Network, images: Images, size: int) -> Batch:
+    """Return a batch of random images, the same for everybody."""
+    generator = np.random.default_rng(0)
+    X = generator.random((size, *(images.shape or ())))
+    return network.batch(X, generator.integers(0, images.classes or 1, size))
+
+
+def _heading(config: Plain, networks: Mapping[str, Network]) -> list[str]:
+    """Say what is computed."""
+    network = next(iter(networks.values()))
+    shape = "x".join(map(str, network.input_shape))
+    ways: dict[str, list[str]] = {}
+    for name, each in networks.items():
+        threads = f"{each.threads} thread{'s' * (each.threads != 1)}"
+        ways.setdefault(f"{threads}, pieces of {each.sub_batch} samples", []).append(name)
+    used = [f"{', '.join(names)}: {how}" for how, names in ways.items()]
+    return [
+        f"model={config['model']['name']}, images of {shape} (made up), batches of"
+        f" {config['batch_size']}, {config['dtype']}",
+        "; ".join(used),
+        "microseconds a sample, forward and backward",
+    ]

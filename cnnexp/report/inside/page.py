@@ -1,0 +1,68 @@
+"""One page in one file with all pictures of a run."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+from string import Template
+
+import cnnexp
+from cnnexp.report.inside.plates import Plate
+from cnnexp.runs.reading import GROUPS, Run
+
+ORDER = ("How it learnt", "What it has learnt", "What it sees", "Where it errs")
+
+
+def page_of(run: Run, plates: Sequence[Plate]) -> str:
+    """Return the page as HTML."""
+    template = Template(
+        resources.files("cnnexp.report.inside").joinpath("page.html").read_text("utf-8")
+    )
+    sections = [heading for heading in ORDER if any(plate.section == heading for plate in plates)]
+    return template.substitute(
+        title=escape(f"Inside {run.path.name}"),
+        lead=escape(_lead(run)),
+        path=escape(str(run.path)) if str(run.path) != run.path.name else "",
+        links=" · ".join(f'<a href="#{_anchor(name)}">{escape(name)}</a>' for name in sections),
+        summary=escape(run.network.summary()),
+        sections="\n".join(_section(name, plates) for name in sections),
+        version=escape(cnnexp.__version__),
+    )
+
+
+def _lead(run: Run) -> str:
+    """Say in a sentence what the run is, and how it ended."""
+    names = {
+        group: run.record["choices"].get(group) or run.config[group]["name"] for group in GROUPS
+    }
+    results = run.results
+    ended = f"{run.status}"
+    if "test_ce" in results:
+        ended = (
+            f"test error {100 * results['test_ce']:.2f} % after {results['epoch']} epochs"
+            f" ({run.status})"
+        )
+    return f"model={names['model']}, impl={names['impl']}, data={names['data']}: {ended}."
+
+
+def _section(heading: str, plates: Sequence[Plate]) -> str:
+    """Return the pictures that stand under a heading."""
+    figures = [_figure(plate) for plate in plates if plate.section == heading]
+    title = f'<section id="{_anchor(heading)}">\n<h2>{escape(heading)}</h2>\n'
+    return f"{title}{''.join(figures)}</section>"
+
+
+def _figure(plate: Plate) -> str:
+    """Return one picture with its caption; the title is in the picture."""
+    data = base64.b64encode(plate.png).decode()
+    return (
+        f'<figure><div class="scroll" tabindex="0"><img alt="{escape(plate.title)}"'
+        f' src="data:image/png;base64,{data}"></div>'
+        f"<figcaption>{escape(plate.caption)}</figcaption></figure>\n"
+    )
+
+
+def _anchor(heading: str) -> str:
+    return heading.lower().replace(" ", "-")

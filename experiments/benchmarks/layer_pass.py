@@ -1,0 +1,161 @@
+"""One layer's pass by the four loops and by stride groups, and the Python iterations of both.
+
+Timed are the layers of the original network on images of MNIST's shape, forward and backward, with
+the gradient for the image. Iterations are counted, not worked out: how often that line ran that ran
+most often in the file of the implementation, loop heads aside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import linecache
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from cnnexp.engine import KERNELS, Scratch, Window
+from experiments.benchmarks.machine import describe
+from experiments.benchmarks.processes import Worker, in_turns, spread
+
+SUMMARY = "a pass of a layer by naive and by sg, and their Python iterations"
+NEEDS = ()
+SHOWN = (
+    "layer",
+    "image",
+    "samples",
+    "kernel",
+    "stride",
+    "by",
+    "iterations",
+    "microseconds_per_sample",
+    "naive_over_sg",
+)
+# (layer, image, channels, kernel, stride, filters): the original's two, and others to count
+ORIGINAL = (("conv", 28, 1, 2, 1, 32), ("max_pool", 27, 32, 3, 3, 0))
+COUNTED = (
+    ("conv", 8, 1, 2, 1, 4),
+    ("conv", 16, 1, 2, 1, 4),
+    ("conv", 16, 3, 2, 1, 8),
+    ("conv", 16, 3, 3, 1, 8),
+    ("conv", 16, 3, 3, 2, 8),
+    ("conv", 16, 3, 3, 3, 8),
+    ("conv", 16, 3, 5, 1, 8),
+    ("max_pool", 16, 3, 2, 2, 0),
+    ("max_pool", 16, 3, 3, 2, 0),
+)
+BATCH = 128
+PIECE = 16  # samples of a pass by sg; a batch is cut, as in training
+
+Geometry = tuple[str, int, int, int, int, int]
+Row = dict[str, Any]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=5)
+
+
+def measure(asked: argparse.Namespace) -> Iterator[Row]:
+    """Time the layers of the original network, then count for other geometries."""
+    rounds = 1 if asked.quick else asked.rounds
+    with Worker() as worker:
+        machine = worker.call(describe)
+        for geometry in ORIGINAL:
+            yield from (row | machine for row in timed(worker, geometry, rounds))
+        for geometry in COUNTED:
+            for samples in (1, 2):
+                for by in ("naive", "sg"):
+                    iterations = worker.call(counted, by, geometry, samples)
+                    row = describe_geometry(geometry, by, samples)
+                    yield row | {"iterations": iterations} | machine
+
+
+def timed(worker: Worker, geometry: Geometry, rounds: int) -> Iterator[Row]:
+    """Time both in turns: the loops on one sample, stride groups on a batch."""
+    timers = {
+        "naive": lambda: worker.call(pass_seconds, "naive", geometry, 1, 1) * 1e6,
+        "sg": lambda: worker.call(pass_seconds, "sg", geometry, BATCH, PIECE) / BATCH * 1e6,
+    }
+    times = {by: spread(figures) for by, figures in in_turns(timers, rounds).items()}
+    ratio = times["naive"]["median"] / times["sg"]["median"]
+    for by, samples in (("naive", 1), ("sg", BATCH)):
+        row = describe_geometry(geometry, by, samples)
+        row["iterations"] = worker.call(counted, by, geometry, 1)
+        row["microseconds_per_sample"] = times[by]["median"]
+        yield row | {"low": times[by]["low"], "high": times[by]["high"], "naive_over_sg": ratio}
+
+
+def describe_geometry(geometry: Geometry, by: str, samples: int) -> Row:
+    """Return a geometry as columns."""
+    names = ("layer", "image", "channels", "kernel", "stride", "filters")
+    return dict(zip(names, geometry, strict=True)) | {"by": by, "samples": samples}
+
+
+def pass_seconds(by: str, geometry: Geometry, samples: int, piece: int) -> float:
+    """Run one layer forward and backward on some samples, and return the seconds."""
+    run = layer_of(by, geometry, piece)
+    start = time.perf_counter()
+    for _ in range(samples // piece):
+        run()
+    return time.perf_counter() - start
+
+
+def counted(by: str, geometry: Geometry, samples: int) -> int:
+    """Return the Python iterations of a pass: how often the most frequent line ran."""
+    run = layer_of(by, geometry, samples)
+    lines: collections.Counter[tuple[str, int]] = collections.Counter()
+    own = sys.modules[KERNELS[by].__module__].__file__
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        if frame.f_code.co_filename != own:
+            return None
+        if event == "line":
+            lines[frame.f_code.co_name, frame.f_lineno] += 1
+        return trace
+
+    sys.settrace(trace)
+    try:
+        run()
+    finally:
+        sys.settrace(None)
+    return max(
+        count
+        for (_, number), count in lines.items()
+        if not linecache.getline(str(own), number).lstrip().startswith("for ")
+    )
+
+
+_layers: dict[Any, Any] = {}  # of this process: scratch is reused, as in training
+
+
+def layer_of(by: str, geometry: Geometry, samples: int) -> Any:
+    """Return a function that runs a layer forward and backward."""
+    key = (by, geometry, samples)
+    if key not in _layers:
+        _layers[key] = _made_layer(by, geometry, samples)
+        if by != "naive":
+            _layers[key]()
+    return _layers[key]
+
+
+def _made_layer(by: str, geometry: Geometry, samples: int) -> Any:
+    kind, image, n_c, f_w, s, n_f = geometry
+    kernels, scratch = KERNELS[by](), Scratch()
+    generator = np.random.default_rng(0)
+    window = Window.over((image, image), f_w, s, "valid")
+    A_prev = generator.random((samples, image, image, n_c), np.float32)
+    dA = generator.random((samples, *window.out, n_f or n_c), np.float32)
+    W, b = generator.random((f_w, f_w, n_c, n_f or 1), np.float32), np.zeros(n_f or 1, np.float32)
+
+    def conv() -> None:
+        _, cache = kernels.conv_forward(A_prev, W, b, window, scratch)
+        kernels.conv_backward(dA, W, window, cache, scratch)
+
+    def pool() -> None:
+        _, cache = kernels.max_pool_forward(A_prev, window, scratch)
+        kernels.max_pool_backward(dA, window, cache, scratch)
+
+    return conv if kind == "conv" else pool

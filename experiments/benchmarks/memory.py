@@ -1,0 +1,118 @@
+"""Peak memory of a training job, beyond what stands after imports and data.
+
+Each job runs in a fresh process. Libraries are imported and the images are made; then the network
+is built and trained on for some batches, and some images are predicted. What counts is how far the
+resident memory rose above where it stood before. Both settings of glibc's malloc are measured: as
+everybody has it, and raised as for the benchmarks of speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.benchmarks.jobs import LAYOUTS, NETS, Job, made_samples
+from experiments.benchmarks.machine import describe, has_torch
+from experiments.benchmarks.processes import (
+    DEFAULT_MALLOC,
+    RAISED_MALLOC,
+    Worker,
+    as_columns,
+    runner_of,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUMMARY = "peak memory of training, against PyTorch's"
+NEEDS = ()
+SHOWN = ("net", "threads", "malloc", "by", "megabytes", "ratio")
+POOL, BATCHES, PREDICTED = 4_096, 12, 2_000
+
+Row = dict[str, Any]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS)
+    parser.add_argument("--impls", nargs="+", default=["fast"])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+
+
+def measure(asked: argparse.Namespace) -> Iterator[Row]:
+    """Measure every job in a process of its own."""
+    if asked.quick:
+        asked.nets, asked.threads = ["flat"], [1]
+    contenders = [*asked.impls, *(LAYOUTS if has_torch() else ())]
+    for malloc in (DEFAULT_MALLOC, RAISED_MALLOC):
+        for net in asked.nets:
+            for threads in asked.threads if malloc is DEFAULT_MALLOC else asked.threads[-1:]:
+                jobs = [Job(net, by, threads=threads, pool=POOL) for by in contenders]
+                yield from with_ratios([measured(job, malloc) for job in jobs])
+
+
+def measured(job: Job, malloc: Any) -> Row:
+    """Return a row for one job, run in a fresh process."""
+    with Worker(malloc) as worker:
+        base, peak = worker.call(rise, job)
+        machine = worker.call(describe)
+    return as_columns(job) | {"base_megabytes": base, "megabytes": peak - base} | machine
+
+
+def with_ratios(rows: list[Row]) -> Iterator[Row]:
+    """Add to each row its memory over that of the more frugal peer."""
+    peers = [row["megabytes"] for row in rows if row["by"] in LAYOUTS]
+    for row in rows:
+        yield row | ({"ratio": row["megabytes"] / min(peers)} if peers else {})
+
+
+def rise(job: Job) -> tuple[float, float]:
+    """Run a job in this process; return the resident memory before it and its peak, in MB."""
+    _prepare(job)
+    forget_peak()
+    base = resident("VmRSS")
+    runner = runner_of(job)
+    runner.train(BATCHES)
+    runner.infer(PREDICTED, PREDICTED)
+    return base, resident("VmHWM")
+
+
+def _prepare(job: Job) -> None:
+    """Import all that a job needs, and make its images as it keeps them."""
+    import threadpoolctl
+
+    threadpoolctl.threadpool_info()
+    if job.by in LAYOUTS:
+        from experiments.benchmarks.peer import made_tensors
+
+        made_tensors(job.pool, job.dtype, job.by)
+    else:
+        from experiments.benchmarks import ours
+
+        assert ours
+        made_samples(job.pool, job.dtype)
+
+
+def forget_peak() -> None:
+    """Let the system count the peak from now on."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError as error:
+        raise SystemExit(f"memory: only Linux tells what this needs: {error}") from None
+
+
+def resident(name: str) -> float:
+    """Return what the system says of the memory of this process, in MB."""
+    status = Path("/proc/self/status").read_text()
+    found = re.search(rf"{name}:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) * 1024 / 1e6
+
+
+def draw(frame: pd.DataFrame, path: Path) -> None:
+    """Draw bars for each net."""
+    from experiments.benchmarks.pictures import draw_memory
+
+    draw_memory(frame, path)

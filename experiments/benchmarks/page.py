@@ -1,0 +1,264 @@
+"""The tables of ``README.md``, made from the CSV files: no figure there is typed by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnexp.runs.files import replace_file
+from experiments.benchmarks import results
+from experiments.benchmarks.jobs import LAYOUTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAGE = Path(__file__).parent / "README.md"
+BLOCK = "<!-- table: {} -->\n{}<!-- end of table -->"
+NO_FILE = "Not measured yet.\n"
+
+Cells = Sequence[Sequence[Any]]
+
+
+def write(folder: Path) -> None:
+    """Write all tables of the page from the files in a folder."""
+    page = PAGE.read_text(encoding="utf-8")
+    for name, (file, make) in TABLES.items():
+        path = folder / f"{file}.csv"
+        text = made(path, make) if path.exists() else NO_FILE
+        page, count = re.subn(
+            BLOCK.format(name, ".*?"),
+            lambda _, name=name, text=text: BLOCK.format(name, f"\n{text}\n"),
+            page,
+            flags=re.DOTALL,
+        )
+        if count != 1:
+            raise SystemExit(f"{PAGE.name}: there is no place, or more than one, for '{name}'.")
+        print(f"{name}: {'from ' + path.name if path.exists() else 'no ' + path.name}")
+    replace_file(PAGE, page.encode())
+
+
+def made(path: Path, make: Callable[[pd.DataFrame], str]) -> str:
+    """Return a table, and below it where and when it was measured."""
+    frame = results.read(path)
+    return f"{make(frame)}\n{where(frame)}"
+
+
+def where(frame: pd.DataFrame) -> str:
+    """Say on which machine, with which libraries and when."""
+    first = {str(key): value for key, value in frame.iloc[-1].items()}
+    blas = sorted({f"{row.blas} {row.blas_version}" for row in frame.itertuples()})
+    torch = f", PyTorch {first['torch']}" if str(first["torch"]) != "nan" else ""
+    architectures = "/".join(map(str, dict.fromkeys(frame["blas_architecture"])))
+    return (
+        f"{first['cpu']}, {first['cores']} cores; NumPy {first['numpy']} with {', '.join(blas)}"
+        f" ({architectures}){torch}; cnnexp {first['cnnexp']} at {first['commit']};"
+        f" {first['date']}.\n"
+    )
+
+
+def markdown(header: Sequence[str], cells: Cells) -> str:
+    """Return a Markdown table; the first column stands to the left."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    lines = [header, rule, *cells]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def number(value: float) -> str:
+    """Return a figure with three digits that mean something.
+
+    Examples
+    --------
+    >>> [number(value) for value in (0.01234, 1.5, 21.26, 1234.5)]
+    ['0.0123', '1.50', '21.3', '1,234']
+    """
+    if value != value:
+        return ""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    for limit, digits in ((10, 1), (1, 2), (0.1, 3)):
+        if abs(value) >= limit:
+            return f"{value:.{digits}f}"
+    return f"{value:.3g}"
+
+
+def comparison(which: str) -> Callable[[pd.DataFrame], str]:
+    """Return what makes the table of training or of inference against PyTorch."""
+
+    def make(frame: pd.DataFrame) -> str:
+        frame = frame[frame["pass"] == which]
+        keys = ["net", "batch", "blas_architecture", "threads"]
+        cells = []
+        for (net, batch, architecture, threads), part in frame.groupby(keys, sort=False):
+            times = part.set_index("by")["seconds_per_epoch"]
+            ours = part[part["by"] == "fast"]
+            if ours.empty or ours["ratio"].isna().all():
+                continue
+            row = ours.iloc[0]
+            peer = str(row["best_peer"])
+            seconds = number(times["fast"]), number(times[peer]), peer.replace("_", " ")
+            ratio = f"**{row['ratio']:.2f}**", f"{row['ratio_low']:.2f}–{row['ratio_high']:.2f}"
+            cells.append([net, f"{batch:,}", architecture, threads, *seconds, *ratio])
+        header = ["net", "batch", "BLAS for", "threads", "ours [s]", "PyTorch [s]"]
+        return markdown([*header, "its layout", "ours ÷ PyTorch's", "quartiles"], cells)
+
+    return make
+
+
+def implementations(frame: pd.DataFrame) -> str:
+    """Return the table of all implementations, training with batches of 128."""
+    wanted = (frame["pass"] == "training") & (frame["batch"] == 128)
+    frame = frame[wanted & (frame["blas_architecture"] == frame["blas_architecture"].iloc[0])]
+    cells = []
+    for (net, threads), part in frame.groupby(["net", "threads"], sort=False):
+        times = part.groupby("by")["seconds_per_epoch"].first()
+        peers = [times[by] for by in LAYOUTS if by in times]
+        shown = [number(times[by]) if by in times else "" for by in ("sg", "im2col", "fast")]
+        hours = f"{times['naive'] / 3600:.1f} h" if "naive" in times else ""
+        cells.append([net, threads, hours, *shown, number(min(peers)) if peers else ""])
+    header = ["net", "threads", "naive, extrapolated", "sg [s]", "im2col [s]", "fast [s]"]
+    return markdown([*header, "PyTorch [s]"], cells)
+
+
+def memory(frame: pd.DataFrame) -> str:
+    """Return the table of peak memory."""
+    cells = []
+    keys = ["malloc", "net", "threads"]
+    for (malloc, net, threads), part in frame.groupby(keys, sort=False):
+        used = part.set_index("by")["megabytes"]
+        peers = [used[by] for by in LAYOUTS if by in used]
+        ratio = [number(min(peers)), f"**{used['fast'] / min(peers):.2f}**"] if peers else ["", ""]
+        cells.append([net, threads, malloc, number(used["fast"]), *ratio])
+    return markdown(["net", "threads", "malloc", "ours [MB]", "PyTorch [MB]", "ratio"], cells)
+
+
+def layer_pass(frame: pd.DataFrame) -> str:
+    """Return the table of a layer's pass."""
+    timed = frame[frame["microseconds_per_sample"].notna()]
+    cells = []
+    for (layer, image), part in timed.groupby(["layer", "image"], sort=False):
+        times = part.set_index("by")["microseconds_per_sample"]
+        first = part.iloc[0]
+        what = f"{layer} {first['kernel']}x{first['kernel']}, stride {first['stride']}"
+        size = f"{image}x{image}x{first['channels']}"
+        ratio = f"**{part['naive_over_sg'].iloc[0]:,.0f}**"
+        cells.append([what, size, number(times["naive"] / 1e3), number(times["sg"]), ratio])
+    header = ["layer", "image", "naive [ms a sample]", "sg [µs a sample]", "naive ÷ sg"]
+    return markdown(header, cells)
+
+
+def iterations(frame: pd.DataFrame) -> str:
+    """Return the table of Python iterations."""
+    frame = frame[frame["microseconds_per_sample"].isna()]
+    keys = ["layer", "image", "channels", "filters", "kernel", "stride"]
+    cells = []
+    for (layer, image, channels, filters, kernel, stride), part in frame.groupby(keys, sort=False):
+        counts = part.set_index(["by", "samples"])["iterations"]
+        shown = [counts[by, n] for by in ("naive", "sg") for n in (1, 2)]
+        size = f"{image}x{image}x{channels}"
+        cells.append([layer, size, filters or "", kernel, stride, *(f"{n:,}" for n in shown)])
+    header = ["layer", "image", "filters", "kernel", "stride", "naive, 1 sample", "2 samples"]
+    return markdown([*header, "sg, 1 sample", "2 samples"], cells)
+
+
+def growth(frame: pd.DataFrame) -> str:
+    """Return the table of growth."""
+    cells = []
+    column = "microseconds_per_million_multiply_adds"
+    for (varied, by), part in frame.groupby(["varied", "by"], sort=False):
+        first, last = part.iloc[0], part.iloc[-1]
+        cells.append(
+            [f"{varied} {first['value']} to {last['value']}", by]
+            + [number(first["microseconds_per_sample"]), number(last["microseconds_per_sample"])]
+            + [number(x) for x in (first[column], last[column], part[column].min())]
+        )
+    header = ["varied", "impl", "µs a sample, first", "last", "µs a million multiply-adds, first"]
+    return markdown([*header, "last", "least"], cells)
+
+
+def steps(frame: pd.DataFrame) -> str:
+    """Return the table of steps from im2col to fast."""
+    nets = list(dict.fromkeys(frame["net"]))
+    times = frame.set_index(["step", "net"])
+    cells = []
+    for step in dict.fromkeys(frame["step"]):
+        rows = [times.loc[(step, net)] for net in nets]
+        shown = [f"{row['over_im2col']:.2f} ({number(row['seconds_per_epoch'])} s)" for row in rows]
+        cells.append([step, *shown])
+    return markdown(["im2col = 1 (an epoch)", *nets], cells)
+
+
+def data_path(frame: pd.DataFrame) -> str:
+    """Return the table of the data path."""
+    cells = [
+        [row.net, row.threads, *(f"{1e3 * x:.1f}" for x in (row.epoch_seconds,
+         row.gathering_seconds, row.other_seconds)), f"{row.share:.1%}"]
+        for row in frame.itertuples()
+    ]  # fmt: skip
+    header = ["net", "threads", "epoch of 20,480 [ms]", "gathering [ms]", "other [ms]", "share"]
+    return markdown(header, cells)
+
+
+def mnist(frame: pd.DataFrame) -> str:
+    """Return the table of the seconds to a target on MNIST."""
+    cells = []
+    for (net, by), part in frame.groupby(["net", "by"], sort=False):
+        who = f"PyTorch, {by.replace('_', ' ')}" if by in LAYOUTS else f"ours, {by}"
+        low, seconds, high = (f"{part['seconds'].quantile(q):.1f}" for q in (0, 0.5, 1))
+        worst, best = 1 - part["test_error"].max(), 1 - part["test_error"].min()
+        reached = f"{part['reached'].sum()} of {len(part)}"
+        target = f"{net}, {1 - part['target'].iloc[0]:.0%}"
+        accuracy = f"{worst:.2%} to {best:.2%}"
+        time = f"**{seconds}** ({low}–{high})"
+        cells.append([target, who, part["epochs"].iloc[0], reached, accuracy, time])
+    header = ["net, target", "by", "epochs", "seeds that reach it", "test accuracy"]
+    return markdown([*header, "seconds, median (all)"], cells)
+
+
+def agreement(frame: pd.DataFrame) -> str:
+    """Return the table of the largest differences."""
+    keys = ["net", "dtype"]
+    cells = [
+        [net, dtype, *(f"{part[name].max():.1e}" for name in
+         ("loss_difference", "gradient_difference", "step_difference"))]
+        for (net, dtype), part in frame.groupby(keys, sort=False)
+    ]  # fmt: skip
+    return markdown(["net", "numbers", "loss", "gradients", "after two steps"], cells)
+
+
+def run_folders(frame: pd.DataFrame) -> str:
+    """Return the table of reading run folders."""
+    row = frame.iloc[0]
+    header = ["run folders", "load_runs [s]", "only opening and reading the files [s]"]
+    cells = [[f"{row['runs']:,}", number(row["load_runs_seconds"])]]
+    cells[0] += [number(row["plain_loop_seconds"]), number(row["kilobytes_per_run"])]
+    return markdown([*header, "memory [kB a run]"], cells)
+
+
+def kill_and_resume(frame: pd.DataFrame) -> str:
+    """Return the table of runs that were killed."""
+    cells = [
+        [name, len(part), sum(len(str(at).split()) for at in part["killed_after_seconds"]),
+         (part["outcome"] == "equal").sum()]
+        for name, part in frame.groupby("optimizer", sort=False)
+    ]  # fmt: skip
+    return markdown(["optimizer", "runs", "kills", "equal to an unbroken run"], cells)
+
+
+# name of a table: its file, and what makes it
+TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "training": ("speed", comparison("training")),
+    "inference": ("speed", comparison("inference")),
+    "implementations": ("speed", implementations),
+    "mnist_99": ("mnist_99_peers", mnist),
+    "memory": ("memory", memory),
+    "steps": ("steps", steps),
+    "layer_pass": ("layer_pass", layer_pass),
+    "iterations": ("layer_pass", iterations),
+    "growth": ("growth", growth),
+    "data_path": ("data_path", data_path),
+    "agreement": ("agreement", agreement),
+    "run_folders": ("run_folders", run_folders),
+    "kill_and_resume": ("kill_and_resume", kill_and_resume),
+}

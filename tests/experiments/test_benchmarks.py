@@ -1,0 +1,107 @@
+"""Every benchmark runs, and its rows say where they were taken."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments.benchmarks import NAMES, machine, page, processes, results
+from experiments.benchmarks.__main__ import main, module_of
+
+LONG = ("kill_and_resume", "memory", "speed", "steps")
+QUICK = ("data_path", "growth", "layer_pass")
+
+
+def quick(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Run a benchmark on little, without PyTorch, and return the rows of its file."""
+    for module in (machine, module_of(name)):
+        if hasattr(module, "has_torch"):
+            monkeypatch.setattr(module, "has_torch", lambda: False)
+    assert main([name, "--quick", "--output", str(folder)]) == 0
+    with (folder / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
+)
+def test_a_benchmark_runs_and_says_where(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = quick(name, tmp_path, monkeypatch)
+    assert rows
+    for row in rows:
+        assert set(machine.COLUMNS) <= row.keys()
+        assert row["cpu"] and row["numpy"] and re.fullmatch(r"\d{4}-\d\d-\d\d", row["date"])
+    shown = set(module_of(name).SHOWN) - {"ratio"}
+    assert shown <= rows[0].keys()
+
+
+def test_run_folders_reads_all_it_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (row,) = quick("run_folders", tmp_path, monkeypatch)
+    assert row["runs"] == row["rows"] == "120"
+
+
+def test_iterations_of_loops_grow_and_those_of_stride_groups_do_not() -> None:
+    count = module_of("layer_pass").counted
+    small, large = ("conv", 8, 1, 3, 1, 4), ("conv", 16, 1, 3, 1, 8)
+    assert count("naive", small, 1) == 6 * 6 * 4
+    assert count("naive", large, 2) == 2 * 14 * 14 * 8
+    assert count("sg", small, 1) == count("sg", large, 2) == 9
+
+
+def test_turns_are_taken_one_after_the_other() -> None:
+    calls: list[str] = []
+
+    def timer(name: str) -> float:
+        calls.append(name)
+        return float(len(calls))
+
+    figures = processes.in_turns({name: lambda name=name: timer(name) for name in "ab"}, 2)
+    assert "".join(calls) == "ababab"
+    assert figures == {"a": [3.0, 5.0], "b": [4.0, 6.0]}  # the first turn does not count
+
+
+def test_a_worker_has_its_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(processes.CORETYPE, "Haswell")
+    monkeypatch.delenv("MALLOC_TOP_PAD_", raising=False)
+    with processes.Worker({processes.CORETYPE: None}) as worker:
+        found = worker.call(machine.describe)
+    assert found["openblas_coretype"] is None
+    assert found["malloc"] == "raised"
+    assert machine.describe()["openblas_coretype"] == "Haswell"
+    assert machine.describe()["malloc"] == "default"
+
+
+def test_results_are_read_back(tmp_path: Path) -> None:
+    rows = [{"cpu": "some", "net": "a"}, {"cpu": "some", "net": "b", "ratio": 0.123456789}]
+    results.write(tmp_path / "x.csv", rows)
+    assert (tmp_path / "x.csv").read_text() == "net,ratio,cpu\na,,some\nb,0.12346,some\n"
+    assert list(results.read(tmp_path / "x.csv")["net"]) == ["a", "b"]
+
+
+def test_help_names_all_benchmarks(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert all(re.search(rf"^    {name}\b", text, re.M) for name in (*NAMES, "all", "table"))
+
+
+def test_the_page_is_what_the_files_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    copy = tmp_path / "README.md"
+    copy.write_text(page.PAGE.read_text())
+    committed = page.PAGE.read_text()
+    monkeypatch.setattr(page, "PAGE", copy)
+    page.write(results.FOLDER)
+    assert copy.read_text() == committed
+
+
+def test_a_page_without_a_place_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("nothing")
+    monkeypatch.setattr(page, "PAGE", tmp_path / "README.md")
+    with pytest.raises(SystemExit, match="no place"):
+        page.write(tmp_path)
