@@ -131,15 +131,12 @@ def _line(name: str, operations: str, seconds: Sequence[float]) -> list[str]:
 
 def _sentences(found: Sequence[Measured]) -> list[str]:
     """Say what was measured less exactly, and how the implementations compare."""
-    lines = []
-    few = [measured for measured in found if measured.extrapolated]
-    for measured in few:
-        count = f"{measured.samples} sample{'s' * (measured.samples > 1)}"
-        times = "once" if measured.passes == 1 else f"{measured.passes} times"
-        lines.append(
-            f"{MARK} {measured.impl}: extrapolated from {count}, measured {times}; too slow for"
-            " whole batches in this time"
-        )
+    lines = [
+        f"{MARK} {measured.impl} is too slow for whole batches in this time: extrapolated"
+        f" (samples of a pass: {measured.samples}, passes: {measured.passes})"
+        for measured in found
+        if measured.extrapolated
+    ]
     slowest = max(found, key=lambda measured: measured.seconds)
     if len(found) > 1:
         others = [

@@ -17,6 +17,9 @@ def test_activations_are_those_of_each_layer(impl):
     assert [name for name, _ in found] == [layer.name for layer in net.layers]
     assert [A.shape[1:] for _, A in found] == [layer.output_shape for layer in net.layers]
     np.testing.assert_allclose(found[-1][1], net.predict(X), atol=1e-12)
+    assert all(A.flags.c_contiguous for _, A in found)
+    for k, (_, A) in enumerate(found):
+        assert not any(np.shares_memory(A, other) for _, other in found[k + 1 :])
     named = dict(found)
     np.testing.assert_array_equal(named["relu1"], np.maximum(named["conv1"], 0))
     np.testing.assert_allclose(named["tanh1"], np.tanh(named["conv2"]))

@@ -72,7 +72,8 @@ def test_seconds_are_added_up_and_compared():
 
 def test_what_was_extrapolated_is_said():
     lines = table_of([SLOW, FAST])
-    assert lines[-2].startswith("* naive: extrapolated from 2 samples, measured 3 times")
+    assert lines[-2].startswith("* naive is too slow for whole batches in this time: extrapolated")
+    assert lines[-2].endswith("(samples of a pass: 2, passes: 3)")
     assert lines[-1] == "as fast as naive, by the clock: fast 1,000 times"
     assert not any("extrapolated" in line for line in table_of([FAST]))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SECTION = "What it has learnt"
 MOST_FILTERS, ACROSS = 40, 10
-MOST_ROWS, MOST_CHANNELS = 12, 16
+MOST_ROWS, MOST_COLUMNS, FEW_CHANNELS = 12, 16, 4
 SCALE = "weight (blue below zero, white zero, red above)"
 
 
@@ -79,21 +79,28 @@ def _squares(name: str, title: str, caption: str, images: Array, what: str) -> P
 
 
 def _channels(layer: Layer, W: Array) -> Plate:
-    """Draw a row for each filter, a square for each channel that it reads."""
+    """Draw a square for each filter and each channel that it reads."""
     f_w, _, n_c, n_f = W.shape
-    rows, columns = min(n_f, MOST_ROWS), min(n_c, MOST_CHANNELS)
+    few = n_c <= FEW_CHANNELS  # then a column is a filter, else a row
+    names, sizes = ("filter", "channel"), (n_f, n_c)
+    if few:
+        names, sizes = names[::-1], sizes[::-1]
+    rows, columns = (min(*pair) for pair in zip(sizes, (MOST_ROWS, MOST_COLUMNS), strict=True))
     title = f"Filters of {layer.name}: {n_f}, each with {n_c} channels of {f_w}x{f_w} weights"
-    caption = "A row is a filter; its columns are the maps of the layer before, which it adds up."
-    if (rows, columns) != (n_f, n_c):
-        caption += f" The first {rows} filters and {columns} channels are shown."
+    caption = (
+        f"A row is a {names[0]}, a column a {names[1]}; a filter adds up what its channels say."
+    )
+    if (rows, columns) != sizes:
+        caption += f" The first {rows} {names[0]}s and {columns} {names[1]}s are shown."
     figure = new_figure(1.2 + rows * 0.52, title)
     axes = figure.subplots()
     mosaic = Mosaic(axes, rows, max(columns, 8), reach([W]), gap=(0.15, 0.15), margin=0.3)
     for column in range(columns):
-        mosaic.above(0, column, f"{'map ' * (column == 0)}{column + 1}")
+        mosaic.above(0, column, f"{f'{names[1]} ' * (column == 0)}{column + 1}")
     for row in range(rows):
-        mosaic.left(row, f"{'filter ' * (row == 0)}{row + 1}")
+        mosaic.left(row, f"{f'{names[0]} ' * (row == 0)}{row + 1}")
         for column in range(columns):
-            mosaic.put(row, column, W[:, :, column, row])
+            place = (row, column) if few else (column, row)
+            mosaic.put(row, column, W[:, :, *place])
     color_bar(figure, mosaic.image, axes, SCALE)
     return Plate(f"filters_{layer.name}", SECTION, title, caption, png_of(figure))

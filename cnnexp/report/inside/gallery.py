@@ -87,13 +87,16 @@ def specimens_of(test: Samples, A: Array, classes: Sequence[str]) -> list[Specim
         if len(found := np.flatnonzero(right & (labels == k)))
     ]
     step = max(-(-len(chosen) // (MOST_SPECIMENS - 1)), 1)
-    chosen = chosen[1::step] or chosen or [0]
+    chosen = chosen[step // 2 :: step] or [0]
     chosen = [*chosen[: MOST_SPECIMENS - 1], *confident_mistakes(A, labels, 1)]
-    return [Specimen(f"test sample {k}", test.X[k], int(labels[k])) for k in chosen]
+    unlike = dict.fromkeys(chosen)
+    return [Specimen(f"test sample {k}", test.X[k], int(labels[k])) for k in unlike]
 
 
-def _curves(run: Run) -> Plate:
-    """Draw error, cross-entropy and time, as `compare --plot` does for one run."""
+def _curves(run: Run) -> Plate | None:
+    """Draw error, cross-entropy and time, as `compare --plot` does; None without an epoch."""
+    if "epoch" not in run.results:
+        return None
     title = "Error and cross-entropy, epoch by epoch, and the time it took"
     picture = picture_of(Comparison(load_runs(run.path)))
     caption = "The test set is not learnt from; where the training curve falls alone, the network"

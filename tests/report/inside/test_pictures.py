@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, load_run
+from cnnexp.data import Samples
 from cnnexp.errors import ShapeError
 from cnnexp.report.inside import (
     filters,
@@ -98,6 +99,15 @@ def test_filters_are_drawn_as_they_are(figures):
     np.testing.assert_array_equal(shown[13].get_array(), net.layers[3].params["W"][:, :, 1, 1])
     for figure in figures:
         check_readable(figure)
+
+
+def test_filters_of_colours_have_a_row_a_channel(figures):
+    net = network(channels=3)
+    plate = filters.filter_plates(net)[0]
+    assert plate.caption.startswith("A row is a channel, a column a filter")
+    W = net.layers[0].params["W"]
+    np.testing.assert_array_equal(signed_images(figures[0])[13].get_array(), W[:, :, 1, 1])
+    check_readable(figures[0])
 
 
 def test_without_convolutions_the_first_dense_layer_is_drawn_as_images(figures):
@@ -259,6 +269,18 @@ def test_all_pictures_of_a_run_and_a_page_in_one_file(digits_run: Path, tmp_path
         assert plate.png.startswith(b"\x89PNG") and len(plate.png) < 400_000
         assert plate.caption.endswith(".")
     assert f"test error {100 * run.results['test_ce']:.2f} %" in text
+
+
+def test_specimens_are_right_ones_of_some_classes_and_the_worst_mistake():
+    labels = np.array([2, 0, 0, 1, 2, 1])
+    A = np.eye(3)[[2, 1, 0, 1, 2, 0]]
+    found = gallery.specimens_of(Samples(images(6), labels), A, ["a", "b", "c"])
+    assert [specimen.name[12:] for specimen in found] == ["2", "3", "0", "1"]
+    assert [specimen.label for specimen in found] == [0, 1, 2, 0]
+    none_right = gallery.specimens_of(
+        Samples(images(6), labels), np.eye(3)[(labels + 1) % 3], "abc"
+    )
+    assert [specimen.name for specimen in none_right] == ["test sample 0"]
 
 
 def test_only_so_many_images_can_be_looked_at(digits_run: Path) -> None:
