@@ -74,7 +74,7 @@ def test_a_table_from_a_file(folder, monkeypatch):
     monkeypatch.setitem(TABLES["with_tables"].__globals__, "ROOT", folder)
     begin, end = "<!-- table: steps.csv columns=ms_per_batch -->\n", "<!-- end of table -->"
     filled = TABLES["with_tables"](f"{begin}old{end}\n")
-    assert filled == f"{begin}\n| ms per batch |\n| --- |\n| 1,235 |\n| 1.23 |\n\n{end}\n"
+    assert filled == f"{begin}\n| ms per batch |\n| ---: |\n| 1,235 |\n| 1.23 |\n\n{end}\n"
     assert TABLES["with_tables"](begin.replace("steps", "none") + "old" + end).count("old") == 1
 
 
