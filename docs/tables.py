@@ -22,6 +22,7 @@ TABLE = re.compile(
     r"(?P<rows>.*?)(?P<end><!-- end of table -->)",
     re.DOTALL,
 )
+FIGURE = re.compile(r"-?[\d,.]+(e-?\d+)?")
 
 
 def with_tables(content: str) -> str:
@@ -41,7 +42,10 @@ def table(path: Path, columns: str | None = None) -> str:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     names = columns.split(",") if columns else list(rows[0])
     head = [name.replace("_", " ") for name in names]
-    lines = [head, ["---"] * len(names), *([figure(row[name]) for name in names] for row in rows)]
+    cells = [[figure(row[name]) for name in names] for row in rows]
+    columns_of_figures = [all(map(FIGURE.fullmatch, column)) for column in zip(*cells, strict=True)]
+    rule = ["---:" if figures else "---" for figures in columns_of_figures]
+    lines = [head, rule, *cells]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"\n{text}\n\n"
 

@@ -69,11 +69,12 @@ def test_the_tables_are_those_of_their_files(page):
 
 
 def test_a_table_from_a_file(folder, monkeypatch):
-    (folder / "steps.csv").write_text("# here\nstep,ms_per_batch\nim2col,1234.56\nlast,1.2345\n")
+    rows = "# made here\nstep,ms_per_batch\nim2col,1234.56\nlast,1.23456\n"
+    (folder / "steps.csv").write_text(rows)
     monkeypatch.setitem(TABLES["with_tables"].__globals__, "ROOT", folder)
     begin, end = "<!-- table: steps.csv columns=ms_per_batch -->\n", "<!-- end of table -->"
     filled = TABLES["with_tables"](f"{begin}old{end}\n")
-    assert filled == f"{begin}\n| ms per batch |\n| --- |\n| 1,235 |\n| 1.23 |\n\n{end}\n"
+    assert filled == f"{begin}\n| ms per batch |\n| ---: |\n| 1,235 |\n| 1.23 |\n\n{end}\n"
     assert TABLES["with_tables"](begin.replace("steps", "none") + "old" + end).count("old") == 1
 
 
