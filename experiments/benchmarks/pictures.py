@@ -79,7 +79,7 @@ def draw_speed(frame: pd.DataFrame, path: Path) -> None:
     with panels(path, 2, (12, 4.2)) as axes:
         for ax, which in zip(axes, ("training", "inference"), strict=True):
             part = frame[frame["pass"] == which]
-            names = [_name(row) for row in part.to_dict("records")]
+            names = [_name(row) for row in _rows(part)]
             many = part["blas_architecture"].nunique() > 1
             first = part["blas_architecture"].iloc[0]
             same = part["blas_architecture"] == first
