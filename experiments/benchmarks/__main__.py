@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         one = names.add_parser(
             name,
             help=module.SUMMARY.replace("%", "%%"),
-            description=module.__doc__.replace("%", "%%"),
+            description=str(module.__doc__).replace("%", "%%"),
         )
         _add_common(one)
         module.add_options(one)

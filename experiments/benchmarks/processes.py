@@ -43,7 +43,7 @@ class Worker:
     """
 
     def __init__(self, environment: Environment | None = None) -> None:
-        self._environment = RAISED_MALLOC | dict(environment or {})
+        self._environment: Environment = {**RAISED_MALLOC, **(environment or {})}
         self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         self.call(os.getpid)  # the process starts at its first call
 

@@ -123,8 +123,11 @@ def measure_net(
 
 
 def _impls(asked: argparse.Namespace, batch: int) -> list[str]:
-    """Return the implementations that are timed with a batch size; the loops have their own way."""
-    wanted = [by for by in reversed(asked.impls) if by != "naive"]
+    """Return the implementations that are timed with a batch size, the last in the table first.
+
+    The loops are timed in another way.
+    """
+    wanted = [by for by in reversed(IMPLS) if by in asked.impls and by != "naive"]
     return wanted if batch == MAIN_BATCH else wanted[:1]
 
 
