@@ -64,7 +64,7 @@ def test_it_is_there_after_each_epoch(tmp_path, data, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("cnnexp.runs.writing.RunWriter.finish", take)
         with pytest.raises(KeyboardInterrupt):
-            train(tmp_path / "run", data, "profile=true")
+            train(tmp_path / "run", data, "profile=true", "impl=sg")
     assert seen[0].count("\n") == 6
 
 
