@@ -2,8 +2,8 @@
 
 Each job runs in a fresh process. Libraries are imported and the images are made; then the network
 is built and trained for some batches of 128. What counts is how far the resident memory rose above
-where it stood before. Both settings of glibc's malloc are measured: as
-everybody has it, and raised as for the benchmarks of speed.
+where it stood before. glibc's malloc is as everybody has it, or raised as for the benchmarks of
+speed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from experiments.benchmarks.machine import describe, has_torch
 from experiments.benchmarks.processes import (
     DEFAULT_MALLOC,
     RAISED_MALLOC,
+    Environment,
     Worker,
     as_columns,
     runner_of,
@@ -32,6 +33,8 @@ NEEDS = ()
 SHOWN = ("net", "threads", "malloc", "by", "megabytes", "ratio")
 POOL, BATCHES = 4_096, 12
 
+MALLOCS: dict[str, Environment] = {"default": DEFAULT_MALLOC, "raised": RAISED_MALLOC}
+
 Row = dict[str, Any]
 
 
@@ -39,6 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS)
     parser.add_argument("--impls", nargs="+", default=["fast"])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--malloc", nargs="+", choices=MALLOCS, default=["default"])
 
 
 def measure(asked: argparse.Namespace) -> Iterator[Row]:
@@ -46,11 +50,11 @@ def measure(asked: argparse.Namespace) -> Iterator[Row]:
     if asked.quick:
         asked.nets, asked.threads = ["flat"], [1]
     contenders = [*asked.impls, *(LAYOUTS if has_torch() else ())]
-    for malloc in (DEFAULT_MALLOC, RAISED_MALLOC):
+    for malloc in asked.malloc:
         for net in asked.nets:
-            for threads in asked.threads if malloc is DEFAULT_MALLOC else asked.threads[-1:]:
+            for threads in asked.threads:
                 jobs = [Job(net, by, threads=threads, pool=POOL) for by in contenders]
-                yield from with_ratios([measured(job, malloc) for job in jobs])
+                yield from with_ratios([measured(job, MALLOCS[malloc]) for job in jobs])
 
 
 def measured(job: Job, malloc: Any) -> Row:

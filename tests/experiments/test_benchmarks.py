@@ -11,8 +11,8 @@ import pytest
 from experiments.benchmarks import NAMES, machine, page, processes, results
 from experiments.benchmarks.__main__ import main, module_of
 
-LONG = ("kill_and_resume", "memory", "speed", "steps")
-QUICK = ("data_path", "growth", "layer_pass")
+LONG = ("growth", "kill_and_resume", "steps")
+QUICK = ("data_path", "layer_pass", "memory", "speed")
 
 
 def quick(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
@@ -40,6 +40,7 @@ def test_a_benchmark_runs_and_says_where(
     assert shown <= rows[0].keys()
 
 
+@pytest.mark.long
 def test_run_folders_reads_all_it_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (row,) = quick("run_folders", tmp_path, monkeypatch)
     assert row["runs"] == row["rows"] == "120"
