@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.locations import config_root
 
+WIDTH = 88
 GROUPS = ("model", "impl", "data", "optimizer", "schedule", "experiments")
 
 HEAD = """\
@@ -40,12 +42,18 @@ also: --cfg job, --info, --config-dir FOLDER, --version, and Hydra's own page: -
 def show_help() -> int:
     """Print the page."""
     commands = "\n".join(f"  {name:<10} {summary}" for name, summary in SUMMARIES.items())
-    groups = "\n".join(f"  {group:<12} {', '.join(options(group))}" for group in GROUPS)
+    groups = "\n".join(_of_group(group) for group in GROUPS)
     print(
         "\n".join([HEAD, f"commands\n{commands}\n", f"groups and their options\n{groups}\n", KEYS])
     )
     print(EXAMPLES, end="")
     return 0
+
+
+def _of_group(group: str) -> str:
+    """Return a group with its options, on lines that fit a terminal."""
+    names = ", ".join(options(group))
+    return textwrap.fill(names, WIDTH, initial_indent=f"  {group:<12} ", subsequent_indent=" " * 15)
 
 
 def options(group: str) -> list[str]:
