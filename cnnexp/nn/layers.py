@@ -242,7 +242,7 @@ class Flatten(Layer):
             inner = context.scratch.array("A", (*A_prev.shape[1:], A_prev.shape[0]), A_prev.dtype)
             inner[...] = A_prev.transpose(1, 2, 3, 0)
             return inner.reshape(-1, A_prev.shape[0]).T, A_prev
-        return A_prev.reshape(len(A_prev), self.output_shape[0]), A_prev
+        return A_prev.reshape(len(A_prev), math.prod(A_prev.shape[1:])), A_prev
 
     def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
         """Return ``dA`` in the shape of the images."""

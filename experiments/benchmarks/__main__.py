@@ -24,11 +24,12 @@ def main(words: list[str] | None = None) -> int:
 
         page.write(asked.output or results.FOLDER)
         return 0
-    names = [name for name in NAMES if name not in NOT_IN_ALL]
-    for name in names if asked.name == "all" else [asked.name]:
-        if asked.name == "all":
-            asked = _parser().parse_args([name, *_common(asked)])
-        run(name, asked)
+    if asked.name != "all":
+        run(asked.name, asked)
+        return 0
+    for name in NAMES:
+        if name not in NOT_IN_ALL:
+            run(name, _parser().parse_args([name, *_common(asked)]))
     return 0
 
 
