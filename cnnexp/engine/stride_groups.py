@@ -109,25 +109,26 @@ class StrideGroups(Kernels):
         padded = padded_innermost(A_prev, window, -np.inf, scratch)
         n_c, _, _, n_m = padded.shape
         A = scratch.array("A", (n_c, *window.out, n_m), A_prev.dtype)
-        for rows, cols in window.groups():
-            pixels = _pixels(padded, window, (rows, cols), scratch)
-            A[:, rows.positions, cols.positions] = pixels.max(axis=0)
-        return samples_outermost(A), (padded, A)
+        cache = []
+        for k, (rows, cols) in enumerate(window.groups()):
+            pixels = _pixels(padded, window, (rows, cols), scratch, f"pixels{k}")
+            best = np.max(pixels, axis=0, out=scratch.like(f"best{k}", pixels[0]))
+            A[:, rows.positions, cols.positions] = best
+            cache.append((pixels, best))
+        return samples_outermost(A), (cache, padded.shape)
 
     def max_pool_backward(self, dA: Array, window: Window, cache: Cache, scratch: Scratch) -> Array:
         """Send each gradient to the first pixel of its window that equals the maximum."""
-        padded, A = cache
+        pixels_by_group, padded_shape = cache
         dA_in = samples_innermost(dA)
-        dA_padded = scratch.zeros("dA", padded.shape, dA.dtype)
-        for rows, cols in window.groups():
-            pixels = _pixels(padded, window, (rows, cols), scratch)
-            at = (slice(None), rows.positions, cols.positions)
-            reached = np.logical_or.accumulate(pixels == A[at], axis=0)
-            first = reached.copy()  # where the maximum is reached, and was not before
-            first[1:] ^= reached[:-1]
-            grads = (first * dA_in[at]).reshape(window.width, window.width, *dA_in[at].shape)
-            under = blocks(dA_padded, rows, cols, window.width)
-            under += grads.transpose(2, 3, 0, 4, 1, 5)
+        dA_padded = scratch.zeros("dA", padded_shape, dA.dtype)
+        f_w = window.width
+        for (rows, cols), (pixels, best) in zip(window.groups(), pixels_by_group, strict=True):
+            first = _first_equal(pixels, best, scratch)
+            group = dA_in[:, rows.positions, cols.positions]
+            grads = np.multiply(first, group, out=scratch.like("grads", pixels))
+            under = blocks(dA_padded, rows, cols, f_w)
+            under += grads.reshape(f_w, f_w, *group.shape).transpose(2, 3, 0, 4, 1, 5)
         return unpadded_outermost(dA_padded, window)
 
     def avg_pool_forward(
@@ -138,7 +139,7 @@ class StrideGroups(Kernels):
         n_c, _, _, n_m = padded.shape
         A = scratch.array("A", (n_c, *window.out, n_m), A_prev.dtype)
         for rows, cols in window.groups():
-            pixels = _pixels(padded, window, (rows, cols), scratch)
+            pixels = _pixels(padded, window, (rows, cols), scratch, "pixels")
             A[:, rows.positions, cols.positions] = pixels.mean(axis=0)
         return samples_outermost(A), padded.shape
 
@@ -153,12 +154,26 @@ class StrideGroups(Kernels):
         return unpadded_outermost(dA_padded, window)
 
 
+def _first_equal(pixels: Array, best: Array, scratch: Scratch) -> Array:
+    """Return where along the first axis of `pixels` the maximum stands for the first time."""
+    first = np.equal(pixels, best, out=scratch.array("first", pixels.shape, np.dtype(bool)))
+    free = np.logical_not(first[0], out=scratch.array("free", best.shape, np.dtype(bool)))
+    for equal in first[1:]:
+        equal &= free  # not where an earlier pixel has it
+        free ^= equal
+    return first
+
+
 def _pixels(
-    padded: Array, window: Window, group: tuple[AxisGroup, AxisGroup], scratch: Scratch
+    padded: Array,
+    window: Window,
+    group: tuple[AxisGroup, AxisGroup],
+    scratch: Scratch,
+    name: str,
 ) -> Array:
     """Return the pixels under the windows of one group, (f_w·f_w, n_c, m_h, m_w, n_m)."""
     rows, cols = group
     view = blocks(padded, rows, cols, window.width).transpose(2, 4, 0, 1, 3, 5)
-    pixels = scratch.array("pixels", view.shape, padded.dtype)
+    pixels = scratch.array(name, view.shape, padded.dtype)
     pixels[...] = view
     return pixels.reshape(-1, *view.shape[2:])
