@@ -49,6 +49,21 @@ class App(Hydra):
             with_log_configuration=False,
         )
 
+    def list_all_config_groups(self, parent: str = "") -> list[str]:
+        """List the groups below a folder of configs.
+
+        For `experiments` to be a group, the folder around it is searched for configs; what else
+        lies there, a virtual environment perhaps, is neither a group nor quickly walked through.
+        """
+        if parent:
+            return list(super().list_all_config_groups(parent))
+        root = config_root()
+        around = {path.name for path in root.iterdir() if path.is_dir()} - {"experiments"}
+        around -= {path.name for path in (root / "conf").iterdir()}
+        names = [name for name in self.config_loader.list_groups("") if name not in around]
+        below = [group for name in names for group in self.list_all_config_groups(name)]
+        return sorted({*names, *below})
+
 
 def make_app(config_dir: str | None = None) -> App:
     """Return the driver, with our configs, schemas and experiments in its search path."""

@@ -7,6 +7,8 @@ import pytest
 import cnnexp as package
 from cnnexp.app import main as entry
 from cnnexp.app.commands import COMMANDS, SUMMARIES
+from cnnexp.app.hydra_app import make_app
+from cnnexp.app.locations import config_root
 from tests.commandline import cnnexp, succeed
 
 
@@ -112,3 +114,14 @@ def test_configs_of_ones_own(tmp_path, monkeypatch):
         "--config-dir", "own", "model=tiny", "epochs=1", "data.limit=50", "hydra.run.dir=run"
     )  # fmt: skip
     assert package.load_run("run").config["model"]["name"] == "tiny"
+
+
+def test_hydras_help_does_not_walk_through_what_lies_around_the_experiments(monkeypatch, tmp_path):
+    """A virtual environment, say; with it the page took minutes."""
+    for folder in ("conf", "experiments"):
+        (tmp_path / folder).symlink_to(config_root() / folder)
+    (tmp_path / ".venv" / "deep" / "inside").mkdir(parents=True)
+    monkeypatch.setattr("cnnexp.app.hydra_app.config_root", lambda: tmp_path)
+    groups = make_app().list_all_config_groups()
+    assert {"model", "impl", "hydra/launcher"} <= set(groups)
+    assert not [group for group in groups if group.startswith(".venv")]
