@@ -1,6 +1,7 @@
 """What every test of the command line needs."""
 
 import logging
+import signal
 import sys
 
 import pytest
@@ -21,3 +22,17 @@ def logging_stays_as_it_is(monkeypatch):
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [*root.handlers])
     monkeypatch.setattr(root, "level", root.level)
+
+
+@pytest.fixture(autouse=True)
+def signals_are_as_in_a_terminal():
+    """A shell that starts the tests in the background has them ignored, and so has nohup."""
+    usual = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
