@@ -14,6 +14,7 @@ def layers_of_plugins_are_forgotten(monkeypatch):
     """A layer that a test brings is in the table during that test only."""
     monkeypatch.setattr(LAYERS, "_things", dict(LAYERS._things))
     monkeypatch.delitem(sys.modules, "accidents", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # folders are compared before and after
 
 
 @pytest.fixture(autouse=True)
