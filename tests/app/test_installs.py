@@ -105,8 +105,9 @@ def test_help(installed, clone, tmp_path):
 
 
 def test_every_study_is_there(installed, clone, tmp_path):
-    for path in sorted(clone.glob("experiments/*.yaml")):
-        assert "model:" in installed.run(tmp_path, f"experiments={path.stem}", "--cfg", "job")
+    names = {path.stem for path in clone.glob("experiments/*.yaml")}
+    for name in sorted(names - {"search_cnn"}):  # which needs an extra
+        assert "model:" in installed.run(tmp_path, f"experiments={name}", "--cfg", "job")
     assert not list(tmp_path.iterdir())
 
 
