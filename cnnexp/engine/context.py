@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from cnnexp.engine.scratch import Array, Scratch
 
 if TYPE_CHECKING:
@@ -55,8 +53,3 @@ class Factors(NamedTuple):
 
     A: Array
     dZ: Array
-
-    def product(self) -> Array:
-        """Return the gradient (n_in, n_out)."""
-        dW: Array = np.matmul(self.A.T, self.dZ)
-        return dW

@@ -24,14 +24,20 @@ def samples_outermost(X: Array) -> Array:
     return X.transpose(3, 1, 2, 0)
 
 
-def padded_innermost(A: Array, window: Window, value: float, scratch: Scratch) -> Array:
+def padded_innermost(
+    A: Array,
+    window: Window,
+    value: float,
+    scratch: Scratch,
+    extent: tuple[int, int] | None = None,
+) -> Array:
     """Return images (n_c, h, w, n_m), padded with `value`, contiguous in memory.
 
-    Rows and columns reach as far as the blocks of the stride groups do. Nothing is copied where
-    the images lie in memory like this already.
+    Rows and columns are `extent`, or else reach as far as the blocks of the stride groups do.
+    Nothing is copied where the images lie in memory like this already.
     """
     X = samples_innermost(A)
-    extent = (window.rows.extent, window.cols.extent)
+    extent = extent or (window.rows.extent, window.cols.extent)
     if X.shape[1:3] == extent and X.flags.c_contiguous:
         return X
     padded = scratch.array("padded", (X.shape[0], *extent, X.shape[3]), A.dtype)

@@ -31,7 +31,8 @@ def automatic_sub_batch(steps: Sequence[Step], itemsize: int) -> int:
         Bytes of a number.
     """
     work = sum(layer.multiply_adds for step in steps for layer in step.layers)
-    largest = max(math.prod(step.layers[-1].output_shape) for step in steps) * itemsize
+    results = [math.prod(step.layers[-1].output_shape) for step in steps]
+    largest = max(results, default=0) * itemsize
     samples = USUAL
     while samples < MOST and samples * work < ENOUGH_WORK:
         samples *= 2

@@ -14,22 +14,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from cnnexp.engine.layout import samples_innermost
+from cnnexp.engine.layout import padded_innermost
 from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.window import Window
 
 
 def padded_input(A_prev: Array, window: Window, value: float, scratch: Scratch) -> Array:
     """Return images (n_c, ih, iw, n_m), contiguous in memory and padded; a view where possible."""
-    X = samples_innermost(A_prev)
-    shape = (X.shape[0], window.rows.padded, window.cols.padded, X.shape[3])
-    if not window.padded and X.flags.c_contiguous:
-        return X
-    padded = scratch.array("padded", shape, A_prev.dtype)
-    if window.padded:
-        padded.fill(value)
-    padded[:, window.rows.inside, window.cols.inside, :] = X
-    return padded
+    extent = (window.rows.padded, window.cols.padded)
+    return padded_innermost(A_prev, window, value, scratch, extent)
 
 
 def windows(

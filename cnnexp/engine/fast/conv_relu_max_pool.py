@@ -27,10 +27,10 @@ from numpy.lib.stride_tricks import as_strided
 
 from cnnexp.engine.context import Context
 from cnnexp.engine.fast.columns import padded_input
-from cnnexp.engine.fast.convolution import flat_gradient, unpadded
+from cnnexp.engine.fast.convolution import flat_gradient
 from cnnexp.engine.fast.maximum import Running, winners
 from cnnexp.engine.kernels import Cache, Fusion, Gradients
-from cnnexp.engine.layout import samples_outermost
+from cnnexp.engine.layout import samples_outermost, unpadded_outermost
 from cnnexp.engine.products import outer, product
 from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.window import Window
@@ -172,5 +172,5 @@ class ConvReLUMaxPool(Fusion):
             work.go_back(k)
         dW, dX = work.gradients()
         db = np.multiply(dA_in, A > 0).sum(axis=1)
-        dA_prev = None if dX is None else unpadded(dX, work.conv)
+        dA_prev = None if dX is None else unpadded_outermost(dX, work.conv)
         return dA_prev, {"W": dW, "b": db}

@@ -16,7 +16,12 @@ from cnnexp.engine.context import Context
 from cnnexp.engine.fast import winograd
 from cnnexp.engine.fast.columns import add_windows, columns, images_like, padded_input, windows
 from cnnexp.engine.kernels import Cache, Fusion, Gradients
-from cnnexp.engine.layout import samples_innermost, samples_outermost
+from cnnexp.engine.layout import (
+    padded_innermost,
+    samples_innermost,
+    samples_outermost,
+    unpadded_outermost,
+)
 from cnnexp.engine.products import outer, product
 from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.window import Window
@@ -52,23 +57,12 @@ def backward(
     f_w, s = window.width, window.stride
     dX = scratch.zeros("dX", images_like(X_shape, f_w, s, window.out), dZ.dtype)
     add_windows(dX, d_cols.reshape(f_w, f_w, X_shape[0], *window.out, X_shape[3]), s)
-    return unpadded(dX, window), dW, db
-
-
-def unpadded(dX: Array, window: Window) -> Array:
-    """Return the images (n_m, ih, iw, n_c) within padded ones (n_c, h, w, n_m), as a view."""
-    return samples_outermost(dX[:, window.rows.inside, window.cols.inside, :])
+    return unpadded_outermost(dX, window), dW, db
 
 
 def tiled_input(A_prev: Array, window: Window, tiling: winograd.Tiling, scratch: Scratch) -> Array:
     """Return images (n_c, h, w, n_m) as large as the tiles reach; a view where possible."""
-    X = samples_innermost(A_prev)
-    shape = (X.shape[0], *tiling.image, X.shape[3])
-    if X.shape == shape and not window.padded and X.flags.c_contiguous:
-        return X
-    padded = scratch.zeros("padded", shape, A_prev.dtype)
-    padded[:, window.rows.inside, window.cols.inside, :] = X
-    return padded
+    return padded_innermost(A_prev, window, 0.0, scratch, tiling.image)
 
 
 def _winograd_forward(
@@ -105,7 +99,7 @@ def _winograd_backward(
         ordered = by_tile[:, block.rows, :, block.cols].transpose(2, 4, 0, 1, 3, 5)
         dY.reshape(ordered.shape)[...] = ordered
         work.backward(block, dY, dX)
-    dA_prev = None if dX is None else unpadded(dX, window)
+    dA_prev = None if dX is None else unpadded_outermost(dX, window)
     return dA_prev, work.filter_gradient(), dZ.sum(axis=1)
 
 

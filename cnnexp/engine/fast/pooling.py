@@ -10,10 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from cnnexp.engine.fast.columns import add_windows, images_like, padded_input, windows
-from cnnexp.engine.fast.convolution import unpadded
 from cnnexp.engine.fast.maximum import Running, winners
 from cnnexp.engine.kernels import Cache
-from cnnexp.engine.layout import samples_innermost, samples_outermost
+from cnnexp.engine.layout import samples_innermost, samples_outermost, unpadded_outermost
 from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.window import Window
 
@@ -42,7 +41,7 @@ def max_backward(dA: Array, window: Window, cache: Cache, scratch: Scratch) -> A
         np.multiply(dA_in, won, out=parts[k])
     dX = scratch.zeros("dX", images_like(X_shape, f_w, s, window.out), dA.dtype)
     add_windows(dX, parts.reshape(f_w, f_w, *greater.shape[1:]), s)
-    return unpadded(dX, window)
+    return unpadded_outermost(dX, window)
 
 
 def avg_forward(A_prev: Array, window: Window, scratch: Scratch) -> tuple[Array, Cache]:
@@ -61,4 +60,4 @@ def avg_backward(dA: Array, window: Window, cache: Cache, scratch: Scratch) -> A
     share = samples_innermost(dA) * dA.dtype.type(1 / f_w**2)
     dX = scratch.zeros("dX", images_like(cache, f_w, s, window.out), dA.dtype)
     add_windows(dX, np.broadcast_to(share, (f_w, f_w, *share.shape)), s)
-    return unpadded(dX, window)
+    return unpadded_outermost(dX, window)

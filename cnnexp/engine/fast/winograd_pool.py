@@ -21,10 +21,10 @@ import numpy as np
 
 from cnnexp.engine.context import Context
 from cnnexp.engine.fast import winograd
-from cnnexp.engine.fast.convolution import tiled_input, unpadded
+from cnnexp.engine.fast.convolution import tiled_input
 from cnnexp.engine.fast.maximum import Running, winners
 from cnnexp.engine.kernels import Cache, Fusion, Gradients
-from cnnexp.engine.layout import samples_innermost, samples_outermost
+from cnnexp.engine.layout import samples_innermost, samples_outermost, unpadded_outermost
 from cnnexp.engine.scratch import Array
 
 
@@ -90,7 +90,7 @@ class WinogradReLUMaxPool(Fusion):
             for k, won in winners(greater[block.number], scratch):
                 np.multiply(d_best, won, out=_candidates(dY, p)[:, k // p, :, k % p])
             work.backward(block, dY, dX)
-        dA_prev = None if dX is None else unpadded(dX, conv.window)
+        dA_prev = None if dX is None else unpadded_outermost(dX, conv.window)
         db = np.multiply(dA_in, A > 0).sum(axis=(1, 2, 3))
         return dA_prev, {"W": work.filter_gradient(), "b": db}
 
