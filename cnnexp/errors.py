@@ -6,7 +6,6 @@ without a traceback and exits with code 2. An error that is not of this family i
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 
@@ -78,5 +77,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("zebra", ["cnn", "flat"])
     ''
     """
+    import difflib  # needed by those who err alone
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""

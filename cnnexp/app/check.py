@@ -15,7 +15,6 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,6 +120,8 @@ def load_plugins(modules: list[str]) -> None:
     ConfigError
         If one cannot be imported.
     """
+    from importlib.metadata import entry_points  # slow to load, and of no use to --cfg
+
     for point in entry_points(group="cnnexp.plugins"):
         point.load()
     if modules and os.getcwd() not in sys.path:

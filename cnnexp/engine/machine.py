@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-from pathlib import Path
 
 DEFAULT_CACHE = 1 << 20  # bytes, where the machine does not tell
 
@@ -19,7 +18,7 @@ def cache_bytes() -> int:
     except (AttributeError, ValueError, OSError):
         pass
     try:
-        text = Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip()
-        return int(text.rstrip("K")) * 1024
+        with open("/sys/devices/system/cpu/cpu0/cache/index2/size") as file:
+            return int(file.read().strip().rstrip("K")) * 1024
     except (OSError, ValueError):
         return DEFAULT_CACHE

@@ -8,13 +8,15 @@ Biases start at zero.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
 from cnnexp.engine import Array
 from cnnexp.registry import Registry
 
-Initializer = Callable[[tuple[int, ...], int, int, np.random.Generator], Array]
+# A string, for NumPy loads its random numbers when they are first named, and that takes a while.
+Initializer: TypeAlias = "Callable[[tuple[int, ...], int, int, np.random.Generator], Array]"
 
 INITIALIZERS: Registry[Initializer] = Registry("initializer")
 

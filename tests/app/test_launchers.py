@@ -153,7 +153,7 @@ def carry_out_twice(launcher: str, capfd, folder: Path) -> tuple[str, str]:
     words = grid("model.layers.1.what=nothing,raise,kill,diverge", f"hydra/launcher={launcher}")
     assert main(words) == 1
     first = capfd.readouterr().out
-    assert statuses() == {"0": "finished", "1": "failed", "2": "killed", "3": "diverged"}
+    assert statuses() == {"0": "finished", "1": "failed", "2": "killed", "3": "diverged"}, first
     (folder / "mended").touch()
     assert main(words) == 0
     second = capfd.readouterr().out

@@ -46,6 +46,15 @@ def test_importing_loads_numpy_alone(code, tmp_path):
     assert loaded(code, tmp_path) == {"cnnexp", "numpy"}
 
 
+def test_importing_leaves_aside_what_is_slow_to_load(tmp_path):
+    code = (
+        "import cnnexp, sys\n"
+        "slow = {'concurrent.futures', 'difflib', 'numpy.random', 'pathlib'}\n"
+        "assert not slow & set(sys.modules), slow & set(sys.modules)"
+    )
+    loaded(code, tmp_path)
+
+
 def test_training_a_network_needs_little_more(tmp_path):
     code = (
         "import numpy as np\n"
