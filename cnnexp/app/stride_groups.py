@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from pathlib import Path
 
+from cnnexp.app.outputs import telling
 from cnnexp.engine.window import Padding, Window
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.report.inside.meetings import lines_of
@@ -31,11 +31,8 @@ def main(words: list[str]) -> int:
         print("\n".join(lines_of(window)).rstrip())
         return 0
     check_drawable(window, given.out)
-    try:
+    with telling(given.out):
         save_stride_groups(given.out, window)
-    except OSError as error:
-        raise OptionError(f"{given.out}: cannot be written: {error.strerror}.") from None
-    print(f"wrote {given.out}", file=sys.stderr)
     return 0
 
 

@@ -72,3 +72,9 @@ def test_mistakes_get_one_message(
     assert ended.err.startswith(f"error: {message}")
     assert ended.err.count("\n") == 1
     assert not (digits_run / "inspect").exists()
+
+
+def test_the_other_thing_to_inspect_is_suggested() -> None:
+    ended = cnnexp("inspect", "stride-grops", "--input", "4x4", "--filter", "2")
+    assert ended.code == 2
+    assert "there is no such run folder. Did you mean 'stride-groups'?" in ended.err

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnexp.app.outputs import telling
 from cnnexp.errors import OptionError
 from cnnexp.report import formats, grouping, page, plots, selection, sentences, table
 from cnnexp.report.histories import parse_target
@@ -166,7 +166,7 @@ def _write_texts(frame: pd.DataFrame, given: argparse.Namespace) -> None:
         if path == SCREEN:
             print(convert(frame), end="")
         elif path is not None:
-            with _writing(path):
+            with telling(path):
                 replace_file(Path(path), convert(frame).encode())
 
 
@@ -180,21 +180,11 @@ def _write_pictures(
     picture = plots.picture_of(comparison, given.group_by or (), target)
     title = _title(comparison)
     if given.plot:
-        with _writing(given.plot):
+        with telling(given.plot):
             plots.save_plot(given.plot, picture, title)
     if given.html:
-        with _writing(given.html):
+        with telling(given.html):
             page.save_page(given.html, comparison, shown, picture, title)
-
-
-@contextmanager
-def _writing(path: str | Path) -> Iterator[None]:
-    """Say that a file was written, or why it could not be."""
-    try:
-        yield
-    except OSError as error:
-        raise OptionError(f"{path}: cannot be written: {error.strerror}.") from None
-    print(f"wrote {path}", file=sys.stderr)
 
 
 def _title(comparison: table.Comparison) -> str:

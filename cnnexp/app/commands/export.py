@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnexp.errors import OptionError, RunError
+from cnnexp.app.outputs import writing
+from cnnexp.errors import OptionError
 from cnnexp.runs.files import replace_file
 from cnnexp.runs.reading import load_run
 
@@ -44,10 +45,8 @@ def main(words: list[str]) -> int:
         )
     weights = load_run(given.run).weights
     content = FORMATS[given.file.suffix](weights)
-    try:
+    with writing(given.file):
         replace_file(given.file, content)
-    except OSError as error:
-        raise RunError(f"{given.file}: cannot be written: {error.strerror}.") from None
     numbers = sum(array.size for array in weights.values())
     print(f"{given.file}: {len(weights)} arrays, {numbers:,} numbers")
     return 0

@@ -8,7 +8,8 @@ from pathlib import Path
 from cnnexp.app import stride_groups
 from cnnexp.app.check import load_plugins
 from cnnexp.app.commands.predict import pixels
-from cnnexp.errors import OptionError
+from cnnexp.app.outputs import writing
+from cnnexp.errors import OptionError, did_you_mean
 from cnnexp.report.inside.gallery import plates_of, save_gallery
 from cnnexp.report.inside.plates import Specimen
 from cnnexp.runs.reading import load_run
@@ -31,6 +32,10 @@ def main(words: list[str]) -> int:
     """Draw a run, or the stride groups of a window."""
     if words[:1] == [STRIDE_GROUPS]:
         return stride_groups.main(words[1:])
+    if words and did_you_mean(words[0], [STRIDE_GROUPS]) and not Path(words[0]).exists():
+        raise OptionError(
+            f"inspect {words[0]}: there is no such run folder. Did you mean '{STRIDE_GROUPS}'?"
+        )
     parser = argparse.ArgumentParser(
         prog="cnnexp inspect",
         description="Draw what a run's network has learnt, sees, and mistakes.",
@@ -50,9 +55,7 @@ def main(words: list[str]) -> int:
         raise OptionError(f"--out {folder}: is a file. Give the name of a folder.")
     specimens = [Specimen(path.name, pixels(run, path)) for path in given.images]
     plates = plates_of(run, specimens)
-    try:
+    with writing(folder):
         page = save_gallery(folder, run, plates)
-    except OSError as error:
-        raise OptionError(f"{folder}: cannot be written: {error.strerror}.") from None
     print(f"{len(plates)} pictures in {folder}; all of them on one page: {page}")
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from cnnexp.app.check import Images, Plain, check, check_data
 from cnnexp.app.experiment import recheck
 from cnnexp.app.hydra_app import CONFIG_NAME, make_app
 from cnnexp.app.messages import dotted
+from cnnexp.app.outputs import telling
 from cnnexp.engine import KERNELS
 from cnnexp.errors import ConfigError, OptionError
 from cnnexp.nn.measuring import loop_seconds, measure
@@ -53,11 +53,8 @@ def main(words: list[str]) -> int:
     found = measure(networks, batch, given.seconds)
     print("\n".join([*_heading(first, networks), "", *table_of(found), *left_out]))
     if given.csv:
-        try:
+        with telling(given.csv):
             replace_csv(given.csv, COLUMNS, csv_rows(found))
-        except OSError as error:
-            raise OptionError(f"{given.csv}: cannot be written: {error.strerror}.") from None
-        print(f"wrote {given.csv}", file=sys.stderr)
     return 0
 
 
