@@ -8,6 +8,7 @@ that raised does, and the rest is waited for.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import SimpleNamespace
@@ -15,6 +16,8 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
+
+RAISED = re.compile(r"^[\w.]+(?:Error|Exception|Exit|Interrupt)\b.*", re.MULTILINE)
 
 
 def patient(launcher: Launcher) -> AbstractContextManager[None]:
@@ -40,9 +43,20 @@ def _result(wait: Callable[[], JobReturn]) -> JobReturn:
 
 
 def first_words(error: Exception) -> str:
-    """Return the kind of an error and the beginning of its text, as one line."""
+    r"""Return the kind of an error and the beginning of its text, as one line.
+
+    If the text holds the traceback of a job, what the job raised is returned.
+
+    Examples
+    --------
+    >>> first_words(ValueError("so\nit is\nlong"))
+    'ValueError: so it is'
+    >>> first_words(ValueError("the trace:\nTraceback …\n  raise …\nKeyError: 1\nSee the logs."))
+    'KeyError: 1'
+    """
+    raised = RAISED.findall(str(error))
     text = " ".join(str(error).split("\n")[:2]).strip()
-    return f"{type(error).__name__}: {text}"
+    return str(raised[-1]) if raised else f"{type(error).__name__}: {text}"
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnnexp.nn.batch import Batch
 from cnnexp.nn.network import Network
-from cnnexp.nn.passes import Batch
 from cnnexp.nn.profile import Profile, ProfileRow, Times
 
 PROBE = 16  # samples of the first pass of an implementation that is not written in loops

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from cnnexp.engine import KERNELS, Array, Kernels
 from cnnexp.errors import CnnexpError, OptionError, ShapeError
 from cnnexp.nn import inside, weights
+from cnnexp.nn.batch import Batch
 from cnnexp.nn.layer import LAYERS, Layer, Shape
 from cnnexp.nn.layers import Softmax
 from cnnexp.nn.losses import Loss, labels_of, softmax_cross_entropy
 from cnnexp.nn.parameters import ParameterVector, chunks
-from cnnexp.nn.passes import Batch, Engine
+from cnnexp.nn.passes import Engine
 from cnnexp.nn.profile import Profile
 from cnnexp.nn.steps import Step, plan
 from cnnexp.nn.sub_batch import (
@@ -44,7 +45,8 @@ class Network:
     seed : int
         Seed of the initial weights; they are the same under every implementation.
     threads : int or "auto"
-        Threads that share the pieces of a batch. The results do not depend on it.
+        Workers that share the pieces of a batch: threads, or, for training on Linux, processes.
+        The results do not depend on it.
     sub_batch : int or "auto"
         Samples of a piece in training. Results depend on it in their last bits.
     inference_sub_batch : int or "auto"

@@ -22,6 +22,7 @@ import numpy as np
 from cnnexp.engine import Array, Factors
 from cnnexp.nn.layer import Layer
 from cnnexp.nn.parameters import ParameterVector
+from cnnexp.nn.team import shared_array
 from cnnexp.nn.workers import Workers, pieces
 
 SHARE = 1024  # rows of the weights in one share
@@ -59,6 +60,10 @@ class OuterProducts:
 
     def multiply(self, vector: ParameterVector, into: Array, workers: Workers) -> None:
         """Write all products into the places of their parameters."""
+        workers.map(self.multiply_share, self.shares(vector, into))
+
+    def shares(self, vector: ParameterVector, into: Array) -> list[Share]:
+        """Return all products, cut into shares, in an order that is always the same."""
         shares = []
         for layer, key, factors in ((kept[0], key[1], kept[1]) for key, kept in self._kept.items()):
             dW = vector.views(layer, into)[key]
@@ -66,7 +71,7 @@ class OuterProducts:
                 Share(layer, factors.A[:, rows].T, factors.dZ, dW[rows])
                 for rows in pieces(len(dW), SHARE)
             ]
-        workers.map(self.multiply_share, shares)
+        return shares
 
     def multiply_share(self, worker: int, share: Share) -> None:
         """Make a part of one product."""
@@ -90,5 +95,5 @@ def _like(factor: Array, samples: int) -> Array:
     """Return memory for so many samples, innermost if they are so in `factor`."""
     n_m, n = factor.shape
     if n_m > 1 and factor.strides[0] == factor.itemsize:
-        return np.empty((n, samples), factor.dtype).T
-    return np.empty((samples, n), factor.dtype)
+        return shared_array((n, samples), factor.dtype).T
+    return shared_array((samples, n), factor.dtype)

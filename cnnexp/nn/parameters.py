@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from cnnexp.engine import Array
 from cnnexp.engine.machine import cache_bytes
 from cnnexp.nn.layer import Layer
+from cnnexp.nn.team import shared_array
 from cnnexp.nn.workers import pieces
 
 CHUNK = 1 << 15  # numbers that stay in the cache while an optimizer works on them
@@ -45,12 +44,17 @@ class ParameterVector:
                         places[key] = (slice(start, start + array.size), array.shape)
                         start += array.size
             self.direct = self.direct if deferred else start
-        self.values = np.empty(start, dtype)
+        self.values = shared_array((start,), dtype)
         for layer in layers:
             views = self.views(layer, self.values)
             for key, view in views.items():
                 view[...] = layer.params[key]
             layer.params = {key: views[key] for key in layer.params}
+
+    @property
+    def has_deferred(self) -> bool:
+        """Whether there are parameters whose gradients can be deferred."""
+        return self.direct < self.values.size
 
     def views(self, layer: Layer, vector: Array) -> dict[str, Array]:
         """Return the parts of a vector that belong to the parameters of a layer.
@@ -80,7 +84,7 @@ class GradientSlot:
     def __init__(
         self, parameters: ParameterVector, layers: Sequence[Layer | None], size: int
     ) -> None:
-        self.vector = np.zeros(size, parameters.values.dtype)
+        self.vector = shared_array((size,), parameters.values.dtype)
         self.views: list[dict[str, Array]] = [
             parameters.views(layer, self.vector) if layer is not None else {} for layer in layers
         ]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,48 +24,18 @@ from typing import Any
 import numpy as np
 
 from cnnexp.engine import Array, Context, Factors, Kernels, Scratch
+from cnnexp.nn import team
+from cnnexp.nn.batch import Batch
 from cnnexp.nn.losses import Loss, softmax_cross_entropy
 from cnnexp.nn.outer_products import OuterProducts
 from cnnexp.nn.parameters import GradientSlot, ParameterVector
 from cnnexp.nn.profile import Profile
+from cnnexp.nn.shared_batch import SharedBatch
 from cnnexp.nn.steps import Step
 from cnnexp.nn.workers import Workers, not_finite_is_no_news, pieces
 
-
-@dataclass(frozen=True)
-class Batch:
-    """Samples and their labels, checked; or some of them, in an order.
-
-    Attributes
-    ----------
-    X : array (n, …)
-        Samples in the network's dtype.
-    labels : integer array (n,)
-        Their classes.
-    rows : integer array (n_m,), optional
-        Which of them make the batch; all, if not given. They are gathered piece by piece.
-    """
-
-    X: Array
-    labels: Array
-    rows: Array | None = None
-
-    @property
-    def size(self) -> int:
-        """Number of samples in the batch."""
-        return len(self.labels) if self.rows is None else len(self.rows)
-
-    def at(self, rows: Array) -> Batch:
-        """Return a batch of some of the samples."""
-        return Batch(self.X, self.labels, rows)
-
-    def piece(self, at: slice, scratch: Scratch) -> tuple[Array, Array]:
-        """Return the samples and labels of a piece."""
-        if self.rows is None:
-            return self.X[at], self.labels[at]
-        rows = self.rows[at]
-        X = scratch.array("samples", (len(rows), *self.X.shape[1:]), self.X.dtype)
-        return np.take(self.X, rows, axis=0, out=X, mode="clip"), self.labels[rows]
+EXERCISES = 4  # batches on threads, before it is worth while to make processes
+LOST = "a process that helped has gone, perhaps for lack of memory; threads go on with its work."
 
 
 @dataclass
@@ -129,13 +100,18 @@ class Engine:
         layers = [step.trained for step in steps]
         self._total = GradientSlot(vector, layers, vector.values.size)
         self._parts: list[GradientSlot] = []
-        self._outer = OuterProducts()
+        self._may_fork = team.POSSIBLE and workers.threads > 1
+        self._shared: SharedBatch | None = None
+        self._exercises = 0
+        self._largest: dict[int | None, int] = {}
+        self.outer = OuterProducts()
         self._loss: Callable[[Array, Array, int], tuple[Loss, Array]] = softmax_cross_entropy
 
     def watch(self) -> Profile:
         """Measure every step from now on; what is watched takes the place of what was not."""
         profile = Profile(self.steps, self.first_trained)
-        self.steps, self._outer, self._loss = profile.steps, profile.outer, profile.loss
+        self.steps, self.outer, self._loss = profile.steps, profile.outer, profile.loss
+        self._may_fork, self._shared = False, None  # helpers would keep their figures
         return profile
 
     def outputs(self, X: Array, sub_batch: int | None) -> Array:
@@ -158,33 +134,73 @@ class Engine:
 
         The vector is reused by the next call.
         """
-        slices = pieces(batch.size, sub_batch)
         run = self._each_piece if self.in_one_go else self._each_segment
-        return run(batch, slices), self._total.vector
+        return run(batch, sub_batch), self.total
 
-    def _each_piece(self, batch: Batch, slices: list[slice]) -> Loss:
-        """Run every piece all the way forward and back."""
-        defer = len(slices) > 1
-        slots = self._slots(len(slices), self.vector.direct)
-        self._outer.begin(batch.size)
+    @property
+    def total(self) -> Array:
+        """The gradient of a batch, once all of it is there."""
+        return self._total.vector
 
-        def run(worker: int, k: int) -> Loss:
-            memory = self._memory(worker)
-            X, labels = batch.piece(slices[k], memory.samples)
-            A, caches = self._forward(X, 0, len(self.steps), memory, True)
-            loss, dA = self._loss(A, labels, batch.size)
-            self._backward(caches, dA, 0, memory, slots[k], slices[k] if defer else None)
-            return loss
+    def run_piece(self, worker: int, k: int, batch: Batch, slices: Sequence[slice]) -> Loss:
+        """Run piece k of a batch all the way forward and back, and return its loss."""
+        memory = self._memory(worker)
+        slot = self._slots(len(slices), self.vector.direct)[k]
+        X, labels = batch.piece(slices[k], memory.samples)
+        A, caches = self._forward(X, 0, len(self.steps), memory, True)
+        loss, dA = self._loss(A, labels, batch.size)
+        self._backward(caches, dA, 0, memory, slot, slices[k] if len(slices) > 1 else None)
+        return loss
 
-        losses = self.workers.map(run, range(len(slices)))
-        for slot in slots[1:]:
-            slots[0].vector[: slot.vector.size] += slot.vector
-        if defer:
-            self._outer.multiply(self.vector, self._total.vector, self.workers)
+    def _each_piece(self, batch: Batch, sub_batch: int | None) -> Loss:
+        """Run every piece, with helpers or on threads, and add up what they give."""
+        slices = pieces(batch.size, sub_batch)
+        losses = self._with_helpers(batch, sub_batch) if len(slices) > 1 else None
+        if losses is None:
+            losses = self._with_threads(batch, slices)
+            self._exercises += 1
+            self._largest[sub_batch] = max(batch.size, self._largest.get(sub_batch, 0))
+        first, *others = self._slots(len(slices), self.vector.direct)
+        for slot in others:
+            first.vector[: slot.vector.size] += slot.vector
         return functools.reduce(operator.add, losses)
 
-    def _each_segment(self, batch: Batch, slices: list[slice]) -> Loss:
+    def _with_threads(self, batch: Batch, slices: list[slice]) -> list[Loss]:
+        """Run every piece on threads, and multiply what was deferred."""
+        self._slots(len(slices), self.vector.direct)  # made here, as threads do not wait there
+        self.outer.begin(batch.size)
+
+        def run(worker: int, k: int) -> Loss:
+            return self.run_piece(worker, k, batch, slices)
+
+        losses = self.workers.map(run, range(len(slices)))
+        if len(slices) > 1:
+            self.outer.multiply(self.vector, self.total, self.workers)
+        return losses
+
+    def _with_helpers(self, batch: Batch, sub_batch: int | None) -> list[Loss] | None:
+        """Run every piece with processes that help; None where threads have to do it."""
+        if self._shared is not None and not self._shared.takes(batch, sub_batch):
+            self._shared.team.close()
+            self._shared = None
+        if self._shared is None:
+            most = self._largest.get(sub_batch, 0)  # for so many samples, memory is there
+            if not self._may_fork or self._exercises < EXERCISES or batch.size > most:
+                return None
+            try:
+                self._shared = SharedBatch(self, batch, most, sub_batch, self.workers.threads)
+            except OSError:  # no room for one more process
+                self._may_fork = False
+                return None
+        losses = self._shared.losses(batch)
+        if losses is None:
+            warnings.warn(LOST, stacklevel=2)
+            self._may_fork, self._shared = False, None
+        return losses
+
+    def _each_segment(self, batch: Batch, sub_batch: int | None) -> Loss:
         """Run segment after segment; each keeps what all its pieces need to go back."""
+        slices = pieces(batch.size, sub_batch)
         slots = self._slots(len(slices), self.vector.values.size)
         everything = slice(0, batch.size)
         A, labels = batch.piece(everything, Scratch(reuse=False))
@@ -265,7 +281,7 @@ class Engine:
             for key, grad in grads.items():
                 if isinstance(grad, Factors):
                     assert step.trained is not None and defer_at is not None
-                    self._outer.keep(step.trained, key, grad, defer_at)
+                    self.outer.keep(step.trained, key, grad, defer_at)
                 elif grad is not into[key]:
                     into[key][...] = grad
         result: Array | None = dA_prev

@@ -102,7 +102,7 @@ class RunWriter:
         self.policy = policy
         self.totals: dict[str, Any] = {"seconds": 0.0, "eval_seconds": 0.0, "samples": 0}
         self._usage_before = dict(record["usage"])
-        self._clock = (time.time(), time.process_time())
+        self._clock = (time.time(), environment.cpu_seconds())
         self._logs: dict[str, CsvLog] = {}
         self._profile: Profile | None = None
         self._writing = threading.Lock()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cnnexp.nn.passes import Batch
+from cnnexp.nn.batch import Batch
 from cnnexp.train import BatchDone, Trainer
 from experiments.benchmarks.jobs import NETS, POOL, Job
 from experiments.benchmarks.machine import describe
@@ -56,15 +56,16 @@ def dissected(job: Job, rounds: int) -> Row:
 
 
 def one_epoch(trainer: Trainer, threads: int) -> dict[str, float]:
-    """Train an epoch and return the seconds of its parts; gathering is shared by the threads."""
+    """Train an epoch and return the seconds of its parts; threads share the gathering of pieces."""
     with (
-        timed(Batch, "piece") as gathering,
+        timed(Batch, "piece") as by_pieces,
+        timed(Batch, "gather") as at_once,
         timed(type(trainer.network), "batch_gradients") as passes,
         timed(Trainer, "_step") as updates,
     ):
         trainer.epochs = trainer.state.epoch + 1
         total = sum(e.seconds for e in trainer.events() if isinstance(e, BatchDone))
-    gathered = sum(gathering) / threads
+    gathered = sum(by_pieces) / threads + sum(at_once)
     other = total - sum(passes) - sum(updates)
     return {
         "epoch_seconds": total,

@@ -9,6 +9,7 @@ speed.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,7 +80,7 @@ def rise(job: Job) -> tuple[float, float]:
     base = resident("VmRSS")
     runner = runner_of(job)
     runner.train(BATCHES)
-    return base, resident("VmHWM")
+    return base, resident("VmHWM") + sum(map(of_its_own, children()))
 
 
 def _prepare(job: Job) -> None:
@@ -112,6 +113,17 @@ def resident(name: str) -> float:
     found = re.search(rf"{name}:\s+(\d+) kB", status)
     assert found
     return int(found[1]) * 1024 / 1e6
+
+
+def children() -> list[str]:
+    """Return the processes that help this one, which are here as long as the network is."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+def of_its_own(pid: str) -> float:
+    """Return the memory that a process shares with nobody, in MB; it keeps what it has needed."""
+    sizes = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(size) for size in re.findall(r"Private_\w+:\s+(\d+) kB", sizes)) * 1024 / 1e6
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:

@@ -180,6 +180,7 @@ needs_joblib = pytest.mark.skipif(
 )
 
 
+@pytest.mark.long
 @needs["submitit"]
 @pytest.mark.filterwarnings("ignore")
 def test_under_submitit(capfd, folder):

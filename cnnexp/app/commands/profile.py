@@ -18,9 +18,9 @@ from cnnexp.app.messages import dotted
 from cnnexp.app.outputs import telling
 from cnnexp.engine import KERNELS
 from cnnexp.errors import ConfigError, OptionError
+from cnnexp.nn.batch import Batch
 from cnnexp.nn.measuring import loop_seconds, measure
 from cnnexp.nn.network import Network
-from cnnexp.nn.passes import Batch
 from cnnexp.report.profiles import COLUMNS, csv_rows, table_of
 from cnnexp.runs import rebuild
 from cnnexp.runs.files import replace_csv
