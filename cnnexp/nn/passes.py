@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,18 +23,14 @@ from typing import Any
 import numpy as np
 
 from cnnexp.engine import Array, Context, Factors, Kernels, Scratch
-from cnnexp.nn import team
 from cnnexp.nn.batch import Batch
 from cnnexp.nn.losses import Loss, softmax_cross_entropy
 from cnnexp.nn.outer_products import OuterProducts
 from cnnexp.nn.parameters import GradientSlot, ParameterVector
 from cnnexp.nn.profile import Profile
-from cnnexp.nn.shared_batch import SharedBatch
+from cnnexp.nn.shared_batch import Helpers
 from cnnexp.nn.steps import Step
 from cnnexp.nn.workers import Workers, not_finite_is_no_news, pieces
-
-EXERCISES = 4  # batches on threads, before it is worth while to make processes
-LOST = "a process that helped has gone, perhaps for lack of memory; threads go on with its work."
 
 
 @dataclass
@@ -100,10 +95,7 @@ class Engine:
         layers = [step.trained for step in steps]
         self._total = GradientSlot(vector, layers, vector.values.size)
         self._parts: list[GradientSlot] = []
-        self._may_fork = team.POSSIBLE and workers.threads > 1
-        self._shared: SharedBatch | None = None
-        self._exercises = 0
-        self._largest: dict[int | None, int] = {}
+        self._helpers = Helpers(self, workers.threads)
         self.outer = OuterProducts()
         self._loss: Callable[[Array, Array, int], tuple[Loss, Array]] = softmax_cross_entropy
 
@@ -111,7 +103,7 @@ class Engine:
         """Measure every step from now on; what is watched takes the place of what was not."""
         profile = Profile(self.steps, self.first_trained)
         self.steps, self.outer, self._loss = profile.steps, profile.outer, profile.loss
-        self._may_fork, self._shared = False, None  # helpers would keep their figures
+        self._helpers.do_without()  # they would keep their figures to themselves
         return profile
 
     def outputs(self, X: Array, sub_batch: int | None) -> Array:
@@ -152,14 +144,17 @@ class Engine:
         self._backward(caches, dA, 0, memory, slot, slices[k] if len(slices) > 1 else None)
         return loss
 
+    def free_all_but_first(self) -> None:
+        """Let go of the memory of all workers but the first."""
+        self._memories = {0: self._memory(0)}
+
     def _each_piece(self, batch: Batch, sub_batch: int | None) -> Loss:
         """Run every piece, with helpers or on threads, and add up what they give."""
         slices = pieces(batch.size, sub_batch)
-        losses = self._with_helpers(batch, sub_batch) if len(slices) > 1 else None
+        losses = self._helpers.losses(batch, sub_batch) if len(slices) > 1 else None
         if losses is None:
             losses = self._with_threads(batch, slices)
-            self._exercises += 1
-            self._largest[sub_batch] = max(batch.size, self._largest.get(sub_batch, 0))
+            self._helpers.note(batch.size, sub_batch)
         first, *others = self._slots(len(slices), self.vector.direct)
         for slot in others:
             first.vector[: slot.vector.size] += slot.vector
@@ -176,26 +171,6 @@ class Engine:
         losses = self.workers.map(run, range(len(slices)))
         if len(slices) > 1:
             self.outer.multiply(self.vector, self.total, self.workers)
-        return losses
-
-    def _with_helpers(self, batch: Batch, sub_batch: int | None) -> list[Loss] | None:
-        """Run every piece with processes that help; None where threads have to do it."""
-        if self._shared is not None and not self._shared.takes(batch, sub_batch):
-            self._shared.team.close()
-            self._shared = None
-        if self._shared is None:
-            most = self._largest.get(sub_batch, 0)  # for so many samples, memory is there
-            if not self._may_fork or self._exercises < EXERCISES or batch.size > most:
-                return None
-            try:
-                self._shared = SharedBatch(self, batch, most, sub_batch, self.workers.threads)
-            except OSError:  # no room for one more process
-                self._may_fork = False
-                return None
-        losses = self._shared.losses(batch)
-        if losses is None:
-            warnings.warn(LOST, stacklevel=2)
-            self._may_fork, self._shared = False, None
         return losses
 
     def _each_segment(self, batch: Batch, sub_batch: int | None) -> Loss:

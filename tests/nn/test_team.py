@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
-from cnnexp.nn import passes, team
+from cnnexp.nn import shared_batch, team
 from cnnexp.nn.team import Team, helpers_seconds, shared_array
 
 pytestmark = pytest.mark.skipif(not team.POSSIBLE, reason="teams need Linux on x86-64")
@@ -139,9 +139,8 @@ def deferred(monkeypatch):
     monkeypatch.setattr("cnnexp.nn.parameters.cache_bytes", lambda: 1 << 18)
 
 
-def teams_of(net: Network) -> Team | None:
-    shared = net._engine._shared
-    return None if shared is None else shared.team
+def team_of(net: Network) -> Team | None:
+    return net._engine._helpers.team
 
 
 @pytest.mark.usefixtures("deferred")
@@ -156,10 +155,10 @@ def test_training_with_helpers_gives_the_same_bits():
     for size in sizes:
         figures = [net.train(X[:size], Y[:size], 0.1) for net in nets]
         assert figures[0] == figures[1] == figures[2]
-        helped.append(teams_of(nets[2]) is not None)
+        helped.append(team_of(nets[2]) is not None)
     assert helped == [False] * 4 + [True] * 4 + [False] + [True] * 4
     assert nets[0]._engine.vector.has_deferred
-    assert teams_of(nets[0]) is None
+    assert team_of(nets[0]) is None
     for net in nets[1:]:
         assert np.array_equal(nets[0].parameters, net.parameters)
 
@@ -169,17 +168,29 @@ def test_training_goes_on_where_a_helper_was_lost():
     generator = np.random.default_rng(0)
     X, Y = generator.random((12, 30, 30, 1), np.float32), np.arange(12) % 7
     nets = [network(threads) for threads in (1, 2)]
-    for _ in range(passes.EXERCISES + 1):
+    for _ in range(shared_batch.EXERCISES + 1):
         figures = [net.train(X, Y, 0.1) for net in nets]
-    helpers = teams_of(nets[1])
+    helpers = team_of(nets[1])
     assert helpers is not None
     os.kill(helpers._pids[0], signal.SIGKILL)
     with pytest.warns(UserWarning, match="threads go on with its work"):
         figures = [net.train(X, Y, 0.1) for net in nets]
     assert figures[0] == figures[1]
-    assert teams_of(nets[1]) is None
+    assert team_of(nets[1]) is None
     assert nets[0].train(X, Y, 0.1) == nets[1].train(X, Y, 0.1)
     assert np.array_equal(nets[0].parameters, nets[1].parameters)
+
+
+def test_helpers_end_with_their_network():
+    net = network(2)
+    for _ in range(shared_batch.EXERCISES + 1):
+        net.train(np.ones((8, 30, 30)), np.arange(8) % 7, 0.1)
+    helpers = team_of(net)
+    assert helpers is not None
+    (pid,) = helpers._pids
+    assert is_there(pid)
+    del helpers, net
+    assert not is_there(pid)  # at once: it does not wait for cycles to be collected
 
 
 def test_where_no_process_can_be_made_threads_do_it(monkeypatch):
@@ -188,15 +199,15 @@ def test_where_no_process_can_be_made_threads_do_it(monkeypatch):
 
     monkeypatch.setattr(os, "fork", fork)
     net = network(2)
-    for _ in range(passes.EXERCISES + 2):
+    for _ in range(shared_batch.EXERCISES + 2):
         net.train(np.ones((8, 30, 30)), np.arange(8) % 7, 0.1)
-    assert teams_of(net) is None
+    assert team_of(net) is None
 
 
 def test_a_network_that_is_measured_has_no_helpers():
     net = network(2)
     profile = net.profile()
-    for _ in range(passes.EXERCISES + 2):
+    for _ in range(shared_batch.EXERCISES + 2):
         net.train(np.ones((8, 30, 30)), np.arange(8) % 7, 0.1)
-    assert teams_of(net) is None
-    assert profile.times()["dense1"]["samples"] == 8 * (passes.EXERCISES + 2)
+    assert team_of(net) is None
+    assert profile.times()["dense1"]["samples"] == 8 * (shared_batch.EXERCISES + 2)
