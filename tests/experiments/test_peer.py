@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 from experiments.benchmarks import agreement, peer
 from experiments.benchmarks.jobs import LAYOUTS, NETS, Job, made_samples
@@ -54,8 +54,9 @@ def test_images_lie_in_memory_as_the_layout_says(layout: str) -> None:
 
 
 def test_it_learns_and_predicts() -> None:
+    torch.manual_seed(0)  # labels are random, and some first weights need longer to learn them
     made = peer.Peer(Job("flat", LAYOUTS[0], batch=32, pool=64))
     before = made.wrong(made_samples(64))
-    assert made.train(40) > 0
-    assert made.wrong(made_samples(64)) < before
+    assert made.train(400) > 0
+    assert made.wrong(made_samples(64)) < before - 0.1
     assert made.infer(64, 32) > 0
