@@ -2,8 +2,8 @@
 
 Each job runs in a fresh process. Libraries are imported and the images are made; then the network
 is built and trained for some batches of 128. What counts is how far the resident memory rose above
-where it stood before. glibc's malloc is as everybody has it, or raised as for the benchmarks of
-speed.
+where it stood before; of a process that helps, all counts that it shares with nobody. glibc's
+malloc is as everybody has it, or raised as for the benchmarks of speed.
 """
 
 from __future__ import annotations

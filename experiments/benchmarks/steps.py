@@ -31,7 +31,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "fast, fused": {**WHOLE},
     "fast, cut into sub-batches": {"fuse": False},
     "fast, fused and cut": {},
-    "fast, on 2 threads": {"threads": 2},
+    "fast, with 2 workers": {"threads": 2},
 }
 
 Row = dict[str, Any]
