@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
 from experiments.benchmarks import agreement, peer
 from experiments.benchmarks.jobs import LAYOUTS, NETS, Job, made_samples
@@ -54,6 +54,8 @@ def test_images_lie_in_memory_as_the_layout_says(layout: str) -> None:
 
 
 def test_it_learns_and_predicts() -> None:
+    import torch
+
     torch.manual_seed(0)  # labels are random, and some first weights need longer to learn them
     made = peer.Peer(Job("flat", LAYOUTS[0], batch=32, pool=64))
     before = made.wrong(made_samples(64))
