@@ -51,6 +51,11 @@ class ParameterVector:
                 view[...] = layer.params[key]
             layer.params = {key: views[key] for key in layer.params}
 
+    @property
+    def has_deferred(self) -> bool:
+        """Whether there are parameters whose gradients can be deferred."""
+        return self.direct < self.values.size
+
     def views(self, layer: Layer, vector: Array) -> dict[str, Array]:
         """Return the parts of a vector that belong to the parameters of a layer.
 

@@ -144,27 +144,24 @@ class Engine:
         self._backward(caches, dA, 0, memory, slot, slices[k] if len(slices) > 1 else None)
         return loss
 
-    def add_up(self, count: int, part: slice) -> None:
-        """Add a part of the gradients of all pieces to the total, in the order of the pieces."""
-        first, *others = self._slots(count, self.vector.direct)
-        for slot in others:
-            first.vector[part] += slot.vector[part]
-
     def free_all_but_first(self) -> None:
         """Let go of the memory of all workers but the first."""
         self._memories = {0: self._memory(0)}
 
     def _each_piece(self, batch: Batch, sub_batch: int | None) -> Loss:
-        """Run every piece, with helpers or on threads."""
+        """Run every piece, with helpers or on threads, and add up what they give."""
         slices = pieces(batch.size, sub_batch)
         losses = self._helpers.losses(batch, sub_batch) if len(slices) > 1 else None
         if losses is None:
             losses = self._with_threads(batch, slices)
             self._helpers.note(batch.size, sub_batch)
+        first, *others = self._slots(len(slices), self.vector.direct)
+        for slot in others:
+            first.vector[: slot.vector.size] += slot.vector
         return functools.reduce(operator.add, losses)
 
     def _with_threads(self, batch: Batch, slices: list[slice]) -> list[Loss]:
-        """Run every piece on threads, add up what they give, and multiply what was deferred."""
+        """Run every piece on threads, and multiply what was deferred."""
         self._slots(len(slices), self.vector.direct)  # made here, as threads do not wait there
         self.outer.begin(batch.size)
 
@@ -172,7 +169,6 @@ class Engine:
             return self.run_piece(worker, k, batch, slices)
 
         losses = self.workers.map(run, range(len(slices)))
-        self.add_up(len(slices), slice(0, self.vector.direct))
         if len(slices) > 1:
             self.outer.multiply(self.vector, self.total, self.workers)
         return losses

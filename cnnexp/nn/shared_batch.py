@@ -1,10 +1,9 @@
 """A batch whose pieces are shared among processes.
 
 Its samples are gathered into shared memory. Every member of a team runs its pieces, member 0 of 2
-the pieces 0, 2, 4, …, and leaves losses and gradients in shared memory. In a second turn, when all
-are there, gradients are added up and what was deferred is multiplied, each member a share. Which
-member does what makes no difference to any bit: sums go in the order of the pieces, as they do with
-threads.
+the pieces 0, 2, 4, …, and leaves losses and gradients in shared memory; what was deferred is
+multiplied in a second turn, when all factors are there. Which member ran a piece makes no
+difference to any bit: sums go in the order of the pieces, as they do with threads.
 
 Helpers know only the memory that was there when they were forked. So the first batches run on
 threads, and every batch that is larger than any before it: they leave behind them all memory that
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from cnnexp.nn.passes import Engine
 
 EXERCISES = 4  # batches on threads, before it is worth while to make processes
-RUN, FINISH = 0, 1  # the jobs of a team
+RUN, MULTIPLY = 0, 1  # the jobs of a team
 LOST = "a process that helped has gone, perhaps for lack of memory; threads go on with its work."
 
 
@@ -71,7 +70,8 @@ class Helpers:
         if self.team is None or self._shared is None:
             return None
         self._shared.put(batch)
-        if all(self.team.run(job) for job in (RUN, FINISH)):
+        jobs = [RUN, MULTIPLY] if self._engine.vector.has_deferred else [RUN]
+        if all(self.team.run(job) for job in jobs):
             return self._shared.losses()
         warnings.warn(LOST, stacklevel=2)
         self.do_without()
@@ -86,7 +86,7 @@ class Helpers:
         self._engine.free_all_but_first()
         shared = SharedBatch(self._engine, batch, most, sub_batch, self._workers)
         try:
-            self.team = Team(shared.members, [shared.run, shared.finish])
+            self.team = Team(shared.members, [shared.run, shared.multiply])
             self._shared = shared
         except OSError:  # there is no room for one more
             self._wanted = False
@@ -142,20 +142,14 @@ class SharedBatch:
             for k in range(member, len(slices), self.members):
                 self._losses[k] = self._engine.run_piece(0, k, batch, slices)
 
-    def finish(self, member: int) -> None:
-        """Add up a member's share of the gradients, and make its share of the products.
-
-        One that has had no piece does not know of the products, and makes none.
-        """
+    def multiply(self, member: int) -> None:
+        """Make a member's share of the products, if it has had a piece and so knows of them."""
         _, slices = self._batch()
-        engine = self._engine
-        cuts = [engine.vector.direct * k // self.members for k in (member, member + 1)]
-        engine.add_up(len(slices), slice(*cuts))
         having = min(self.members, len(slices))
         if member < having:
-            shares = engine.outer.shares(engine.vector, engine.total)
+            shares = self._engine.outer.shares(self._engine.vector, self._engine.total)
             for share in shares[member::having]:
-                engine.outer.multiply_share(0, share)
+                self._engine.outer.multiply_share(0, share)
 
     def losses(self) -> list[Loss]:
         """Return what the members found, piece by piece."""
