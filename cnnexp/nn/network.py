@@ -50,7 +50,8 @@ class Network:
     sub_batch : int or "auto"
         Samples of a piece in training. Results depend on it in their last bits.
     inference_sub_batch : int or "auto"
-        Samples of a piece where nothing is kept for a backward pass.
+        Samples of a piece where nothing is kept for a backward pass. No more samples than that are
+        cut as in training, so that workers can share them.
     fuse : bool
         Whether the implementation may compute layers that belong together as one.
 
@@ -295,8 +296,11 @@ class Network:
         return isinstance(self.layers[-1], Softmax)
 
     def _scores(self, X: Array) -> Array:
+        size = int(self.inference_sub_batch)
+        if len(X) <= size:
+            size = min(size, int(self.sub_batch))
         with one_blas_thread():
-            return self._engine.outputs(X, int(self.inference_sub_batch))
+            return self._engine.outputs(X, size)
 
     def _activate(self, Z: Array) -> Array:
         if not self._ends_in_softmax:

@@ -86,6 +86,21 @@ def test_evaluate_takes_any_number_of_samples(n_m):
     assert ce == np.mean(alone.argmax(axis=1) != Y)
 
 
+@pytest.mark.parametrize(("n_m", "sizes"), [(3, [3]), (8, [4, 4]), (9, [4, 5]), (12, [10, 2])])
+def test_few_samples_are_cut_as_in_training(n_m, sizes, monkeypatch):
+    net = network(sub_batch=4, inference_sub_batch=10).build((8, 8, 1))
+    seen = []
+    map_pieces = net._engine.workers.map
+
+    def noted(function, slices):
+        seen.extend(at.stop - at.start for at in slices)
+        return map_pieces(function, slices)
+
+    monkeypatch.setattr(net._engine.workers, "map", noted)
+    assert net.predict(np.ones((n_m, 8, 8))).shape == (n_m, 4)
+    assert seen == sizes
+
+
 def test_predictions_are_the_same_every_time():
     net = network()
     np.testing.assert_array_equal(net.predict(X), net.predict(X))
