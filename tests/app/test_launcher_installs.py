@@ -92,6 +92,7 @@ def test_from_a_wheel(source, tmp_path):
 def test_from_an_editable_install(source, tmp_path):
     """It runs from its sources: a change of the launcher's file is seen at once."""
     pytest.importorskip("hatchling")
+    pytest.importorskip("editables")
     python = environment_with(tmp_path / "venv", "-e", source)
     check_sweep(python, source, tmp_path / "work")
     plugin = source / "cnnexp" / "plugins" / "hydra_plugins" / "cnnexp_launcher.py"
