@@ -2,10 +2,10 @@
 
 Ours is the study ``experiments/mnist_99.yaml``, run as anybody runs it; its run folders stay in
 ``outputs/benchmarks/mnist_99``, where ``compare`` reads them. PyTorch trains by the same recipe,
-read from the records of those runs: the same batches' size, steps, momentum and schedule, and the
-same initial weights. The recipe was chosen on a validation part; the seeds 0 to 4 were fixed
-beforehand; each run trains on all 60,000 images and is tested once, at its end. Seconds are those
-of training alone; PyTorch runs in the layout that is faster.
+read from the records of those runs: the same batches' size, steps, momentum, weight decay and
+schedule, and the same initial weights. The recipe was chosen on a validation part; the seeds 0 to 4
+were fixed beforehand; each run trains on all 60,000 images and is tested once, at its end. Seconds
+are those of training alone; PyTorch runs in the layout that is faster.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ FOLDER = Path("outputs/benchmarks/mnist_99")
 # what each net shall reach, and what it changes in the study
 TARGETS: dict[str, tuple[float, list[str]]] = {
     "lenet5": (0.01, []),
-    "flat": (0.02, ["model=flat", "learning_rate=0.2", "epochs=8"]),
+    "flat": (
+        0.02,
+        ["model=flat", "learning_rate=0.2", "epochs=10", "optimizer.weight_decay=0.0003"],
+    ),
 }
 SEEDS = (0, 1, 2, 3, 4)
 QUICK = ["data.limit=2000", "epochs=1"]
@@ -128,11 +131,9 @@ def trained_peer(run: Path, layout: str) -> Row:
     job = Job(config["model"]["name"], layout, config["batch_size"], threads)
     peer = Peer(job, dataset.train)
     peer.load(build_network(config, dataset.image_shape).weights())
-    options = config["optimizer"]
-    assert options["name"] == "sgd" and not options["weight_decay"], "the peer knows no other"
-    peer.optimizer = optimizer_of(
-        peer.module, config["learning_rate"], options["momentum"], options["nesterov"]
-    )
+    options = dict(config["optimizer"])
+    assert options.pop("name") == "sgd", "the peer knows no other"
+    peer.optimizer = optimizer_of(peer.module, config["learning_rate"], **options)
     torch.manual_seed(config["seed"])
     start = time.perf_counter()
     follow(peer, config)

@@ -50,7 +50,7 @@ class Peer:
             self.X, self.Y = made_tensors(job.pool, job.dtype, job.by)
         else:
             self.X, self.Y = tensors(samples, job.by)
-        self.optimizer = optimizer_of(self.module, LEARNING_RATE, MOMENTUM, nesterov=True)
+        self.optimizer = optimizer_of(self.module, LEARNING_RATE, momentum=MOMENTUM, nesterov=True)
         self.loss = nn.CrossEntropyLoss()
         self._steps = self._training()
 
@@ -181,14 +181,14 @@ def made_layer(options: dict[str, Any], n_in: int) -> nn.Module:
 
 
 def optimizer_of(
-    module: nn.Module, learning_rate: float, momentum: float, nesterov: bool
+    module: nn.Module, learning_rate: float, **options: float | bool
 ) -> torch.optim.Optimizer:
     """Return gradient descent with momentum, all parameters in one call where it is known."""
-    options: dict[str, Any] = {"lr": learning_rate, "momentum": momentum, "nesterov": nesterov}
+    choices: dict[str, Any] = {"lr": learning_rate} | options
     try:
-        return torch.optim.SGD(module.parameters(), **options, fused=True)
+        return torch.optim.SGD(module.parameters(), **choices, fused=True)
     except (TypeError, RuntimeError):  # before 2.4 there is none for processors
-        return torch.optim.SGD(module.parameters(), **options, foreach=True)
+        return torch.optim.SGD(module.parameters(), **choices, foreach=True)
 
 
 def theirs(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
