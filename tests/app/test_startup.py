@@ -75,9 +75,10 @@ def test_the_help_page_loads_next_to_nothing(tmp_path):
 
 
 def test_a_run_does_not_load_what_draws_or_downloads(tmp_path):
-    """Pandas is loaded by scikit-learn, which has the digits."""
     code = (
         "from cnnexp.app.main import main\n"
         "assert main(['model=flat', 'epochs=1', 'data.limit=30']) == 0"
     )
-    assert not loaded(code, tmp_path) & {"matplotlib", "PIL", "requests", "pooch"}
+    assert not loaded(code, tmp_path) & {
+        "matplotlib", "PIL", "requests", "pooch", "pandas", "sklearn", "scipy"
+    }  # fmt: skip

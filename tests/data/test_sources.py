@@ -22,6 +22,14 @@ def test_the_digits_are_those_of_scikit_learn():
     assert Digits().class_count() == len(raw.classes) == 10
 
 
+def test_the_digits_are_asked_of_scikit_learn_where_its_file_is_not_found(monkeypatch):
+    expected = Digits().load()
+    monkeypatch.setattr(Digits, "file", ("moved", "elsewhere.csv.gz"))
+    raw = Digits().load()
+    np.testing.assert_array_equal(raw.X, expected.X)
+    assert raw.checksum == expected.checksum
+
+
 def test_every_source_knows_its_name():
     assert all(SOURCES[name].name == name for name in SOURCES)
     assert set(SOURCES) >= {"digits", "mnist", "fashion_mnist", "npz", "image_folder"}
