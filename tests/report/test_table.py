@@ -140,6 +140,20 @@ def test_no_ratio_where_something_else_differs_too() -> None:
     ]
 
 
+@pytest.mark.parametrize("seconds", [(1.0, 2.0), (2.0, 1.0)])
+def test_ratios_are_in_the_order_of_the_rows(seconds: tuple[float, float]) -> None:
+    frame = frame_of(
+        {"impl": "naive", "seconds_per_epoch": 100.0},
+        {"impl": "sg", "seconds_per_epoch": seconds[0]},
+        {"impl": "fast", "seconds_per_epoch": seconds[1]},
+    )
+    lines = ratio_lines(table.Comparison(frame))
+    assert [line.split(" of ")[0] for line in lines] == [
+        f"sg takes 1/{100 / seconds[0]:.0f}",
+        f"fast takes 1/{100 / seconds[1]:.0f}",
+    ]
+
+
 def test_reasons_name_the_run_and_what_is_wrong_with_it(study: Path) -> None:
     recorded = json.loads((study / "6" / "run.json").read_text())["reason"]
     diverged, damaged = reasons(table.Comparison(table.read([study])))
