@@ -482,7 +482,9 @@ def slow_sweep() -> subprocess.Popen:
     return child
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_a_signal_ends_a_sweep_and_keeps_what_it_has(number, elsewhere, folder):
     child = slow_sweep()
     child.send_signal(number)

@@ -12,6 +12,7 @@ from tests.docs.running import words
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_prints_what_it_is_kept_with(path):
     pytest.importorskip("nbclient", reason="nbclient is not installed")

@@ -15,6 +15,7 @@ from tests.docs.pages import ROOT, blocks, pages
 from tests.docs.running import PageFailed, Runner, compare, missing, run_page
 
 GOLDEN = {"mistakes.md"}  # tests/app/test_mistakes.py compares every figure of it
+SLOW = {"comparing.md", "inspect.md", "sweeps.md"}  # seconds of runs and pictures; with -m long
 PAGES = [page for page in pages() if page.name not in GOLDEN and blocks(page)]
 TABLES = runpy.run_path(str(ROOT / "docs" / "tables.py"))
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -35,7 +36,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in SLOW], ids=name)
 def test_a_page_does_what_it_says(page):
     run_page(blocks(page), long=False)
 
