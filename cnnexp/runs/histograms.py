@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from cnnexp.errors import RunError
 from cnnexp.runs.files import whole_lines
@@ -23,6 +24,7 @@ from cnnexp.runs.files import whole_lines
 FILE = "histograms.csv"
 COLUMNS = ("epoch", "parameter", "low", "high", "counts")
 BINS = 200
+EPSILON = 4 * float(np.finfo(np.float64).eps)  # what is nearer to one another counts as equal
 
 
 class Histogram(NamedTuple):
@@ -57,9 +59,22 @@ def rows_of(epoch: int, weights: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]
     ((1, 'dense1.b', 0.0, 6.0), ['1', '1'])
     """
     for name, array in weights.items():
-        finite = array[np.isfinite(array)]
-        counts, edges = np.histogram(finite, BINS)
-        yield epoch, name, float(edges[0]), float(edges[-1]), " ".join(map(str, counts.tolist()))
+        finite = array[np.isfinite(array)].astype(np.float64)
+        low, high = _range_of(finite)
+        counts, _ = np.histogram(finite, BINS, (low, high))
+        yield epoch, name, low, high, " ".join(map(str, counts.tolist()))
+
+
+def _range_of(finite: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return where the intervals begin and end; far enough apart for each to have a width."""
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    largest = max(abs(low), abs(high))
+    if high - low > largest * BINS * EPSILON:
+        return low, high
+    half = max(largest, 1.0) / 2
+    return low - half, low + half
 
 
 def read_histograms(folder: Path) -> dict[str, list[Histogram]]:

@@ -42,6 +42,28 @@ def test_one_value_alone_and_values_that_are_not_finite():
     assert (low, high, sum(map(int, counts.split()))) == (1, 3, 2)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, np.nextafter(np.float32(1), np.float32(2))],
+        [1e8],
+        [-3.4e38, 3.4e38],
+        [-0.0],
+        [np.nan],
+        [1e-45, 3e-45],
+    ],
+    ids=str,
+)
+def test_any_numbers_have_a_histogram(values):
+    """NumPy refuses intervals that would be narrower than the numbers are apart."""
+    array = np.array(values, dtype=np.float32)
+    ((_, _, low, high, counts),) = rows_of(1, {"conv1.b": array})
+    assert low < high
+    finite = array[np.isfinite(array)]
+    assert sum(map(int, counts.split())) == len(finite)
+    assert all(low <= value <= high for value in finite)
+
+
 def test_more_epochs_add_rows(tmp_path):
     constant = ("schedule=constant", "optimizer.momentum=0")
     run = train(tmp_path / "run", write_data(tmp_path / "data.npz"), *constant)
