@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cnnexp.engine import Array
 from cnnexp.engine.machine import cache_bytes
 from cnnexp.nn.layer import Layer
@@ -44,12 +46,21 @@ class ParameterVector:
                         places[key] = (slice(start, start + array.size), array.shape)
                         start += array.size
             self.direct = self.direct if deferred else start
-        self.values = shared_array((start,), dtype)
-        for layer in layers:
-            views = self.views(layer, self.values)
+        self._layers = list(layers)
+        self._take_over(shared_array((start,), dtype))
+
+    def _take_over(self, values: Array) -> None:
+        """Copy all parameters into a vector, and have the layers use it."""
+        self.values = values
+        for layer in self._layers:
+            views = self.views(layer, values)
             for key, view in views.items():
                 view[...] = layer.params[key]
             layer.params = {key: views[key] for key in layer.params}
+
+    def make_private(self) -> None:
+        """Move into memory that no other process has."""
+        self._take_over(np.empty_like(self.values))
 
     @property
     def has_deferred(self) -> bool:

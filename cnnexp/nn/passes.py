@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ from cnnexp.nn.parameters import GradientSlot, ParameterVector
 from cnnexp.nn.profile import Profile
 from cnnexp.nn.shared_batch import Helpers
 from cnnexp.nn.steps import Step
+from cnnexp.nn.team import tell_after_fork
 from cnnexp.nn.workers import Workers, not_finite_is_no_news, pieces
 
 
@@ -96,6 +98,8 @@ class Engine:
         self._total = GradientSlot(vector, layers, vector.values.size)
         self._parts: list[GradientSlot] = []
         self._helpers = Helpers(self, workers.threads)
+        self._lock = threading.Lock()  # two callers at a time would use the same memory
+        tell_after_fork(self)
         self.outer = OuterProducts()
         self._loss: Callable[[Array, Array, int], tuple[Loss, Array]] = softmax_cross_entropy
 
@@ -115,7 +119,18 @@ class Engine:
             return A.copy()
 
         slices = pieces(len(X), None if whole else sub_batch)
-        return np.concatenate(self.workers.map(run, slices))
+        with self._lock:
+            return np.concatenate(self.workers.map(run, slices))
+
+    def after_fork(self) -> None:
+        """In a process that the user's program forked: train a network of one's own, alone."""
+        self._lock = threading.Lock()
+        self.vector.make_private()
+        layers = [step.trained for step in self.steps]
+        self._total = GradientSlot(self.vector, layers, self.vector.values.size)
+        self._parts = []
+        self._helpers.leave()
+        self.workers.leave()
 
     def context(self) -> Context:
         """Return a context with fresh memory, for a layer outside the steps."""
@@ -127,7 +142,8 @@ class Engine:
         The vector is reused by the next call.
         """
         run = self._each_piece if self.in_one_go else self._each_segment
-        return run(batch, sub_batch), self.total
+        with self._lock:
+            return run(batch, sub_batch), self.total
 
     @property
     def total(self) -> Array:

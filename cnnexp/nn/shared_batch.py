@@ -56,6 +56,11 @@ class Helpers:
         self._dismiss()
         self._wanted = False
 
+    def leave(self) -> None:
+        """Have no helpers, and leave those that there are to the process that made them."""
+        self._shared = self.team = None
+        self._wanted = False
+
     def note(self, size: int, sub_batch: int | None) -> None:
         """Note that a batch has been run on threads, and that its memory is therefore there."""
         self._batches += 1

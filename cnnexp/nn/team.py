@@ -33,7 +33,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,36 @@ def shared_array(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     memory = mmap.mmap(-1, max(size, 1) * np.dtype(dtype).itemsize)
     array: Array = np.frombuffer(memory, dtype)[:size].reshape(shape)
     return array
+
+
+class Forked(Protocol):
+    """What has to know that it is in a process of its own from now on."""
+
+    def after_fork(self) -> None:
+        """Share nothing with the process that this one was forked from."""
+
+
+_to_be_told: weakref.WeakSet[Forked] = weakref.WeakSet()
+_makes_a_helper = [False]
+
+
+def tell_after_fork(thing: Forked) -> None:
+    """Have `thing` told when it finds itself in a forked process that is no helper.
+
+    A program may fork for reasons of its own, as `multiprocessing` does. What is shared with
+    helpers is not to be shared with such a process: both would train one network.
+    """
+    _to_be_told.add(thing)
+
+
+def _after_fork() -> None:
+    if not _makes_a_helper[0]:
+        for thing in list(_to_be_told):
+            thing.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Team:
@@ -131,7 +161,7 @@ class Team:
         board, place, turn = self._board, ROW * helper + DONE, self._turn
         while True:
             for _ in range(GLANCES):
-                if board[place] == turn:
+                if board[place] >= turn:
                     return True
             self._wake(helper)  # it may have fallen asleep just when its bell was not rung
             time.sleep(NAP)
@@ -145,10 +175,16 @@ class Team:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # it needs no other threads
+                _makes_a_helper[0] = True
                 pid = os.fork()
             if pid == 0:
                 self._help(member, listening)
+        except OSError:
+            os.close(listening)
+            os.close(bell)
+            raise
         finally:
+            _makes_a_helper[0] = False
             gc.unfreeze()
         os.close(listening)
         self._pids.append(pid)

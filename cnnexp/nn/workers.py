@@ -124,6 +124,10 @@ class Workers:
             self._pool.shutdown()
             self._pool = None
 
+    def leave(self) -> None:
+        """Forget the threads: in a forked process there are none."""
+        self._pool = None
+
     def __enter__(self) -> Workers:
         return self
 

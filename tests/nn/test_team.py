@@ -1,10 +1,13 @@
 """Processes in lockstep: what they share, and how they end."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -211,3 +214,41 @@ def test_a_network_that_is_measured_has_no_helpers():
         net.train(np.ones((8, 30, 30)), np.arange(8) % 7, 0.1)
     assert team_of(net) is None
     assert profile.times()["dense1"]["samples"] == 8 * (shared_batch.EXERCISES + 2)
+
+
+def in_a_fork(work: Callable[[], None]) -> None:
+    """Do something in a forked process that is no helper, as `multiprocessing` makes them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # there are threads
+        pid = os.fork()
+    if pid == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            work()
+            code = 0
+        os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_forked_process_trains_a_network_of_its_own(threads, times):
+    X, Y = np.random.default_rng(0).random((16, 30, 30, 1)), np.arange(16) % 7
+    net = network(threads)
+    for _ in range(6):  # so that there are helpers
+        net.train(X, Y, learning_rate=0.1)
+    assert (team_of(net) is not None) == (threads == 2)
+    before = net.parameters.copy()
+    expected = net.evaluate(X, Y)[1]
+
+    def train() -> None:
+        for _ in range(times):
+            net.train(X[::-1], Y, learning_rate=0.5)
+        assert not np.array_equal(net.parameters, before)
+        assert net.evaluate(X, Y)[1] != expected
+
+    in_a_fork(train)
+    np.testing.assert_array_equal(net.parameters, before)
+    assert net.evaluate(X, Y)[1] == expected
+    cce, _ = net.train(X, Y, learning_rate=0.1)
+    assert cce == pytest.approx(expected)
