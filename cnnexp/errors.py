@@ -79,5 +79,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     import difflib  # needed by those who err alone
 
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    names = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), list(names), n=1, cutoff=0.6)
+    return f" Did you mean '{names[near[0]]}'?" if near else ""

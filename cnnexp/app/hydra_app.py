@@ -8,6 +8,7 @@ check everything, claim a folder that is ours alone, and only then let Hydra wri
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -100,7 +101,8 @@ def hydra_main(argv: list[str]) -> int:
     parser = get_args_parser()
     parser.prog = "cnnexp"
     args = parser.parse_intermixed_args(argv)
-    args.overrides = [dotted(override) for override in args.overrides]
+    args.overrides = [] if args.hydra_help else [dotted(word) for word in args.overrides]
+    logging.raiseExceptions = False  # who reads --info through a pipe may leave early
     app = make_app(args.config_dir)
     try:
         return _dispatch(app, args, parser)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from collections.abc import Sequence
 
 from cnnexp.errors import CnnexpError, UnknownName, did_you_mean
 
+NO_ROOM = ". Make room, and go on with: python -m cnnexp resume RUN"
 FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
 
 
@@ -17,6 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: all went well. 1: a run or a job failed. 2: a mistake in what was asked. 130: interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    sys.stdout = sys.stdout or io.StringIO()  # closed by whoever started this
+    sys.stderr = sys.stderr or io.StringIO()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character gets "?"
@@ -32,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:  # no room, no permission, a file where a folder should be
         place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+        more = NO_ROOM if error.errno == errno.ENOSPC else ""
+        print(f"error: {place}{error.strerror or error}{more}", file=sys.stderr)
         return FAILED
     except MemoryError as error:
         print(
@@ -44,16 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    asks = "--help" in words or "-h" in words
-    if words == ["help"] or (asks and words[0].startswith("-")):
-        from cnnexp.app.help import show_help
-
-        return show_help()
-    if words == ["--version"]:
-        import cnnexp
-
-        print(f"cnnexp {cnnexp.__version__}")
-        return 0
+    if words[:1] == ["help"]:  # "help" is --help, and "help compare" is "compare --help"
+        words = [*words[1:2], "--help"]
     if words and "=" not in words[0] and words[0][:1] not in "-+~":
         from cnnexp.app.commands import COMMANDS
 
@@ -61,6 +58,15 @@ def _dispatch(words: list[str]) -> int:
         if name not in COMMANDS:
             raise UnknownName(_no_command(name, rest, list(COMMANDS)))
         return COMMANDS[name](rest)
+    if {"--help", "-h"} & {*words}:
+        from cnnexp.app.help import show_help
+
+        return show_help()
+    if "--version" in words:
+        import cnnexp
+
+        print(f"cnnexp {cnnexp.__version__}")
+        return 0
     from cnnexp.app.hydra_app import hydra_main
     from cnnexp.app.words import check_words
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,6 +29,26 @@ EXTRAS = {
 }
 INDEXED = re.compile(r"^([~+]*[\w./@-]*?)\[(-?\d+)\]")
 CHOICE = re.compile(r"object_type=(\w+)_options")  # as the schema names them
+MEANT = {
+    "lr": "learning_rate",
+    "optimizer.lr": "learning_rate",
+    "optimizer.learning_rate": "learning_rate",
+    "experiment": "experiments",
+    "study": "experiments",
+    "dataset": "data",
+    "network": "model",
+    "net": "model",
+    "layers": "model.layers",
+    "implementation": "impl",
+    "batch": "batch_size",
+    "bs": "batch_size",
+    "threads": "impl.threads",
+    "limit": "data.limit",
+    "out": "hydra.run.dir",
+    "output": "hydra.run.dir",
+    "folder": "hydra.run.dir",
+    "name": "hydra.run.dir",
+}  # what people of other habits type first
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 KINDS = {
     "int": "a whole number",
@@ -88,6 +109,8 @@ def translate(error: Exception, compose: Callable[[], DictConfig]) -> str:
     if match := re.match(r"Override (\S+?) looks like a config group", text):
         key = match[1].lstrip("+").partition("=")[0].partition("@")[0]
         return _unknown_key(key, "", compose)
+    if match := re.match(r"Multiple values for (\S+?)\.", text):
+        return f"{match[1]} is there already: leave out the plus sign, {match[1]}=…"
     if match := re.match(r"Could not append to config. An item is already at '(.+?)'", text):
         return f"{match[1]} is there already: leave out the plus sign."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -104,9 +127,14 @@ def _missing(error: MissingConfigException) -> str:
     options = list(error.options)
     extra = EXTRAS.get((group, name))
     hint = f" It comes with an extra: pip install 'cnnexp[{extra}]'." if extra else ""
+    if name.endswith((".yaml", ".yml")):
+        hint = (
+            f" Files of yours are found with --config-dir FOLDER {group}={Path(name).stem}, if they"
+            f" lie in FOLDER/{group}."
+        )
     return (
-        f"{group}={name}: there is no {group} of this name.{did_you_mean(name, options)}{hint}"
-        f" Options: {', '.join(options)}."
+        f"{group}={name}: there is no such option.{did_you_mean(name, options)}{hint}"
+        f" Options of {group}: {', '.join(options)}."
     )
 
 
@@ -134,16 +162,21 @@ def _in_file(name: str, text: str, compose: Callable[[], DictConfig]) -> str:
 def _unknown_key(key: str, cause: str, compose: Callable[[], DictConfig]) -> str:
     """Say that a key is unknown, and which one may be meant."""
     place, _, last = key.rpartition(".")
+    if key in MEANT:
+        return f"{key}: no such key. Did you mean '{MEANT[key]}'?"
     if match := CHOICE.search(cause):
         return _unknown_option(place, last, match[1])
     cfg = compose()
     known = sorted(set(_keys(cfg.hydra, "hydra") if key.startswith("hydra.") else _keys(cfg, "")))
     near = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == place]
+    if key in known:
+        return f"{key}: the chosen configs do not have it. Add it with a plus sign: +{key}=…"
     if place and near:
         hint = did_you_mean(last, near).replace("'", f"'{place}.", 1)
         return f"{key}: no such key.{hint} Keys of {place}: {', '.join(near)}."
     same = [name for name in known if name.rpartition(".")[2] == key]
     hint = f" Did you mean '{same[0]}'?" if same else did_you_mean(key, known)
+    hint = hint or f" Keys: {', '.join(name for name in known if '.' not in name)}."
     return f"{key}: no such key.{hint}"
 
 

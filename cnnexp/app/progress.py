@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,20 +91,21 @@ class Progress:
 
     def epoch_done(self, event: EpochDone) -> None:
         """Write a line."""
-        self.say(epoch_line(event, self.epochs))
+        narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns - len(self.label)
+        self.say(epoch_line(event, self.epochs, narrow or None))
 
     def say(self, line: str) -> None:
         """Write any line, above the bar if there is one."""
         text = f"{self.label}{line}"
         with screen_may_be_gone():
             if self._bar is not None:
-                self._bar.console.print(text, highlight=False, markup=False)
+                self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
             else:
                 print(text, flush=True)
 
 
-def epoch_line(event: EpochDone, epochs: int) -> str:
-    """Return one epoch as a line."""
+def epoch_line(event: EpochDone, epochs: int, width: int | None = None) -> str:
+    """Return one epoch as a line; on a narrow screen without its last, the samples a second."""
     parts = [
         f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}",
         f"train cce {event.train_cce:.4f} ce {event.train_ce:.4f}",
@@ -115,4 +117,5 @@ def epoch_line(event: EpochDone, epochs: int) -> str:
         f"{event.seconds:.2f} s",
         f"{event.samples_per_second:,.0f} samples/s",
     ]
-    return "  ".join(parts)
+    line = "  ".join(parts)
+    return line if width is None or len(line) <= width else "  ".join(parts[:-1])

@@ -30,6 +30,8 @@ def check_words(words: Sequence[str]) -> None:
         What follows ``python -m cnnexp``.
     """
     given = _flags(words)
+    if given.hydra_help:
+        return  # which has no use for settings
     faults = list(_flag_faults(given))
     overrides = [dotted(override) for override in given.overrides]
     for override in overrides:
@@ -49,6 +51,8 @@ def _flags(words: Sequence[str]) -> argparse.Namespace:
     def refuse(message: str) -> NoReturn:
         unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0]
         near = did_you_mean(unknown, known) if unknown else ""
+        if re.fullmatch(r"--\w[\w.]*(=.*)?", unknown) and not near:
+            near = f" Settings have no dashes: {unknown.lstrip('-').partition('=')[0]}=VALUE."
         raise ConfigError([f"{message}.{near} python -m cnnexp --help shows what there is."])
 
     parser.error = refuse  # type: ignore[method-assign]
@@ -74,7 +78,9 @@ def _faults(override: str) -> Iterator[str]:
     elif equals and not key:
         yield f"{override}: there is no key before the equals sign."
     elif key in GROUPS and NO_NAMES.fullmatch(value):
-        yield f"{override}: must be a name. Options of {key}: {', '.join(options(key))}."
+        own = f" A file of yours is found with --config-dir FOLDER, if it lies in FOLDER/{key}."
+        hint = own if "/" in value else ""
+        yield f"{override}: must be a name. Options of {key}: {', '.join(options(key))}.{hint}"
     elif key == f"{group}.name" and group in GROUPS and group != "model":
         yield f"{override}: write {group}={value}, which brings the options that belong to it."
     elif (match := PLACE.match(key)) and not match[1].isdigit():

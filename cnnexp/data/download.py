@@ -73,8 +73,9 @@ def _nothing_came(source: IdxSource, reasons: Sequence[str]) -> str:
         f"  files (packed or unpacked):\n{files}\n"
         f"  folder:\n    {source.folder}\n"
         "  mirrors that were tried:\n" + "\n".join(reasons) + "\n"
-        "Put the files into the folder, or name theirs with data.dir=FOLDER, or use data=digits,"
-        " which needs no download."
+        f"Put the files into the folder, or name theirs with data.dir=FOLDER, or the folder that"
+        f" holds {source.name}/ with the environment variable CNNEXP_DATA_DIR; or use"
+        " data=digits, which needs no download."
     )
 
 

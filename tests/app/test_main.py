@@ -12,11 +12,15 @@ from cnnexp.app.locations import config_root
 from tests.commandline import cnnexp, succeed
 
 
-def test_version():
-    assert succeed("--version") == f"cnnexp {package.__version__}\n"
+@pytest.mark.parametrize("words", [["--version"], ["epochs=1", "--version"]])
+def test_version(words):
+    assert succeed(*words) == f"cnnexp {package.__version__}\n"
 
 
-@pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"], ["-m", "--help"]])
+@pytest.mark.parametrize(
+    "words",
+    [["help"], ["--help"], ["-h"], ["-m", "--help"], ["epochs=1", "-h"], ["model=cnn", "--help"]],
+)
 def test_help_is_one_page(words):
     page = succeed(*words)
     for word in ("model", "cnn, deep, flat", "impl", "naive", "epochs=10", "--cfg job", *SUMMARIES):
@@ -28,6 +32,7 @@ def test_help_is_one_page(words):
 @pytest.mark.parametrize("name", SUMMARIES)
 def test_every_command_has_a_summary_and_a_help_page(name):
     assert f"usage: cnnexp {name}" in succeed(name, "--help")
+    assert succeed("help", name) == succeed(name, "--help")
     assert SUMMARIES[name]
     assert callable(COMMANDS[name])
 
@@ -43,7 +48,7 @@ def test_commands_are_those_that_are_listed():
     ("error", "code", "text"),
     [
         (PermissionError(13, "Permission denied", "out"), 1, "error: out: Permission denied\n"),
-        (OSError(28, "No space left on device"), 1, "error: No space left on device\n"),
+        (OSError(28, "No space left on device"), 1, "error: No space left on device. Make room,"),
         (MemoryError("Unable to allocate 9 TiB"), 1, "error: not enough memory: Unable to"),
         (KeyboardInterrupt(), 130, ""),
     ],

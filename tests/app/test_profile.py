@@ -62,7 +62,7 @@ def test_images_of_unknown_shape_are_read(empty: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("impl=fastt", "impl=fastt: there is no impl of this name. Did you mean 'fast'?"),
+        ("impl=fastt", "impl=fastt: there is no such option. Did you mean 'fast'?"),
         ("lerning_rate=3", "lerning_rate: no such key. Did you mean 'learning_rate'?"),
         ("batch_size=0", "batch_size must be at least 1. Got 0."),
         ("model", "model: cannot be read as key=value."),

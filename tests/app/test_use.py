@@ -60,7 +60,7 @@ def test_evaluate_on_other_data(digits_run, tmp_path):
         (["epochs=3"], "epochs=3: evaluate takes data=NAME and data.KEY=VALUE only."),
         (["data.limt=3"], "data.limt: data=digits has no such option. Did you mean 'limit'?"),
         (["data.limit=0"], "data.limit must be at least 1. Got 0."),
-        (["data=digitz"], "data=digitz: there is no data of this name. Did you mean 'digits'?"),
+        (["data=digitz"], "data=digitz: there is no such option. Did you mean 'digits'?"),
     ],
 )
 def test_evaluate_refuses_other_settings(digits_run, words, message):

@@ -145,8 +145,9 @@ def test_no_mirror_gives_anything(source, servers):
         "  mirrors that were tried:\n"
         f"    {servers[0].url}  answered with HTTP 404\n"
         f"    {servers[1].url}  sent another file: its checksum is not the known one\n"
-        "Put the files into the folder, or name theirs with data.dir=FOLDER, or use data=digits,"
-        " which needs no download."
+        "Put the files into the folder, or name theirs with data.dir=FOLDER, or the folder that"
+        " holds tiny/ with the environment variable CNNEXP_DATA_DIR; or use data=digits, which"
+        " needs no download."
     )
     assert present(source) == []
 
