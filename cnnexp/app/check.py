@@ -8,12 +8,8 @@ run, and everything is built from it.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
-import os
 import re
-import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +30,7 @@ from cnnexp.nn.network import expand_activations
 from cnnexp.registry import Registry
 from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.fingerprint import PATHS
+from cnnexp.runs.plugins import load_plugins
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 
 Plain = dict[str, Any]
@@ -110,44 +107,6 @@ def _unresolved(error: OmegaConfBaseException) -> str:
     if first.startswith("Recursive interpolation"):
         return f"{key}: takes its value from itself."
     return f"{key}: {first}"
-
-
-def load_plugins(modules: list[str]) -> None:
-    """Import modules that register things: those named, and those of installed packages.
-
-    Raises
-    ------
-    ConfigError
-        If one cannot be imported.
-    """
-    from importlib.metadata import entry_points  # slow to load, and of no use to --cfg
-
-    for point in entry_points(group="cnnexp.plugins"):
-        point.load()
-    if modules and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a console script does not look beside itself
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                [
-                    f"plugins: cannot import '{name}' ({error}). It must be a module in this folder"
-                    " or an installed one."
-                ]
-            ) from None
-        except Exception as error:  # whatever a user's module does
-            raise ConfigError([f"plugins: {_broken_plugin(name, error)}"]) from None
-
-
-def _broken_plugin(name: str, error: Exception) -> str:
-    """Say where a user's module failed."""
-    place = f"{error.filename}, line {error.lineno}" if isinstance(error, SyntaxError) else ""
-    if not place:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{last.filename}, line {last.lineno}"
-    reason = error.msg if isinstance(error, SyntaxError) else error
-    return f"'{name}' fails in {place}: {type(error).__name__}: {reason}."
 
 
 def _check_group(
@@ -231,11 +190,12 @@ def _check_layer(k: int, options: Any, faults: list[str]) -> Layer | None:
         )
         return None
     kind = options["type"]
-    if kind not in LAYERS:
-        faults.append(f"{path}.type: {LAYERS.complaint(kind)}")
+    if not isinstance(kind, str) or kind not in LAYERS:
+        faults.append(f"{path}.type: {LAYERS.complaint(str(kind))}")
         return None
     values = {key: value for key, value in options.items() if key != "type"}
     made = check_options([LAYERS[kind]], values, f"{path} ({kind}): ", faults)
+    options.update(values)
     return made[0] if made else None
 
 

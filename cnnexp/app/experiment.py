@@ -6,6 +6,8 @@ Whoever calls `begin` or `go_on` holds the folder: nobody else writes in it mean
 from __future__ import annotations
 
 import logging
+import math
+import shlex
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from typing import TypeVar
 
 from cnnexp.app.check import Images, Plain, check_model
 from cnnexp.app.init_from import weights_faults
+from cnnexp.app.locations import near
 from cnnexp.app.progress import Progress
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.data import Dataset
@@ -234,19 +237,29 @@ def train(
                 writer.epoch_done(event, trainer.snapshot)
                 progress.epoch_done(event)
                 log.info("%s", event)
+                if not math.isfinite(event.test_cce):
+                    return _diverged(_after_an_epoch(event, trainer), progress)
             elif isinstance(event, Diverged):
                 return _diverged(event, progress)
             if stop.asked and trainer.state.epoch < trainer.epochs:
                 writer.checkpoint(trainer.snapshot())
-                progress.say("interrupted; what was learnt is kept")
+                folder = near(writer.folder)
+                progress.say(f"interrupted; what was learnt is kept in {folder}")
+                progress.say(f"to go on: python -m cnnexp resume {shlex.quote(folder)}")
                 return "interrupted", None
     return "finished", None
+
+
+def _after_an_epoch(event: EpochDone, trainer: Trainer) -> Diverged:
+    """Return a divergence that only the test samples show."""
+    batches = trainer.batches_per_epoch
+    return Diverged(event.epoch, batches, f"the loss on the test samples is {event.test_cce}")
 
 
 def _diverged(event: Diverged, progress: Progress) -> tuple[str, str]:
     """Say where and why a run diverged."""
     reason = f"epoch {event.epoch}, batch {event.batch}: {event.reason}"
-    progress.say(f"diverged in {reason}")
+    progress.say(f"diverged in {reason}; a smaller learning_rate may help")
     return "diverged", reason
 
 

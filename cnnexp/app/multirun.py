@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from cnnexp.app.locations import near
 from cnnexp.app.messages import in_our_words
 from cnnexp.app.progress import screen_may_be_gone
 from cnnexp.app.search import allow_failures, is_search
@@ -21,7 +24,7 @@ from cnnexp.app.sweep_job import DONE, JobFailed
 from cnnexp.app.sweep_table import show_table
 from cnnexp.app.sweeps import Sweep
 from cnnexp.errors import ConfigError, RunError
-from cnnexp.runs.folders import claim
+from cnnexp.runs.folders import claim, run_around
 from cnnexp.runs.record import holds_a_run
 
 if TYPE_CHECKING:
@@ -112,11 +115,24 @@ def check_launcher(cfg: DictConfig) -> None:
 
 def guard(cfg: DictConfig, folder: Path) -> None:
     """Put our guard before the launcher, and fix the folder."""
-    cfg.hydra.overrides.hydra.append(f"hydra.sweep.dir={folder}")
+    cfg.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
     inner = cfg.hydra.launcher
     with open_dict(cfg):
         cfg.hydra.sweep.dir = str(folder)
         cfg.hydra.launcher = {"_target_": GUARD, "_recursive_": False, "inner": inner}
+
+
+def quoted(text: str) -> str:
+    r"""Return a text as Hydra's grammar reads any text: between quotation marks.
+
+    Examples
+    --------
+    >>> print(quoted("it's lr=0.1"))
+    'it\'s lr=0.1'
+    """
+    marked = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    marked = re.sub(r"(\\+)$", r"\1\1", marked)
+    return f"'{marked}'"
 
 
 @contextmanager
@@ -131,10 +147,15 @@ def folder_for(sweep: Sweep, chosen: bool) -> Iterator[None]:
         Whether the user named the folder, and so means a sweep that may be there already.
     """
     kept = next(path for path in sweep.folder.absolute().parents if path.exists())
-    if not chosen:
-        sweep.folder = claim(sweep.folder)
-    elif holds_a_run(sweep.folder):
-        raise RunError(f"sweep.dir={sweep.folder}: there is a single run in this folder.")
+    if chosen:
+        refuse_single_run(sweep.folder)
+    try:
+        if chosen:
+            sweep.folder.mkdir(parents=True, exist_ok=True)
+        else:
+            sweep.folder = claim(sweep.folder)
+    except OSError as error:
+        raise RunError(f"sweep.dir={sweep.folder}: cannot be made: {error.strerror}.") from None
     written = [sweep.folder / name for name in SWEEPERS_FILES]
     earlier = {path: _keep_earlier(path) for path in written if path.exists()}
     try:
@@ -148,10 +169,18 @@ def folder_for(sweep: Sweep, chosen: bool) -> Iterator[None]:
             _remove_empty(sweep.folder, kept)
 
 
+def refuse_single_run(folder: Path) -> None:
+    """Raise RunError for the folder of a run, and for one inside it: they would not be found."""
+    if holds_a_run(folder):
+        raise RunError(f"sweep.dir={folder}: there is a single run in this folder.")
+    if (around := run_around(folder)) is not None:
+        raise RunError(f"sweep.dir={folder}: lies in the folder of a run, {near(around)}.")
+
+
 def _keep_earlier(path: Path) -> Path:
     """Rename a file that is about to be written again, and return its new name."""
-    number = 1 + len(list(path.parent.glob(f"{path.stem}.*{path.suffix}")))
-    return path.rename(path.with_name(f"{path.stem}.{number}{path.suffix}"))
+    names = (path.with_name(f"{path.stem}.{k}{path.suffix}") for k in itertools.count(1))
+    return path.rename(next(name for name in names if not name.exists()))
 
 
 def _remove_empty(folder: Path, kept: Path) -> None:

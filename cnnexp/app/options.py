@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -25,7 +25,7 @@ WORDS = {
 
 
 def check_options(
-    classes: Sequence[type], values: Mapping[str, Any], before: str, faults: list[str]
+    classes: Sequence[type], values: dict[str, Any], before: str, faults: list[str]
 ) -> list[Any]:
     """Make one object of each class from the values that are its fields.
 
@@ -33,8 +33,8 @@ def check_options(
     ----------
     classes : sequence of dataclass types
         Together they must know every key of `values`.
-    values : mapping
-        Options by name, as a config gives them.
+    values : dict
+        Options by name, as a config gives them; they get the types that the fields declare.
     before : str
         What stands before the name of an option in a fault, for example ``optimizer.``.
     faults : list of str
@@ -56,7 +56,7 @@ def check_options(
         hint = typing.get_type_hints(cls)[name]
         if name in values:
             try:
-                typed[cls][name] = convert(hint, values[name])
+                values[name] = typed[cls][name] = convert(hint, values[name])
             except OmegaConfBaseException:
                 faults.append(f"{before}{name} must be {describe(hint)}. Got {values[name]!r}.")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:

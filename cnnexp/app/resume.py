@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from cnnexp.app.check import Plain, check
@@ -160,7 +161,10 @@ def _change(config: Plain, override: str) -> str | None:
     key, equals, text = override.partition("=")
     if not equals:
         return f"{override}: cannot be read as key=value."
-    wanted = OmegaConf.from_dotlist([f"value={text}"])["value"]
+    try:
+        wanted = OmegaConf.from_dotlist([f"value={text}"])["value"]
+    except yaml.YAMLError:
+        return f"{override}: cannot be read as key=value."
     *path, last = key.split(".")
     place: Any = config
     for part in path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from cnnexp.app.check import check
 from cnnexp.app.experiment import begin
 from cnnexp.app.job import record_of
-from cnnexp.app.locations import config_root
+from cnnexp.app.locations import config_root, near
 from cnnexp.app.search import objective
 from cnnexp.errors import RunError
-from cnnexp.runs.folders import claim, hold
+from cnnexp.runs.folders import claim, hold, run_around, run_below
 from cnnexp.runs.record import holds_a_run, write_record
 
 if TYPE_CHECKING:
@@ -37,7 +36,8 @@ def run_once(app: App, name: str, overrides: list[str]) -> int:
     try:
         folder = chosen_folder(wanted) if is_chosen(cfg, "hydra.run.dir") else claim(wanted)
     except OSError as error:
-        raise RunError(f"hydra.run.dir={wanted}: cannot be made: {error}") from None
+        raise RunError(f"hydra.run.dir={wanted}: cannot be made: {error.strerror}.") from None
+    folder = folder.absolute()  # hydra.job.chdir=true changes into it
     with hold(folder):
         refuse_second(folder)
         write_record(folder, record)
@@ -54,8 +54,7 @@ def run_once(app: App, name: str, overrides: list[str]) -> int:
         callbacks.on_run_end(config=cfg, config_name=name, job_return=ret)
     if ret.status is JobStatus.FAILED:
         raise ret._return_value
-    near = os.path.relpath(folder)
-    print(f"results in {folder if near.startswith(os.pardir) else near}")
+    print(f"results in {near(folder)}")
     return 0
 
 
@@ -63,6 +62,13 @@ def chosen_folder(wanted: Path) -> Path:
     """Make the folder that the user chose, unless it is there."""
     if wanted.is_dir():
         refuse_second(wanted)
+        if (inside := run_below(wanted)) is not None:
+            raise RunError(
+                f"hydra.run.dir={wanted}: there are other runs in this folder, for example"
+                f" {inside}; they would not be found any more. Choose another one."
+            )
+    if (around := run_around(wanted)) is not None:
+        raise RunError(f"hydra.run.dir={wanted}: lies in the folder of a run, {near(around)}.")
     wanted.mkdir(parents=True, exist_ok=True)
     return wanted
 

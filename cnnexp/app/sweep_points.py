@@ -91,10 +91,15 @@ def faults_of(points: Sequence[Point], others: Sequence[Overridden] = ()) -> lis
     """Return the faults of points, each after what tells its point from all others."""
     keys = varying([*points, *others])
     return [
-        ": ".join(filter(None, [" ".join(chosen(point, keys)), fault]))
+        _with_place(" ".join(chosen(point, keys)), fault)
         for point in points
         for fault in point.faults
     ]
+
+
+def _with_place(place: str, fault: str) -> str:
+    """Put before a fault what tells its point from others, unless it begins with that."""
+    return fault if not place or fault.startswith(f"{place}: ") else f"{place}: {fault}"
 
 
 class Overridden(Protocol):

@@ -32,6 +32,9 @@ class Samples:
         """Number of samples."""
         return len(self.Y)
 
+    def __repr__(self) -> str:
+        return f"Samples(X {' x '.join(map(str, self.X.shape))} {self.X.dtype}, Y {self.count})"
+
     def at(self, index: slice | Array) -> Samples:
         """Return some of the samples."""
         return Samples(self.X[index], self.Y[index])
@@ -139,6 +142,11 @@ class Dataset:
     classes: tuple[str, ...]
     checksum: str
     scale: Scale
+
+    def __repr__(self) -> str:
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        said = [f"{name}={part!r}" for name, part in parts.items() if part is not None]
+        return f"Dataset({self.name!r}, {', '.join(said)}, {len(self.classes)} classes)"
 
     @classmethod
     def prepare(

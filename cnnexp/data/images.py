@@ -118,7 +118,7 @@ def as_figure(image: Image, shape: tuple[int, ...], figure: Figure) -> Array:
         If nothing is drawn on the picture.
     """
     rows, cols = shape[0] * figure.fine, shape[1] * figure.fine
-    ink = _fit(_cut_out(_ink(_colours(image))), (rows, cols), figure.share)
+    ink = _fit(_cut_out(_ink(_colours(image, stretched=True))), (rows, cols), figure.share)
     (top, left), (ih, iw) = _corner(ink, (rows, cols)), ink.shape
     frame: Array = np.zeros((rows, cols))
     frame[top : top + ih, left : left + iw] = ink
@@ -127,17 +127,28 @@ def as_figure(image: Image, shape: tuple[int, ...], figure: Figure) -> Array:
     return fitted
 
 
-def _colours(image: Image) -> Array:
-    """Return the colours of a picture, (rows, columns, 3), from 0 to 1."""
+def _colours(image: Image, stretched: bool = False) -> Array:
+    """Return the colours of a picture, (rows, columns, 3), from 0 to 1.
+
+    Pictures of more than 8 bits may be stretched: they often use a small part of what they could.
+    """
     if image.mode.startswith(("I", "F")):  # more than 8 bits; Pillow would cut them off
         grey = np.asarray(image, np.float64)[..., None]
-        return np.repeat((grey - grey.min()) / max(np.ptp(grey), 1e-12), 3, axis=2)
+        low, high = (grey.min(), grey.max()) if stretched else _limits(image.mode, grey)
+        return np.repeat((grey - low) / max(high - low, 1e-12), 3, axis=2)
     pixels: Array = np.asarray(image.convert("RGBA"), np.float64) / 255
     colours, cover = pixels[..., :3], pixels[..., 3:]
     if cover.min() == 1:
         return colours
     mixed: Array = cover * colours + (1 - cover) * _background(colours, cover[..., 0])
     return mixed
+
+
+def _limits(mode: str, grey: Array) -> tuple[float, float]:
+    """Return the numbers of black and white, where pixels have more than 8 bits."""
+    whites = [65535.0] if mode.startswith("I") else [1.0, 255.0, 65535.0]
+    highest = float(grey.max())
+    return min(float(grey.min()), 0.0), next((w for w in whites if highest <= w), highest)
 
 
 def _background(colours: Array, cover: Array) -> Array:

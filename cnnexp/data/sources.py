@@ -289,7 +289,8 @@ class ImageFolder(Source):
         """Return all images, scaled to one size."""
         self.check()
         root = Path(self.dir)
-        classes = sorted(path.name for path in root.iterdir() if path.is_dir())
+        folders = (path for path in root.iterdir() if path.is_dir())
+        classes = sorted(path.name for path in folders if not path.name.startswith("."))
         X, Y = [], []
         for label, name in enumerate(classes):
             for path in sorted((root / name).iterdir()):

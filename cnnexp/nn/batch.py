@@ -33,7 +33,15 @@ class Batch:
         return len(self.labels) if self.rows is None else len(self.rows)
 
     def at(self, rows: Array) -> Batch:
-        """Return a batch of some of the samples."""
+        """Return a batch of some of the samples.
+
+        Raises
+        ------
+        IndexError
+            If a row is not there; they are counted from 0.
+        """
+        if len(rows) and not 0 <= np.min(rows) <= np.max(rows) < len(self.labels):
+            raise IndexError(f"rows must lie in 0 … {len(self.labels) - 1}.")
         return Batch(self.X, self.labels, rows)
 
     def piece(self, at: slice, scratch: Scratch) -> tuple[Array, Array]:

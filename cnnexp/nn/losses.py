@@ -107,8 +107,8 @@ def labels_of(Y: Array, classes: int) -> Array:
     """
     Y = np.asarray(Y)
     if Y.ndim == 2 and Y.shape[1] == classes:
-        if not np.array_equal(np.count_nonzero(Y, axis=1), np.ones(len(Y))):
-            raise ShapeError("Y has rows that are not one-hot: exactly one entry must not be zero.")
+        if not (np.count_nonzero(Y) == np.count_nonzero(Y == 1) == len(Y) and Y.any(axis=1).all()):
+            raise ShapeError("Y has rows that are not one-hot: one entry must be 1, all others 0.")
         found: Array = Y.argmax(axis=1)
         return found
     if Y.ndim != 1 or not (np.issubdtype(Y.dtype, np.integer) or np.array_equal(Y, Y.astype(int))):

@@ -94,6 +94,11 @@ class Network:
         self.fuse = fuse
         self.built = False
 
+    def __repr__(self) -> str:
+        size = f"{self.parameter_count:,} parameters" if self.built else "not built yet"
+        layers = ", ".join(layer.name for layer in self.layers)
+        return f"Network({layers}; impl={self.kernels.name!r}, {self.dtype}, {size})"
+
     @property
     def input_shape(self) -> Shape:
         """Shape of one sample; known once the network is built."""

@@ -67,8 +67,11 @@ def reasons(comparison: Comparison, most: int = 10) -> list[str]:
 
 
 def _shortened(reason: str, run: str) -> str:
-    """Leave out the path of a run, which stands before it already."""
-    return reason.removeprefix(run).lstrip(":/ ")
+    """Leave out the path of a run, which stands before it already, and all but the first line."""
+    first, *more = reason.splitlines() or [""]
+    if first.startswith(run):
+        first = first.removeprefix(run).lstrip(":/ ")
+    return f"{first} (show has {len(more)} more lines)" if len(more) > 1 else first
 
 
 def short_labels(comparison: Comparison) -> list[str]:

@@ -10,9 +10,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnexp.errors import RunError
+
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole: into a temporary file beside it, to disk, then into its place."""
+    """Write a file whole: into a temporary file beside it, to disk, then into its place.
+
+    A link stays a link, and its target is written; what is no file, such as a pipe, is written to.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -97,5 +106,13 @@ def keep_rows(path: Path, wanted: Callable[[dict[str, str]], bool]) -> None:
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row for row in reader if wanted(row))
+    for number, row in enumerate(reader, 2):
+        try:
+            kept = wanted(row)
+        except (TypeError, ValueError):
+            raise RunError(
+                f"{path}, line {number}: damaged. Remove the line to go on without it."
+            ) from None
+        if kept:
+            writer.writerow(row)
     replace_file(path, out.getvalue().encode())

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cnnexp.errors import RunError
+from cnnexp.runs.record import FILE, is_a_run
 
 LOCK = ".lock"
 
@@ -62,3 +63,14 @@ def claim_number(parent: Path) -> Path:
             continue
         return folder
     raise AssertionError("unreachable")
+
+
+def run_below(folder: Path) -> Path | None:
+    """Return a run in a folder or in those in it, if there is one, or what is left of a sweep."""
+    patterns = (f"*/{FILE}", f"*/*/{FILE}", "multirun.yaml")
+    return next((found.parent for each in patterns for found in folder.glob(each)), None)
+
+
+def run_around(folder: Path) -> Path | None:
+    """Return the run in whose folder another one lies, if that is so."""
+    return next((path for path in folder.absolute().parents if is_a_run(path)), None)

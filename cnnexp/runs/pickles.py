@@ -36,8 +36,11 @@ DTYPES = frozenset(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", 
 
 
 def save(path: Path, content: Any) -> None:
-    """Write plain containers and arrays as a pickle, whole."""
-    replace_file(path, pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL))
+    """Write plain containers and arrays as a pickle, whole.
+
+    Protocol 5 would name a function for arrays that NumPy has only since version 2.
+    """
+    replace_file(path, pickle.dumps(content, protocol=4))
 
 
 def load(path: Path) -> Any:

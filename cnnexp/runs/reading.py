@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import hashlib
 import io
@@ -9,12 +10,13 @@ import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cnnexp.data.sources import array_checksum
 from cnnexp.errors import RunError
 from cnnexp.runs import checkpoint, pickles, rebuild
 from cnnexp.runs.files import whole_lines
+from cnnexp.runs.plugins import load_plugins
 from cnnexp.runs.record import FILE, Record, read_record
 from cnnexp.runs.writing import WEIGHTS
 
@@ -41,6 +43,7 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._folder = self.path.absolute()  # logs and weights are read later
         self.record: Record = read_record(self.path)
 
     @property
@@ -51,7 +54,7 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """The settings, as they were after all defaults were filled in."""
-        return dict(self.record["config"])
+        return copy.deepcopy(cast(dict[str, Any], self.record["config"]))
 
     @property
     def results(self) -> dict[str, Any]:
@@ -76,9 +79,12 @@ class Run:
         ------
         DataError
             If its files are not there.
+        ConfigError
+            If a module named in ``plugins`` cannot be imported.
         RunError
             If its checksum is not the recorded one.
         """
+        self._use_plugins()
         found = rebuild.build_dataset(self.config)
         recorded = (self.record["data"] or {}).get("checksum")
         if recorded and found.checksum != recorded:
@@ -94,6 +100,7 @@ class Run:
         used = self.record["network"]
         if used is None:
             raise RunError(f"{self.path}: this run ended before its network was built.")
+        self._use_plugins()
         network = rebuild.build_network(
             self.config,
             tuple(used["input_shape"]),
@@ -108,10 +115,10 @@ class Run:
     @cached_property
     def weights(self) -> dict[str, Any]:
         """The weights at the end of the run, or at its last checkpoint if it has not ended."""
-        path = self.path / WEIGHTS
+        path = self._folder / WEIGHTS
         if path.exists():
             return dict(pickles.load(path))
-        saved = checkpoint.load(self.path)
+        saved = checkpoint.load(self._folder)
         if saved is None:
             raise RunError(
                 f"{self.path}: no weights yet: the run is {self.status}, and neither {WEIGHTS} nor"
@@ -125,10 +132,14 @@ class Run:
         parts = [f"{name} {array_checksum(array)}" for name, array in sorted(self.weights.items())]
         return f"sha256:{hashlib.sha256(' '.join(parts).encode()).hexdigest()}"
 
+    def _use_plugins(self) -> None:
+        """Import the modules that the run imported: its layers may be defined there."""
+        load_plugins(self.config.get("plugins") or [])
+
     def _log(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
-        path = self.path / name
+        path = self._folder / name
         text = whole_lines(path) if path.exists() else ""
         columns, *rows = csv.reader(io.StringIO(text)) if text else [[]]
         # Python's own numbers, because a parser of tables may round the last bit
@@ -157,7 +168,20 @@ def load_run(path: str | Path) -> Run:
     RunError
         If there is no run in the folder, or it is damaged.
     """
+    refuse_folder_of_runs(path)
     return Run(path)
+
+
+def refuse_folder_of_runs(path: str | Path) -> None:
+    """Raise RunError for a folder that is no run and holds some, and say how to look at them."""
+    if not Path(path).is_dir() or (Path(path) / FILE).exists():
+        return
+    inside = [run for run in find_runs(path) if run != str(path)]
+    if inside:
+        raise RunError(
+            f"{path}: not a run, but it holds {len(inside)}, for example {inside[0]}. To see"
+            f" all of them: python -m cnnexp compare {path}"
+        )
 
 
 def load_runs(*paths: str | Path) -> pd.DataFrame:

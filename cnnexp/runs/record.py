@@ -18,9 +18,11 @@ resumed    for each time it was resumed: when, from where, and how the machine d
 from __future__ import annotations
 
 import json
+import math
 import os
 from datetime import datetime
 from pathlib import Path
+from types import NoneType
 from typing import Any, cast
 
 from cnnexp.errors import RunError
@@ -31,7 +33,6 @@ FORMAT = 1
 SILENCE = 300.0  # seconds without a sign of life after which a run on another host is given up
 FILE = "run.json"
 NEEDED = ("status", "reason", "created", "heartbeat", "process", "config", "choices", "results")
-STATUSES = ("running", "finished", "diverged", "interrupted", "failed", "killed")
 
 Record = dict[str, Any]
 
@@ -42,8 +43,12 @@ def now() -> str:
 
 
 def write_record(folder: Path, record: Record) -> None:
-    """Write ``run.json`` whole."""
-    replace_json(folder / FILE, record)
+    """Write ``run.json`` whole; JSON has no word for a result that is not finite, but null."""
+    results = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in record.get("results", {}).items()
+    }
+    replace_json(folder / FILE, record | {"results": results})
 
 
 def read_record(folder: Path | str) -> Record:
@@ -70,11 +75,29 @@ def read_record(folder: Path | str) -> Record:
     absent = [key for key in NEEDED if key not in record]
     if absent:
         raise RunError(f"{path}: damaged: there is no {', '.join(absent)} in it.")
+    if wrong := _wrong_kinds(record):
+        raise RunError(f"{path}: damaged: {wrong}.")
     try:
         record["status"] = true_status(record)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: damaged: {type(error).__name__}: {error}") from None
     return cast(Record, record)
+
+
+def _wrong_kinds(record: Record) -> str:
+    """Say what is not of the kind that a run writes; an empty text if all is."""
+    config, results = record["config"], record["results"]
+    if not (isinstance(config, dict) and isinstance(results, dict)):
+        return "config and results must be objects"
+    if not isinstance(record["choices"], dict):
+        return "choices must be an object"
+    model = config.get("model")
+    if not (isinstance(model, dict) and isinstance(model.get("layers"), list)):
+        return "config.model.layers must be a list"
+    numbers = {f"config.{key}": config.get(key) for key in ("epochs", "batch_size", "seed")}
+    numbers |= {f"results.{key}": value for key, value in results.items()}
+    odd = [key for key, value in numbers.items() if not isinstance(value, (int, float, NoneType))]
+    return f"{odd[0]} must be a number, and is {numbers[odd[0]]!r}" if odd else ""
 
 
 def true_status(record: Record) -> str:
@@ -95,6 +118,17 @@ def silence(record: Record) -> float:
     """Return the seconds since a run's last sign of life."""
     last = datetime.fromisoformat(record["heartbeat"])
     return (datetime.now().astimezone() - last).total_seconds()
+
+
+def is_a_run(folder: Path) -> bool:
+    """Say whether there is a run's ``run.json`` in a folder."""
+    if not (folder / FILE).is_file():
+        return False
+    try:
+        read_record(folder)
+    except RunError:
+        return False
+    return True
 
 
 def holds_a_run(folder: Path) -> bool:

@@ -446,7 +446,8 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_made(tmp_path, d
     )
     assert main([*with_shape, f"init_from={tmp_path}"]) == 2
     assert capsys.readouterr().err == (
-        f"error: init_from: {tmp_path}: no run here: there is no run.json.\n"
+        f"error: init_from: {tmp_path}: not a run, but it holds 1, for example {first}. To see all"
+        f" of them: python -m cnnexp compare {tmp_path}\n"
     )
     assert snapshot(tmp_path) == before
 

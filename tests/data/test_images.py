@@ -180,3 +180,13 @@ def test_a_photograph_is_turned_upright(tmp_path):
     exif[0x0112] = 6  # orientation: turn by a quarter to the right
     stroke().save(tmp_path / "turned.jpg", exif=exif)
     assert open_picture(tmp_path / "turned.jpg").size == (100, 60)
+
+
+def test_pictures_of_16_bits_keep_their_brightness():
+    """Stretching each by itself would make a dark one and a bright one the same."""
+    grey = np.full((8, 8), 50000, np.uint16)
+    grey[0, 0] += 10
+    bright = as_picture(Image.fromarray(grey), (8, 8, 1))
+    assert bright.min() == bright.max() == round(50000 / 65535 * 255)
+    dark = as_picture(Image.fromarray(np.full((8, 8), 0.25, np.float32)), (8, 8, 1))
+    assert set(dark.ravel().tolist()) == {64}

@@ -137,6 +137,7 @@ def test_a_folder_for_each_class(tmp_path):
     for k in range(3):
         draw(tmp_path / "red" / f"{k}.png", (255, 0, 0))
         draw(tmp_path / "blue" / f"{k}.PNG", (0, 0, 255))
+    (tmp_path / ".thumbnails").mkdir()  # what other programs leave behind is no class
     (tmp_path / "red" / "notes.txt").write_text("no image")
     (tmp_path / "readme.txt").write_text("no folder")
     source = ImageFolder(dir=str(tmp_path), size=4, channels=3)

@@ -135,6 +135,13 @@ def test_samples_and_labels_are_left_alone():
     np.testing.assert_array_equal(samples, X)
 
 
+def test_rows_of_a_batch_must_be_there():
+    net = network()
+    for rows in ([-1], [len(X)]):
+        with pytest.raises(IndexError, match="rows must lie in 0"):
+            net.batch(X, Y).at(np.array(rows))
+
+
 def test_labels_and_one_hot_rows_are_the_same():
     results = []
     for labels in (Y, np.eye(4)[Y], np.eye(4, dtype=bool)[Y], Y.astype(np.uint8), Y.astype(float)):

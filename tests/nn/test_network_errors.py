@@ -94,7 +94,7 @@ def softmax_net():
         (
             lambda: softmax_net().evaluate(X, np.ones((11, 4))),
             ShapeError,
-            "Y has rows that are not one-hot: exactly one entry must not be zero.",
+            "Y has rows that are not one-hot: one entry must be 1, all others 0.",
         ),
         (
             lambda: softmax_net().evaluate(X, np.ones((11, 3))),

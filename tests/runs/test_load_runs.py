@@ -52,7 +52,8 @@ def test_without_a_folder_outputs_is_read(
         (b'{"format": 99, "status": "finished"}', "expected format 1, found 99"),
         (b'{"format": 1, "status": "finished"}', "there is no reason, created"),
         (b'{"format": 1, "status": "finished", "config": []}', "damaged"),
-        (b'{"format": 1, "status": "finished", "config": {"impl": 3}, "reason": null,'
+        (b'{"format": 1, "status": "finished", "config": {"model": {"layers": []},'
+         b' "impl": 3}, "reason": null,'
          b' "heartbeat": "", "process": {},'
          b' "choices": {}, "results": {}, "created": ""}', "not what a run writes"),
     ],

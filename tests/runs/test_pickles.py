@@ -293,6 +293,14 @@ def test_plain_pickle_reads_what_is_written(tmp_path):
     assert isinstance(found["conv1.W"], np.ndarray)
 
 
+def test_what_is_written_names_only_what_older_numpys_have_too(tmp_path):
+    """The function that protocol 5 uses for arrays came with NumPy 2."""
+    pickles.save(tmp_path / "a.pkl", {"W": np.eye(3)})
+    content = (tmp_path / "a.pkl").read_bytes()
+    assert content[:2] == b"\x80\x04"
+    assert b"_frombuffer" not in content
+
+
 def test_the_message_names_the_file_and_what_was_asked_for(tmp_path):
     path = tmp_path / "weights.pkl"
     path.write_bytes(pickle.dumps(Calls(os.system, "true")))

@@ -28,7 +28,7 @@ from tests.runs.small import change_record, record_in, train, write_data
 
 @pytest.fixture
 def folder(tmp_path):
-    write_record(tmp_path, new_record({}, {}, []))
+    write_record(tmp_path, new_record({"model": {"layers": []}}, {}, []))
     return tmp_path
 
 

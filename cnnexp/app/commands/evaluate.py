@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cnnexp.app.check import check_data, load_plugins
+from cnnexp.app.check import check_data
 from cnnexp.data import Dataset
 from cnnexp.errors import ConfigError, ShapeError
+from cnnexp.runs.plugins import load_plugins
 from cnnexp.runs.reading import Run, load_run
 from cnnexp.runs.rebuild import build_dataset
 

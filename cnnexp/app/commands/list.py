@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from cnnexp.app.check import load_plugins
 from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.help import options
 from cnnexp.app.locations import config_root
@@ -25,6 +24,7 @@ from cnnexp.errors import UnknownName, did_you_mean
 from cnnexp.nn.initializers import INITIALIZERS
 from cnnexp.nn.layer import LAYERS
 from cnnexp.registry import Registry
+from cnnexp.runs.plugins import load_plugins
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 
 

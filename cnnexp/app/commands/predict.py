@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.app.check import load_plugins
 from cnnexp.data import SOURCES
 from cnnexp.data.images import as_figure, as_picture, open_picture
-from cnnexp.errors import DataError
+from cnnexp.errors import DataError, RunError
 from cnnexp.runs.reading import Run, load_run
 
 EPILOG = """\
@@ -56,9 +55,16 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
     ------
     DataError
         If a file is not a picture, or nothing is drawn on it.
+    RunError
+        If the network's outputs are not finite, as after a run that diverged.
     """
-    load_plugins(run.config["plugins"])
-    A = run.network.predict(np.stack([pixels(run, path) for path in paths]))
+    X = np.stack([pixels(run, path) for path in paths])
+    with np.errstate(all="ignore"):
+        A = run.network.predict(X)
+    if not np.isfinite(A).all():
+        raise RunError(
+            f"{run.path}: this run has {run.status}; its network answers with what is no number."
+        )
     classes = list(run.record["data"]["classes"])
     classes += [f"unit {k}" for k in range(len(classes), A.shape[1])]
     return [

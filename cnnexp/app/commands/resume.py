@@ -26,6 +26,7 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "overrides",
         nargs="*",
+        default=[],
         metavar="KEY=VALUE",
         help="epochs, checkpoint.every or impl.threads",
     )

@@ -7,12 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from cnnexp.app.check import load_plugins
 from cnnexp.app.defaults import default_settings
 from cnnexp.errors import CnnexpError, RunError
 from cnnexp.report.summary import Section, sections
-from cnnexp.runs.reading import Run, find_runs, flat_row, load_run
-from cnnexp.runs.record import FILE
+from cnnexp.runs.plugins import load_plugins
+from cnnexp.runs.reading import Run, flat_row, load_run, refuse_folder_of_runs
 
 EPILOG = """\
 examples
@@ -44,16 +43,10 @@ def main(words: list[str]) -> int:
 
 
 def _load(path: Path) -> Run:
-    """Load a run; of a folder that holds several say how to look at them."""
+    """Load a run, or say what is wrong with it."""
     if not path.is_dir():
         raise RunError(f"{path}: there is no such folder.")
-    if not (path / FILE).exists():
-        inside = [run for run in find_runs(path) if Path(run) != path]
-        if inside:
-            raise RunError(
-                f"{path}: not a run, but it holds {len(inside)}, for example {inside[0]}. To see"
-                f" all of them: python -m cnnexp compare {path}"
-            )
+    refuse_folder_of_runs(path)
     row = flat_row(str(path))
     if row["status"] == "damaged":
         raise RunError(row["reason"])

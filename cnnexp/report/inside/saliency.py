@@ -42,9 +42,10 @@ def saliency_plate(
     X = np.stack([specimen.X for specimen in specimens])
     A = network.predict(X)
     ranked = np.argsort(-A, axis=1, kind="stable")[:, :2]
-    gradients = [network.saliency(X, ranked[:, place]).mean(axis=3) for place in (0, 1)]
+    places = range(ranked.shape[1])  # of two classes, if there are as many
+    gradients = [network.saliency(X, ranked[:, place]).mean(axis=3) for place in places]
     figure = new_figure(6.4, TITLE)
-    grid = figure.subplots(3, max(len(X), 4), squeeze=False)
+    grid = figure.subplots(1 + len(places), max(len(X), 4), squeeze=False)
     low, high, limit = float(X.min()), float(X.max()), reach(gradients)
     for column, specimen in enumerate(specimens):
         show_image(grid[0, column], specimen.X, low, high)
@@ -56,7 +57,8 @@ def saliency_plate(
             note_above(axes, f"{classes[k]}: {percent(float(A[column, k]))}")
     for axes in grid[:, len(X) :].flat:
         axes.set_axis_off()
-    for row, words in enumerate(("image", "for the\nlikeliest", "for the\nsecond")):
+    words_of_rows = ("image", "for the\nlikeliest", "for the\nsecond")
+    for row, words in enumerate(words_of_rows[: 1 + len(places)]):
         note_left(grid[row, 0], words)
     color_bar(figure, image, grid, "change of the score when a pixel rises by 1")
     caption = CAPTION
