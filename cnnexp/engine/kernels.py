@@ -69,12 +69,16 @@ class Kernels(ABC):
         The name in the table of implementations.
     threads_pay : bool
         Whether threads make it faster: NumPy's loops run side by side, Python's do not.
+    caches : int
+        The largest result of a piece of a batch may be so many times the second-level cache. More
+        pays where every result is passed over fewer times.
     fusions : tuple of Fusion types
         Groups of layers it computes as one, the first that applies is used.
     """
 
     name: ClassVar[str]
     threads_pay: ClassVar[bool] = True
+    caches: ClassVar[int] = 4
     fusions: ClassVar[tuple[type[Fusion], ...]] = ()
 
     @abstractmethod

@@ -147,9 +147,11 @@ class Network:
             self.threads = automatic_threads(self.kernels)
         steps = self._steps()
         if self.sub_batch == "auto":
-            self.sub_batch = automatic_sub_batch(steps, self.dtype.itemsize)
+            self.sub_batch = automatic_sub_batch(self.kernels, steps, self.dtype.itemsize)
         if self.inference_sub_batch == "auto":
-            self.inference_sub_batch = automatic_inference_sub_batch(steps, self.dtype.itemsize)
+            self.inference_sub_batch = automatic_inference_sub_batch(
+                self.kernels, steps, self.dtype.itemsize
+            )
         self._engine = Engine(steps, vector, self.kernels, Workers(int(self.threads)))
         self.built = True
         return self

@@ -17,14 +17,15 @@ from cnnexp.nn.workers import available_cores
 
 FEWEST, USUAL, MOST = 16, 64, 128  # samples of a piece; powers of two
 ENOUGH_WORK = 8_000_000  # multiply-adds of a piece
-CACHES = 4  # the largest result may be so many times the second-level cache
 
 
-def automatic_sub_batch(steps: Sequence[Step], itemsize: int) -> int:
+def automatic_sub_batch(kernels: Kernels, steps: Sequence[Step], itemsize: int) -> int:
     """Return the samples of a piece in training.
 
     Parameters
     ----------
+    kernels : Kernels
+        The implementation, which says how large results may get.
     steps : sequence of Step
         What is computed, built.
     itemsize : int
@@ -36,14 +37,14 @@ def automatic_sub_batch(steps: Sequence[Step], itemsize: int) -> int:
     samples = USUAL
     while samples < MOST and samples * work < ENOUGH_WORK:
         samples *= 2
-    while samples > FEWEST and samples * largest > CACHES * cache_bytes():
+    while samples > FEWEST and samples * largest > kernels.caches * cache_bytes():
         samples //= 2
     return samples
 
 
-def automatic_inference_sub_batch(steps: Sequence[Step], itemsize: int) -> int:
+def automatic_inference_sub_batch(kernels: Kernels, steps: Sequence[Step], itemsize: int) -> int:
     """Return the samples of a piece without a backward pass: nothing is kept, so twice as many."""
-    return 2 * automatic_sub_batch(steps, itemsize)
+    return 2 * automatic_sub_batch(kernels, steps, itemsize)
 
 
 def automatic_threads(kernels: Kernels) -> int:

@@ -32,6 +32,7 @@ class Fast(Kernels):
     """Samples innermost, one product a convolution, Winograd where it pays, fusions."""
 
     name = "fast"
+    caches = 8
     fusions = (
         WinogradReLUMaxPool,
         MergedConvReLUMaxPool,
