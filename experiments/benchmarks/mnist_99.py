@@ -4,7 +4,7 @@ Ours is the study ``experiments/mnist_99.yaml``, run as anybody runs it; its run
 ``outputs/benchmarks/mnist_99``, where ``compare`` reads them. PyTorch trains by the same recipe,
 read from the records of those runs: the same batches' size, steps, momentum, weight decay and
 schedule, and the same initial weights. The recipe was chosen on a validation part; the seeds 0 to 4
-were fixed beforehand; each run trains on all 60,000 images and is tested once, at its end. Seconds
+were fixed beforehand; each run trains on all 60,000 images and is judged by its end. Seconds
 are those of training alone; PyTorch runs in the layout that is faster.
 """
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnexp.runs.files import replace_file
 from experiments.benchmarks import results
+from experiments.benchmarks.goals import reached
 from experiments.benchmarks.jobs import LAYOUTS
 
 if TYPE_CHECKING:
@@ -83,11 +84,21 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def in_order(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return what to sort by: numbers by their size, names as they first came."""
+    if column.name in ("batch", "threads"):
+        return column.astype(int)
+    places = {name: k for k, name in enumerate(dict.fromkeys(column))}
+    return column.map(places)
+
+
 def comparison(which: str) -> Callable[[pd.DataFrame], str]:
     """Return what makes the table of training or of inference against PyTorch."""
 
     def make(frame: pd.DataFrame) -> str:
         frame = frame[frame["pass"] == which]
+        for column in ("batch", "threads", "net", "blas_architecture"):
+            frame = frame.sort_values(column, key=in_order, kind="stable")
         keys = ["net", "batch", "blas_architecture", "threads"]
         cells = []
         for (net, batch, architecture, threads), part in frame.groupby(keys, sort=False):
@@ -246,11 +257,22 @@ def kill_and_resume(frame: pd.DataFrame) -> str:
     return markdown(["optimizer", "runs", "kills", "equal to an unbroken run"], cells)
 
 
+def goals(frame: pd.DataFrame) -> str:
+    """Return the table of what was to be reached and what was."""
+    cells = [
+        [what, net, setting, threads, f"{goal:.2f}", f"{ratio:.2f}", f"{ratio / goal - 1:+.0%}"]
+        for what, net, setting, threads, goal, ratio in reached(frame)
+    ]
+    header = ["", "net", "BLAS for", "threads", "goal", "measured", "above the goal"]
+    return markdown(header, cells)
+
+
 # name of a table: its file, and what makes it
 TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "training": ("speed", comparison("training")),
     "inference": ("speed", comparison("inference")),
     "implementations": ("speed", implementations),
+    "goals": ("speed", goals),
     "mnist_99": ("mnist_99_peers", mnist),
     "memory": ("memory", memory),
     "steps": ("steps", steps),

@@ -44,8 +44,8 @@ def _of_convolution(layer: Layer) -> Plate:
     if n_c == 1:
         title = f"The {n_f} filters of {layer.name}, {f_w}x{f_w} weights each"
         caption = (
-            "A filter answers strongly where the image is bright under its red weights and dark"
-            " under its blue ones."
+            "A filter answers strongly where there is ink under its red weights and none under its"
+            " blue ones."
         )
         return _squares(layer.name, title, caption, W[:, :, 0].transpose(2, 0, 1), "filter")
     return _channels(layer, W)
@@ -56,7 +56,7 @@ def _of_dense(layer: Layer, shape: tuple[int, ...]) -> Plate:
     W = layer.params["W"]  # (n_in, units)
     images = W.T.reshape(-1, *shape).mean(axis=3)
     title = f"What the {len(images)} units of {layer.name} weigh, pixel by pixel"
-    caption = "A unit answers strongly where the image is bright at its red places, not its blue."
+    caption = "A unit answers strongly where there is ink at its red places, not its blue."
     return _squares(layer.name, title, caption, images, "unit")
 
 
