@@ -8,6 +8,7 @@ check everything, claim a folder that is ours alone, and only then let Hydra wri
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -117,7 +118,8 @@ def _dispatch(app: App, args: argparse.Namespace, parser: argparse.ArgumentParse
     elif args.cfg:
         app.show_cfg(name, args.overrides, args.cfg, args.package, args.resolve)
     elif args.shell_completion:
-        app.shell_completion(config_name=name, overrides=args.overrides)
+        with contextlib.suppress(Exception):  # what cannot be completed yet is not for the prompt
+            app.shell_completion(config_name=name, overrides=args.overrides)
     elif args.info:
         app.show_info(args.info, config_name=name, overrides=args.overrides)
     elif args.multirun or _preset_sweeps(app, name, args.overrides):

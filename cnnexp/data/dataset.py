@@ -297,7 +297,7 @@ def _check_validation(validation: float | int | None) -> None:
     if validation is None:
         return
     whole = isinstance(validation, int)
-    if validation < 0 or (not whole and validation >= 1):
+    if not validation >= 0 or (not whole and validation >= 1):
         raise OptionError(
             "validation must be a fraction below 1 or a number of samples of at least 0."
             f" Got {validation}."

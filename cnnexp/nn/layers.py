@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax")
 
 
 def _at_least(name: str, value: int, bound: int) -> None:
-    """Raise OptionError if a number is below its bound."""
+    """Raise OptionError if a number is below its bound, or no whole number."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise OptionError(f"{name} must be a whole number. Got {value!r}.")
     if value < bound:
         raise OptionError(f"{name} must be at least {bound}. Got {value}.")
 

@@ -106,6 +106,8 @@ def labels_of(Y: Array, classes: int) -> Array:
         If `Y` is neither, or a label is not below `classes`.
     """
     Y = np.asarray(Y)
+    if Y.dtype.kind not in "biuf":
+        raise ShapeError(f"Y must be numbers: integer labels or one-hot rows. Got {Y.dtype}.")
     if Y.ndim == 2 and Y.shape[1] == classes:
         if not (np.count_nonzero(Y) == np.count_nonzero(Y == 1) == len(Y) and Y.any(axis=1).all()):
             raise ShapeError("Y has rows that are not one-hot: one entry must be 1, all others 0.")

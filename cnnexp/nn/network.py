@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
@@ -352,6 +353,8 @@ def expand_activations(layers: Sequence[Layer]) -> list[Layer]:
     """Return the layers with a layer of its own for each ``activation``."""
     expanded: list[Layer] = []
     for layer in layers:
+        if not isinstance(layer, Layer):
+            raise OptionError(f"a network is made of layers, such as Dense(10). Got {layer!r}.")
         expanded.append(layer)
         activation = getattr(layer, "activation", None)
         if activation is not None:
@@ -369,8 +372,10 @@ def name_layers(layers: Sequence[Layer]) -> None:
 
 def _count(name: str, value: int | str) -> int | str:
     """Return a positive number or "auto"."""
-    if value == "auto" or (isinstance(value, int) and value >= 1):
+    if isinstance(value, str) and value == "auto":
         return value
+    if isinstance(value, Integral) and not isinstance(value, bool) and value >= 1:
+        return int(value)
     raise OptionError(f"{name} must be 'auto' or a number of at least 1. Got {value!r}.")
 
 

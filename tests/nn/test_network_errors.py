@@ -19,6 +19,19 @@ def softmax_net():
     [
         (lambda: Network([]), OptionError, "a network needs at least one layer."),
         (
+            lambda: Network([Flatten]),
+            OptionError,
+            "a network is made of layers, such as Dense(10). Got <class",
+        ),
+        (lambda: Conv2D(2.5, 3), OptionError, "filters must be a whole number. Got 2.5."),
+        (lambda: Conv2D(2, (3, 3)), OptionError, "kernel_size must be a whole number. Got (3, 3)."),
+        (lambda: Dense(True), OptionError, "units must be a whole number. Got True."),
+        (
+            lambda: Network([Flatten(), Dense(4), Softmax()]).train(X, ["a"] * len(X), 0.1),
+            ShapeError,
+            "Y must be numbers: integer labels or one-hot rows.",
+        ),
+        (
             lambda: Network([ReLU()] * 2),
             OptionError,
             "a layer object stands in the list twice; make two of them.",
