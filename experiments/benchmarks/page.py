@@ -51,10 +51,11 @@ def where(frame: pd.DataFrame) -> str:
     first = {str(key): value for key, value in frame.iloc[-1].items()}
     blas = sorted({f"{row.blas} {row.blas_version}" for row in frame.itertuples()})
     torch = f", PyTorch {first['torch']}" if str(first["torch"]) != "nan" else ""
+    commits = ", ".join(dict.fromkeys(frame["commit"]))
     architectures = "/".join(map(str, dict.fromkeys(frame["blas_architecture"])))
     return (
         f"{first['cpu']}, {first['cores']} cores; NumPy {first['numpy']} with {', '.join(blas)}"
-        f" ({architectures}){torch}; cnnexp {first['cnnexp']} at {first['commit']};"
+        f" ({architectures}){torch}; cnnexp {first['cnnexp']} at {commits};"
         f" {first['date']}.\n"
     )
 
