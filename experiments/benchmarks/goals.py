@@ -45,5 +45,5 @@ def reached(frame: pd.DataFrame) -> Iterator[tuple[str, str, str, int, float, fl
 def _ratio(ours: pd.DataFrame, wanted: tuple[str, str, str, int, int]) -> float:
     """Return the ratio of one row; not a number if it was not measured."""
     keys = ["pass", "net", "blas_architecture", "threads", "batch"]
-    rows = ours[(ours[keys] == wanted).all(axis=1)]
+    rows = ours[(ours[keys] == list(wanted)).all(axis=1)]
     return float(rows["ratio"].iloc[0]) if len(rows) else float("nan")
