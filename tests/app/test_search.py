@@ -178,6 +178,7 @@ def test_a_search_started_again_finds_its_trials_done(capsys):
 
 @needs_optuna
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.long
 def test_failed_and_impossible_trials_do_not_end_a_search(capsys):
     words = [
         "model.layers.1.what=choice(nothing,raise,diverge)",

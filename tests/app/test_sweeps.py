@@ -418,6 +418,7 @@ def elsewhere(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", ROOT)
 
 
+@pytest.mark.long
 def test_twelve_jobs_of_which_three_have_an_accident(elsewhere, capfd, folder):
     words = grid(
         "model.layers.1.what=by number",
@@ -506,6 +507,7 @@ def test_a_signal_ends_a_sweep_and_keeps_what_it_has(number, elsewhere, folder):
     assert len(load_run("S/0").batches) == 120
 
 
+@pytest.mark.long
 def test_a_second_signal_stops_a_sweep_at_once(elsewhere):
     child = slow_sweep()
     pid = record_in(Path("S/0"))["process"]["pid"]

@@ -137,6 +137,7 @@ def test_a_changed_result_changes_the_page(page, words_alone):
     assert "| 50.00 % |" in page.read_text()
 
 
+@pytest.mark.long
 def test_every_figure_is_drawn_and_small(page):
     tables.main(["--kept"])
     drawn = {path.stem: path.stat().st_size for path in (page.parent / "figures").iterdir()}

@@ -289,6 +289,7 @@ def test_only_so_many_images_can_be_looked_at(digits_run: Path) -> None:
         gallery.plates_of(load_run(digits_run), [Specimen("a", X[0])] * 7)
 
 
+@pytest.mark.long
 def test_a_run_without_histograms_and_convolutions(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", "model=flat", "epochs=1")
     (run / "histograms.csv").unlink()
