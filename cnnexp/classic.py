@@ -179,7 +179,7 @@ class Net:
         From input to output. Layers that have been trained, such as a copy that `train` returned,
         keep their parameters.
     **options
-        ``impl``, ``dtype``, ``seed``, ``threads``, ``sub_batch``: see `cnnexp.Network`.
+        ``impl``, ``dtype``, ``seed``, ``threads``, ``micro_batch``: see `cnnexp.Network`.
 
     Examples
     --------

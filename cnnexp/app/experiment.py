@@ -122,7 +122,7 @@ def prepare(record: Record, saved: Checkpoint | None = None) -> Trainer:
         images = Images(dataset.name, dataset.image_shape, len(dataset.classes))
         recheck(config, images)
     used = record["network"]
-    kept = ("sub_batch", "inference_sub_batch")
+    kept = ("micro_batch", "inference_micro_batch")
     overrides = {key: used[key] for key in kept if used and key in used}
     network = rebuild.build_network(config, dataset.image_shape, **overrides)
     trainer = build_trainer(config, network, dataset)
@@ -162,8 +162,8 @@ def describe(record: Record, dataset: Dataset, network: Network) -> None:
         "parameters": network.parameter_count,
         "multiply_adds": sum(layer.multiply_adds for layer in network.layers),
         "threads": network.threads,
-        "sub_batch": network.sub_batch,
-        "inference_sub_batch": network.inference_sub_batch,
+        "micro_batch": network.micro_batch,
+        "inference_micro_batch": network.inference_micro_batch,
     }
     record["config_hash"] = config_hash(config)
     if record["fingerprint"] is None:

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(
             f"error: not enough memory: {error}. Smaller layers, a smaller batch_size, or a"
-            " smaller impl.sub_batch need less.",
+            " smaller impl.micro_batch need less.",
             file=sys.stderr,
         )
         return FAILED

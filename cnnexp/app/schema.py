@@ -43,12 +43,12 @@ class ImplConfig:
 
     name: str = "fast"
     threads: Any = "auto"  # not int | str, of which OmegaConf would say no more than that
-    sub_batch: Any = "auto"
-    inference_sub_batch: Any = "auto"
+    micro_batch: Any = "auto"
+    inference_micro_batch: Any = "auto"
     fuse: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("threads", "sub_batch", "inference_sub_batch"):
+        for name in ("threads", "micro_batch", "inference_micro_batch"):
             value = getattr(self, name)
             if value != "auto" and (type(value) is not int or value < 1):
                 raise OptionError(

@@ -15,15 +15,15 @@ from cnnexp.nn.batch import Batch
 from cnnexp.nn.layer import LAYERS, Layer, Shape
 from cnnexp.nn.layers import Softmax
 from cnnexp.nn.losses import Loss, labels_of, softmax_cross_entropy
+from cnnexp.nn.micro_batch import (
+    automatic_inference_micro_batch,
+    automatic_micro_batch,
+    automatic_threads,
+)
 from cnnexp.nn.parameters import ParameterVector, chunks
 from cnnexp.nn.passes import Engine
 from cnnexp.nn.profile import Profile
 from cnnexp.nn.steps import Step, plan
-from cnnexp.nn.sub_batch import (
-    automatic_inference_sub_batch,
-    automatic_sub_batch,
-    automatic_threads,
-)
 from cnnexp.nn.workers import Workers, not_finite_is_no_news, one_blas_thread
 
 WEIGHTS = 1  # the purpose of a draw, part of its seed
@@ -48,9 +48,9 @@ class Network:
     threads : int or "auto"
         Workers that share the pieces of a batch: threads, or, for training on Linux, processes.
         The results do not depend on it.
-    sub_batch : int or "auto"
+    micro_batch : int or "auto"
         Samples of a piece in training. Results depend on it in their last bits.
-    inference_sub_batch : int or "auto"
+    inference_micro_batch : int or "auto"
         Samples of a piece where nothing is kept for a backward pass. No more samples than that are
         cut as in training, so that workers can share them.
     fuse : bool
@@ -74,8 +74,8 @@ class Network:
         dtype: npt.DTypeLike = "float32",
         seed: int = 0,
         threads: int | str = 1,
-        sub_batch: int | str = "auto",
-        inference_sub_batch: int | str = "auto",
+        micro_batch: int | str = "auto",
+        inference_micro_batch: int | str = "auto",
         fuse: bool = True,
     ) -> None:
         self.layers = expand_activations(layers)
@@ -90,8 +90,8 @@ class Network:
             raise OptionError(f"dtype must be float32 or float64. Got {self.dtype}.")
         self.seed = seed
         self.threads = _count("threads", threads)
-        self.sub_batch = _count("sub_batch", sub_batch)
-        self.inference_sub_batch = _count("inference_sub_batch", inference_sub_batch)
+        self.micro_batch = _count("micro_batch", micro_batch)
+        self.inference_micro_batch = _count("inference_micro_batch", inference_micro_batch)
         self.fuse = fuse
         self.built = False
 
@@ -147,10 +147,10 @@ class Network:
         if self.threads == "auto":
             self.threads = automatic_threads(self.kernels)
         steps = self._steps()
-        if self.sub_batch == "auto":
-            self.sub_batch = automatic_sub_batch(self.kernels, steps, self.dtype.itemsize)
-        if self.inference_sub_batch == "auto":
-            self.inference_sub_batch = automatic_inference_sub_batch(
+        if self.micro_batch == "auto":
+            self.micro_batch = automatic_micro_batch(self.kernels, steps, self.dtype.itemsize)
+        if self.inference_micro_batch == "auto":
+            self.inference_micro_batch = automatic_inference_micro_batch(
                 self.kernels, steps, self.dtype.itemsize
             )
         self._engine = Engine(steps, vector, self.kernels, Workers(int(self.threads)))
@@ -200,7 +200,7 @@ class Network:
     def batch_gradients(self, batch: Batch) -> tuple[Loss, Array]:
         """Return the loss and the gradient, as `gradients` does, for a checked batch."""
         with one_blas_thread():
-            return self._engine.gradients(batch, int(self.sub_batch))
+            return self._engine.gradients(batch, int(self.micro_batch))
 
     def evaluate(self, X: Array, Y: Array) -> tuple[Array, float, float]:
         """Return probabilities (n_m, classes), mean cross-entropy in nats, and the error.
@@ -304,9 +304,9 @@ class Network:
         return isinstance(self.layers[-1], Softmax)
 
     def _scores(self, X: Array) -> Array:
-        size = int(self.inference_sub_batch)
+        size = int(self.inference_micro_batch)
         if len(X) <= size:
-            size = min(size, int(self.sub_batch))
+            size = min(size, int(self.micro_batch))
         with one_blas_thread():
             return self._engine.outputs(X, size)
 

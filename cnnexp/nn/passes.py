@@ -1,6 +1,6 @@
 """Forward and backward passes through a list of layers.
 
-A batch is cut into pieces of `sub_batch` samples, and a piece runs forward, through the loss and
+A batch is cut into pieces of `micro_batch` samples, and a piece runs forward, through the loss and
 backward before the next one begins, so that what it touches stays in the cache of the processor. A
 layer that couples samples cuts the pass: everything before it is computed for all pieces first, and
 it sees the whole batch::
@@ -110,7 +110,7 @@ class Engine:
         self._helpers.do_without()  # they would keep their figures to themselves
         return profile
 
-    def outputs(self, X: Array, sub_batch: int | None) -> Array:
+    def outputs(self, X: Array, micro_batch: int | None) -> Array:
         """Return the scores for samples `X`; nothing is kept for a backward pass."""
         whole = any(segment.whole for segment in self.segments)
 
@@ -118,7 +118,7 @@ class Engine:
             A, _ = self._forward(X[at], 0, len(self.steps), self._memory(worker), False)
             return A.copy()
 
-        slices = pieces(len(X), None if whole else sub_batch)
+        slices = pieces(len(X), None if whole else micro_batch)
         with self._lock:
             return np.concatenate(self.workers.map(run, slices))
 
@@ -136,14 +136,14 @@ class Engine:
         """Return a context with fresh memory, for a layer outside the steps."""
         return Context(self.kernels, training=False)
 
-    def gradients(self, batch: Batch, sub_batch: int | None) -> tuple[Loss, Array]:
+    def gradients(self, batch: Batch, micro_batch: int | None) -> tuple[Loss, Array]:
         """Return the loss, and the gradient of its mean over the batch as one vector.
 
         The vector is reused by the next call.
         """
         run = self._each_piece if self.in_one_go else self._each_segment
         with self._lock:
-            return run(batch, sub_batch), self.total
+            return run(batch, micro_batch), self.total
 
     @property
     def total(self) -> Array:
@@ -164,13 +164,13 @@ class Engine:
         """Let go of the memory of all workers but the first."""
         self._memories = {0: self._memory(0)}
 
-    def _each_piece(self, batch: Batch, sub_batch: int | None) -> Loss:
+    def _each_piece(self, batch: Batch, micro_batch: int | None) -> Loss:
         """Run every piece, with helpers or on threads, and add up what they give."""
-        slices = pieces(batch.size, sub_batch)
-        losses = self._helpers.losses(batch, sub_batch) if len(slices) > 1 else None
+        slices = pieces(batch.size, micro_batch)
+        losses = self._helpers.losses(batch, micro_batch) if len(slices) > 1 else None
         if losses is None:
             losses = self._with_threads(batch, slices)
-            self._helpers.note(batch.size, sub_batch)
+            self._helpers.note(batch.size, micro_batch)
         first, *others = self._slots(len(slices), self.vector.direct)
         for slot in others:
             first.vector[: slot.vector.size] += slot.vector
@@ -189,9 +189,9 @@ class Engine:
             self.outer.multiply(self.vector, self.total, self.workers)
         return losses
 
-    def _each_segment(self, batch: Batch, sub_batch: int | None) -> Loss:
+    def _each_segment(self, batch: Batch, micro_batch: int | None) -> Loss:
         """Run segment after segment; each keeps what all its pieces need to go back."""
-        slices = pieces(batch.size, sub_batch)
+        slices = pieces(batch.size, micro_batch)
         slots = self._slots(len(slices), self.vector.values.size)
         everything = slice(0, batch.size)
         A, labels = batch.piece(everything, Scratch(reuse=False))

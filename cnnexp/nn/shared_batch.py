@@ -61,17 +61,17 @@ class Helpers:
         self._shared = self.team = None
         self._wanted = False
 
-    def note(self, size: int, sub_batch: int | None) -> None:
+    def note(self, size: int, micro_batch: int | None) -> None:
         """Note that a batch has been run on threads, and that its memory is therefore there."""
         self._batches += 1
-        self._largest[sub_batch] = max(size, self._largest.get(sub_batch, 0))
+        self._largest[micro_batch] = max(size, self._largest.get(micro_batch, 0))
 
-    def losses(self, batch: Batch, sub_batch: int | None) -> list[Loss] | None:
+    def losses(self, batch: Batch, micro_batch: int | None) -> list[Loss] | None:
         """Run every piece of a batch; None where threads have to do it."""
-        if self._shared is not None and not self._shared.takes(batch, sub_batch):
+        if self._shared is not None and not self._shared.takes(batch, micro_batch):
             self._dismiss()
         if self.team is None or not self.team.close.alive:
-            self._make(batch, sub_batch)
+            self._make(batch, micro_batch)
         if self.team is None or self._shared is None:
             return None
         self._shared.put(batch)
@@ -82,14 +82,14 @@ class Helpers:
         self.do_without()
         return None
 
-    def _make(self, batch: Batch, sub_batch: int | None) -> None:
+    def _make(self, batch: Batch, micro_batch: int | None) -> None:
         """Make processes, if it is time for them."""
         self._dismiss()
-        most = self._largest.get(sub_batch, 0)
+        most = self._largest.get(micro_batch, 0)
         if not self._wanted or self._batches < EXERCISES or batch.size > most:
             return
         self._engine.free_all_but_first()
-        shared = SharedBatch(self._engine, batch, most, sub_batch, self._workers)
+        shared = SharedBatch(self._engine, batch, most, micro_batch, self._workers)
         try:
             self.team = Team(shared.members, [shared.run, shared.multiply])
             self._shared = shared
@@ -113,26 +113,26 @@ class SharedBatch:
         Samples and labels of the shape and type that will come.
     most : int
         The largest batch that will come.
-    sub_batch : int or None
+    micro_batch : int or None
         Samples of a piece.
     workers : int
         How many there may be in the team; there will be no more than pieces.
     """
 
     def __init__(
-        self, engine: Engine, example: Batch, most: int, sub_batch: int | None, workers: int
+        self, engine: Engine, example: Batch, most: int, micro_batch: int | None, workers: int
     ) -> None:
-        self._engine, self._most, self._sub_batch = engine, most, sub_batch
-        count = len(pieces(most, sub_batch))
+        self._engine, self._most, self._micro_batch = engine, most, micro_batch
+        count = len(pieces(most, micro_batch))
         self.members = min(workers, count)
         self._size = shared_array((1,), np.int64)
         self._X = shared_array((most, *example.X.shape[1:]), example.X.dtype)
         self._labels = shared_array((most,), example.labels.dtype)
         self._losses = shared_array((count, len(Loss._fields)), np.float64)
 
-    def takes(self, batch: Batch, sub_batch: int | None) -> bool:
+    def takes(self, batch: Batch, micro_batch: int | None) -> bool:
         """Say whether there is room for a batch."""
-        return batch.size <= self._most and sub_batch == self._sub_batch
+        return batch.size <= self._most and micro_batch == self._micro_batch
 
     def put(self, batch: Batch) -> None:
         """Copy a batch to where all members find it."""
@@ -165,4 +165,4 @@ class SharedBatch:
     def _batch(self) -> tuple[Batch, list[slice]]:
         """Return the batch that was put here, and its pieces."""
         size = int(self._size[0])
-        return Batch(self._X[:size], self._labels[:size]), pieces(size, self._sub_batch)
+        return Batch(self._X[:size], self._labels[:size]), pieces(size, self._micro_batch)

@@ -1,6 +1,6 @@
 """Pieces of a batch on threads.
 
-A batch is cut by `sub_batch`, never by the number of threads, and results are given back in the
+A batch is cut by `micro_batch`, never by the number of threads, and results are given back in the
 order of the pieces. So sums over pieces have the same bits on one thread or on sixteen. NumPy lets
 go of the interpreter lock inside its loops and products, so threads do run side by side; BLAS
 itself is held to one thread meanwhile, because its products differ in the last bits between thread
@@ -25,8 +25,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def pieces(samples: int, sub_batch: int | None) -> list[slice]:
-    """Cut a number of samples into slices of `sub_batch`; the last may be shorter.
+def pieces(samples: int, micro_batch: int | None) -> list[slice]:
+    """Cut a number of samples into slices of `micro_batch`; the last may be shorter.
 
     A single sample that is left over joins the slice before it: alone it would not tell how its
     arrays lie in memory, and results would depend on which piece is ready first.
@@ -40,7 +40,7 @@ def pieces(samples: int, sub_batch: int | None) -> list[slice]:
     >>> pieces(5, None)
     [slice(0, 5, None)]
     """
-    size = max(samples, 1) if sub_batch is None else sub_batch
+    size = max(samples, 1) if micro_batch is None else micro_batch
     starts = list(range(0, max(samples, 1), size))
     if size > 1 and len(starts) > 1 and samples - starts[-1] == 1:
         starts.pop()

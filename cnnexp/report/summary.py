@@ -101,13 +101,13 @@ def _network(run: Run) -> list[str]:
         return []
     shape = tuple(used["input_shape"])
     try:
-        network = rebuild.build_network(run.config, shape, threads=1, sub_batch=1)
+        network = rebuild.build_network(run.config, shape, threads=1, micro_batch=1)
     except CnnexpError as error:
         return [f"{used['parameters']:,} parameters; its layers cannot be listed here: {error}"]
     return [
         *network.summary().splitlines(),
         f"samples of {' x '.join(map(str, shape))}; threads: {used['threads']}, pieces of"
-        f" {used['sub_batch']} samples",
+        f" {used['micro_batch']} samples",
     ]
 
 

@@ -105,9 +105,9 @@ class Run:
             self.config,
             tuple(used["input_shape"]),
             threads=used["threads"],
-            sub_batch=used["sub_batch"],
-            inference_sub_batch=used.get(
-                "inference_sub_batch", used["sub_batch"]
+            micro_batch=used["micro_batch"],
+            inference_micro_batch=used.get(
+                "inference_micro_batch", used["micro_batch"]
             ),  # as it was once
         )
         return network.load_weights(self.weights)

@@ -44,8 +44,8 @@ def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any
         "dtype": config["dtype"],
         "seed": config["seed"],
         "threads": impl["threads"],
-        "sub_batch": impl["sub_batch"],
-        "inference_sub_batch": impl.get("inference_sub_batch", "auto"),  # earlier runs have none
+        "micro_batch": impl["micro_batch"],
+        "inference_micro_batch": impl.get("inference_micro_batch", "auto"),
         "fuse": impl.get("fuse", True),
     }
     return Network(build_layers(config), **(arguments | overrides)).build(image_shape)

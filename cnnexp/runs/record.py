@@ -8,7 +8,7 @@ process    host, number and start of the process; heartbeat: when it last gave a
 config     all settings; choices: the names chosen in the groups; overrides: what was typed
 init_from  checksum of the weights it began from, where it began from a run's
 data       checksum and sizes
-network    parameters, multiply-adds, threads and sub_batch as they were used
+network    parameters, multiply-adds, threads and micro_batch as they were used
 results    the last epoch's figures, the best epoch, and totals
 usage      wall and processor seconds, peak memory
 resumed    for each time it was resumed: when, from where, and how the machine differed

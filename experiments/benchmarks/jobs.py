@@ -38,7 +38,7 @@ class Job:
         An implementation of ours, or a layout of PyTorch's.
     batch, threads : int
         Samples of a batch, and threads.
-    sub_batch, fuse :
+    micro_batch, fuse :
         As `cnnexp.Network` takes them; PyTorch has neither.
     dtype : str
         Type of all numbers.
@@ -50,7 +50,7 @@ class Job:
     by: str = "fast"
     batch: int = 128
     threads: int = 1
-    sub_batch: int | str = "auto"
+    micro_batch: int | str = "auto"
     fuse: bool = True
     dtype: str = "float32"
     pool: int = POOL

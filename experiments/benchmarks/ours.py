@@ -28,7 +28,7 @@ class Ours:
             impl=job.by,
             dtype=job.dtype,
             threads=job.threads,
-            sub_batch=job.sub_batch,
+            micro_batch=job.micro_batch,
             fuse=job.fuse,
         )
         self.trainer = Trainer(

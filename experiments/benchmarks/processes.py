@@ -145,5 +145,5 @@ def spread(figures: Sequence[float]) -> dict[str, float]:
 
 def as_columns(job: Job) -> dict[str, Any]:
     """Return the fields of a job as columns of a result."""
-    wanted = ("net", "by", "batch", "threads", "sub_batch", "fuse", "dtype")
+    wanted = ("net", "by", "batch", "threads", "micro_batch", "fuse", "dtype")
     return {key: value for key, value in asdict(job).items() if key in wanted}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SUMMARY = "what each idea between im2col and fast bought"
 NEEDS = ()
 SHOWN = ("net", "step", "microseconds_per_sample", "over_im2col")
-WHOLE = {"sub_batch": 128}  # a batch in one piece
+WHOLE = {"micro_batch": 128}  # a batch in one piece
 STEPS: dict[str, dict[str, Any]] = {
     "im2col": {"by": "im2col", **WHOLE},
     "sg": {"by": "sg", **WHOLE},

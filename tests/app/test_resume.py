@@ -26,7 +26,7 @@ from tests.runs.small import (
 
 BITS = {
     "sgd": ["batch_size=16", "checkpoint.every=2", "data.validation=6", "profile=true"],
-    "adam": ["batch_size=16", "optimizer=adam", "impl.sub_batch=5"],
+    "adam": ["batch_size=16", "optimizer=adam", "impl.micro_batch=5"],
 }
 
 
@@ -207,7 +207,7 @@ def test_a_run_may_be_shortened_to_what_is_not_done_yet(tmp_path, data, stopped,
 
 
 def test_threads_and_checkpoints_may_change(stopped):
-    whole, run = stopped("impl.sub_batch=3")
+    whole, run = stopped("impl.micro_batch=3")
     assert main(["resume", str(run), "impl.threads=2", "checkpoint.every=1"]) == 0
     assert differences(whole, run) == []
     record = record_in(run)
@@ -357,13 +357,13 @@ def test_going_on_elsewhere_warns_and_is_recorded(stopped, capsys):
     assert (entry["epoch"], entry["batch"]) == (1, 2)
 
 
-def test_an_automatic_sub_batch_is_taken_from_the_record(stopped):
+def test_an_automatic_micro_batch_is_taken_from_the_record(stopped):
     """The machine that goes on may have another cache, and so choose another size."""
     _, run = stopped()
-    assert record_in(run)["config"]["impl"]["sub_batch"] == "auto"
-    change_record(run, network=record_in(run)["network"] | {"sub_batch": 3})
+    assert record_in(run)["config"]["impl"]["micro_batch"] == "auto"
+    change_record(run, network=record_in(run)["network"] | {"micro_batch": 3})
     assert main(["resume", str(run)]) == 0
-    assert record_in(run)["network"]["sub_batch"] == 3
+    assert record_in(run)["network"]["micro_batch"] == 3
 
 
 def test_while_it_goes_on_its_weights_are_those_of_the_checkpoint(stopped, monkeypatch):

@@ -53,7 +53,7 @@ def samples(g, whole_numbers=False):
 
 def network(g, *between, shift=0.1, **options):
     """Return a network with biases that are not zero, so that a forgotten one is seen."""
-    settings = {"impl": "fast", "dtype": "float64", "sub_batch": 4} | options
+    settings = {"impl": "fast", "dtype": "float64", "micro_batch": 4} | options
     net = Network(layers(g, *between), **settings).build((g.ih, g.iw, g.n_c))
     rng = np.random.default_rng(7)
     net.load_weights(

@@ -78,7 +78,7 @@ def test_evaluate_gives_probabilities_and_means():
 
 @pytest.mark.parametrize("n_m", [1, 2, 7, 16, 33])
 def test_evaluate_takes_any_number_of_samples(n_m):
-    net = network(sub_batch=4)
+    net = network(micro_batch=4)
     X, Y = batch(n_m)
     A, _, ce = net.evaluate(X, Y)
     alone = np.concatenate([net.predict(X[k : k + 1]) for k in range(n_m)])
@@ -88,7 +88,7 @@ def test_evaluate_takes_any_number_of_samples(n_m):
 
 @pytest.mark.parametrize(("n_m", "sizes"), [(3, [3]), (8, [4, 4]), (9, [4, 5]), (12, [10, 2])])
 def test_few_samples_are_cut_as_in_training(n_m, sizes, monkeypatch):
-    net = network(sub_batch=4, inference_sub_batch=10).build((8, 8, 1))
+    net = network(micro_batch=4, inference_micro_batch=10).build((8, 8, 1))
     seen = []
     map_pieces = net._engine.workers.map
 
@@ -311,7 +311,7 @@ def test_an_implementation_may_be_given_as_an_object():
             calls.append(1)
             return super().conv_forward(*arguments)
 
-    network(impl=Counting(), sub_batch=20).predict(X)
+    network(impl=Counting(), micro_batch=20).predict(X)
     assert len(calls) == 2  # two convolutions, one piece
 
 

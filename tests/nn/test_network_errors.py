@@ -47,9 +47,9 @@ def softmax_net():
             "threads must be 'auto' or a number of at least 1. Got 0.",
         ),
         (
-            lambda: Network([ReLU()], sub_batch="all"),
+            lambda: Network([ReLU()], micro_batch="all"),
             OptionError,
-            "sub_batch must be 'auto' or a number of at least 1. Got 'all'.",
+            "micro_batch must be 'auto' or a number of at least 1. Got 'all'.",
         ),
         (
             lambda: Network([ReLU()], impl="navie"),

@@ -23,27 +23,27 @@ def bits(net, steps=3):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("sub_batch", [1, 4, 7, 23, "auto"])
+@pytest.mark.parametrize("micro_batch", [1, 4, 7, 23, "auto"])
 @pytest.mark.parametrize("impl", [name for name in IMPLEMENTATIONS if name != "naive"])
-def test_one_two_and_five_threads_give_the_same_bits(impl, sub_batch, dtype):
+def test_one_two_and_five_threads_give_the_same_bits(impl, micro_batch, dtype):
     one, two, five = (
-        bits(network(impl=impl, sub_batch=sub_batch, threads=threads, dtype=dtype))
+        bits(network(impl=impl, micro_batch=micro_batch, threads=threads, dtype=dtype))
         for threads in (1, 2, 5)
     )
     assert one == two == five
 
 
 def test_threads_give_the_same_bits_under_naive():
-    assert bits(network(impl="naive", sub_batch=5, threads=1), 1) == bits(
-        network(impl="naive", sub_batch=5, threads=3), 1
+    assert bits(network(impl="naive", micro_batch=5, threads=1), 1) == bits(
+        network(impl="naive", micro_batch=5, threads=3), 1
     )
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 def test_a_batch_in_pieces_is_the_same_batch(impl):
     found = []
-    for sub_batch in (4, 23):
-        net = network(impl=impl, sub_batch=sub_batch)
+    for micro_batch in (4, 23):
+        net = network(impl=impl, micro_batch=micro_batch)
         loss, gradient = net.gradients(X, Y)
         found.append((loss.cce, gradient.copy(), net.predict(X)))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
@@ -55,7 +55,7 @@ def test_a_batch_in_pieces_is_the_same_batch(impl):
 @pytest.mark.parametrize("kinds", [layers, lambda: [Conv2D(4, 3), BatchNorm(), *layers()[1:]]])
 def test_gradients_of_whole_networks(kinds, impl):
     """Along random directions the loss changes as the gradients say."""
-    net = Network(kinds(), impl=impl, dtype="float64", sub_batch=5, threads=2)
+    net = Network(kinds(), impl=impl, dtype="float64", micro_batch=5, threads=2)
     X, Y = batch(12)
     for seed in range(2):
         gradient = net.gradients(X, Y)[1].copy()
@@ -64,7 +64,7 @@ def test_gradients_of_whole_networks(kinds, impl):
 
 
 def test_the_gradient_of_every_parameter():
-    net = network(sub_batch=3)
+    net = network(micro_batch=3)
     X, Y = batch(5)
     gradient = net.gradients(X, Y)[1].copy()
     for k in range(0, gradient.size, 7):
@@ -80,7 +80,7 @@ def equal_convolutions(impl):
     """Two layers that ask for scratch of the same names and shapes, one after the other."""
     kinds = [Conv2D(4, 3, padding="same", activation="relu") for _ in range(2)]
     return Network(
-        [*kinds, Flatten(), Dense(4), Softmax()], impl=impl, dtype="float64", sub_batch=6
+        [*kinds, Flatten(), Dense(4), Softmax()], impl=impl, dtype="float64", micro_batch=6
     )
 
 
@@ -137,7 +137,7 @@ def coupled(position, **options):
     kinds = [Conv2D(4, 3, activation="relu"), Flatten(), Dense(6, activation="tanh"), Dense(4)]
     norms = [BatchNorm()]
     kinds[position:position] = norms
-    net = Network([*kinds, Softmax()], **({"dtype": "float64", "sub_batch": 4} | options))
+    net = Network([*kinds, Softmax()], **({"dtype": "float64", "micro_batch": 4} | options))
     return net, norms[0]
 
 
@@ -170,7 +170,7 @@ def test_threads_give_the_same_bits_with_a_layer_that_couples_samples(place):
 
 def test_two_layers_that_couple_samples_in_a_row():
     norms = [BatchNorm(), BatchNorm()]
-    net = Network([*norms, Flatten(), Dense(4), Softmax()], dtype="float64", sub_batch=4)
+    net = Network([*norms, Flatten(), Dense(4), Softmax()], dtype="float64", micro_batch=4)
     gradient = net.gradients(X, Y)[1].copy()
     assert [norm.seen for norm in norms] == [[23], [23]]
     direction = np.random.default_rng(0).standard_normal(gradient.shape)
@@ -204,7 +204,7 @@ class Peek(Layer):
 @pytest.mark.parametrize("use", ["train", "evaluate", "predict"])
 def test_blas_is_held_to_one_thread(use):
     peek = Peek()
-    net = Network([Flatten(), Dense(5), peek, Dense(4), Softmax()], threads=2, sub_batch=2)
+    net = Network([Flatten(), Dense(5), peek, Dense(4), Softmax()], threads=2, micro_batch=2)
     arguments = {"train": (X, Y, 0.1), "evaluate": (X, Y), "predict": (X,)}[use]
     with threadpool_limits(limits=2, user_api="blas"):
         getattr(net, use)(*arguments)
@@ -267,8 +267,8 @@ def test_pieces_cover_a_batch():
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 def test_a_short_batch_after_a_long_one_has_its_own_gradient(impl):
-    net = network(impl=impl, sub_batch=2)
+    net = network(impl=impl, micro_batch=2)
     net.gradients(X[:9], Y[:9])
     _, after = net.gradients(X[9:12], Y[9:12])
-    _, alone = network(impl=impl, sub_batch=2).gradients(X[9:12], Y[9:12])
+    _, alone = network(impl=impl, micro_batch=2).gradients(X[9:12], Y[9:12])
     np.testing.assert_array_equal(after, alone)

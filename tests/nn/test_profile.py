@@ -46,7 +46,7 @@ def clock(monkeypatch):
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_watched_network_computes_the_same_bits(impl, threads):
-    plain, watched = (small(impl=impl, threads=threads, sub_batch=3) for _ in range(2))
+    plain, watched = (small(impl=impl, threads=threads, micro_batch=3) for _ in range(2))
     watched.profile()
     for _ in range(2):
         assert watched.train(X, Y, 0.1) == plain.train(X, Y, 0.1)
@@ -61,7 +61,7 @@ def test_without_it_nothing_is_measured(monkeypatch):
 
 
 def test_calls_are_counted_piece_by_piece(clock):
-    net = small(impl="sg", sub_batch=3)
+    net = small(impl="sg", micro_batch=3)
     measured = net.profile()
     net.train(X, Y, 0.1)  # 4 pieces
     rows = {row.layer: row for row in measured.rows()}
@@ -105,7 +105,7 @@ def test_operations_a_second(clock):
 def test_products_once_a_batch_belong_to_their_layer(clock):
     units = cache_of_the_machine() // (4 * 84) + 1  # too many weights for the cache
     parts = [Flatten(), Dense(units, activation="relu"), Dense(4, activation="softmax")]
-    net = Network(parts, impl="sg", sub_batch=3).build((6, 7, 2))
+    net = Network(parts, impl="sg", micro_batch=3).build((6, 7, 2))
     measured = net.profile()
     net.train(np.ones((9, 6, 7, 2)), np.zeros(9, int), 0.1)
     rows = {row.layer: row for row in measured.rows()}
@@ -114,7 +114,7 @@ def test_products_once_a_batch_belong_to_their_layer(clock):
 
 
 def test_a_pass_that_is_cut_is_measured_too(clock):
-    net = Network([Flatten(), BatchNorm(), Dense(4, activation="softmax")], sub_batch=4)
+    net = Network([Flatten(), BatchNorm(), Dense(4, activation="softmax")], micro_batch=4)
     net.build((8, 7, 2))
     measured = net.profile()
     net.train(X, Y, 0.1)
@@ -122,7 +122,7 @@ def test_a_pass_that_is_cut_is_measured_too(clock):
 
 
 def test_a_run_that_goes_on_adds_to_what_it_took_before(clock):
-    net = small(impl="sg", sub_batch=3)
+    net = small(impl="sg", micro_batch=3)
     measured = net.profile()
     net.train(X, Y, 0.1)
     earlier = measured.times()
@@ -150,7 +150,7 @@ def test_bytes_of_a_cache():
 
 
 def test_a_dense_layer_keeps_its_input():
-    net = small(impl="sg", sub_batch=4)
+    net = small(impl="sg", micro_batch=4)
     measured = net.profile()
     net.train(X, Y, 0.1)  # the largest piece has 4 samples
     rows = {row.layer: row for row in measured.rows()}

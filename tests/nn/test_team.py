@@ -131,7 +131,7 @@ def test_helpers_end_with_the_process_that_made_them(end):
 
 def network(threads: int) -> Network:
     layers = [Conv2D(3, 3, activation="relu"), MaxPool2D(2), Flatten(), Dense(600), Dense(7)]
-    found = Network([*layers, Softmax()], seed=1, threads=threads, sub_batch=4)
+    found = Network([*layers, Softmax()], seed=1, threads=threads, micro_batch=4)
     return found.build((30, 30, 1))
 
 

@@ -7,7 +7,7 @@ from cnnexp.runs.fingerprint import config_hash, fingerprint
 
 CONFIG = {
     "model": {"name": "flat", "layers": [{"type": "dense", "units": 5}]},
-    "impl": {"name": "sg", "threads": 1, "sub_batch": "auto"},
+    "impl": {"name": "sg", "threads": 1, "micro_batch": "auto"},
     "data": {"name": "npz", "file": "/a/data.npz", "dir": "/a", "limit": None},
     "epochs": 2,
     "seed": 0,
@@ -52,7 +52,7 @@ def test_what_does_not_change_a_result_does_not_count(path, value):
         ("seed", 1),
         ("data.limit", 10),
         ("impl.name", "naive"),
-        ("impl.sub_batch", 16),
+        ("impl.micro_batch", 16),
         ("impl.threads", 2),  # timings are results too
         ("model.layers", [{"type": "dense", "units": 6}]),
     ],

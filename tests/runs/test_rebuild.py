@@ -20,16 +20,16 @@ def test_a_run_fuses_layers_only_if_it_is_asked_to(fuse, tmp_path):
 
 
 def test_a_run_that_is_older_than_a_setting_is_read_and_resumed(tmp_path):
-    """It ended in a KeyError: its record has no inference_sub_batch, and no impl.fuse."""
+    """It ended in a KeyError: its record has no inference_micro_batch, and no impl.fuse."""
     data = write_data(tmp_path / "data.npz")
-    run = train(tmp_path / "run", data, "schedule=constant", "impl.sub_batch=5")
+    run = train(tmp_path / "run", data, "schedule=constant", "impl.micro_batch=5")
     record = record_in(run)
     for part in (record["network"], record["config"]["impl"]):
-        del part["inference_sub_batch"]
+        del part["inference_micro_batch"]
     del record["config"]["impl"]["fuse"]
     change_record(run, **record)
     loaded = load_run(run)
-    assert loaded.network.inference_sub_batch == 5  # evaluation once used the pieces of training
+    assert loaded.network.inference_micro_batch == 5  # evaluation once used the pieces of training
     _, _, ce = loaded.network.evaluate(loaded.dataset.test.X, loaded.dataset.test.Y)
     assert ce == record["results"]["test_ce"]
     assert main(["resume", str(run), "epochs=3"]) == 0

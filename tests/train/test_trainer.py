@@ -166,7 +166,7 @@ def test_a_step_that_is_not_finite_is_not_taken(optimizer):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_training_that_grows_beyond_all_bounds_diverges_without_warnings(threads):
-    net = network(threads=threads, sub_batch=2)
+    net = network(threads=threads, micro_batch=2)
     training = trainer(net=net, learning_rate=1e30, epochs=50, options={"momentum": 0.9})
     assert_ended_with_what_was_before(training)
 

@@ -178,7 +178,7 @@ def _heading(config: Plain, networks: Mapping[str, Network]) -> list[str]:
     ways: dict[str, list[str]] = {}
     for name, each in networks.items():
         threads = f"{each.threads} thread{'s' * (each.threads != 1)}"
-        ways.setdefault(f"{threads}, pieces of {each.sub_batch} samples", []).append(name)
+        ways.setdefault(f"{threads}, pieces of {each.micro_batch} samples", []).append(name)
     used = [f"{', '.join(names)}: {how}" for how, names in ways.items()]
     return [
         f"model={config['model']['name']}, images of {shape} (made up), batches of"

@@ -19,7 +19,7 @@ FEWEST, USUAL, MOST = 16, 64, 128  # samples of a piece; powers of two
 ENOUGH_WORK = 8_000_000  # multiply-adds of a piece
 
 
-def automatic_sub_batch(kernels: Kernels, steps: Sequence[Step], itemsize: int) -> int:
+def automatic_micro_batch(kernels: Kernels, steps: Sequence[Step], itemsize: int) -> int:
     """Return the samples of a piece in training.
 
     Parameters
@@ -42,9 +42,9 @@ def automatic_sub_batch(kernels: Kernels, steps: Sequence[Step], itemsize: int) 
     return samples
 
 
-def automatic_inference_sub_batch(kernels: Kernels, steps: Sequence[Step], itemsize: int) -> int:
+def automatic_inference_micro_batch(kernels: Kernels, steps: Sequence[Step], itemsize: int) -> int:
     """Return the samples of a piece without a backward pass: nothing is kept, so twice as many."""
-    return 2 * automatic_sub_batch(kernels, steps, itemsize)
+    return 2 * automatic_micro_batch(kernels, steps, itemsize)
 
 
 def automatic_threads(kernels: Kernels) -> int:
