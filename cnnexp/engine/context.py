@@ -2,54 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from cnnexp.engine.machine import Limits
 from cnnexp.engine.scratch import Array, Scratch
 
 if TYPE_CHECKING:
-    from cnnexp.engine.kernels import Kernels
+    from cnnexp.engine.operations import Operation
+
+Outer = Callable[[str, Array, Array], None]
 
 
 @dataclass
 class Context:
-    """What a pass gives to a layer besides its input.
+    """What a pass gives to a layer besides its input: mode, memory, gradients, randomness.
 
     Attributes
     ----------
-    kernels : Kernels
-        The implementation of convolution and pooling.
+    operation : Operation or None
+        What computes the layer under the chosen implementation.
     scratch : Scratch
         Memory of this layer and this worker.
     training : bool
-        Whether a backward pass follows. If not, nothing need be kept.
+        The mode: training or inference. A layer such as dropout works in training only.
+    keep_cache : bool
+        Whether a backward pass may follow. If not, nothing need be kept.
     need_dA_prev : bool
         Whether anything before this layer has parameters. If not, ``dA_prev`` may be None.
-    grads : dict of str to array
+    grads : mapping of str to array
         Where gradients may be written; a layer may return arrays of its own as well.
-    defer : bool
-        Whether a gradient may be returned as `Factors`, to be multiplied once for the whole batch.
+    state : mapping of str to array
+        The layer's state before this step, such as running statistics; not to be changed.
+    state_updates : dict of str to array
+        Where a pass in training leaves the state after this step.
+    limits : Limits
+        Sizes that choose between ways to compute the same.
+    place : tuple of int
+        The place of a random draw: seed, layer path and step.
+    first : int
+        Position of the first sample in the mini-batch.
+    deferred_outer : callable, optional
+        Takes the factors of gradients that are multiplied once per mini-batch.
     """
 
-    kernels: Kernels
+    operation: Operation | None = None
     scratch: Scratch = field(default_factory=lambda: Scratch(reuse=False))
     training: bool = True
+    keep_cache: bool = True
     need_dA_prev: bool = True
-    grads: dict[str, Array] = field(default_factory=dict)
-    defer: bool = False
+    grads: Mapping[str, Array] = field(default_factory=dict)
+    state: Mapping[str, Array] = field(default_factory=dict)
+    state_updates: dict[str, Array] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    place: tuple[int, ...] = (0,)
+    first: int = 0
+    deferred_outer: Outer | None = None
 
+    def outer(self, name: str, A: Array, dZ: Array) -> Array | None:
+        """Return the gradient ``A.T @ dZ`` of a parameter, or None where it comes later.
 
-class Factors(NamedTuple):
-    """A gradient that is yet to be multiplied: ``A.T @ dZ``, a sum over samples.
+        For a wide dense layer the product is as large as the weights. It is then made once for
+        the mini-batch instead of once per micro-batch; the layer need not know.
 
-    For a piece of a batch the product would be as large as the parameters and be added up once a
-    piece; for the whole batch it is made once.
+        Parameters
+        ----------
+        name : str
+            The parameter.
+        A : array (n_m, n_in)
+        dZ : array (n_m, n_out)
+        """
+        if self.deferred_outer is not None:
+            self.deferred_outer(name, A, dZ)
+            return None
+        product: Array = np.matmul(A.T, dZ, out=self.grads.get(name))
+        return product
 
-    Attributes
-    ----------
-    A : array (n_m, n_in)
-    dZ : array (n_m, n_out)
-    """
+    def random(self, draws: int) -> np.random.Generator:
+        """Return a generator that depends on seed, layer path, step and position alone.
 
-    A: Array
-    dZ: Array
+        It stands at the first sample of this micro-batch. Every sample has `draws` numbers of
+        64 bits for itself, so the same sample gets the same numbers however a mini-batch is cut.
+
+        Parameters
+        ----------
+        draws : int
+            Numbers of 64 bits that one sample takes, for example one for each value of
+            ``random(n)``. All samples of the micro-batch must be drawn at once and in order.
+
+        Examples
+        --------
+        >>> whole = Context(place=(0, 7)).random(3).random((4, 3))
+        >>> part = Context(place=(0, 7), first=2).random(3).random((2, 3))
+        >>> bool((whole[2:] == part).all())
+        True
+        """
+        bits = np.random.PCG64DXSM(np.random.SeedSequence(self.place))
+        return np.random.Generator(bits.advance(self.first * draws))

@@ -1,0 +1,129 @@
+"""The table of operations: what computes a layer under an implementation.
+
+An operation, such as ``conv``, has an entry for each implementation that computes it in its own
+way: a forward and a backward function. An implementation that has no entry for an operation
+declares the implementation that it takes it from; a network's summary names it.
+
+All operations have the same form::
+
+    forward(A_prev, params, geometry, context)       -> (A, cache)
+    backward(dA, params, geometry, cache, context)   -> (dA_prev, gradients)
+
+`params` are the layer's parameters by name, `geometry` is what else the layer's options say, for
+example the `Window` of a convolution. Shapes are canonical, memory order is free: every array of
+images is logically (n_m, rows, columns, channels), whichever axis is innermost in memory. Neither
+function changes what it was given. Gradients are sums over the samples given. Arrays that are
+returned may live in `context.scratch`: they hold until the next pass that uses the same scratch.
+
+=============  =====================================  =========================================
+operation      params                                 geometry
+=============  =====================================  =========================================
+conv           W (f_h, f_w, n_c / groups, n_f), b     Window
+max_pool                                              Window
+avg_pool                                              Window
+dense          W (n_in, n_out), b
+pointwise                                             `Pointwise`: the function and its gradient
+=============  =====================================  =========================================
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from cnnexp.engine.context import Context
+from cnnexp.engine.scratch import Array
+from cnnexp.errors import OptionError
+from cnnexp.registry import Registry
+
+Cache = Any
+Params = Mapping[str, Array]
+Gradients = dict[str, Array | None]
+Forward = Callable[[Array, Params, Any, Context], tuple[Array, Cache]]
+Backward = Callable[[Array, Params, Any, Cache, Context], tuple[Array | None, Gradients]]
+
+
+class Operation(NamedTuple):
+    """How one implementation computes one operation."""
+
+    forward: Forward
+    backward: Backward
+
+
+class Fusion(ABC):
+    """Several layers computed as one step.
+
+    Attributes
+    ----------
+    name : str
+        As a summary shows it.
+    pattern : tuple of str
+        The operations of the layers it stands for. Only the first may have parameters.
+    """
+
+    name: ClassVar[str]
+    pattern: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def applies(self, layers: Sequence[Any]) -> bool:
+        """Say whether it computes these layers, which are of its pattern, and gains by it."""
+
+    @abstractmethod
+    def forward(
+        self, layers: Sequence[Any], A_prev: Array, context: Context
+    ) -> tuple[Array, Cache]:
+        """Return the result of the last layer, and a cache."""
+
+    @abstractmethod
+    def backward(
+        self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
+    ) -> tuple[Array | None, Gradients]:
+        """Return ``dA_prev`` and the gradients of the first layer's parameters."""
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """A way to compute a network: an entry of the table of implementations.
+
+    Attributes
+    ----------
+    name : str
+        The name in the table.
+    operations : mapping of str to Operation
+        What it computes in its own way.
+    base : str or None
+        The implementation that it takes all other operations from.
+    fusions : tuple of Fusion
+        Groups of layers that it computes as one step; the first that applies is used.
+    releases_gil : bool
+        Whether several threads make it faster: NumPy's loops run side by side, Python's do not.
+    caches : int
+        The largest result of a micro-batch may be so many times the second-level cache. More
+        pays where every result is passed over fewer times.
+    """
+
+    name: str
+    operations: Mapping[str, Operation]
+    base: str | None = None
+    fusions: tuple[Fusion, ...] = ()
+    releases_gil: bool = True
+    caches: int = 4
+
+    def find(self, operation: str) -> tuple[Operation, str]:
+        """Return an operation, and the name of the implementation that computes it.
+
+        Raises
+        ------
+        OptionError
+            If neither this implementation nor those it takes operations from has it.
+        """
+        if operation in self.operations:
+            return self.operations[operation], self.name
+        if self.base is None:
+            raise OptionError(f"impl={self.name} has no operation '{operation}'.")
+        return IMPLEMENTATIONS[self.base].find(operation)
+
+
+IMPLEMENTATIONS: Registry[Implementation] = Registry("implementation")
