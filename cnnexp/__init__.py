@@ -13,19 +13,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cnnexp.engine import Context
-from cnnexp.nn.layer import LAYERS, Layer
-from cnnexp.nn.layers import (
-    AvgPool2D,
-    Conv2D,
-    Dense,
-    Flatten,
-    MaxPool2D,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
-)
+from cnnexp.nn.activations import LeakyReLU, PointwiseLayer, ReLU, Sigmoid, Softmax, Tanh
+from cnnexp.nn.blocks import Block, Residual
+from cnnexp.nn.layer import LAYERS, Container, Layer
+from cnnexp.nn.layers import AvgPool2D, Conv2D, Dense, Dropout, Flatten, MaxPool2D
+from cnnexp.nn.losses import LOSSES, CrossEntropy, Loss, MeanSquaredError
+from cnnexp.nn.metrics import METRICS
 from cnnexp.nn.network import Network
+from cnnexp.nn.normalization import BatchNorm
 
 if TYPE_CHECKING:
     from cnnexp.runs.reading import Run, load_run, load_runs
@@ -34,15 +29,27 @@ __version__ = "0.1.0"
 
 __all__ = [
     "LAYERS",
+    "LOSSES",
+    "METRICS",
     "AvgPool2D",
+    "BatchNorm",
+    "Block",
+    "Container",
     "Context",
     "Conv2D",
+    "CrossEntropy",
     "Dense",
+    "Dropout",
     "Flatten",
     "Layer",
+    "LeakyReLU",
+    "Loss",
     "MaxPool2D",
+    "MeanSquaredError",
     "Network",
+    "PointwiseLayer",
     "ReLU",
+    "Residual",
     "Run",
     "Sigmoid",
     "Softmax",

@@ -31,7 +31,6 @@ from typing import Any, overload
 import numpy.typing as npt
 
 from cnnexp.errors import OptionError
-from cnnexp.nn import weights
 from cnnexp.nn.layer import Layer
 from cnnexp.nn.layers import AvgPool2D, Conv2D, Dense, Flatten, MaxPool2D
 from cnnexp.nn.network import Network
@@ -204,7 +203,11 @@ class Net:
     def layers(self, layers: Sequence[Layer]) -> None:
         self._layers = list(layers)
         self.network = Network(self._layers, **self._options)
-        trained = weights.collect(self._layers)
+        trained = {
+            f"{layer.name}.{key}": array
+            for layer in self._layers
+            for key, array in layer.params.items()
+        }
         if not trained:
             return
         input_shape = getattr(self._layers[0], "input_shape", None)

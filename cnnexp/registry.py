@@ -71,6 +71,11 @@ class Registry(Generic[T]):
             f" Known: {', '.join(self)}."
         )
 
+    def name_of(self, thing: T) -> str:
+        """Return the name under which a thing is entered, or that of its class if it is not."""
+        names = (name for name, entered in self._things.items() if entered is thing)
+        return next(names, getattr(thing, "__name__", str(thing)))
+
     def __contains__(self, name: object) -> bool:
         return name in self._things
 

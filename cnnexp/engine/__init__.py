@@ -1,22 +1,29 @@
 """Arithmetic: windows, convolution and pooling under several implementations, activations."""
 
-from cnnexp.engine import fast, im2col, naive, stride_groups
-from cnnexp.engine.context import Context, Factors
-from cnnexp.engine.kernels import KERNELS, Gradients, Kernels
+from cnnexp.engine.activations import Pointwise
+from cnnexp.engine.context import Context
+from cnnexp.engine.machine import Limits
+from cnnexp.engine.operations import (
+    IMPLEMENTATIONS,
+    Fusion,
+    Gradients,
+    Implementation,
+    Operation,
+)
 from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.window import Window
+from cnnexp.engine import adapter
 
 __all__ = [
-    "KERNELS",
+    "IMPLEMENTATIONS",
     "Array",
     "Context",
-    "Factors",
+    "Fusion",
     "Gradients",
-    "Kernels",
+    "Implementation",
+    "Limits",
+    "Operation",
+    "Pointwise",
     "Scratch",
     "Window",
-    "fast",
-    "im2col",
-    "naive",
-    "stride_groups",
 ]

@@ -1,69 +1,137 @@
-"""Activations: elementwise functions of `Z`, and the softmax.
+"""Activations: functions of every value, and the softmax.
 
-Each forward function returns ``A``. Each backward function takes ``dA`` and the ``A`` that the
-forward pass gave and returns ``dZ``; the derivatives of these functions can all be written in terms
-of their result, so nothing else has to be kept::
+Each function has a gradient in terms of its result ``A`` where that is possible, so that nothing
+else has to be kept::
 
-    ReLU      A = max(Z, 0)          dZ = dA · [A > 0]         (the derivative at 0 is 0)
-    sigmoid   A = 1 / (1 + exp -Z)   dZ = dA · A · (1 - A)
-    tanh      A = tanh Z             dZ = dA · (1 - A²)
-    softmax   A = exp Z / Σ exp Z    dZ = A · (dA - Σ A·dA)    (sums over the classes)
+    ReLU         A = max(Z, 0)                dZ = dA · [A > 0]         (the derivative at 0 is 0)
+    leaky ReLU   A = max(Z, 0) + s·min(Z, 0)  dZ = dA · (1 if A > 0 else s)
+    sigmoid      A = 1 / (1 + exp -Z)         dZ = dA · A · (1 - A)
+    tanh         A = tanh Z                   dZ = dA · (1 - A²)
+    softmax      A = exp Z / Σ exp Z          dZ = A · (dA - Σ A·dA)    (sums over the classes)
 """
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from cnnexp.engine.scratch import Array
 
 
-def relu(Z: Array, out: Array | None = None) -> Array:
-    """Return ``max(Z, 0)``.
+class Pointwise(ABC):
+    """A function that is applied to every value.
+
+    Its properties say how an implementation may compute it together with the layer before it.
+
+    Attributes
+    ----------
+    monotonic : bool
+        Whether it never decreases: then it may be applied after a max-pool instead of before it.
+    from_output : bool
+        Whether its gradient can be computed from its result; else it takes the input.
+    """
+
+    monotonic: ClassVar[bool] = False
+    from_output: ClassVar[bool] = False
+
+    @abstractmethod
+    def apply(self, Z: Array, out: Array) -> None:
+        """Write the function of `Z` into `out`, which may be `Z` itself if `from_output`."""
+
+    @abstractmethod
+    def gradient(self, dA: Array, kept: Array, out: Array) -> None:
+        """Write the gradient for the input into `out`, which may be `dA`.
+
+        `kept` is the function's result if `from_output`, else its input.
+        """
+
+
+class ReLU(Pointwise):
+    """``max(Z, 0)``.
 
     Examples
     --------
-    >>> relu(np.array([-1.0, 0.0, 2.0]))
+    >>> A = np.array([-1.0, 0.0, 2.0])
+    >>> ReLU().apply(A, out=A)
+    >>> A
     array([0., 0., 2.])
     """
-    A: Array = np.maximum(Z, Z.dtype.type(0), out=out)
-    return A
+
+    monotonic: ClassVar[bool] = True
+    from_output: ClassVar[bool] = True
+
+    def apply(self, Z: Array, out: Array) -> None:
+        """Keep what is above zero."""
+        np.maximum(Z, Z.dtype.type(0), out=out)
+
+    def gradient(self, dA: Array, kept: Array, out: Array) -> None:
+        """Keep the gradients of what was above zero."""
+        np.multiply(dA, kept > 0, out=out)
 
 
-def relu_backward(dA: Array, A: Array, out: Array | None = None) -> Array:
-    """Return ``dZ`` of a ReLU; where ``Z`` was zero or below it is zero."""
-    dZ: Array = np.multiply(dA, A > 0, out=out)
-    return dZ
+@dataclass
+class LeakyReLU(Pointwise):
+    """``Z`` where it is above zero, `slope` times ``Z`` elsewhere."""
+
+    monotonic: ClassVar[bool] = True
+    from_output: ClassVar[bool] = True
+
+    slope: float = 0.01
+
+    def apply(self, Z: Array, out: Array) -> None:
+        """Return the larger of two lines, as the slope lies between 0 and 1."""
+        np.maximum(Z, Z * Z.dtype.type(self.slope), out=out)
+
+    def gradient(self, dA: Array, kept: Array, out: Array) -> None:
+        """Multiply the gradients of what was not above zero with the slope."""
+        kind = dA.dtype.type
+        factor = (kept > 0) * kind(1 - self.slope)
+        factor += kind(self.slope)
+        np.multiply(dA, factor, out=out)
 
 
-def sigmoid(Z: Array) -> Array:
-    """Return the logistic function, without overflow for large negative `Z`.
+class Sigmoid(Pointwise):
+    """The logistic function, without overflow for large negative `Z`.
 
     Examples
     --------
-    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+    >>> A = np.array([-1000.0, 0.0, 1000.0])
+    >>> Sigmoid().apply(A, out=A)
+    >>> A
     array([0. , 0.5, 1. ])
     """
-    half = Z.dtype.type(0.5)
-    A: Array = half * np.tanh(half * Z) + half
-    return A
+
+    monotonic: ClassVar[bool] = True
+    from_output: ClassVar[bool] = True
+
+    def apply(self, Z: Array, out: Array) -> None:
+        """Return ``1 / (1 + exp(-Z))``."""
+        half = Z.dtype.type(0.5)
+        np.tanh(half * Z, out=out)
+        out *= half
+        out += half
+
+    def gradient(self, dA: Array, kept: Array, out: Array) -> None:
+        """Return ``dA · A · (1 - A)``."""
+        np.multiply(dA, kept * (1 - kept), out=out)
 
 
-def sigmoid_backward(dA: Array, A: Array) -> Array:
-    """Return ``dZ`` of a sigmoid."""
-    dZ: Array = dA * A * (1 - A)
-    return dZ
+class Tanh(Pointwise):
+    """The hyperbolic tangent."""
 
+    monotonic: ClassVar[bool] = True
+    from_output: ClassVar[bool] = True
 
-def tanh(Z: Array) -> Array:
-    """Return the hyperbolic tangent."""
-    A: Array = np.tanh(Z)
-    return A
+    def apply(self, Z: Array, out: Array) -> None:
+        """Return ``tanh Z``."""
+        np.tanh(Z, out=out)
 
-
-def tanh_backward(dA: Array, A: Array) -> Array:
-    """Return ``dZ`` of a tanh."""
-    dZ: Array = dA * (1 - A * A)
-    return dZ
+    def gradient(self, dA: Array, kept: Array, out: Array) -> None:
+        """Return ``dA · (1 - A²)``."""
+        np.multiply(dA, 1 - kept * kept, out=out)
 
 
 def softmax(Z: Array) -> Array:

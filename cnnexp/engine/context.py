@@ -23,8 +23,9 @@ class Context:
 
     Attributes
     ----------
-    operation : Operation or None
-        What computes the layer under the chosen implementation.
+    operation, training_operation : Operation or None
+        What computes the layer under the chosen implementation; the second one in training, if
+        that differs.
     scratch : Scratch
         Memory of this layer and this worker.
     training : bool
@@ -41,8 +42,10 @@ class Context:
         Where a pass in training leaves the state after this step.
     limits : Limits
         Sizes that choose between ways to compute the same.
-    place : tuple of int
-        The place of a random draw: seed, layer path and step.
+    seed : tuple of int
+        Of random draws: the seed of the network and the path of the layer.
+    step : int
+        Mini-batches that training had before this one.
     first : int
         Position of the first sample in the mini-batch.
     deferred_outer : callable, optional
@@ -50,6 +53,7 @@ class Context:
     """
 
     operation: Operation | None = None
+    training_operation: Operation | None = None
     scratch: Scratch = field(default_factory=lambda: Scratch(reuse=False))
     training: bool = True
     keep_cache: bool = True
@@ -58,7 +62,8 @@ class Context:
     state: Mapping[str, Array] = field(default_factory=dict)
     state_updates: dict[str, Array] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
-    place: tuple[int, ...] = (0,)
+    seed: tuple[int, ...] = (0,)
+    step: int = 0
     first: int = 0
     deferred_outer: Outer | None = None
 
@@ -95,10 +100,10 @@ class Context:
 
         Examples
         --------
-        >>> whole = Context(place=(0, 7)).random(3).random((4, 3))
-        >>> part = Context(place=(0, 7), first=2).random(3).random((2, 3))
+        >>> whole = Context(step=7).random(3).random((4, 3))
+        >>> part = Context(step=7, first=2).random(3).random((2, 3))
         >>> bool((whole[2:] == part).all())
         True
         """
-        bits = np.random.PCG64DXSM(np.random.SeedSequence(self.place))
+        bits = np.random.PCG64DXSM(np.random.SeedSequence([*self.seed, self.step]))
         return np.random.Generator(bits.advance(self.first * draws))

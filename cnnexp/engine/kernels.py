@@ -16,13 +16,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from cnnexp.engine.context import Context, Factors
+from cnnexp.engine.context import Context
 from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.window import Window
 from cnnexp.registry import Registry
 
 Cache = Any
-Gradients = dict[str, Array | Factors]
+Gradients = dict[str, Array | None]
 
 
 class Fusion(ABC):

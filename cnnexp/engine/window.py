@@ -140,7 +140,7 @@ class Window:
     cols: Axis
 
     @classmethod
-    def over(cls, image: tuple[int, int], width: int, stride: int, padding: Padding) -> Window:
+    def over(cls, image: tuple[int, int], width: int, stride: int, padding: Padding, dilation=1) -> Window:
         """Place a window over an image of (ih, iw) pixels.
 
         Parameters
@@ -197,6 +197,17 @@ class Window:
         for rows in self.rows.groups():
             for cols in self.cols.groups():
                 yield rows, cols
+
+
+def pair(name, value):
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise OptionError(f"{name} must be a whole number. Got {value!r}.")
+    if value < 1:
+        raise OptionError(f"{name} must be at least 1. Got {value}.")
+    return (value, value)
+
+
+Pairs = tuple
 
 
 def check_padding(padding: Padding) -> None:

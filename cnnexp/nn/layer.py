@@ -3,9 +3,9 @@
 A layer is made in three steps, as in Keras: its options are checked when it is created, its
 parameters are drawn in `build` once the shape of the input is known, and passes run after that.
 
-**A layer owns its parameters; a pass owns its cache.** ``forward`` returns its result and a cache,
-``backward`` takes that cache and returns gradients. Nothing that depends on a batch is stored on a
-layer, so pieces of a batch can run in threads, and a cache can be looked into.
+**A layer owns its parameters and its state; a pass owns its cache.** ``forward`` returns its
+result and a cache, ``backward`` takes that cache and returns gradients. Nothing that depends on a
+batch is stored on a layer, so micro-batches can run in threads, and a cache can be looked into.
 
 A new kind of layer is a dataclass whose fields are its options::
 
@@ -24,47 +24,83 @@ A new kind of layer is a dataclass whose fields are its options::
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.engine import Array, Context, Gradients
+from cnnexp.engine import Array, Context
+from cnnexp.errors import OptionError
 from cnnexp.registry import Registry
 
+if TYPE_CHECKING:
+    from cnnexp.engine import Gradients
+
 Shape = tuple[int, ...]
+Reduction = Generator[Array, Array, tuple[Any, Any]]
+"""A pass that yields a partial sum and is sent the sum over all micro-batches."""
 
 
-class Layer(ABC):
+class Layer:
     """Base of all layers. The dataclass fields of a subclass are its options.
+
+    A subclass either names an `operation` of the engine, or has `forward` and `backward` methods.
 
     Attributes
     ----------
     type : str
         The name in the table of layers.
-    couples_samples : bool
-        Whether the result for one sample depends on the others. The pass then hands the whole
-        batch to this layer instead of pieces.
-    deferred : tuple of str
-        Parameters whose gradients it can return as `Factors`, to be multiplied once a batch.
-    params : mapping of str to array
-        The parameters, empty until `build`.
-    name : str
-        The layer's name in a network, for example ``conv1``.
+    operation, training_operation : str
+        What the engine computes for it, empty if it has its own `forward` and `backward`; the
+        second one is for `train_forward` and `train_backward`.
+    geometry : object
+        What the operation needs besides parameters, known after `build`.
+    is_activation : bool
+        Whether ``activation=…`` of another layer may name it.
+    cross_sample : bool
+        Whether in training the result for one sample depends on the others. Such a layer has
+        `train_forward` and `train_backward` as well.
+    partial_size : int
+        Numbers of the largest partial sum that a cross-sample layer yields; known after `build`.
+    kinds : mapping of str to str
+        Whether a parameter is a ``weight``, a ``bias`` or a ``scale``, where its name (``b`` is a
+        bias, others are weights) does not tell.
+    outer : tuple of str
+        Parameters whose gradient it takes from `Context.outer`.
+    params, state : mapping of str to array
+        What is trained, and what passes keep up to date, such as running statistics. Empty until
+        `build`.
+    given_name, name, path : str
+        The name that a config gives it, if any. The name among its neighbours, for example ``conv1``, and the names of the blocks around
+        it before that, for example ``block1.conv1``.
     input_shape, output_shape : tuple of int
         Shapes of one sample, known after `build`.
     """
 
     type: ClassVar[str] = ""
-    couples_samples: ClassVar[bool] = False
-    deferred: ClassVar[tuple[str, ...]] = ()
+    operation: ClassVar[str] = ""
+    training_operation: ClassVar[str] = ""
+    is_activation: ClassVar[bool] = False
+    cross_sample: ClassVar[bool] = False
+    kinds: ClassVar[Mapping[str, str]] = MappingProxyType({"b": "bias"})
+    outer: ClassVar[tuple[str, ...]] = ()
+    branch_options: ClassVar[tuple[str, ...]] = ()
 
     params: Mapping[str, Array] = MappingProxyType({})
+    state: Mapping[str, Array] = MappingProxyType({})
+    geometry: Any = None
+    partial_size: int = 0
+    given_name: str = ""
     name: str = ""
+    path: str = ""
     input_shape: Shape
     output_shape: Shape
+
+    def children(self) -> Mapping[str, Sequence[Layer]]:
+        """Return the layers inside, a list for each branch by its name; none for most layers."""
+        return {}
 
     def infer_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of one sample's result.
@@ -82,27 +118,105 @@ class Layer(ABC):
         """Fix the shapes and draw the parameters.
 
         Draws are made in float64 and in canonical order, so that they are the same for every
-        implementation and dtype.
+        implementation and dtype. They come from the seed and the layer's path.
         """
         self.input_shape = input_shape
         self.output_shape = self.infer_shape(input_shape)
-        self.params = {}
+        self.params, self.state = {}, {}
 
     @property
     def multiply_adds(self) -> int:
         """Multiplications (each with its addition) in one forward pass of one sample."""
         return 0
 
-    @abstractmethod
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return the result for samples `A_prev` (n_m, …), and a cache for `backward`."""
+        assert context.operation is not None
+        return context.operation.forward(A_prev, self.params, self.geometry, context)
 
-    @abstractmethod
     def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array | None, Gradients]:
         """Return the gradient for the input, and those for the parameters by name.
 
         Gradients of parameters are sums over the samples given.
         """
+        assert context.operation is not None
+        return context.operation.backward(dA, self.params, self.geometry, cache, context)
+
+    def train_forward(self, A_prev: Array, context: Context) -> Reduction:
+        """Return what `forward` does in training, where samples depend on each other.
+
+        ``total = yield partial`` gives a sum over this micro-batch and takes the sum over all
+        micro-batches of the mini-batch. New values of the state go to `context.state_updates`.
+        """
+        assert context.training_operation is not None
+        forward: Any = context.training_operation.forward
+        result = yield from forward(A_prev, self.params, self.geometry, context)
+        return result
+
+    def train_backward(self, cache: Any, dA: Array, context: Context) -> Reduction:
+        """Return what `backward` does after `train_forward`; it yields in the same way."""
+        assert context.training_operation is not None
+        backward: Any = context.training_operation.backward
+        result = yield from backward(dA, self.params, self.geometry, cache, context)
+        return result
+
+    def merge_state(self, updates: Sequence[Mapping[str, Array]]) -> Mapping[str, Array]:
+        """Return the state after a step from what each micro-batch left, in their order.
+
+        The last one by default, which is right where all of them leave the same.
+        """
+        return updates[-1]
+
+
+class Container(Layer, ABC):
+    """A layer made of layers: branches that get the same input, and a way to join their results.
+
+    `children` names the branches. Plans run them; the container itself only joins.
+    """
+
+    branch_options: ClassVar[tuple[str, ...]] = ("layers",)
+
+    def infer_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of the joined results."""
+        shapes = [chain_shape(layers, input_shape) for layers in self.children().values()]
+        return self.join_shape(shapes)
+
+    @property
+    def multiply_adds(self) -> int:
+        """The sum of all layers inside."""
+        return sum(layer.multiply_adds for branch in self.children().values() for layer in branch)
+
+    @abstractmethod
+    def join_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the shape of the result, given those of the branches."""
+
+    @abstractmethod
+    def join(self, results: Sequence[Array], context: Context) -> tuple[Array, Any]:
+        """Return the joined results of the branches, and a cache."""
+
+    @abstractmethod
+    def split(self, cache: Any, dA: Array, context: Context) -> Sequence[Array]:
+        """Return the gradient for the result of each branch."""
+
+
+def chain_shape(layers: Sequence[Layer], shape: Shape) -> Shape:
+    """Return the shape after some layers, and name the layer that cannot take its input."""
+    from cnnexp.errors import CnnexpError
+
+    for layer in layers:
+        try:
+            shape = layer.infer_shape(shape)
+        except CnnexpError as error:
+            raise type(error)(f"{layer.name or layer.type}: {error}") from None
+    return shape
+
+
+def walk(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """Yield layers and all layers inside them, a container before what it holds."""
+    for layer in layers:
+        yield layer
+        for branch in layer.children().values():
+            yield from walk(branch)
 
 
 LayerClass = TypeVar("LayerClass", bound=Layer)
@@ -124,3 +238,69 @@ class LayerTable(Registry[type[Layer]]):
 
 
 LAYERS = LayerTable("layer")
+
+
+def make_layer(options: Mapping[str, Any]) -> Layer:
+    """Make a layer, and the layers inside it, from options as a config gives them.
+
+    Examples
+    --------
+    >>> import cnnexp
+    >>> make_layer({"type": "dense", "units": 10, "name": "output"}).given_name
+    'output'
+    """
+    given = {key: value for key, value in options.items() if key not in ("type", "name")}
+    layer_class = LAYERS[options["type"]]
+    for key in layer_class.branch_options:
+        if key in given:
+            given[key] = [make_layer(inner) for inner in given[key]]
+    layer = layer_class(**given)
+    layer.given_name = options.get("name") or ""
+    return layer
+
+
+def name_layers(layers: Sequence[Layer], around: str = "") -> None:
+    """Name layers by type and number, for example conv1, relu1, conv2, unless they have a name.
+
+    Raises
+    ------
+    OptionError
+        If two layers of a list have the same name, or a name has a dot.
+    """
+    counts: dict[str, int] = {}
+    taken: set[str] = set()
+    for layer in layers:
+        counts[layer.type] = counts.get(layer.type, 0) + 1
+        layer.name = layer.given_name or f"{layer.type}{counts[layer.type]}"
+        if layer.name in taken or "." in layer.name:
+            raise OptionError(
+                f"name: two layers are named '{layer.name}'."
+                if layer.name in taken
+                else f"name must have no dot. Got '{layer.name}'."
+            )
+        taken.add(layer.name)
+        layer.path = f"{around}{layer.name}"
+        for branch, inner in layer.children().items():
+            name_layers(inner, f"{layer.path}.{branch}." if branch else f"{layer.path}.")
+
+
+def expand_activations(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers with a layer of its own for each ``activation``."""
+    expanded: list[Layer] = []
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise OptionError(f"a network is made of layers, such as Dense(10). Got {layer!r}.")
+        expanded.append(layer)
+        activation = getattr(layer, "activation", None)
+        if activation is not None:
+            expanded.append(LAYERS[activation]())
+    return expanded
+
+
+def check_activation(activation: str | None) -> None:
+    """Raise OptionError unless a name is that of an activation."""
+    if activation is None:
+        return
+    known = [name for name in LAYERS if LAYERS[name].is_activation]
+    if activation not in known:
+        raise OptionError(f"activation must be one of {', '.join(known)}. Got '{activation}'.")

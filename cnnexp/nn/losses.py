@@ -1,109 +1,202 @@
-"""The loss: softmax and categorical cross-entropy as one step.
+"""Losses: what training makes small.
 
-For one sample with scores ``z`` and the label ``y``::
+A loss adds up over samples, so that micro-batches can be summed in order; whoever wants a mean
+divides by their number. Its options are the fields of its dataclass.
 
-    cce = -log softmax(z)[y] = log Σ exp(z - max z) - (z[y] - max z)
-    dcce / dz = softmax(z) - onehot(y)
-
-Taken together they need no logarithm of a probability that may have been rounded to zero, so
-nothing is clipped and no noise is added: the gradient is exact wherever the scores are finite.
+==================== ================================================== =====================
+in YAML              for one sample with outputs Z                      last layer
+==================== ================================================== =====================
+cross_entropy        ``-log softmax(Z)[y]``, in nats                    softmax over classes
+mean_squared_error   the mean of ``(Z - y)²`` over the outputs          any
+==================== ================================================== =====================
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from cnnexp.engine import Array
-from cnnexp.errors import ShapeError
+from cnnexp.errors import OptionError, ShapeError
+from cnnexp.registry import Registry
+
+Shape = tuple[int, ...]
 
 
-class Loss(NamedTuple):
-    """Sums over some samples.
+class Loss(ABC):
+    """Base of all losses. The dataclass fields of a subclass are its options.
 
     Attributes
     ----------
-    cce_sum : float
-        Categorical cross-entropy in nats, added up over the samples.
-    wrong : int
-        Samples whose largest score is not at the label (the first of equal scores counts).
-    samples : int
-        How many samples there were.
+    fuses : str
+        The activation that is part of it: the loss gets what goes into that last layer. Empty if
+        the loss takes the network's output as it is.
+    metrics : tuple of str
+        The metrics that suit it, and are logged beside it.
     """
 
-    cce_sum: float
-    wrong: int
-    samples: int
+    fuses: ClassVar[str] = ""
+    metrics: ClassVar[tuple[str, ...]] = ()
 
-    @property
-    def cce(self) -> float:
-        """Categorical cross-entropy, mean per sample, in nats."""
-        return self.cce_sum / self.samples if self.samples else float("nan")
+    def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
+        """Return targets as `forward` takes them: real values of the outputs' shape by default.
 
-    @property
-    def ce(self) -> float:
-        """Classification error, the fraction wrong."""
-        return self.wrong / self.samples if self.samples else float("nan")
+        Raises
+        ------
+        ShapeError
+            If they do not fit the outputs.
+        """
+        return real_targets(Y, output_shape, dtype)
 
-    def __add__(self, other: object) -> Loss:
-        """Return the sums over the samples of both."""
-        if not isinstance(other, Loss):
-            return NotImplemented
-        return Loss(
-            self.cce_sum + other.cce_sum, self.wrong + other.wrong, self.samples + other.samples
-        )
+    @abstractmethod
+    def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
+        """Return the sum of the loss over samples, and a cache for `backward`."""
 
-
-NO_LOSS = Loss(0.0, 0, 0)
+    @abstractmethod
+    def backward(self, cache: Any, scale: float) -> Array:
+        """Return the gradient for `Z` of the sum, times `scale`."""
 
 
-def softmax_cross_entropy(
-    Z: Array, labels: Array, batch: int, dZ: Array | None = None
-) -> tuple[Loss, Array]:
-    """Return the loss of scores, and its gradient for the mean over the whole batch.
+LOSSES: Registry[type[Loss]] = Registry("loss")
+
+
+@LOSSES.register("cross_entropy")
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Softmax and categorical cross-entropy as one step.
+
+    For one sample with logits ``z`` and the class ``y``::
+
+        loss = -log softmax(z)[y] = log Σ exp(z - max z) - (z[y] - max z)
+        dloss / dz = softmax(z) - onehot(y)
+
+    Taken together they need no logarithm of a probability that may have been rounded to zero, so
+    nothing is clipped: the gradient is exact wherever the logits are finite.
 
     Parameters
     ----------
-    Z : array (n_m, classes)
-        Scores before the softmax.
-    labels : integer array (n_m,)
-        The right class of each sample.
-    batch : int
-        Samples of the whole batch, of which these may be a piece: the gradient is divided by it.
-    dZ : array (n_m, classes), optional
-        Where to write the gradient.
+    label_smoothing : float
+        The fraction of the target that all classes share evenly.
 
-    Returns
-    -------
-    loss : Loss
-    dZ : array (n_m, classes)
+    References
+    ----------
+    C. Szegedy et al., Rethinking the Inception Architecture for Computer Vision, 2015,
+    https://arxiv.org/abs/1512.00567 (label smoothing)
 
     Examples
     --------
-    >>> loss, dZ = softmax_cross_entropy(np.zeros((1, 2)), np.array([1]), batch=1)
-    >>> round(loss.cce, 4), loss.ce, dZ
-    (0.6931, 1.0, array([[ 0.5, -0.5]]))
+    >>> total, cache = CrossEntropy().forward(np.zeros((1, 2)), np.array([1]))
+    >>> round(total, 4), CrossEntropy().backward(cache, 1.0)
+    (0.6931, array([[ 0.5, -0.5]]))
     """
-    rows = np.arange(len(labels))
-    wrong = int(np.count_nonzero(Z.argmax(axis=1) != labels))
-    shifted: Array = Z - Z.max(axis=1, keepdims=True)
-    at_label = shifted[rows, labels]
-    A = np.exp(shifted, out=shifted)
-    total = A.sum(axis=1)
-    cce_sum = float(np.sum(np.log(total) - at_label, dtype=np.float64))
-    gradient: Array = np.divide(A, (total * Z.dtype.type(batch))[:, None], out=dZ)
-    gradient[rows, labels] -= Z.dtype.type(1.0 / batch)
-    return Loss(cce_sum, wrong, len(labels)), gradient
+
+    fuses: ClassVar[str] = "softmax"
+    metrics: ClassVar[tuple[str, ...]] = ("error",)
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise OptionError(
+                f"label_smoothing must be at least 0 and below 1. Got {self.label_smoothing}."
+            )
+
+    def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
+        """Return class indices (n_m,), from indices or from one-hot rows."""
+        return class_indices(Y, output_shape[0])
+
+    def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
+        """Return the sum over samples of the cross-entropy, in nats."""
+        shifted: Array = Z - Z.max(axis=1, keepdims=True)
+        at_class = shifted[np.arange(len(targets)), targets]
+        if self.label_smoothing:
+            share = Z.dtype.type(self.label_smoothing)
+            at_class = (1 - share) * at_class + share * shifted.mean(axis=1)
+        exp = np.exp(shifted, out=shifted)
+        total = exp.sum(axis=1)
+        loss = float(np.sum(np.log(total) - at_class, dtype=np.float64))
+        return loss, (exp, total, targets)
+
+    def backward(self, cache: Any, scale: float) -> Array:
+        """Return ``scale · (softmax(Z) - target)``."""
+        exp, total, targets = cache
+        kind = exp.dtype.type
+        dZ: Array = exp / (total / kind(scale))[:, None]
+        if self.label_smoothing:
+            dZ -= kind(scale * self.label_smoothing / exp.shape[1])
+        dZ[np.arange(len(targets)), targets] -= kind(scale * (1 - self.label_smoothing))
+        return dZ
 
 
-def labels_of(Y: Array, classes: int) -> Array:
-    """Return integer labels (n_m,) from labels or from one-hot rows (n_m, classes).
+@LOSSES.register("mean_squared_error")
+@dataclass(frozen=True)
+class MeanSquaredError(Loss):
+    """The mean over the outputs of the squared distance to the target.
+
+    Targets are real values of the shape of the outputs, or class indices, which stand for one-hot
+    rows.
+
+    Examples
+    --------
+    >>> total, cache = MeanSquaredError().forward(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))
+    >>> total, MeanSquaredError().backward(cache, 1.0)
+    (2.0, array([[0., 2.]]))
+    """
+
+    def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
+        """Return real targets; class indices become one-hot rows."""
+        Y = np.asarray(Y)
+        if Y.ndim == 1 and len(output_shape) == 1 and output_shape[0] > 1:
+            return np.eye(output_shape[0], dtype=dtype)[class_indices(Y, output_shape[0])]
+        return real_targets(Y, output_shape, dtype)
+
+    def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
+        """Return the sum over samples of the mean squared error."""
+        difference = Z - targets
+        flat = difference.reshape(-1)
+        size = difference[0].size if len(difference) else 1
+        return float(np.dot(flat, flat)) / size, (difference, size)
+
+    def backward(self, cache: Any, scale: float) -> Array:
+        """Return ``scale · 2 (Z - target) / outputs``."""
+        difference, size = cache
+        dZ: Array = difference * difference.dtype.type(2 * scale / size)
+        return dZ
+
+
+def real_targets(Y: Array, output_shape: Shape, dtype: Any) -> Array:
+    """Return real-valued targets in the shape of the outputs.
 
     Raises
     ------
     ShapeError
-        If `Y` is neither, or a label is not below `classes`.
+        If they have another shape, or are not finite numbers.
+    """
+    Y = np.asarray(Y)
+    if Y.dtype.kind not in "biuf":
+        raise ShapeError(f"Y must be numbers. Got {Y.dtype}.")
+    if Y.shape[1:] != output_shape and Y.shape == (len(Y), *output_shape)[: Y.ndim]:
+        Y = Y.reshape(-1, *output_shape)  # one output may leave its axis out
+    if Y.shape[1:] != output_shape:
+        raise ShapeError(
+            f"Y must be targets of the shape of the outputs, (n_m, {_words(output_shape)})."
+            f" Got shape {Y.shape}."
+        )
+    if not np.isfinite(Y).all():
+        raise ShapeError("Y has targets that are not finite.")
+    return Y.astype(dtype, copy=False)
+
+
+def class_indices(Y: Array, classes: int) -> Array:
+    """Return class indices (n_m,) from indices or from one-hot rows (n_m, classes).
+
+    Raises
+    ------
+    ShapeError
+        If `Y` is neither, or an index is not below `classes`.
     """
     Y = np.asarray(Y)
     if Y.dtype.kind not in "biuf":
@@ -124,3 +217,7 @@ def labels_of(Y: Array, classes: int) -> Array:
             f" Got {int(Y.min())} … {int(Y.max())}."
         )
     return Y.astype(np.intp, copy=False)
+
+
+def _words(shape: Shape) -> str:
+    return ", ".join(str(size) for size in shape)

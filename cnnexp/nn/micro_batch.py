@@ -1,52 +1,45 @@
-"""How many samples a piece of a batch has, and how many threads share them, when nobody says.
+"""How many samples a micro-batch has, and how many workers share them, when nobody says.
 
-A piece should be so large that its work outweighs the fixed cost of a call to NumPy, a few
+A micro-batch should be so large that its work outweighs the fixed cost of a call to NumPy, a few
 microseconds each, and so small that the largest result of its layers stays near the processor. The
-number depends on the network and the size of the cache, never on the threads.
+number depends on the network and the size of the cache, never on the workers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-from cnnexp.engine import Kernels
-from cnnexp.engine.machine import cache_bytes
-from cnnexp.nn.steps import Step
-from cnnexp.nn.workers import available_cores
+from cnnexp.engine import Implementation
+from cnnexp.nn.executor import available_cores
+from cnnexp.nn.plan import Plan
 
-FEWEST, USUAL, MOST = 16, 64, 128  # samples of a piece; powers of two
-ENOUGH_WORK = 8_000_000  # multiply-adds of a piece
+FEWEST, USUAL, MOST = 16, 64, 128  # samples of a micro-batch; powers of two
+ENOUGH_WORK = 8_000_000  # multiply-adds of a micro-batch
 
 
-def automatic_micro_batch(kernels: Kernels, steps: Sequence[Step], itemsize: int) -> int:
-    """Return the samples of a piece in training.
+def automatic_micro_batch(plan: Plan, itemsize: int) -> int:
+    """Return the samples of a micro-batch in training.
 
     Parameters
     ----------
-    kernels : Kernels
-        The implementation, which says how large results may get.
-    steps : sequence of Step
-        What is computed, built.
+    plan : Plan
+        What is computed. Its implementation says how large results may get.
     itemsize : int
         Bytes of a number.
     """
+    steps = [step for step in plan.all_steps if not step.branches]
     work = sum(layer.multiply_adds for step in steps for layer in step.layers)
     results = [math.prod(step.layers[-1].output_shape) for step in steps]
     largest = max(results, default=0) * itemsize
     samples = USUAL
     while samples < MOST and samples * work < ENOUGH_WORK:
         samples *= 2
-    while samples > FEWEST and samples * largest > kernels.caches * cache_bytes():
+    most_bytes = plan.implementation.caches * plan.limits.cache
+    while samples > FEWEST and samples * largest > most_bytes:
         samples //= 2
     return samples
 
 
-def automatic_inference_micro_batch(kernels: Kernels, steps: Sequence[Step], itemsize: int) -> int:
-    """Return the samples of a piece without a backward pass: nothing is kept, so twice as many."""
-    return 2 * automatic_micro_batch(kernels, steps, itemsize)
-
-
-def automatic_threads(kernels: Kernels) -> int:
-    """Return one thread for an implementation that runs in Python loops, else all cores."""
-    return available_cores() if kernels.threads_pay else 1
+def automatic_threads(implementation: Implementation) -> int:
+    """Return one worker for an implementation that runs in Python loops, else all cores."""
+    return available_cores() if implementation.releases_gil else 1

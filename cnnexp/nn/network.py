@@ -1,36 +1,38 @@
-"""A network: layers in a row, trained with softmax and cross-entropy."""
+"""A network: layers in a row, or in blocks, and the loss that they are trained with."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.engine import KERNELS, Array, Kernels
+from cnnexp.engine import IMPLEMENTATIONS, Array, Context, Implementation, Limits
 from cnnexp.errors import CnnexpError, OptionError, ShapeError
-from cnnexp.nn import inside, weights
+from cnnexp.nn import introspection
 from cnnexp.nn.batch import Batch
-from cnnexp.nn.layer import LAYERS, Layer, Shape
-from cnnexp.nn.layers import Softmax
-from cnnexp.nn.losses import Loss, labels_of, softmax_cross_entropy
-from cnnexp.nn.micro_batch import (
-    automatic_inference_micro_batch,
-    automatic_micro_batch,
-    automatic_threads,
-)
-from cnnexp.nn.parameters import ParameterVector, chunks
-from cnnexp.nn.passes import Engine
+from cnnexp.nn.blas import ignore_fp_warnings, one_blas_thread
+from cnnexp.nn.executor import Executor, Serial, Threads
+from cnnexp.nn.layer import Layer, Shape, expand_activations, name_layers, walk
+from cnnexp.nn.losses import LOSSES, Loss
+from cnnexp.nn.metrics import METRICS
+from cnnexp.nn.micro_batch import automatic_micro_batch, automatic_threads
+from cnnexp.nn.parameters import Parameter, Parameters
+from cnnexp.nn.plan import Plan
+from cnnexp.nn.processes import POSSIBLE, Processes
 from cnnexp.nn.profile import Profile
-from cnnexp.nn.steps import Step, plan
-from cnnexp.nn.workers import Workers, not_finite_is_no_news, one_blas_thread
+from cnnexp.nn.runner import Runner, Task
+from cnnexp.nn.summary import summary
 
 WEIGHTS = 1  # the purpose of a draw, part of its seed
 
 
 class Network:
-    """Layers in a row.
+    """Layers from input to output, with their parameters, a loss, and metrics.
 
     Parameters are made from the shape of the first batch, or by `build`.
 
@@ -39,29 +41,36 @@ class Network:
     layers : sequence of Layer
         From input to output; ``activation=…`` on a layer stands for one more layer. The network
         owns them from now on.
-    impl : str or Kernels
-        The implementation of convolution and pooling, a name from `cnnexp.engine.KERNELS`.
+    impl : str or Implementation
+        What computes the layers, a name from `cnnexp.engine.IMPLEMENTATIONS`.
     dtype : {"float32", "float64"}
         Type of parameters and of all arithmetic.
     seed : int
-        Seed of the initial weights; they are the same under every implementation.
+        Seed of the initial weights and of the random draws of layers such as dropout; they are the
+        same under every implementation.
     threads : int or "auto"
-        Workers that share the pieces of a batch: threads, or, for training on Linux, processes.
-        The results do not depend on it.
+        Workers that share the micro-batches: threads, or, for training on Linux, processes. The
+        results do not depend on it.
     micro_batch : int or "auto"
-        Samples of a piece in training. Results depend on it in their last bits.
+        Samples of a micro-batch in training. Results depend on it in their last bits.
     inference_micro_batch : int or "auto"
-        Samples of a piece where nothing is kept for a backward pass. No more samples than that are
-        cut as in training, so that workers can share them.
+        Samples of a micro-batch where nothing is kept for a backward pass. No more samples than
+        that are cut as in training, so that workers can share them.
     fuse : bool
-        Whether the implementation may compute layers that belong together as one.
+        Whether the implementation may compute several layers as one step.
+    loss : str or Loss
+        What training makes small, a name from `cnnexp.nn.losses.LOSSES`.
+    metrics : sequence of str
+        Metrics beside those that suit the loss, names from `cnnexp.nn.metrics.METRICS`.
+    limits : Limits, optional
+        Sizes that choose between ways to compute the same.
 
     Examples
     --------
     >>> from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Softmax
     >>> net = Network([Conv2D(4, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10), Softmax()])
     >>> X, Y = np.zeros((5, 8, 8, 1)), np.array([0, 1, 2, 3, 4])
-    >>> cce, ce = net.train(X, Y, learning_rate=0.1)
+    >>> loss, error = net.train(X, Y, learning_rate=0.1)
     >>> net.predict(X).shape
     (5, 10)
     """
@@ -70,21 +79,25 @@ class Network:
         self,
         layers: Sequence[Layer],
         *,
-        impl: str | Kernels = "fast",
+        impl: str | Implementation = "fast",
         dtype: npt.DTypeLike = "float32",
         seed: int = 0,
         threads: int | str = 1,
         micro_batch: int | str = "auto",
         inference_micro_batch: int | str = "auto",
         fuse: bool = True,
+        loss: str | Loss = "cross_entropy",
+        metrics: Sequence[str] = (),
+        limits: Limits | None = None,
     ) -> None:
         self.layers = expand_activations(layers)
-        if len({id(layer) for layer in self.layers}) < len(self.layers):
+        everything = list(walk(self.layers))
+        if len({id(layer) for layer in everything}) < len(everything):
             raise OptionError("a layer object stands in the list twice; make two of them.")
         if not self.layers:
             raise OptionError("a network needs at least one layer.")
         name_layers(self.layers)
-        self.kernels = KERNELS[impl]() if isinstance(impl, str) else impl
+        self.implementation = IMPLEMENTATIONS[impl] if isinstance(impl, str) else impl
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise OptionError(f"dtype must be float32 or float64. Got {self.dtype}.")
@@ -92,13 +105,20 @@ class Network:
         self.threads = _count("threads", threads)
         self.micro_batch = _count("micro_batch", micro_batch)
         self.inference_micro_batch = _count("inference_micro_batch", inference_micro_batch)
-        self.fuse = fuse
+        self.fuse, self.limits = fuse, limits or Limits()
+        self.loss = LOSSES[loss]() if isinstance(loss, str) else loss
+        names = dict.fromkeys([*self.loss.metrics, *metrics])
+        self.metrics = {name: METRICS[name] for name in names}
+        self.steps_done = 0
+        self._new_state: Array | None = None
+        self._lock = threading.RLock()
+        self._profile: Profile | None = None
         self.built = False
 
     def __repr__(self) -> str:
         size = f"{self.parameter_count:,} parameters" if self.built else "not built yet"
         layers = ", ".join(layer.name for layer in self.layers)
-        return f"Network({layers}; impl={self.kernels.name!r}, {self.dtype}, {size})"
+        return f"Network({layers}; impl={self.implementation.name!r}, {self.dtype}, {size})"
 
     @property
     def input_shape(self) -> Shape:
@@ -116,12 +136,23 @@ class Network:
     def parameters(self) -> Array:
         """All parameters as one vector: changing it changes the network."""
         self._need_built("parameters")
-        return self._engine.vector.values
+        return self._parameters.values
+
+    @property
+    def named_parameters(self) -> Sequence[Parameter]:
+        """Path, kind and place in the vector of every parameter, in the vector's order."""
+        self._need_built("named_parameters")
+        return self._parameters.entries
 
     @property
     def parameter_count(self) -> int:
         """Number of parameters."""
         return int(self.parameters.size)
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The names of what is measured: ``loss``, and the metrics."""
+        return ("loss", *self.metrics)
 
     def build(self, input_shape: Shape) -> Network:
         """Draw the parameters for samples of this shape; once built, nothing happens.
@@ -131,94 +162,156 @@ class Network:
         ShapeError
             If a layer cannot take what the one before it gives.
         """
-        if self.built:
-            return self
-        shape = tuple(input_shape)
-        ordinal = 0
-        for layer in self.layers:
-            generator = np.random.default_rng(np.random.SeedSequence([self.seed, WEIGHTS, ordinal]))
+        with self._lock:
+            if not self.built:
+                self._build(self.layers, tuple(input_shape))
+                self._compile()
+                self.built = True
+        return self
+
+    def _build(self, layers: Sequence[Layer], shape: Shape) -> None:
+        """Build layers, and those inside them; draws are seeded by their paths."""
+        for layer in layers:
+            place = [self.seed, WEIGHTS, *layer.path.encode()]
+            generator = np.random.default_rng(np.random.SeedSequence(place))
             try:
                 layer.build(shape, generator, self.dtype)
             except CnnexpError as error:
-                raise type(error)(f"{layer.name}: {error}") from None
+                raise type(error)(f"{layer.path}: {error}") from None
+            for branch in layer.children().values():
+                self._build(branch, shape)
             shape = layer.output_shape
-            ordinal += bool(layer.params)
-        vector = ParameterVector(self.layers, self.dtype)
-        if self.threads == "auto":
-            self.threads = automatic_threads(self.kernels)
-        steps = self._steps()
-        if self.micro_batch == "auto":
-            self.micro_batch = automatic_micro_batch(self.kernels, steps, self.dtype.itemsize)
-        if self.inference_micro_batch == "auto":
-            self.inference_micro_batch = automatic_inference_micro_batch(
-                self.kernels, steps, self.dtype.itemsize
-            )
-        self._engine = Engine(steps, vector, self.kernels, Workers(int(self.threads)))
-        self.built = True
-        return self
 
-    def train(self, X: Array, Y: Array, learning_rate: float) -> tuple[float, float]:
-        """Take one plain gradient step on one batch.
+    def _compile(self) -> None:
+        """Make the vectors, the plan, and the sizes that nobody has set."""
+        everything = list(walk(self.layers))
+        self._parameters = Parameters(everything, self.dtype, wide=self.limits.cache)
+        layers = self.layers[:-1] if self._ends_in_loss else self.layers
+        self._plan = Plan(layers, self.implementation, self.fuse, self.seed, self.limits)
+        if self.threads == "auto":
+            self.threads = automatic_threads(self.implementation)
+        if self.micro_batch == "auto":
+            self.micro_batch = automatic_micro_batch(self._plan, self.dtype.itemsize)
+        if self.inference_micro_batch == "auto":
+            # nothing is kept there, so twice as many
+            samples = automatic_micro_batch(self._plan, self.dtype.itemsize)
+            self.inference_micro_batch = 2 * samples
+        self._runner = self._new_runner()
+
+    def _new_runner(self) -> Runner:
+        """Return what runs mini-batches, in this process."""
+        workers = int(self.threads)
+        executor: Executor = Serial()
+        if workers > 1:
+            executor = Processes(workers) if POSSIBLE and not self._profile else Threads(workers)
+        self._pid = os.getpid()
+        task = Task(self.loss, list(self.metrics.values()))
+        runner = Runner(self._plan, self._parameters, task, executor)
+        runner.profile = self._profile
+        return runner
+
+    def _ready(self) -> Runner:
+        """Return the runner; a process that the user's program forked gets one of its own."""
+        if self._pid != os.getpid():
+            self._lock = threading.RLock()
+            self._runner = self._new_runner()
+        return self._runner
+
+    def train(self, X: Array, Y: Array, learning_rate: float) -> tuple[float, float | None]:
+        """Take one plain gradient step on one mini-batch.
 
         Parameters
         ----------
         X : array (n_m, ih, iw, n_c) or (n_m, features)
             Samples; images with one channel may leave that axis out.
-        Y : array (n_m,) or (n_m, classes)
-            Integer labels, or one-hot rows.
+        Y : array (n_m,) or (n_m, …)
+            Class indices, one-hot rows, or real values, as the loss takes them.
         learning_rate : float
             Factor of the gradient of the mean loss.
 
         Returns
         -------
-        cce, ce : float
-            Categorical cross-entropy in nats and classification error of the batch, both means,
-            before the step.
+        loss, error : float
+            Means over the mini-batch before the step. The error is None if it is not among the
+            metrics.
         """
-        loss, gradient = self.gradients(X, Y)
-        rate = gradient.dtype.type(learning_rate)
-        for chunk in chunks(gradient.size):
-            gradient[chunk] *= rate
-            self.parameters[chunk] -= gradient[chunk]
-        return loss.cce, loss.ce
+        sums, gradient = self.gradients(X, Y)
+        gradient *= gradient.dtype.type(learning_rate)
+        self.parameters[...] -= gradient
+        self.take_state()
+        return self._loss_and_error(sums)
 
-    def gradients(self, X: Array, Y: Array) -> tuple[Loss, Array]:
-        """Return the loss of a batch and the gradient of its mean for `parameters`.
+    def gradients(self, X: Array, Y: Array) -> tuple[Array, Array]:
+        """Return the sums of a batch, and the gradient of its mean loss for `parameters`.
 
-        The gradient is one vector, reused by the next call.
+        Sums are those of `figures`, and the number of samples. The gradient is one vector. Both
+        are used again by the next call.
         """
-        return self.batch_gradients(self.batch(X, Y))
+        return self.batch_gradients(self.batch(X, Y), self.steps_done)
 
     def batch(self, X: Array, Y: Array) -> Batch:
-        """Return samples and labels as a batch, checked once: for many steps on the same arrays."""
+        """Return samples and targets, checked once: for many steps on the same arrays."""
         X = self._samples(X)
-        labels = labels_of(Y, self._classes())
-        if len(X) != len(labels):
-            raise ShapeError(f"X has {len(X)} samples and Y has {len(labels)} labels.")
-        return Batch(X, labels)
+        self._need_loss()
+        targets = self.loss.check_targets(Y, self.output_shape, self.dtype)
+        if len(X) != len(targets):
+            raise ShapeError(f"X has {len(X)} samples and Y has {len(targets)} labels.")
+        return Batch(X, targets)
 
-    def batch_gradients(self, batch: Batch) -> tuple[Loss, Array]:
-        """Return the loss and the gradient, as `gradients` does, for a checked batch."""
-        with one_blas_thread():
-            return self._engine.gradients(batch, int(self.micro_batch))
+    def batch_gradients(self, batch: Batch, step: int = 0) -> tuple[Array, Array]:
+        """Return sums and gradient, as `gradients` does, for a checked batch.
 
-    def evaluate(self, X: Array, Y: Array) -> tuple[Array, float, float]:
-        """Return probabilities (n_m, classes), mean cross-entropy in nats, and the error.
-
-        Any number of samples may be given; they are computed in pieces.
+        Parameters
+        ----------
+        batch : Batch
+            A mini-batch.
+        step : int
+            How many mini-batches came before it: random draws depend on it.
         """
+        with self._lock, one_blas_thread():
+            runner = self._ready()
+            found = runner.gradients(batch, int(self.micro_batch), step)
+            self._new_state = runner.new_state() if self._parameters.state.size else None
+            self.steps_done = step + 1
+            return found
+
+    def take_state(self) -> None:
+        """Update the state of layers, such as running statistics, with the last mini-batch."""
+        if self._new_state is not None:
+            self._parameters.state[...] = self._new_state
+
+    def means(self, sums: Array) -> dict[str, float]:
+        """Return the figures by name as means per sample, given sums that end with a count."""
+        *totals, samples = sums.tolist()
+        return {
+            name: total / samples if samples else float("nan")
+            for name, total in zip(self.figures, totals, strict=True)
+        }
+
+    def evaluate(self, X: Array, Y: Array) -> tuple[Array, float, float | None]:
+        """Return the network's output, the mean loss, and the error.
+
+        Any number of samples may be given; they are cut into micro-batches. The error is None if
+        it is not among the metrics.
+        """
+        A, figures = self.evaluate_figures(X, Y)
+        return A, figures["loss"], figures.get("error")
+
+    def evaluate_figures(self, X: Array, Y: Array) -> tuple[Array, dict[str, float]]:
+        """Return the network's output, and the loss and all metrics by name."""
         batch = self.batch(X, Y)
-        Z = self._scores(batch.X)
-        with not_finite_is_no_news():
-            loss, _ = softmax_cross_entropy(Z, batch.labels, max(batch.size, 1))
-        return self._activate(Z), loss.cce, loss.ce
+        Z = self._outputs(batch.X)
+        with ignore_fp_warnings():
+            total, _ = self.loss.forward(Z, batch.targets)
+            sums = [total, *(metric(Z, batch.targets) for metric in self.metrics.values())]
+        return self._activate(Z), self.means(np.array([*sums, batch.size]))
 
     def predict(self, X: Array) -> Array:
-        """Return the output of the last layer, (n_m, classes)."""
-        return self._activate(self._scores(self._samples(X)))
+        """Return the output of the last layer, (n_m, …)."""
+        return self._activate(self._outputs(self._samples(X)))
 
     def activations(self, X: Array) -> list[tuple[str, Array]]:
-        """Return name and result of every layer, for a few samples; nothing is fused.
+        """Return path and result of every layer, for a few samples; nothing is fused.
 
         Returns
         -------
@@ -234,17 +327,17 @@ class Network:
         """
         X = self._samples(X)
         with one_blas_thread():
-            return inside.activations(self.layers, self.kernels, X)
+            return introspection.activations(self.layers, self.implementation, X)
 
     def saliency(self, X: Array, labels: Array) -> Array:
-        """Return how the score of a class changes with every pixel, for a few samples.
+        """Return how the logit of a class changes with every pixel, for a few samples.
 
         Parameters
         ----------
         X : array (n_m, …)
             Samples.
         labels : integer array (n_m,) or one-hot (n_m, classes)
-            The class of each sample whose score is looked at, right or not. A score is what goes
+            The class of each sample whose logit is looked at, right or not. Logits are what goes
             into the final softmax.
 
         Returns
@@ -258,72 +351,77 @@ class Network:
         Image Classification Models and Saliency Maps, 2014
         """
         batch = self.batch(X, labels)
+        layers = self.layers[:-1] if self._ends_in_loss else self.layers
         with one_blas_thread():
-            return inside.input_gradient(self.layers[:-1], self.kernels, batch.X, batch.labels)
+            return introspection.input_gradient(
+                layers, self.implementation, batch.X, batch.targets
+            )
 
     def profile(self) -> Profile:
-        """Measure every step of training from now on, and return where the figures gather."""
+        """Measure every step of training from now on, and return where the figures gather.
+
+        Worker processes would keep their figures to themselves, so threads take their place.
+        """
         self._need_built("profile")
-        return self._engine.watch()
+        name = LOSSES.name_of(type(self.loss))
+        self._profile = Profile(self._plan, "+".join(filter(None, (self.loss.fuses, name))))
+        self._runner.executor.close()
+        self._runner = self._new_runner()
+        return self._profile
 
     def weights(self) -> dict[str, Array]:
-        """Return copies of all parameters by name, for example ``conv1.W``."""
+        """Return copies of all parameters and of the state by path, for example ``conv1.W``."""
         self._need_built("weights")
-        return weights.collect(self.layers)
+        return self._parameters.collect()
 
     def load_weights(self, values: Mapping[str, Array]) -> Network:
-        """Copy parameters from a dictionary as `weights` returns it."""
+        """Copy parameters and state from a dictionary as `weights` returns it."""
         self._need_built("load_weights")
-        weights.assign(self.layers, values)
+        self._parameters.assign(values)
         return self
 
     def summary(self) -> str:
         """Return a table: layer, output shape, parameters, multiply-adds of one sample."""
         self._need_built("summary")
-        rows = [("layer", "type", "output shape", "parameters", "multiply-adds")]
-        for layer in self.layers:
-            count = sum(array.size for array in layer.params.values())
-            shape = " x ".join(str(size) for size in layer.output_shape)
-            rows.append((layer.name, layer.type, shape, f"{count:,}", f"{layer.multiply_adds:,}"))
-        total = sum(layer.multiply_adds for layer in self.layers)
-        rows.append(("total", "", "", f"{self.parameter_count:,}", f"{total:,}"))
-        together = [
-            f"computed together: {step.name} ({step.fusion.name})"
-            for step in self._engine.steps
-            if step.fusion is not None
-        ]
-        return "\n".join([_table(rows), *together])
+        return summary(self.layers, self._plan)
 
-    def _steps(self) -> list[Step]:
-        """Return the steps of a pass; a final softmax is left to the loss."""
-        layers = self.layers[:-1] if self._ends_in_softmax else self.layers
-        return plan(layers, self.kernels, self.fuse)
+    def close(self) -> None:
+        """End worker processes and threads; they start again when they are needed."""
+        if self.built:
+            self._runner.executor.close()
 
     @property
-    def _ends_in_softmax(self) -> bool:
-        return isinstance(self.layers[-1], Softmax)
+    def _ends_in_loss(self) -> bool:
+        """Whether the last layer is computed with the loss."""
+        return bool(self.loss.fuses) and self.layers[-1].type == self.loss.fuses
 
-    def _scores(self, X: Array) -> Array:
+    def _outputs(self, X: Array) -> Array:
+        """Return what the loss takes, for samples `X`."""
         size = int(self.inference_micro_batch)
         if len(X) <= size:
             size = min(size, int(self.micro_batch))
-        with one_blas_thread():
-            return self._engine.outputs(X, size)
+        with self._lock, one_blas_thread():
+            return self._ready().outputs(X, size)
 
     def _activate(self, Z: Array) -> Array:
-        if not self._ends_in_softmax:
+        """Return the network's output, given what the loss takes."""
+        if not self._ends_in_loss:
             return Z
-        with not_finite_is_no_news():
-            return self.layers[-1].forward(Z, self._engine.context())[0]
+        with ignore_fp_warnings():
+            return self.layers[-1].forward(Z, Context(training=False, keep_cache=False))[0]
 
-    def _classes(self) -> int:
-        """Return the number of classes, or say why there is no loss."""
-        if not self._ends_in_softmax or len(self.output_shape) != 1:
+    def _loss_and_error(self, sums: Array) -> tuple[float, float | None]:
+        means = self.means(sums)
+        return means["loss"], means.get("error")
+
+    def _need_loss(self) -> None:
+        """Say what is wrong if the network does not end as its loss needs."""
+        if self.loss.fuses and not (self._ends_in_loss and len(self.output_shape) == 1):
             raise OptionError(
-                "the loss is cross-entropy, so the last layer must be softmax after a dense layer."
+                f"the loss is {LOSSES.name_of(type(self.loss)).replace('_', '-')}, so the last"
+                f" layer must be {self.loss.fuses} after a dense layer."
                 f" Got {self.layers[-1].type} of output shape {self.output_shape}."
             )
-        return self.output_shape[0]
 
     def _samples(self, X: Array) -> Array:
         """Return samples in the network's dtype and shape; build the network if needed."""
@@ -349,27 +447,6 @@ class Network:
             )
 
 
-def expand_activations(layers: Sequence[Layer]) -> list[Layer]:
-    """Return the layers with a layer of its own for each ``activation``."""
-    expanded: list[Layer] = []
-    for layer in layers:
-        if not isinstance(layer, Layer):
-            raise OptionError(f"a network is made of layers, such as Dense(10). Got {layer!r}.")
-        expanded.append(layer)
-        activation = getattr(layer, "activation", None)
-        if activation is not None:
-            expanded.append(LAYERS[activation]())
-    return expanded
-
-
-def name_layers(layers: Sequence[Layer]) -> None:
-    """Name layers by type and number, for example conv1, relu1, conv2."""
-    counts: dict[str, int] = {}
-    for layer in layers:
-        counts[layer.type] = counts.get(layer.type, 0) + 1
-        layer.name = f"{layer.type}{counts[layer.type]}"
-
-
 def _count(name: str, value: int | str) -> int | str:
     """Return a positive number or "auto"."""
     if isinstance(value, str) and value == "auto":
@@ -377,17 +454,3 @@ def _count(name: str, value: int | str) -> int | str:
     if isinstance(value, Integral) and not isinstance(value, bool) and value >= 1:
         return int(value)
     raise OptionError(f"{name} must be 'auto' or a number of at least 1. Got {value!r}.")
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Return rows as text, two columns to the left and the others to the right."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if k < 2 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    rule = "-" * max(len(line) for line in lines)
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])

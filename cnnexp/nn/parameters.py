@@ -1,113 +1,161 @@
-"""All parameters of a network as one vector."""
+"""All parameters of a network as one vector, and all state as another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnexp.engine import Array
-from cnnexp.engine.machine import cache_bytes
+from cnnexp.errors import ShapeError
 from cnnexp.nn.layer import Layer
-from cnnexp.nn.team import shared_array
-from cnnexp.nn.workers import pieces
 
-CHUNK = 1 << 15  # numbers that stay in the cache while an optimizer works on them
+KINDS = ("bias", "scale", "weight")  # their order in the vector
 
 
-def chunks(size: int) -> list[slice]:
-    """Cut a vector into slices for operations number by number; the result does not depend on it.
+class Parameter(NamedTuple):
+    """A parameter, or an entry of the state, and where it lies in the vector.
 
-    Examples
-    --------
-    >>> chunks(40_000)
-    [slice(0, 32768, None), slice(32768, 40000, None)]
-    """
-    return pieces(size, CHUNK) if size else []
-
-
-class ParameterVector:
-    """All parameters of some layers as one vector; the layers keep views into it.
-
-    One vector makes an optimizer's step, a sum over pieces, or a check for infinity a single
-    operation, however many layers there are. Parameters whose gradients can be deferred stand at
-    its end, from `direct` on.
+    Attributes
+    ----------
+    path : str
+        For example ``block1.conv1.W``.
+    kind : str
+        ``weight``, ``bias`` or ``scale``; ``state`` for what is not trained.
+    part : slice
+        Its numbers in the vector.
+    shape : tuple of int
+        Its shape.
     """
 
-    def __init__(self, layers: Sequence[Layer], dtype: Any) -> None:
-        self.places: dict[int, dict[str, tuple[slice, tuple[int, ...]]]] = {}
-        self.direct = start = 0
-        for deferred in (False, True):
-            for layer in layers:
-                places = self.places.setdefault(id(layer), {})
-                for key, array in layer.params.items():
-                    if _is_deferred(layer, key) is deferred:
-                        places[key] = (slice(start, start + array.size), array.shape)
-                        start += array.size
-            self.direct = self.direct if deferred else start
-        self._layers = list(layers)
-        self._take_over(shared_array((start,), dtype))
+    path: str
+    kind: str
+    part: slice
+    shape: tuple[int, ...]
 
-    def _take_over(self, values: Array) -> None:
-        """Copy all parameters into a vector, and have the layers use it."""
-        self.values = values
+
+class Parameters:
+    """The parameters and the state of some layers as vectors; the layers keep views into them.
+
+    One vector makes a sum over micro-batches, or a check for infinity, a single operation, however
+    many layers there are. Biases and scales come first, weights after them, and last, from
+    `direct` on, those whose gradient is made once per mini-batch.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Built layers, those inside containers included.
+    dtype : dtype
+        Of all numbers.
+    wide : int
+        Bytes of a parameter from which its gradient, a product that the layer takes from
+        `Context.outer`, is made once per mini-batch instead of once per micro-batch.
+    """
+
+    def __init__(self, layers: Sequence[Layer], dtype: Any, wide: int) -> None:
+        self._layers = [layer for layer in layers if layer.params or layer.state]
+        named = [(layer, key) for layer in self._layers for key in layer.params]
+        deferred = {
+            (id(layer), key)
+            for layer, key in named
+            if key in layer.outer and layer.params[key].nbytes > wide
+        }
+        named.sort(key=lambda n: ((id(n[0]), n[1]) in deferred, KINDS.index(_kind(*n))))
+        self._places: dict[tuple[int, str], Parameter] = {}
+        self.entries = self._lay(named, "params")
+        states = [(layer, key) for layer in self._layers for key in layer.state]
+        self.state_entries = self._lay(states, "state")
+        self.deferred = [p for p, n in zip(self.entries, named, strict=True) if _in(n, deferred)]
+        size = self.entries[-1].part.stop if self.entries else 0
+        self.direct = self.deferred[0].part.start if self.deferred else size
+        state_size = self.state_entries[-1].part.stop if self.state_entries else 0
+        self.bind(np.empty(size, dtype), np.empty(state_size, dtype))
+
+    def bind(self, values: Array, state: Array) -> None:
+        """Copy everything into other vectors, and have the layers use them."""
         for layer in self._layers:
-            views = self.views(layer, values)
-            for key, view in views.items():
-                view[...] = layer.params[key]
-            layer.params = {key: views[key] for key in layer.params}
-
-    def make_private(self) -> None:
-        """Move into memory that no other process has."""
-        self._take_over(np.empty_like(self.values))
-
-    @property
-    def has_deferred(self) -> bool:
-        """Whether there are parameters whose gradients can be deferred."""
-        return self.direct < self.values.size
+            params, states = self.views(layer, values), self.state_views(layer, state)
+            for views, arrays in ((params, layer.params), (states, layer.state)):
+                for key, view in views.items():
+                    view[...] = arrays[key]
+            layer.params, layer.state = params, states
+        self.values, self.state = values, state
 
     def views(self, layer: Layer, vector: Array) -> dict[str, Array]:
         """Return the parts of a vector that belong to the parameters of a layer.
 
         A vector that ends at `direct` has no parts for deferred gradients.
         """
+        return self._parts(layer, layer.params, vector)
+
+    def state_views(self, layer: Layer, vector: Array) -> dict[str, Array]:
+        """Return the parts of a vector that belong to the state of a layer."""
+        return self._parts(layer, layer.state, vector)
+
+    def place(self, layer: Layer, key: str) -> Parameter:
+        """Return where a parameter of a layer lies."""
+        return self._places[id(layer), key]
+
+    def collect(self) -> dict[str, Array]:
+        """Return copies of all parameters and of the state, by path, layer by layer."""
         return {
-            key: vector[at].reshape(shape)
-            for key, (at, shape) in self.places[id(layer)].items()
-            if at.stop <= vector.size
+            f"{layer.path}.{key}": array.copy()
+            for layer in self._layers
+            for key, array in {**layer.params, **layer.state}.items()
+        }
+
+    def assign(self, weights: Mapping[str, Array]) -> None:
+        """Copy parameters and state from a dictionary as `collect` returns it.
+
+        Raises
+        ------
+        ShapeError
+            If names or shapes differ; every difference is listed and nothing is changed.
+        """
+        own = {
+            f"{layer.path}.{key}": array
+            for layer in self._layers
+            for key, array in {**layer.params, **layer.state}.items()
+        }
+        faults = [f"{name}: the network has it, the weights do not" for name in own.keys() - weights]
+        faults += [f"{name}: the weights have it, the network does not" for name in weights.keys() - own]
+        faults += [
+            f"{name}: the network needs shape {own[name].shape},"
+            f" the weights have {np.shape(weights[name])}"
+            for name in own.keys() & weights
+            if own[name].shape != np.shape(weights[name])
+        ]
+        if faults:
+            listed = "\n".join(f"  {fault}" for fault in sorted(faults))
+            raise ShapeError(f"the weights do not fit this network:\n{listed}")
+        for name, array in own.items():
+            array[...] = weights[name]
+
+    def _lay(self, named: Sequence[tuple[Layer, str]], what: str) -> list[Parameter]:
+        """Give every array of some layers a place in a vector."""
+        found, start = [], 0
+        for layer, key in named:
+            array = getattr(layer, what)[key]
+            kind = _kind(layer, key) if what == "params" else "state"
+            part = slice(start, start + array.size)
+            found.append(Parameter(f"{layer.path}.{key}", kind, part, array.shape))
+            self._places[id(layer), key] = found[-1]
+            start += array.size
+        return found
+
+    def _parts(self, layer: Layer, keys: Any, vector: Array) -> dict[str, Array]:
+        places = {key: self._places[id(layer), key] for key in keys}
+        return {
+            key: vector[place.part].reshape(place.shape)
+            for key, place in places.items()
+            if place.part.stop <= vector.size
         }
 
 
-class GradientSlot:
-    """Memory for the gradients of one piece: a vector, and its parts for each step.
-
-    Parameters
-    ----------
-    parameters : ParameterVector
-        What the gradients are for.
-    layers : sequence of Layer or None
-        The layer with parameters of each step.
-    size : int
-        All parameters, or those before `ParameterVector.direct`.
-    """
-
-    def __init__(
-        self, parameters: ParameterVector, layers: Sequence[Layer | None], size: int
-    ) -> None:
-        self.vector = shared_array((size,), parameters.values.dtype)
-        self.views: list[dict[str, Array]] = [
-            parameters.views(layer, self.vector) if layer is not None else {} for layer in layers
-        ]
+def _kind(layer: Layer, key: str) -> str:
+    return layer.kinds.get(key, "weight")
 
 
-def deferred_parameters(layer: Layer) -> tuple[str, ...]:
-    """Return the parameters whose gradients are worth deferring.
-
-    They are those whose gradient, written once a piece, would not stay in the cache.
-    """
-    return tuple(key for key in layer.deferred if layer.params[key].nbytes > cache_bytes())
-
-
-def _is_deferred(layer: Layer, key: str) -> bool:
-    return key in deferred_parameters(layer)
+def _in(named: tuple[Layer, str], deferred: set[tuple[int, str]]) -> bool:
+    return (id(named[0]), named[1]) in deferred

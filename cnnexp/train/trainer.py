@@ -1,15 +1,15 @@
 """The training loop: epochs in, events out. It writes no files and prints nothing.
 
 Whoever runs the trainer takes its events one by one, and may stop at any of them. Between two
-events the state is whole: saved then and given back later, training goes on with the same bits,
-because every random draw comes from the seed and its place and never from a generator's past.
+events the state is whole: saved then and given back later, training resumes bit-for-bit, because
+every random draw comes from the seed and its place and never from a generator's past.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,38 +17,33 @@ import numpy as np
 
 from cnnexp.data import Dataset, Samples
 from cnnexp.data.dataset import batches, epoch_order
-from cnnexp.nn.losses import NO_LOSS, Loss
+from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.network import Network
-from cnnexp.nn.parameters import chunks
-from cnnexp.nn.workers import not_finite_is_no_news, one_blas_thread
 from cnnexp.train.optimizers import Optimizer, State
-from cnnexp.train.schedules import Schedule
+from cnnexp.train.schedules import Moment, Schedule
 
-LARGE_RATE = 1e15  # above it a finite gradient may give a step that is not finite
+Figures = dict[str, float]
+"""The loss and the metrics by name, means per sample."""
 
 
 class BatchDone(NamedTuple):
-    """A batch was trained on; epochs and batches are counted from 1."""
+    """A mini-batch was trained on; epochs and mini-batches are counted from 1."""
 
     epoch: int
     batch: int
     samples: int
-    cce: float
-    ce: float
+    figures: Figures
     learning_rate: float
     seconds: float
 
 
 class EpochDone(NamedTuple):
-    """An epoch was trained and evaluated. Training figures are means over its batches."""
+    """An epoch was trained and evaluated. Training figures are means over its mini-batches."""
 
     epoch: int
-    train_cce: float
-    train_ce: float
-    test_cce: float
-    test_ce: float
-    validation_cce: float | None
-    validation_ce: float | None
+    train: Figures
+    test: Figures
+    validation: Figures | None
     learning_rate: float
     seconds: float
     eval_seconds: float
@@ -68,7 +63,7 @@ Event = BatchDone | EpochDone | Diverged
 
 @dataclass
 class Best:
-    """The best epoch so far, by the error on the validation part, or on the test part."""
+    """The best epoch so far, by the error (or the loss) on the validation part or the test part."""
 
     metric: str
     value: float
@@ -82,13 +77,15 @@ class TrainingState:
     Attributes
     ----------
     epoch, batch : int
-        Epochs finished, and batches of the next one that are done.
+        Epochs finished, and mini-batches of the next one that are done.
     optimizer : dict of str to array
         The optimizer's state.
-    loss : Loss
-        Sums over the batches done in this epoch.
+    sums : array
+        Sums of the figures over the mini-batches done in this epoch, and the number of samples.
     seconds : float
-        Training time of the batches done in this epoch.
+        Training time of the mini-batches done in this epoch.
+    figures : dict of str to float
+        Figures of the last finished epoch, such as ``validation_loss``, for the schedule.
     best : Best or None
         The best epoch so far.
     """
@@ -96,8 +93,9 @@ class TrainingState:
     epoch: int = 0
     batch: int = 0
     optimizer: State = field(default_factory=dict)
-    loss: Loss = NO_LOSS
+    sums: Any = None
     seconds: float = 0.0
+    figures: Figures = field(default_factory=dict)
     best: Best | None = None
 
 
@@ -134,8 +132,12 @@ class Trainer:
     def __post_init__(self) -> None:
         self.network.build(self.dataset.image_shape)
         self._train = self.network.batch(self.dataset.train.X, self.dataset.train.Y)
+        if self.state.sums is None:
+            self.state.sums = self._no_sums()
         if not self.state.optimizer:
-            self.state.optimizer = self.optimizer.initial_state(self.network.parameters)
+            self.state.optimizer = self.optimizer.initial_state(
+                self.network.named_parameters, self.network.parameters
+            )
 
     def snapshot(self) -> dict[str, Any]:
         """Return parameters and state as plain containers and arrays."""
@@ -145,27 +147,29 @@ class Trainer:
             "batch": state.batch,
             "weights": self.network.weights(),
             "optimizer": {key: value.copy() for key, value in state.optimizer.items()},
-            "loss": tuple(state.loss),
+            "sums": state.sums.tolist(),
             "seconds": state.seconds,
+            "figures": dict(state.figures),
             "best": None if state.best is None else dict(vars(state.best)),
         }
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Put everything back to a snapshot; training then goes on with the same bits."""
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Put everything back to a snapshot; training then resumes bit-for-bit."""
         self.network.load_weights(snapshot["weights"])
         best = snapshot["best"]
         self.state = TrainingState(
             epoch=snapshot["epoch"],
             batch=snapshot["batch"],
             optimizer={key: np.array(value) for key, value in snapshot["optimizer"].items()},
-            loss=Loss(*snapshot["loss"]),
+            sums=np.array(snapshot["sums"], np.float64),
             seconds=snapshot["seconds"],
+            figures=dict(snapshot["figures"]),
             best=None if best is None else Best(**best),
         )
 
     @property
     def batches_per_epoch(self) -> int:
-        """Number of batches of one epoch, the last short one included."""
+        """Number of mini-batches of one epoch, the last short one included."""
         return -(-self.dataset.train.count // self.batch_size)
 
     def events(self) -> Iterator[Event]:
@@ -180,82 +184,68 @@ class Trainer:
     def _epoch(self) -> Iterator[Event]:
         """Train the rest of one epoch, and evaluate."""
         state, epoch = self.state, self.state.epoch + 1
-        start = time.perf_counter()
         order = epoch_order(self.dataset.train.count, self.seed, epoch)
+        rate = math.nan
         for number, rows in batches(order, self.batch_size, state.batch):
-            rate = self._rate(epoch, number)
-            loss, gradient = self.network.batch_gradients(self._train.at(rows))
-            reason = self._step(loss, gradient, rate)
-            if reason:
-                yield Diverged(epoch, number + 1, reason)
+            event = self._step(epoch, number, rows)
+            yield event
+            if isinstance(event, Diverged):
                 return
-            seconds = time.perf_counter() - start
-            state.batch, state.loss = number + 1, state.loss + loss
-            state.seconds += seconds
-            yield BatchDone(epoch, number + 1, loss.samples, loss.cce, loss.ce, rate, seconds)
-            start = time.perf_counter()
-        done = self._epoch_done(epoch, self._rate(epoch, self.batches_per_epoch - 1))
-        state.epoch, state.batch, state.loss, state.seconds = epoch, 0, NO_LOSS, 0.0
+            rate = event.learning_rate
+        if math.isnan(rate):
+            rate = self._rate(epoch, self.batches_per_epoch - 1)
+        done = self._epoch_done(epoch, rate)
+        state.epoch, state.batch, state.sums, state.seconds = epoch, 0, self._no_sums(), 0.0
         yield done
 
+    def _step(self, epoch: int, number: int, rows: Any) -> BatchDone | Diverged:
+        """Train on one mini-batch, the one after `number` others of this epoch."""
+        start = time.perf_counter()
+        step = (epoch - 1) * self.batches_per_epoch + number
+        sums, gradient = self.network.batch_gradients(self._train.at(rows), step)
+        figures, rate = self.network.means(sums), self._rate(epoch, number)
+        if not math.isfinite(figures["loss"]):
+            return Diverged(epoch, number + 1, f"the loss is {figures['loss']}")
+        state, network = self.state, self.network
+        if not self.optimizer.step(
+            network.parameters, gradient, state.optimizer, rate, network.named_parameters
+        ):
+            return Diverged(epoch, number + 1, "the next step is not finite")
+        network.take_state()
+        seconds = time.perf_counter() - start
+        state.batch, state.sums = number + 1, state.sums + sums
+        state.seconds += seconds
+        return BatchDone(epoch, number + 1, len(rows), figures, rate, seconds)
+
     def _rate(self, epoch: int, number: int) -> float:
-        """Return the learning rate of a batch."""
+        """Return the learning rate of a mini-batch."""
         per_epoch = self.batches_per_epoch
-        progress = ((epoch - 1) * per_epoch + number) / (self.epochs * per_epoch)
-        return self.learning_rate * self.schedule.factor(progress)
-
-    def _step(self, loss: Loss, gradient: Any, rate: float) -> str:
-        """Take one step, or return why it cannot be taken; then nothing is changed."""
-        if not math.isfinite(loss.cce_sum):
-            return f"the loss is {loss.cce_sum}"
-        self.optimizer.begin_step(self.state.optimizer)
-        with not_finite_is_no_news():
-            # A sum of squares that is finite, found in one pass, says that the step will be so too.
-            if math.isfinite(np.dot(gradient, gradient)) and rate < LARGE_RATE:
-                for part in chunks(gradient.size):
-                    self.network.parameters[part] -= self._update(part, gradient, rate)
-                return ""
-            step = self._update(slice(None), gradient, rate)
-            moved = self.network.parameters - step
-        if not np.isfinite(moved).all():
-            return "the next step is not finite"
-        self.network.parameters[...] = moved
-        return ""
-
-    def _update(self, part: slice, gradient: Any, rate: float) -> Any:
-        """Return what to subtract from a part of the parameters."""
-        state = self.optimizer.state_of(self.state.optimizer, part)
-        return self.optimizer.update(self.network.parameters[part], gradient[part], state, rate)
+        step = (epoch - 1) * per_epoch + number
+        moment = Moment(step, epoch, per_epoch, self.epochs, self.state.figures)
+        return self.learning_rate * self.schedule.factor(moment)
 
     def _epoch_done(self, epoch: int, rate: float) -> EpochDone:
         """Evaluate, and sum up the epoch."""
         start = time.perf_counter()
-        test_cce, test_ce = self._evaluate(self.dataset.test)
-        validation_cce = validation_ce = None
+        test, validation = self._evaluate(self.dataset.test), None
         if self.dataset.validation is not None:
-            validation_cce, validation_ce = self._evaluate(self.dataset.validation)
+            validation = self._evaluate(self.dataset.validation)
         eval_seconds = time.perf_counter() - start
-        state = self.state
-        metric, value = "test_ce", test_ce
-        if validation_ce is not None:
-            metric, value = "validation_ce", validation_ce
-        if state.best is None or value < state.best.value:
-            state.best = Best(metric, value, epoch)
+        state, train = self.state, self.network.means(self.state.sums)
+        chosen = "error" if "error" in test else "loss"
+        part, figures = ("test", test) if validation is None else ("validation", validation)
+        if state.best is None or figures[chosen] < state.best.value:
+            state.best = Best(f"{part}_{chosen}", figures[chosen], epoch)
+        parts = {"train": train, "test": test, "validation": validation or {}}
+        state.figures = {f"{p}_{name}": v for p, found in parts.items() for name, v in found.items()}
+        speed = state.sums[-1] / state.seconds if state.seconds else math.inf
         return EpochDone(
-            epoch,
-            state.loss.cce,
-            state.loss.ce,
-            test_cce,
-            test_ce,
-            validation_cce,
-            validation_ce,
-            rate,
-            state.seconds,
-            eval_seconds,
-            state.loss.samples / state.seconds if state.seconds else math.inf,
+            epoch, train, test, validation, rate, state.seconds, eval_seconds, float(speed)
         )
 
-    def _evaluate(self, part: Samples) -> tuple[float, float]:
-        """Return cross-entropy and error on a part of the data set."""
-        _, cce, ce = self.network.evaluate(part.X, part.Y)
-        return cce, ce
+    def _evaluate(self, part: Samples) -> Figures:
+        """Return the figures of a part of the data set."""
+        return self.network.evaluate_figures(part.X, part.Y)[1]
+
+    def _no_sums(self) -> Any:
+        return np.zeros(len(self.network.figures) + 1)

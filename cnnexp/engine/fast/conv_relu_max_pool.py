@@ -139,7 +139,7 @@ class ConvReLUMaxPool(Fusion):
 
     def applies(self, layers: Sequence[Any]) -> bool:
         """Pooling windows must not overlap, or places would be computed twice."""
-        pool: Window = layers[2].window
+        pool: Window = layers[2].geometry
         return not pool.padded and pool.stride >= pool.width
 
     def forward(
@@ -147,7 +147,7 @@ class ConvReLUMaxPool(Fusion):
     ) -> tuple[Array, Cache]:
         """Return the pooled activations: one maximum per place."""
         scratch = context.scratch
-        conv, pool, b = layers[0].window, layers[2].window, layers[0].params["b"]
+        conv, pool, b = layers[0].geometry, layers[2].geometry, layers[0].params["b"]
         X = padded_input(A_prev, conv, 0.0, scratch)
         work = self.candidates(X, layers[0].params["W"], conv, pool, scratch)
         oh, ow = pool.out

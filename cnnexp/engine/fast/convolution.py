@@ -140,7 +140,7 @@ class ConvReLU(Fusion):
         """Return ``max(Z, 0)``."""
         scratch = context.scratch
         conv = layers[0]
-        Z, cache = forward(A_prev, conv.params["W"], conv.params["b"], conv.window, scratch)
+        Z, cache = forward(A_prev, conv.params["W"], conv.params["b"], conv.geometry, scratch)
         A = cut_off(Z, scratch)
         return samples_outermost(A), (cache, A)
 
@@ -154,7 +154,7 @@ class ConvReLU(Fusion):
         dA_prev, dW, db = backward(
             dZ.reshape(len(dZ), -1),
             conv.params["W"],
-            conv.window,
+            conv.geometry,
             inner,
             scratch,
             context.need_dA_prev,

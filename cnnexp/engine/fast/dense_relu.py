@@ -33,7 +33,7 @@ class DenseReLU(Fusion):
         self, layers: Sequence[Any], A_prev: Array, context: Context
     ) -> tuple[Array, Cache]:
         """Return ``max(Z, 0)``."""
-        Z = dense.forward(A_prev, layers[0].params["W"], layers[0].params["b"], context)
+        Z, _ = dense.forward(A_prev, layers[0].params, None, context)
         A = np.maximum(Z, Z.dtype.type(0), out=Z)
         return A, (A_prev, A)
 
@@ -43,4 +43,4 @@ class DenseReLU(Fusion):
         """Let through the gradients where the result is above zero."""
         A_prev, A = cache
         dZ = np.multiply(dA, A > 0, out=context.scratch.like("dZ", A))
-        return dense.backward(dZ, A_prev, layers[0].params["W"], context)
+        return dense.backward(dZ, layers[0].params, None, A_prev, context)

@@ -105,7 +105,7 @@ class MergedConvReLUMaxPool(ConvReLUMaxPool):
 
     def applies(self, layers: Sequence[Any]) -> bool:
         """Pooling windows must not overlap, and the zeros must not cost too much."""
-        conv, pool = layers[0].window, layers[2].window
+        conv, pool = layers[0].geometry, layers[2].geometry
         extra = (patch_width(conv, pool) / conv.width) ** 2
         return super().applies(layers) and bool(extra <= MOST_EXTRA)
 

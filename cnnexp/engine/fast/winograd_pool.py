@@ -37,9 +37,9 @@ class WinogradReLUMaxPool(Fusion):
     def applies(self, layers: Sequence[Any]) -> bool:
         """Pooling windows must tile a tile of 4x4 outputs."""
         conv, _, pool = layers
-        fits = pool.window.width in (2, 4) and pool.window.stride == pool.window.width
+        fits = pool.geometry.width in (2, 4) and pool.geometry.stride == pool.geometry.width
         return (
-            fits and not pool.window.padded and winograd.suits(conv.params["W"].shape, conv.window)
+            fits and not pool.geometry.padded and winograd.suits(conv.params["W"].shape, conv.geometry)
         )
 
     def forward(
@@ -48,9 +48,9 @@ class WinogradReLUMaxPool(Fusion):
         """Return the pooled activations."""
         scratch = context.scratch
         conv, _, pool = layers
-        b, p = conv.params["b"], pool.window.width
-        tiling = winograd.Tiling.over(conv.window.out)
-        X = tiled_input(A_prev, conv.window, tiling, scratch)
+        b, p = conv.params["b"], pool.geometry.width
+        tiling = winograd.Tiling.over(conv.geometry.out)
+        X = tiled_input(A_prev, conv.geometry, tiling, scratch)
         work = winograd.Convolution(X, conv.params["W"], tiling, scratch)
         whole = scratch.array("A", _by_tile(len(b), tiling, p, X.shape[3]), X.dtype)
         greater = []
@@ -66,7 +66,7 @@ class WinogradReLUMaxPool(Fusion):
             best += b[:, None]
             by_tile = best.reshape(*best.shape[:3], *block.shape, -1)
             whole[:, block.rows, :, block.cols] = by_tile.transpose(2, 3, 0, 4, 1, 5)
-        A = _joined(whole)[:, : pool.window.rows.out, : pool.window.cols.out]
+        A = _joined(whole)[:, : pool.geometry.rows.out, : pool.geometry.cols.out]
         return samples_outermost(A), (work, greater, A)
 
     def backward(
@@ -76,7 +76,7 @@ class WinogradReLUMaxPool(Fusion):
         scratch = context.scratch
         conv, _, pool = layers
         work, greater, A = cache
-        p, tiling, n_m = pool.window.width, work.tiling, dA.shape[0]
+        p, tiling, n_m = pool.geometry.width, work.tiling, dA.shape[0]
         dA_in = samples_innermost(dA)
         whole = scratch.array("dA by tile", _by_tile(work.n_f, tiling, p, n_m), dA.dtype)
         _fill(_joined(whole), dA_in)
@@ -90,7 +90,7 @@ class WinogradReLUMaxPool(Fusion):
             for k, won in winners(greater[block.number], scratch):
                 np.multiply(d_best, won, out=_candidates(dY, p)[:, k // p, :, k % p])
             work.backward(block, dY, dX)
-        dA_prev = None if dX is None else unpadded_outermost(dX, conv.window)
+        dA_prev = None if dX is None else unpadded_outermost(dX, conv.geometry)
         db = np.multiply(dA_in, A > 0).sum(axis=(1, 2, 3))
         return dA_prev, {"W": work.filter_gradient(), "b": db}
 

@@ -15,7 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnnexp.engine import Window
 from cnnexp.nn.batch import Batch
+from cnnexp.nn.layer import walk
 from cnnexp.nn.network import Network
 from cnnexp.nn.profile import Profile, ProfileRow, Times
 
@@ -73,7 +75,7 @@ class Course:
     def measured(self, whole: int) -> Measured:
         """Return the medians."""
         return Measured(
-            impl=self.network.kernels.name,
+            impl=self.network.implementation.name,
             rows=self.profile.rows({name: self._median(name) for name in self.profile.names}),
             seconds=statistics.median(self.clock) / self.batch.size,
             samples=self.batch.size,
@@ -121,16 +123,16 @@ def measure(networks: Mapping[str, Network], batch: Batch, seconds: float) -> li
 
 def loop_seconds(network: Network) -> float:
     """Return about what one sample takes where every output is a turn of a loop in Python."""
-    if network.kernels.threads_pay:
+    if network.implementation.releases_gil:
         return 0.0
-    images = [layer for layer in network.layers if hasattr(layer, "window")]
+    images = [layer for layer in walk(network.layers) if isinstance(layer.geometry, Window)]
     return LOOP_SECONDS * sum(math.prod(layer.output_shape) for layer in images)
 
 
 def _begin(network: Network, batch: Batch, share: float) -> Course:
     """Try a few samples, and choose how many a pass will have."""
     profile = network.profile()
-    probe = _first(batch, PROBE if network.kernels.threads_pay else 1)
+    probe = _first(batch, PROBE if network.implementation.releases_gil else 1)
     course = Course(network, probe, profile)
     each = course.run() / probe.size
     if 2 * each * probe.size > share:
@@ -141,4 +143,4 @@ def _begin(network: Network, batch: Batch, share: float) -> Course:
 
 def _first(batch: Batch, samples: int) -> Batch:
     """Return the first samples of a batch; all if there are not more."""
-    return Batch(batch.X[:samples], batch.labels[:samples])
+    return Batch(batch.X[:samples], batch.targets[:samples])

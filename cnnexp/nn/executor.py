@@ -1,0 +1,172 @@
+"""Executors: who runs the micro-batches of a mini-batch.
+
+A mini-batch is cut by the size of a micro-batch, never by the number of workers, and whatever is
+summed is summed in the order of the micro-batches. So the numbers are the same on one worker or
+on sixteen. There are three executors with one interface:
+
+========= =====================================================================================
+Serial    this thread runs one micro-batch after the other
+Threads   threads share them; NumPy lets go of the interpreter lock inside its loops and products
+Processes forked processes share them (`processes`): no lock at all, but memory must be shared
+========= =====================================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnnexp.engine import Array
+from cnnexp.nn.blas import ignore_fp_warnings
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+Job = Callable[[int, int], Any]
+"""Called with the number of a worker and the number of a micro-batch."""
+
+
+class Executor(ABC):
+    """Runs a job for every micro-batch.
+
+    Attributes
+    ----------
+    workers : int
+        How many may run side by side.
+    shared : bool
+        Whether jobs may run in other processes: what they read and write must then lie in memory
+        from `allocate`.
+    """
+
+    workers: int = 1
+    shared: bool = False
+
+    @abstractmethod
+    def map(self, job: Job, count: int) -> None:
+        """Call ``job(worker, k)`` for every k below `count`, and wait until all are done."""
+
+    def allocate(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """Return an array of zeros that all workers can write to."""
+        return np.zeros(shape, dtype)
+
+    def ready(self, jobs: Sequence[Job], count: int, prepare: Callable[[], None]) -> None:
+        """Make ready for jobs that come again and again; all memory that they need is there.
+
+        Parameters
+        ----------
+        jobs : sequence of callable
+            What other processes may be asked to do.
+        count : int
+            Micro-batches of a mini-batch.
+        prepare : callable
+            What a new process does first.
+        """
+
+    def forget(self) -> None:
+        """Let go of other processes: memory that they know of has been replaced."""
+
+    def close(self) -> None:
+        """End all workers; they start again when they are needed."""
+
+
+class Serial(Executor):
+    """Runs one micro-batch after the other."""
+
+    def map(self, job: Job, count: int) -> None:
+        """Call the job for every micro-batch, as worker 0."""
+        for k in range(count):
+            job(0, k)
+
+
+class Threads(Executor):
+    """Threads that take micro-batches as they are free.
+
+    Parameters
+    ----------
+    workers : int
+        Number of threads, the calling one included.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: ThreadPoolExecutor | None = None
+
+    def map(self, job: Job, count: int) -> None:
+        """Call the job for every micro-batch, each as the worker that is free."""
+        others = min(self.workers, count) - 1
+        queue = iter(range(count))
+        lock = threading.Lock()
+
+        def work(worker: int) -> None:
+            while True:
+                with lock:
+                    k = next(queue, None)
+                if k is None:
+                    return
+                job(worker, k)
+
+        def work_quietly(worker: int) -> None:
+            with ignore_fp_warnings():
+                work(worker)
+
+        if others > 0 and self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(self.workers - 1, thread_name_prefix="cnnexp")
+        waiting = [self._pool.submit(work_quietly, k) for k in range(1, others + 1)]  # type: ignore[union-attr]
+        try:
+            work(0)
+        finally:
+            for other in waiting:
+                other.result()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+
+def micro_batches(samples: int, size: int | None) -> list[slice]:
+    """Cut a number of samples into slices of `size`; the last may be shorter.
+
+    A single sample that is left over joins the slice before it: alone it would not tell how its
+    arrays lie in memory.
+
+    Examples
+    --------
+    >>> micro_batches(8, 3)
+    [slice(0, 3, None), slice(3, 6, None), slice(6, 8, None)]
+    >>> micro_batches(7, 3)
+    [slice(0, 3, None), slice(3, 7, None)]
+    >>> micro_batches(5, None)
+    [slice(0, 5, None)]
+    """
+    size = max(samples, 1) if size is None else size
+    starts = list(range(0, max(samples, 1), size))
+    if size > 1 and len(starts) > 1 and samples - starts[-1] == 1:
+        starts.pop()
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], samples], strict=True)]
+
+
+_most_cores: list[int] = []
+
+
+def limit_cores(count: int) -> None:
+    """Let this process count on so many cores only; for jobs that run side by side."""
+    _most_cores[:] = [count]
+
+
+def available_cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        found = len(os.sched_getaffinity(0))
+    else:
+        found = os.cpu_count() or 1
+    return min([found, *_most_cores])

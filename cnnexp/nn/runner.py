@@ -1,0 +1,298 @@
+"""Runs mini-batches: cuts them into micro-batches, and adds up what those give.
+
+All memory that several workers read and write is here, and comes from the executor, which knows
+whether it must be shared among processes. Nothing else in this room knows of workers.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cnnexp.engine import Array, Context, Scratch
+from cnnexp.nn import passes
+from cnnexp.nn.batch import Batch
+from cnnexp.nn.executor import Executor, micro_batches
+from cnnexp.nn.layer import Layer
+from cnnexp.nn.losses import Loss
+from cnnexp.nn.metrics import Metric
+from cnnexp.nn.parameters import Parameters
+from cnnexp.nn.plan import Plan
+from cnnexp.nn.processes import WorkerLost
+
+if TYPE_CHECKING:
+    from cnnexp.nn.profile import Profile
+
+SHARE = 1024  # rows of a deferred gradient that a worker multiplies at a time
+
+
+class Task(NamedTuple):
+    """What a network is trained on: a loss, and the metrics that are added up beside it."""
+
+    loss: Loss
+    metrics: Sequence[Metric]
+
+
+class Slot(NamedTuple):
+    """Where one micro-batch leaves gradients and state, as vectors and by step."""
+
+    gradient: Array
+    grads: list[dict[str, Array]]
+    state: Array
+    states: list[dict[str, Array]]
+
+
+class Workspace:
+    """What a worker uses again and again: a context with its own memory for every step."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.samples = Scratch()
+        self.contexts = plan.contexts()
+        for context, step in zip(self.contexts, plan.all_steps, strict=True):
+            context.state = step.layer.state
+
+    def begin(self, training: bool, slot: Slot | None = None, step: int = 0, first: int = 0) -> None:
+        """Set every context to a new pass."""
+        for k, context in enumerate(self.contexts):
+            context.training = context.keep_cache = training
+            context.grads = slot.grads[k] if slot else {}
+            context.state_updates = {}
+            context.deferred_outer = None
+            context.step, context.first = step, first
+
+
+class Runner:
+    """Runs mini-batches of one network.
+
+    Parameters
+    ----------
+    plan : Plan
+        The steps of the network.
+    parameters : Parameters
+        Its parameters and state.
+    task : Task
+        The loss and the metrics.
+    executor : Executor
+        Who runs the micro-batches.
+    """
+
+    def __init__(
+        self, plan: Plan, parameters: Parameters, task: Task, executor: Executor
+    ) -> None:
+        self.plan, self.parameters, self.task, self.executor = plan, parameters, task, executor
+        self.profile: Profile | None = None
+        self._workspaces: dict[int, Workspace] = {}
+        self._passing: dict[int, tuple[passes.Partials, int]] = {}
+        self._header = executor.allocate((3,), np.int64)  # samples, step, samples of a micro-batch
+        self._capacity = (0, 0)
+        self._slots = [self._slot(parameters.values.size)]
+        self._shares = _shares(plan, parameters)
+
+    def gradients(self, batch: Batch, micro_batch: int | None, step: int) -> tuple[Array, Array]:
+        """Return sums of loss, metrics and samples, and the gradient of the mean loss.
+
+        Both are used again by the next call. The state of layers is in `new_state`.
+        """
+        slices = micro_batches(batch.size, micro_batch)
+        self._begin(batch, len(slices), micro_batch or batch.size, step)
+        try:
+            self._run(len(slices))
+        except WorkerLost:
+            self._run(len(slices))
+        finally:
+            self._passing.clear()
+        first, *others = self._slots[: len(slices)]
+        for slot in others:
+            first.gradient[: slot.gradient.size] += slot.gradient
+        return self._rows[: len(slices)].sum(axis=0), first.gradient
+
+    def new_state(self) -> Array:
+        """Return the state after the mini-batch that ran last, as one vector."""
+        merged = np.empty_like(self.parameters.state)
+        slots = self._slots[: len(micro_batches(int(self._header[0]), int(self._header[2])))]
+        for k, step in enumerate(self.plan.all_steps):
+            if step.layer.state:
+                views = self.parameters.state_views(step.layer, merged)
+                for name, value in step.layer.merge_state([s.states[k] for s in slots]).items():
+                    views[name][...] = value
+        return merged
+
+    def outputs(self, X: Array, micro_batch: int | None) -> Array:
+        """Return the outputs of the last step for samples `X`; nothing is kept."""
+        slices = micro_batches(len(X), micro_batch)
+        found: list[Any] = [None] * len(slices)
+
+        def job(worker: int, k: int) -> None:
+            workspace = self._workspace(worker)
+            workspace.begin(training=False)
+            result = passes.finish(passes.forward(self.plan.steps, X[slices[k]], workspace.contexts))
+            found[k] = result[0].copy()
+
+        self.executor.map(job, len(slices))
+        return np.concatenate(found)
+
+    def advance(self, worker: int, k: int) -> None:
+        """Run micro-batch `k` until it is done, or until it waits for a sum over all of them."""
+        passing, turn = self._passing.pop(k, (None, 0))
+        total = None
+        if passing is None:
+            passing = self._pass(worker, k)
+        else:
+            shape, count = self._shapes[k], len(self._slices())
+            partials = self._partials[(turn - 1) % 2, :count, : self._waiting[k]]
+            total = partials.sum(axis=0).reshape(shape)
+        self._waiting[k] = 0
+        try:
+            partial = passing.send(total)  # type: ignore[arg-type]
+        except StopIteration:
+            return
+        self._partials[turn % 2, k, : partial.size] = partial.reshape(-1)
+        self._waiting[k] = partial.size
+        self._shapes[k] = partial.shape
+        self._passing[k] = passing, turn + 1
+
+    def multiply(self, worker: int, k: int) -> None:
+        """Make a part of one deferred gradient: ``dW = A.T @ dZ`` for some of its rows."""
+        at, name, rows = self._shares[k]
+        size = int(self._header[0])
+        A, dZ = (factor[:, :size] for factor in self._factors[at, name])
+        start = self.profile.now() if self.profile else 0.0
+        np.matmul(A[rows], dZ.T, out=self._slots[0].grads[at][name][rows])
+        if self.profile:
+            self.profile.backward_done(self.plan.all_steps[at], start)
+
+    def _run(self, count: int) -> None:
+        """Run all micro-batches to their end, and make what was deferred."""
+        self._passing.clear()
+        self._waiting[:count] = 0
+        while True:
+            self.executor.map(self.advance, count)
+            if not self._waiting[:count].any():
+                break
+        if count > 1 and self._shares:
+            self.executor.map(self.multiply, len(self._shares))
+
+    def _pass(self, worker: int, k: int) -> passes.Partials:
+        """Run one micro-batch forward, through the loss and backward."""
+        size, step, _ = self._header.tolist()
+        slices = self._slices()
+        at, slot = slices[k], self._slots[k]
+        # Between two parts of a pass its caches must stay, so each has memory of its own then.
+        workspace = self._workspace(k if self.plan.cross_sample else worker)
+        workspace.begin(True, slot, step, at.start)
+        if len(slices) > 1:
+            for index, name in self._factors:
+                context = workspace.contexts[index]
+                context.deferred_outer = functools.partial(self._keep, index, at)
+        X, targets = self._batch.part(at, workspace.samples)
+        A, caches = yield from passes.forward(
+            self.plan.steps, X, workspace.contexts, self.profile
+        )
+        dA = self._loss(k, A, targets, size)
+        yield from passes.backward(
+            self.plan.steps, caches, dA, workspace.contexts, self.profile
+        )
+        _keep_state(workspace.contexts, slot)
+
+    def _loss(self, k: int, A: Array, targets: Array, size: int) -> Array:
+        """Note the loss and the metrics of a micro-batch, and return the loss's gradient."""
+        start = self.profile.now() if self.profile else 0.0
+        total, cache = self.task.loss.forward(A, targets)
+        metrics = (metric(A, targets) for metric in self.task.metrics)
+        self._rows[k] = (total, *metrics, len(A))
+        dA = self.task.loss.backward(cache, 1 / size)
+        if self.profile:
+            self.profile.loss_done(start, len(A))
+        return dA
+
+    def _keep(self, index: int, at: slice, name: str, A: Array, dZ: Array) -> None:
+        """Keep the factors of a gradient that is multiplied once per mini-batch."""
+        whole_A, whole_dZ = self._factors[index, name]
+        whole_A[:, at] = A.T
+        whole_dZ[:, at] = dZ.T
+
+    def _begin(self, batch: Batch, count: int, micro_batch: int, step: int) -> None:
+        """Make ready for a mini-batch."""
+        if batch.size > self._capacity[0] or count > self._capacity[1]:
+            self._reserve(batch, count)
+        self._header[:] = batch.size, step, micro_batch
+        self._batch = batch
+        if self.executor.shared:
+            batch.gather(self._X[: batch.size], self._targets[: batch.size])
+            self._batch = Batch(self._X, self._targets)
+            self._values[...], self._state[...] = self.parameters.values, self.parameters.state
+            self.executor.ready((self.advance, self.multiply), count, self._in_worker)
+
+    def _reserve(self, batch: Batch, count: int) -> None:
+        """Allocate memory for mini-batches of this size."""
+        self.executor.forget()
+        samples = max(batch.size, self._capacity[0])
+        count = max(count, self._capacity[1])
+        self._capacity = samples, count
+        allocate, values = self.executor.allocate, self.parameters.values
+        while len(self._slots) < count:
+            self._slots.append(self._slot(self.parameters.direct))
+        self._rows = allocate((count, len(self.task.metrics) + 2), np.float64)
+        self._partials = allocate((2, count, self.plan.partial_size), np.float64)
+        self._waiting = allocate((count,), np.int64)
+        self._shapes: list[tuple[int, ...]] = [()] * count
+        self._factors = {
+            (at, name): tuple(
+                allocate((n, samples), values.dtype)
+                for n in self.plan.all_steps[at].layer.params[name].shape
+            )
+            for at, name in dict.fromkeys(share[:2] for share in self._shares)
+        }
+        if self.executor.shared:
+            self._X = allocate((samples, *batch.X.shape[1:]), batch.X.dtype)
+            self._targets = allocate((samples, *batch.targets.shape[1:]), batch.targets.dtype)
+            self._values = allocate(values.shape, values.dtype)
+            self._state = allocate(self.parameters.state.shape, values.dtype)
+
+    def _in_worker(self) -> None:
+        """In a worker process: use the shared parameters, and memory of its own."""
+        self._workspaces.clear()
+        self._passing.clear()
+        self.parameters.bind(self._values, self._state)
+
+    def _slices(self) -> list[slice]:
+        size, _, micro_batch = self._header.tolist()
+        return micro_batches(size, micro_batch)
+
+    def _slot(self, size: int) -> Slot:
+        """Return memory for what one micro-batch leaves."""
+        parameters, layers = self.parameters, [step.layer for step in self.plan.all_steps]
+        gradient = self.executor.allocate((size,), parameters.values.dtype)
+        state = self.executor.allocate(parameters.state.shape, parameters.values.dtype)
+        return Slot(
+            gradient,
+            [parameters.views(layer, gradient) for layer in layers],
+            state,
+            [parameters.state_views(layer, state) for layer in layers],
+        )
+
+    def _workspace(self, key: int) -> Workspace:
+        """Return the memory of a worker, or of a micro-batch."""
+        if key not in self._workspaces:
+            self._workspaces[key] = Workspace(self.plan)
+        return self._workspaces[key]
+
+
+def _shares(plan: Plan, parameters: Parameters) -> list[tuple[int, str, slice]]:
+    """Return the deferred gradients, cut by rows: index of the step, parameter, rows."""
+    found = []
+    for step in plan.all_steps:
+        for name, array in step.layer.params.items():
+            if parameters.place(step.layer, name) in parameters.deferred:
+                found += [(step.index, name, rows) for rows in micro_batches(len(array), SHARE)]
+    return found
+
+
+def _keep_state(contexts: Sequence[Context], slot: Slot) -> None:
+    """Copy the state after a micro-batch, what it has not changed included."""
+    for context, views in zip(contexts, slot.states, strict=True):
+        for name, view in views.items():
+            view[...] = context.state_updates.get(name, context.state[name])
