@@ -58,7 +58,7 @@ def make_small(path: Path) -> None:
 def original_flat(results: Results) -> list[Panel]:
     """One curve, and the bound that the original names."""
     epochs = results.epochs
-    pairs = (epochs["seconds"].cumsum().tolist(), epochs["test_ce"].tolist())
+    pairs = (epochs["seconds"].cumsum().tolist(), epochs["test_error"].tolist())
     return [Panel("", partial(curves, ends=[End("test error", pairs, STYLES[0])], mark=0.05))]
 
 
@@ -66,7 +66,9 @@ def original_flat(results: Results) -> list[Panel]:
 def initialisation(results: Results) -> list[Panel]:
     """The mean over seeds of each initializer."""
     epochs = results.epochs.rename(columns=lambda name: name.split(".")[-1])
-    means = epochs.pivot_table(index="epoch", columns="initializer", values="test_ce", sort=False)
+    means = epochs.pivot_table(
+        index="epoch", columns="initializer", values="test_error", sort=False
+    )
     pairs = {str(name): (means.index.tolist(), means[name].tolist()) for name in means}
     return [Panel("", partial(curves, ends=named(pairs), x="epoch"))]
 
@@ -75,7 +77,7 @@ def initialisation(results: Results) -> list[Panel]:
 def mnist_99(results: Results) -> list[Panel]:
     """A curve a seed."""
     pairs = {
-        f"seed {seed}": (epochs["epoch"].tolist(), epochs["test_ce"].tolist())
+        f"seed {seed}": (epochs["epoch"].tolist(), epochs["test_error"].tolist())
         for seed, epochs in results.epochs.groupby("seed")
     }
     return [Panel("", partial(curves, ends=named(pairs), x="epoch", mark=0.01))]
@@ -90,7 +92,7 @@ def curves(axes: Axes, ends: Sequence[End], x: str = "elapsed", mark: float | No
     """Draw lines of test errors, named at their ends."""
     for end in ends:
         draw_line(axes, end.pairs, end.style)
-    finish_curves(axes, ends, x, "ce", mark)
+    finish_curves(axes, ends, x, "error", mark)
 
 
 # Errors over a setting -----------------------------------------------------------------------
@@ -120,7 +122,7 @@ def over_rates(axes: Axes, lines: Mapping[str, pd.DataFrame]) -> None:
     axes.set_yscale("log")
     ends = []
     for (name, runs), style in zip(lines.items(), STYLES, strict=False):
-        errors = runs["test_ce"].fillna(0.9)
+        errors = runs["test_error"].fillna(0.9)
         axes.plot(runs["learning_rate"], errors, "_", color=style.color, alpha=0.6)
         means = errors.groupby(runs["learning_rate"]).mean()
         draw_line(axes, (means.index.tolist(), means.tolist()), style)
@@ -178,7 +180,7 @@ def times(axes: Axes, sizes: Sequence[int], seconds: Sequence[float]) -> None:
 @figure("seeds", "One convolution on 20,000 digits: the same run with ten seeds")
 def seeds(results: Results) -> list[Panel]:
     """A dot a seed, and the mean."""
-    return [Panel("", partial(dots, errors=results.last["test_ce"].tolist()))]
+    return [Panel("", partial(dots, errors=results.last["test_error"].tolist()))]
 
 
 def dots(axes: Axes, errors: Sequence[float]) -> None:

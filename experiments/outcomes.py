@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 INDEX = "sweep.json"
-LOGGED = ("epoch", "seconds", "train_cce", "train_ce", "test_cce", "test_ce")
-CHOSEN_BY = "validation_ce"  # where samples were kept apart to choose by
+LOGGED = ("epoch", "seconds", "train_loss", "train_error", "test_loss", "test_error")
+CHOSEN_BY = "validation_error"  # where samples were kept apart to choose by
 DONE = ("finished", "diverged")
 LEFT_ALONE = ("impl", "sweep.", "hydra.", "hydra/")  # words that leave a study what it is
 

@@ -129,9 +129,7 @@ def main(write: Callable[[str], Any] = print) -> None:
     write("impl      functions  files  concepts")
     for impl in IMPLEMENTATIONS:
         found = trace(impl)
-        write(
-            f"{impl:8}  {len(found.functions):9}  {len(found.files):5}  {len(found.concepts):8}"
-        )
+        write(f"{impl:8}  {len(found.functions):9}  {len(found.files):5}  {len(found.concepts):8}")
 
 
 if __name__ == "__main__":

@@ -92,13 +92,18 @@ def original_flat(results: Results) -> Rows:
     passes, seconds = f"{end['epoch']:.0f}", duration(epochs["seconds"].sum())
     return [
         ["", "the original's page", "its code, run again", "here"],
-        ["test error at most 10 %", "within 1 min", "48 s", first_at(epochs, "test_ce", 0.10)],
-        ["test error at most 5 %", "within 3 min", "not quite", first_at(epochs, "test_ce", 0.05)],
+        ["test error at most 10 %", "within 1 min", "48 s", first_at(epochs, "test_error", 0.10)],
+        [
+            "test error at most 5 %",
+            "within 3 min",
+            "not quite",
+            first_at(epochs, "test_error", 0.05),
+        ],
         [
             f"test error after {passes} epochs",
             "",
             "5.1 % in 136 s",
-            f"{percent(end['test_ce'])} in {seconds}",
+            f"{percent(end['test_error'])} in {seconds}",
         ],
     ]
 
@@ -107,7 +112,7 @@ def original_flat(results: Results) -> Rows:
 def original_cnn(results: Results) -> Rows:
     """Beside the original's page, and its code."""
     here = [
-        f"{percent(row['test_ce'])} in {duration(row['seconds'])}"
+        f"{percent(row['test_error'])} in {duration(row['seconds'])}"
         for _, row in results.epochs.iterrows()
     ]
     page = ["below 30 % in a little over 2 min", "", "below 3 %, «with more»"]
@@ -131,7 +136,7 @@ def naive_vs_sg(results: Results) -> Rows:
         one = run["seconds"] / samples
         ratio = f"{naive / run['seconds']:,.0f}"
         whole = duration(one * MNIST_TRAIN)
-        rows.append([run["impl"], duration(one), whole, ratio, f"{run['test_cce']:.5f}"])
+        rows.append([run["impl"], duration(one), whole, ratio, f"{run['test_loss']:.5f}"])
     return rows
 
 
@@ -143,14 +148,14 @@ def learning_rates(results: Results) -> Rows:
     ]
     for rate, runs in results.last.groupby("learning_rate"):
         errors = [outcome(run) for _, run in runs.iterrows()]
-        losses = [f"{run['train_cce']:.3f}" for _, run in runs.iterrows()]
+        losses = [f"{run['train_loss']:.3f}" for _, run in runs.iterrows()]
         rows.append([f"{rate:g}", ", ".join(errors), ", ".join(losses)])
     return rows
 
 
 def outcome(run: Any) -> str:
     """Return the test error of a run, or that it has none."""
-    return "diverged" if run["status"] == "diverged" else percent(run["test_ce"])
+    return "diverged" if run["status"] == "diverged" else percent(run["test_error"])
 
 
 @summary("batch_size")
@@ -161,9 +166,9 @@ def batch_size(results: Results) -> Rows:
     rows: Rows = [["batch size", *(f"rate {rate:g}" for rate in rates), "an epoch takes"]]
     for size, runs in last.groupby("batch_size"):
         by_rate = runs.set_index("learning_rate")
-        best = by_rate.loc[by_rate["status"] == "finished", "test_ce"].min()
+        best = by_rate.loc[by_rate["status"] == "finished", "test_error"].min()
         cells = [
-            f"**{outcome(run)}**" if run["test_ce"] == best else outcome(run)
+            f"**{outcome(run)}**" if run["test_error"] == best else outcome(run)
             for run in (by_rate.loc[rate] for rate in rates)
         ]
         rows.append([f"{size}", *cells, duration(runs["seconds"].min())])
@@ -179,7 +184,7 @@ def depth(results: Results) -> Rows:
     for model, runs in results.last.groupby("model", sort=False):
         count = f"{runs['parameters'].iloc[0]:,}"
         fastest = duration(runs["seconds"].min())
-        rows.append([model, layers[model], count, spread_of(runs["test_ce"]), fastest])
+        rows.append([model, layers[model], count, spread_of(runs["test_error"]), fastest])
     return rows
 
 
@@ -187,7 +192,9 @@ def depth(results: Results) -> Rows:
 def initialisation(results: Results) -> Rows:
     """The error after each epoch, the mean over seeds."""
     epochs = results.epochs.rename(columns=lambda name: name.split(".")[-1])
-    means = epochs.pivot_table(index="initializer", columns="epoch", values="test_ce", sort=False)
+    means = epochs.pivot_table(
+        index="initializer", columns="epoch", values="test_error", sort=False
+    )
     rows: Rows = [["initializer", *(f"epoch {epoch:.0f}" for epoch in means)]]
     for name, errors in means.iterrows():
         rows.append([str(name), *(percent(error) for error in errors)])
@@ -197,7 +204,7 @@ def initialisation(results: Results) -> Rows:
 @summary("seeds")
 def seeds(results: Results) -> Rows:
     """Mean, deviation and extremes."""
-    errors = results.last["test_ce"]
+    errors = results.last["test_error"]
     return [
         ["runs", "mean test error", "standard deviation", "least", "largest"],
         [
@@ -216,8 +223,8 @@ def mnist_99(results: Results) -> Rows:
     rows: Rows = [["seed", "right on the test set", "training", "99 % first reached"]]
     for seed, epochs in results.epochs.groupby("seed"):
         epochs = epochs.reset_index(drop=True)
-        right = percent(1 - epochs["test_ce"].iloc[-1])
-        reached = first_at(epochs, "test_ce", 0.01 + 1e-9)
+        right = percent(1 - epochs["test_error"].iloc[-1])
+        reached = first_at(epochs, "test_error", 0.01 + 1e-9)
         rows.append([f"{seed}", right, duration(epochs["seconds"].sum()), reached])
     return rows
 
@@ -256,8 +263,8 @@ def search_cnn(results: Results) -> Rows:
         "model.layers.3.units": "units",
     }
     rows: Rows = [["trial", *heads.values(), "validation error", "test error"]]
-    for _, run in results.last.nsmallest(5, "validation_ce").iterrows():
+    for _, run in results.last.nsmallest(5, "validation_error").iterrows():
         chosen = [f"{run[name]:.3g}" for name in heads]
-        errors = [percent(run["validation_ce"]), percent(run["test_ce"])]
+        errors = [percent(run["validation_error"]), percent(run["test_error"])]
         rows.append([f"{run['run'] + 1:.0f}", *chosen, *errors])
     return rows

@@ -12,26 +12,26 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cnnexp.app.check_model import Images, check_model
 from cnnexp.app.init_from import weights_faults
 from cnnexp.app.options import check_options
-from cnnexp.app.schema import Config, ImplConfig, SweepConfig
+from cnnexp.app.schema import TABLES, Config, ImplConfig, SweepConfig
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation, no_official_split
-from cnnexp.engine import KERNELS
-from cnnexp.errors import CnnexpError, ConfigError, DataError, did_you_mean
-from cnnexp.nn.layer import LAYERS, Layer
-from cnnexp.nn.layers import Dense
-from cnnexp.nn.network import expand_activations
+from cnnexp.engine import IMPLEMENTATIONS
+from cnnexp.errors import ConfigError, DataError, did_you_mean
+from cnnexp.nn.losses import LOSSES
+from cnnexp.nn.metrics import METRICS
 from cnnexp.registry import Registry
 from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.fingerprint import PATHS
 from cnnexp.runs.plugins import load_plugins
-from cnnexp.train import OPTIMIZERS, SCHEDULES
+from cnnexp.train import OPTIMIZERS
 
 Plain = dict[str, Any]
 
@@ -63,11 +63,16 @@ def check(cfg: DictConfig) -> Plain:
     for key, (allowed, words) in RANGES.items():
         if not allowed(config[key]):
             faults.append(f"{key} must be {words}. Got {config[key]!r}.")
-    _check_group(KERNELS, ImplConfig, config, "impl", faults)
-    for table, group in ((OPTIMIZERS, "optimizer"), (SCHEDULES, "schedule")):
+    _check_group(IMPLEMENTATIONS, ImplConfig, config, "impl", faults)
+    for group, table in TABLES.items():
         _check_group(table, None, config, group, faults)
+    faults += [
+        f"metrics: {METRICS.complaint(name)}" for name in config["metrics"] if name not in METRICS
+    ]
     check_options([CheckpointPolicy], config["checkpoint"], "checkpoint.", faults)
     check_options([SweepConfig], config["sweep"], "sweep.", faults)
+    if not faults and config["sweep"]["objective"] is None:
+        config["sweep"]["objective"] = f"validation_{_chosen_by(config)}"
     images = check_data(config, faults)
     check_model(config, images, faults)
     if not faults:
@@ -78,6 +83,12 @@ def check(cfg: DictConfig) -> Plain:
     if config["learning_rate"] is None:
         config["learning_rate"] = OPTIMIZERS[config["optimizer"]["name"]].default_learning_rate
     return config
+
+
+def _chosen_by(config: Plain) -> str:
+    """Return the figure by which settings are chosen: the error where there is one."""
+    measured = (*LOSSES[config["loss"]["name"]].metrics, *config["metrics"])
+    return "error" if "error" in measured else "loss"
 
 
 def _make_absolute(config: Plain) -> None:
@@ -141,96 +152,3 @@ def check_data(config: Plain, faults: list[str]) -> Images:
     except DataError as error:
         faults.append(str(error))
     return Images(name, source.image_shape(), source.class_count())
-
-
-class Images(NamedTuple):
-    """What a network is to be built for; shape and number of classes may not be known yet."""
-
-    name: str
-    shape: tuple[int, ...] | None
-    classes: int | None
-
-
-def check_model(config: Plain, images: Images, faults: list[str]) -> None:
-    """Check all layers, and all shapes from the images to the last layer.
-
-    Where the last dense layer has no units, it gets as many as there are classes.
-    """
-    entries = config["model"]["layers"]
-    if not isinstance(entries, list) or not entries:
-        faults.append("model.layers must be a list of at least one layer.")
-        return
-    _fill_in_classes(entries, images.classes)
-    layers = [_check_layer(k, options, faults) for k, options in enumerate(entries)]
-    if all(layer is not None for layer in layers):
-        last = expand_activations([layer for layer in layers if layer is not None])[-1]
-        if last.type != "softmax":
-            faults.append(
-                f"model.layers.{len(layers) - 1} ({last.type}): the last layer must be softmax,"
-                " because the loss is cross-entropy. Give the last dense layer activation=softmax."
-            )
-    if images.shape is not None:
-        _check_shapes(layers, images, faults)
-
-
-def _fill_in_classes(entries: list[Any], classes: int | None) -> None:
-    """Let the last dense layer have as many units as there are classes."""
-    dense = [entry for entry in entries if isinstance(entry, dict) and entry.get("type") == "dense"]
-    if classes is not None and dense and dense[-1].get("units") is None:
-        dense[-1]["units"] = classes
-
-
-def _check_layer(k: int, options: Any, faults: list[str]) -> Layer | None:
-    """Make one layer of a config, or add its faults."""
-    path = f"model.layers.{k}"
-    if not isinstance(options, dict) or "type" not in options:
-        faults.append(
-            f"{path}: must be a mapping with a type, for example {{type: conv, filters: 32,"
-            f" kernel_size: 3}}. Got {options!r}."
-        )
-        return None
-    kind = options["type"]
-    if not isinstance(kind, str) or kind not in LAYERS:
-        faults.append(f"{path}.type: {LAYERS.complaint(str(kind))}")
-        return None
-    values = {key: value for key, value in options.items() if key != "type"}
-    made = check_options([LAYERS[kind]], values, f"{path} ({kind}): ", faults)
-    options.update(values)
-    return made[0] if made else None
-
-
-def _check_shapes(layers: list[Layer | None], images: Images, faults: list[str]) -> None:
-    """Follow the shape of one image through the network, up to the first layer with a fault."""
-    shape = images.shape or ()
-    for k, layer in enumerate(layers):
-        if layer is None:
-            return
-        if isinstance(layer, Dense) and layer.units is None and images.classes is None:
-            return  # known once the data are read; then all this is checked again
-        try:
-            for part in expand_activations([layer]):
-                shape = part.infer_shape(shape)
-        except CnnexpError as error:
-            hint = ""
-            if images.name == "digits" and "does not fit" in str(error):
-                hint = " The digits have 8x8 pixels; data=mnist has images of 28x28."
-            faults.append(f"model.layers.{k} ({layer.type}): {error}.{hint}".replace("..", "."))
-            return
-    last, kind = len(layers) - 1, layers[-1].type if layers[-1] is not None else ""
-    if images.classes is None:
-        return
-    if len(shape) != 1:
-        faults.append(
-            f"model.layers.{last} ({kind}): gives {_size(shape)} numbers for each sample and not"
-            " one row. A network ends with flatten and dense."
-        )
-    elif shape[0] < images.classes:
-        faults.append(
-            f"model.layers.{last} ({kind}): gives {shape[0]} numbers for each sample, and"
-            f" data={images.name} has {images.classes} classes: units must be at least"
-            f" {images.classes}."
-        )
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(str(size) for size in shape)

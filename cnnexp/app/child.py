@@ -18,14 +18,14 @@ from cnnexp.app import progress
 from cnnexp.app.job import train_task
 from cnnexp.app.stopping import EXIT_CODE
 from cnnexp.errors import CnnexpError
-from cnnexp.nn import workers
+from cnnexp.nn import executor
 
 
 def main() -> int:
     """Run the job, and return an exit code."""
     task = json.load(sys.stdin)
     sys.argv = task["command"]
-    workers.limit_cores(task["cores"])
+    executor.limit_cores(task["cores"])
     progress.use_bars(task["bars"])
     version.setbase("1.3")
     setup_globals()

@@ -11,9 +11,8 @@ from omegaconf import DictConfig
 
 from cnnexp.app.check import check
 from cnnexp.app.hydra_app import CONFIG_NAME, App, make_app
-from cnnexp.app.schema import GROUPS
 from cnnexp.errors import CnnexpError
-from cnnexp.runs.reading import flatten
+from cnnexp.runs.reading import GROUPS, flatten
 
 
 def default_settings(choices: Mapping[str, str]) -> dict[str, Any] | None:

@@ -209,7 +209,7 @@ def recheck(config: Plain, images: Images) -> None:
 def train_to_the_end(trainer: Trainer, writer: RunWriter, stop: StopRequest, label: str) -> None:
     """Train, and write the weights and how the run ended."""
     log.info("\n%s", trainer.network.summary())
-    writer.open_logs(trainer.dataset.validation is not None)
+    writer.open_logs(trainer.network.figures, trainer.dataset.validation is not None)
     if writer.record["config"]["profile"]:
         writer.watch(trainer.network.profile())
     if not (trainer.state.epoch or trainer.state.batch):
@@ -237,7 +237,7 @@ def train(
                 writer.epoch_done(event, trainer.snapshot)
                 progress.epoch_done(event)
                 log.info("%s", event)
-                if not math.isfinite(event.test_cce):
+                if not math.isfinite(event.test["loss"]):
                     return _diverged(_after_an_epoch(event, trainer), progress)
             elif isinstance(event, Diverged):
                 return _diverged(event, progress)
@@ -253,7 +253,7 @@ def train(
 def _after_an_epoch(event: EpochDone, trainer: Trainer) -> Diverged:
     """Return a divergence that only the test samples show."""
     batches = trainer.batches_per_epoch
-    return Diverged(event.epoch, batches, f"the loss on the test samples is {event.test_cce}")
+    return Diverged(event.epoch, batches, f"the loss on the test samples is {event.test['loss']}")
 
 
 def _diverged(event: Diverged, progress: Progress) -> tuple[str, str]:

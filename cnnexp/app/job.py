@@ -15,9 +15,9 @@ from omegaconf import DictConfig
 from cnnexp.app.check import Plain, check
 from cnnexp.app.experiment import begin
 from cnnexp.app.resume import resume_held
-from cnnexp.app.schema import GROUPS
 from cnnexp.app.search import objective
 from cnnexp.runs.folders import hold
+from cnnexp.runs.reading import GROUPS
 from cnnexp.runs.record import FILE, Record
 from cnnexp.runs.writing import new_record
 

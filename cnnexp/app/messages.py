@@ -19,6 +19,7 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import ConfigIndexError, OmegaConfBaseException
 
 from cnnexp.errors import ConfigError, did_you_mean
+from cnnexp.runs.version1 import new_name
 
 EXTRAS = {
     ("hydra/launcher", "submitit_slurm"): "slurm",
@@ -168,6 +169,8 @@ def _unknown_key(key: str, cause: str, compose: Callable[[], DictConfig]) -> str
         return _unknown_option(place, last, match[1])
     cfg = compose()
     known = sorted(set(_keys(cfg.hydra, "hydra") if key.startswith("hydra.") else _keys(cfg, "")))
+    if (now := new_name(key)) != key and now in known:
+        return f"{key}: no such key. Did you mean '{now}'?"
     near = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == place]
     if key in known:
         return f"{key}: the chosen configs do not have it. Add it with a plus sign: +{key}=…"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import operator
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cnnexp.errors import CnnexpError, did_you_mean
+from cnnexp.runs.version1 import new_name
 
 WORDS = {
     int: "a whole number",
@@ -25,7 +27,11 @@ WORDS = {
 
 
 def check_options(
-    classes: Sequence[type], values: dict[str, Any], before: str, faults: list[str]
+    classes: Sequence[type],
+    values: dict[str, Any],
+    before: str,
+    faults: list[str],
+    made_before: Mapping[str, Any] | None = None,
 ) -> list[Any]:
     """Make one object of each class from the values that are its fields.
 
@@ -39,6 +45,8 @@ def check_options(
         What stands before the name of an option in a fault, for example ``optimizer.``.
     faults : list of str
         Every fault is added to it.
+    made_before : mapping, optional
+        Options that are checked and made already, such as the layers inside a block.
 
     Returns
     -------
@@ -50,9 +58,14 @@ def check_options(
     for key in values:
         if key not in fields:
             options = f" Options: {', '.join(fields)}." if fields else " It has no options."
-            faults.append(f"{before}{key}: no such option.{did_you_mean(key, fields)}{options}")
+            near = did_you_mean(new_name(key), fields)
+            faults.append(f"{before}{key}: no such option.{near}{options}")
+    given = made_before or {}
     typed: dict[type, dict[str, Any]] = {cls: {} for cls in classes}
     for name, (cls, field) in fields.items():
+        if name in given:
+            typed[cls][name] = given[name]
+            continue
         hint = typing.get_type_hints(cls)[name]
         if name in values:
             try:
@@ -73,7 +86,17 @@ def check_options(
 
 
 def convert(hint: Any, value: Any) -> Any:
-    """Return a value as the type that a field declares, by OmegaConf's rules."""
+    """Return a value as the type that a field declares, by OmegaConf's rules.
+
+    Where the type has sequences among others, such as a pair of numbers, lists pass as they are:
+    who takes the option checks them.
+    """
+    parts = typing.get_args(hint)
+    plain = [part for part in parts if typing.get_origin(part) is not Sequence]
+    if len(plain) < len(parts):
+        if isinstance(value, list):
+            return [convert(hint, item) for item in value]
+        hint = functools.reduce(operator.or_, plain)
     typed = copy.copy(_holder(hint))
     typed.value = value
     return OmegaConf.to_container(typed)["value"]  # type: ignore[call-overload, index]
@@ -101,6 +124,6 @@ def describe(hint: Any) -> str:
         if WORDS[float] in words and WORDS[int] in words:
             words.remove(WORDS[int])
         return f"{', '.join(words[:-1])} or {words[-1]}"
-    if typing.get_origin(hint) is list:
+    if typing.get_origin(hint) in (list, Sequence):
         return "a list"
     return WORDS.get(hint, str(hint))

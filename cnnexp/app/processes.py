@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 
 from cnnexp.app.stopping import Interrupted, StopRequest, on_signals
 from cnnexp.app.sweep_job import Job
-from cnnexp.nn.workers import available_cores
+from cnnexp.nn.executor import available_cores
 
 POLL = 0.05  # seconds between looks at the children
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -85,7 +85,7 @@ class Progress:
                 self._task,
                 completed=(event.epoch - 1) * self.batches + event.batch,
                 description=f"epoch {event.epoch}/{self.epochs} batch {event.batch}/{self.batches}",
-                figures=f"cce {event.cce:.4f}  ce {event.ce:.4f}"
+                figures=f"{_words(event.figures, '  ')}"
                 f"  {self._samples / max(self._seconds, 1e-9):,.0f} samples/s",
             )
 
@@ -108,14 +108,19 @@ def epoch_line(event: EpochDone, epochs: int, width: int | None = None) -> str:
     """Return one epoch as a line; on a narrow screen without its last, the samples a second."""
     parts = [
         f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}",
-        f"train cce {event.train_cce:.4f} ce {event.train_ce:.4f}",
+        f"train {_words(event.train)}",
     ]
-    if event.validation_cce is not None:
-        parts.append(f"validation cce {event.validation_cce:.4f} ce {event.validation_ce:.4f}")
+    if event.validation is not None:
+        parts.append(f"validation {_words(event.validation)}")
     parts += [
-        f"test cce {event.test_cce:.4f} ce {event.test_ce:.4f}",
+        f"test {_words(event.test)}",
         f"{event.seconds:.2f} s",
         f"{event.samples_per_second:,.0f} samples/s",
     ]
     line = "  ".join(parts)
     return line if width is None or len(line) <= width else "  ".join(parts[:-1])
+
+
+def _words(figures: Mapping[str, float], between: str = " ") -> str:
+    """Return figures as text, for example ``loss 0.1234 error 0.0500``."""
+    return between.join(f"{name} {value:.4f}" for name, value in figures.items())

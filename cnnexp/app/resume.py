@@ -16,7 +16,7 @@ from cnnexp.app.experiment import go_on
 from cnnexp.app.messages import dotted
 from cnnexp.app.schema import Config
 from cnnexp.errors import ConfigError, RunError, did_you_mean
-from cnnexp.runs import checkpoint
+from cnnexp.runs import checkpoint, version1
 from cnnexp.runs.environment import describe_environment, differences
 from cnnexp.runs.folders import hold
 from cnnexp.runs.process import this_process
@@ -68,6 +68,8 @@ def resume_held(folder: Path, overrides: Sequence[str] = (), label: str = "") ->
     if record["status"] in ("finished", "diverged") and not overrides:
         print(ended)
         return record
+    if record["format"] == version1.FORMAT:
+        raise RunError(f"{folder}: cannot be resumed: {version1.NO_RESUME.format(folder=folder)}")
     config = changed_config(folder, record, overrides)
     saved = checkpoint.load(folder)
     place = saved["training"] if saved is not None else {"epoch": 0, "batch": 0}

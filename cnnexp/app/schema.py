@@ -18,12 +18,16 @@ from omegaconf import OmegaConf
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
 from cnnexp.errors import OptionError, did_you_mean
+from cnnexp.nn.losses import LOSSES
+from cnnexp.nn.metrics import METRICS
+from cnnexp.runs import version1
 from cnnexp.runs.checkpoint import CheckpointPolicy
-from cnnexp.runs.writing import FIGURES
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 
 RERUNS = ("failed", "diverged", "all")
-GROUPS = ("model", "impl", "data", "optimizer", "schedule")
+
+
+TABLES: dict[str, Any] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES}
 
 
 @dataclass
@@ -62,17 +66,28 @@ class SweepConfig:
 
     dir: str = ""
     rerun: str = "failed"
-    objective: str = "validation_ce"
+    objective: str | None = None
     search_on_test: bool = False
 
     def __post_init__(self) -> None:
         if self.rerun not in RERUNS:
             raise OptionError(f"rerun must be one of {', '.join(RERUNS)}. Got '{self.rerun}'.")
-        if self.objective not in FIGURES:
+        names = figure_names()
+        if self.objective is not None and self.objective not in names:
+            near = version1.new_name(self.objective)
+            hint = f" Did you mean '{near}'?" if near in names else did_you_mean(near, names)
             raise OptionError(
-                f"objective: no figure of a run is named '{self.objective}'."
-                f"{did_you_mean(self.objective, FIGURES)} Figures: {', '.join(FIGURES)}."
+                f"objective: no figure of a run is named '{self.objective}'.{hint}"
+                f" Figures: {', '.join(names)}."
             )
+
+
+def figure_names() -> list[str]:
+    """Return the names of all figures of a run that can be made small."""
+    measured = ["loss", *METRICS]
+    parts = [f"{part}_{name}" for part in ("validation", "test", "train") for name in measured]
+    best = [f"best_{name}" for name in parts if not name.startswith("train")]
+    return [*parts, *best, "seconds", "eval_seconds", "seconds_per_epoch", "samples_per_second"]
 
 
 @dataclass
@@ -84,6 +99,8 @@ class Config:
     data: Any = None
     optimizer: Any = None
     schedule: Any = None
+    loss: Any = None
+    metrics: list[str] = field(default_factory=list)
     learning_rate: float | None = None
     epochs: int = 4
     batch_size: int = 16
@@ -117,6 +134,6 @@ def register_schemas() -> None:
     store.store(group="schema", name="impl", node=ImplConfig)
     for name in SOURCES:
         store.store(group="schema/data", name=name, node=_joined(name, SOURCES[name], Preparation))
-    for group, table in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+    for group, table in TABLES.items():
         for name in table:
             store.store(group=f"schema/{group}", name=name, node=_joined(name, table[name]))

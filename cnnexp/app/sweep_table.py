@@ -12,7 +12,7 @@ from cnnexp.app.sweep_points import chosen, varying
 if TYPE_CHECKING:
     from cnnexp.app.sweeps import Sweep
 
-FIGURES = {"test_ce": 4, "seconds": 2}  # shown in every table, with so many decimals
+FIGURES = {"test_error": 4, "seconds": 2}  # shown in every table, with so many decimals
 
 
 def show_table(sweep: Sweep, maximize: bool = False) -> None:

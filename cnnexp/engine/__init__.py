@@ -1,5 +1,6 @@
 """Arithmetic: windows, convolution and pooling under several implementations, activations."""
 
+from cnnexp.engine import fast, im2col, naive, stride_groups
 from cnnexp.engine.activations import Pointwise
 from cnnexp.engine.context import Context
 from cnnexp.engine.machine import Limits
@@ -12,7 +13,6 @@ from cnnexp.engine.operations import (
 )
 from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.window import Window
-from cnnexp.engine import adapter
 
 __all__ = [
     "IMPLEMENTATIONS",
@@ -26,4 +26,8 @@ __all__ = [
     "Pointwise",
     "Scratch",
     "Window",
+    "fast",
+    "im2col",
+    "naive",
+    "stride_groups",
 ]

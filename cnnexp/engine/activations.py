@@ -12,9 +12,10 @@ else has to be kept::
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -64,12 +65,22 @@ class ReLU(Pointwise):
     from_output: ClassVar[bool] = True
 
     def apply(self, Z: Array, out: Array) -> None:
-        """Keep what is above zero."""
-        np.maximum(Z, Z.dtype.type(0), out=out)
+        """Keep what is above zero.
+
+        NumPy takes the maximum of two arrays several times as fast as that of an array and a
+        number.
+        """
+        np.maximum(Z, _zeros(Z.shape[1:], Z.dtype), out=out)
 
     def gradient(self, dA: Array, kept: Array, out: Array) -> None:
         """Keep the gradients of what was above zero."""
         np.multiply(dA, kept > 0, out=out)
+
+
+@functools.lru_cache(maxsize=64)
+def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return zeros, which nobody writes to."""
+    return np.zeros(shape, dtype)
 
 
 @dataclass

@@ -93,7 +93,9 @@ class Implementation:
         The name in the table.
     operations : mapping of str to Operation
         What it computes in its own way.
-    base : str or None
+    about : str
+        What it does, in a sentence.
+    base : Implementation or None
         The implementation that it takes all other operations from.
     fusions : tuple of Fusion
         Groups of layers that it computes as one step; the first that applies is used.
@@ -106,7 +108,8 @@ class Implementation:
 
     name: str
     operations: Mapping[str, Operation]
-    base: str | None = None
+    about: str = ""
+    base: Implementation | None = None
     fusions: tuple[Fusion, ...] = ()
     releases_gil: bool = True
     caches: int = 4
@@ -123,7 +126,7 @@ class Implementation:
             return self.operations[operation], self.name
         if self.base is None:
             raise OptionError(f"impl={self.name} has no operation '{operation}'.")
-        return IMPLEMENTATIONS[self.base].find(operation)
+        return self.base.find(operation)
 
 
 IMPLEMENTATIONS: Registry[Implementation] = Registry("implementation")

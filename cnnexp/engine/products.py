@@ -1,8 +1,8 @@
 """Products of small matrices with long ones.
 
 A convolution multiplies a small matrix, the filters, with a matrix that is long in one axis, the
-places and samples. BLAS is made for large matrices; many builds have kernels of their own for small
-ones, which are up to twice as fast on thin shapes but are only used for whole products below a
+positions and samples. BLAS is made for large matrices; many builds have kernels of their own for
+small ones, which are up to twice as fast on thin shapes but are only used for whole products below a
 million multiplications. So a long product is given to BLAS as a stack of short ones, blocks of the
 long axis side by side. Where there are no such kernels it costs a few per cent::
 
@@ -17,29 +17,31 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnnexp.engine.machine import Limits
 from cnnexp.engine.scratch import Array
 
-MOST_MULTIPLICATIONS = 1_000_000  # of one product, for the kernels for small matrices
-THIN = 4096  # m · k: beyond it BLAS is at its best by itself
-THIN_OUTER = 1600  # the same for a sum over the long axis
 
-
-def product(W: Array, X: Array, out: Array) -> Array:
+def product(W: Array, X: Array, out: Array, limits: Limits) -> Array:
     """Write ``W @ X`` into `out`, where `X` (k, long) may be long.
 
     Parameters
     ----------
     W : array (m, k)
+        Or a stack of them; a stack is multiplied as it is.
     X : array (k, long)
     out : array (m, long)
+    limits : Limits
+        When and how the long axis is cut.
 
     Returns
     -------
     array (m, long)
         `out`.
     """
+    if W.ndim > 2:
+        return np.matmul(W, X, out=out)
     m, k = W.shape
-    size = _block(m * k, X.shape[1]) if m * k <= THIN else 0
+    size = _block(m * k, X.shape[1], limits) if m * k <= limits.thin else 0
     if not size:
         return np.matmul(W, X, out=out)
     whole = X.shape[1] // size * size
@@ -49,10 +51,12 @@ def product(W: Array, X: Array, out: Array) -> Array:
     return out
 
 
-def outer(X: Array, Y: Array) -> Array:
+def outer(X: Array, Y: Array, limits: Limits) -> Array:
     """Return ``X @ Y.T`` (m, k) for `X` (m, long) and `Y` (k, long): a sum over the long axis."""
+    if X.ndim > 2:
+        return np.matmul(X, Y.swapaxes(1, 2))
     m, k = X.shape[0], Y.shape[0]
-    size = _block(m * k, X.shape[1]) if m * k <= THIN_OUTER else 0
+    size = _block(m * k, X.shape[1], limits) if m * k <= limits.thin_outer else 0
     if not size:
         total: Array = X @ Y.T
         return total
@@ -63,11 +67,11 @@ def outer(X: Array, Y: Array) -> Array:
     return total
 
 
-def _block(per_column: int, columns: int) -> int:
+def _block(per_column: int, columns: int, limits: Limits) -> int:
     """Return the columns of a block, or 0 if all of them make one small product."""
-    if per_column * columns <= MOST_MULTIPLICATIONS:
+    if per_column * columns <= limits.product:
         return 0
-    count = -(-per_column * columns // MOST_MULTIPLICATIONS)
+    count = min(-(-per_column * columns // limits.product), columns)
     while columns % count and columns // count > 256:
         count += 1  # blocks of one size leave no rest
     return columns // count

@@ -5,7 +5,7 @@ set each pixel is met at most once, so the set is *one slice of the input, resha
 to be repeated, and backward the gradients can be added to that slice in place, all at once. Per set
 there is one matrix product::
 
-    W  (n_f, f_w·f_w·n_c)   @   cols  (f_w·f_w·n_c, m_h·m_w·n_m)   =   Z of this set
+    W  (n_f, f_h·f_w·n_c)   @   cols  (f_h·f_w·n_c, m_h·m_w·n_m)   =   Z of this set
 
 A 2x2 filter with stride 1 on 4x4 pixels has four sets; the first holds four positions, the last
 one (each letter marks the pixels of one position)::
@@ -27,131 +27,151 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnexp.engine.kernels import KERNELS, Cache, Kernels
-from cnnexp.engine.layout import (
-    blocks,
-    padded_innermost,
-    samples_innermost,
-    samples_outermost,
-    unpadded_outermost,
+from cnnexp.engine.batch_norm import NUMPY
+from cnnexp.engine.context import Context
+from cnnexp.engine.layout import batch_first, batch_last, blocks, padded_batch_last, unpadded
+from cnnexp.engine.operations import (
+    IMPLEMENTATIONS,
+    Cache,
+    Gradients,
+    Implementation,
+    Operation,
+    Params,
 )
 from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.window import AxisGroup, Window
 
 
-@KERNELS.register("sg")
-class StrideGroups(Kernels):
-    """Convolution and pooling with one matrix product, or one reduction, a stride group."""
+def conv_forward(
+    A_prev: Array, params: Params, window: Window, context: Context
+) -> tuple[Array, Cache]:
+    """Multiply the filters with one slice of the input per stride group.
 
-    name = "sg"
+    The bias is one more weight of each filter, for a pixel that is always 1.
+    """
+    scratch = context.scratch
+    padded = _padded(A_prev, window, 0.0, scratch)
+    W_rows = _filters(params, len(padded))
+    n_m, n_f = padded.shape[3], params["b"].size
+    Z = scratch.array("Z", (n_f, *window.out, n_m), A_prev.dtype)
+    cache = []
+    for k, group in enumerate(window.groups()):
+        rows, cols = group
+        count = rows.count * cols.count * n_m
+        flat = scratch.array(f"cols{k}", (len(W_rows), W_rows.shape[2], count), A_prev.dtype)
+        for part, channels in zip(flat, _channels(padded, len(W_rows)), strict=True):
+            view = blocks(channels, group, window).transpose(2, 4, 0, 1, 3, 5)
+            part[:-1].reshape(view.shape)[...] = view
+        flat[:, -1] = 1
+        product = scratch.array("product", (n_f, count), A_prev.dtype)
+        np.matmul(W_rows, flat, out=product.reshape(len(W_rows), -1, count))
+        Z[:, rows.positions, cols.positions] = product.reshape(n_f, rows.count, cols.count, n_m)
+        cache.append(flat)
+    return batch_first(Z), (cache, padded.shape)
 
-    def conv_forward(
-        self, A_prev: Array, W: Array, b: Array, window: Window, scratch: Scratch
-    ) -> tuple[Array, Cache]:
-        """Multiply the filters with one slice of the input per stride group.
 
-        The bias is one more weight of each filter, for a pixel that is always 1.
-        """
-        padded = padded_innermost(A_prev, window, 0.0, scratch)
-        n_c, _, _, n_m = padded.shape
-        f_w, n_f = window.width, W.shape[3]
-        W_rows = np.vstack((W.reshape(-1, n_f), b)).T  # (n_f, f_w·f_w·n_c + 1)
-        Z = scratch.array("Z", (n_f, *window.out, n_m), A_prev.dtype)
-        cache = []
-        for k, (rows, cols) in enumerate(window.groups()):
-            shape = (f_w, f_w, n_c, rows.count, cols.count, n_m)
-            count = rows.count * cols.count * n_m
-            flat = scratch.array(f"cols{k}", (f_w * f_w * n_c + 1, count), A_prev.dtype)
-            under = flat[:-1].reshape(shape)
-            under[...] = blocks(padded, rows, cols, f_w).transpose(2, 4, 0, 1, 3, 5)
-            flat[-1] = 1
-            product = scratch.array("product", (n_f, count), A_prev.dtype)
-            np.matmul(W_rows, flat, out=product)
-            Z[:, rows.positions, cols.positions] = product.reshape(n_f, *shape[3:])
-            cache.append(flat)
-        return samples_outermost(Z), (cache, padded.shape)
+def conv_backward(
+    dZ: Array, params: Params, window: Window, cache: Cache, context: Context
+) -> tuple[Array | None, Gradients]:
+    """Two products per stride group: one for the weights, one for the slice of the input."""
+    scratch, (cols_by_group, padded_shape) = context.scratch, cache
+    W_rows, dZ_in = _filters(params, padded_shape[0]), batch_last(dZ)
+    dW_rows = np.zeros_like(W_rows)
+    dA = scratch.zeros("dA", padded_shape, dZ.dtype) if context.need_dA_prev else None
+    for group, flat in zip(window.groups(), cols_by_group, strict=True):
+        rows, cols = group
+        part = dZ_in[:, rows.positions, cols.positions]
+        dZ_flat = scratch.array("dZ", (len(flat), W_rows.shape[1], flat.shape[2]), dZ.dtype)
+        dZ_flat.reshape(part.shape)[...] = part
+        dW_rows += dZ_flat @ flat.transpose(0, 2, 1)
+        if dA is None:
+            continue
+        d_cols = scratch.array("d_cols", (len(flat), flat.shape[1] - 1, flat.shape[2]), dZ.dtype)
+        np.matmul(W_rows[:, :, :-1].transpose(0, 2, 1), dZ_flat, out=d_cols)
+        for d_part, channels in zip(d_cols, _channels(dA, len(flat)), strict=True):
+            under = blocks(channels, group, window)
+            shape = (*window.kernel, len(channels), rows.count, cols.count, padded_shape[3])
+            under += d_part.reshape(shape).transpose(2, 3, 0, 4, 1, 5)
+    W = params["W"]
+    dW = dW_rows[:, :, :-1].reshape(-1, W[..., 0].size).T.reshape(W.shape)
+    dA_prev = None if dA is None else unpadded(dA, window)
+    return dA_prev, {"W": dW, "b": dW_rows[:, :, -1].reshape(-1)}
 
-    def conv_backward(
-        self,
-        dZ: Array,
-        W: Array,
-        window: Window,
-        cache: Cache,
-        scratch: Scratch,
-        need_dA_prev: bool = True,
-    ) -> tuple[Array | None, Array, Array]:
-        """Two products per stride group: one for the weights, one for the slice of the input."""
-        cols_by_group, padded_shape = cache
-        n_c, _, _, n_m = padded_shape
-        f_w, n_f = window.width, W.shape[3]
-        W_flat = W.reshape(-1, n_f)  # (f_w·f_w·n_c, n_f)
-        dZ_in = samples_innermost(dZ)
-        dW_db = np.zeros((len(W_flat) + 1, n_f), W.dtype)
-        dA_padded = scratch.zeros("dA", padded_shape, dZ.dtype) if need_dA_prev else None
-        for (rows, cols), flat in zip(window.groups(), cols_by_group, strict=True):
-            group = dZ_in[:, rows.positions, cols.positions]
-            dZ_flat = scratch.array("dZ", (n_f, flat.shape[1]), dZ.dtype)
-            dZ_flat.reshape(group.shape)[...] = group
-            dW_db += flat @ dZ_flat.T
-            if dA_padded is not None:
-                d_cols = scratch.array("d_cols", flat[:-1].shape, dZ.dtype)
-                np.matmul(W_flat, dZ_flat, out=d_cols)
-                d_under = d_cols.reshape(f_w, f_w, n_c, rows.count, cols.count, n_m)
-                under = blocks(dA_padded, rows, cols, f_w)
-                under += d_under.transpose(2, 3, 0, 4, 1, 5)
-        dA_prev = None if dA_padded is None else unpadded_outermost(dA_padded, window)
-        return dA_prev, dW_db[:-1].reshape(W.shape), dW_db[-1]
 
-    def max_pool_forward(
-        self, A_prev: Array, window: Window, scratch: Scratch
-    ) -> tuple[Array, Cache]:
-        """Take one maximum over the pixels of the window per stride group."""
-        padded = padded_innermost(A_prev, window, -np.inf, scratch)
-        n_c, _, _, n_m = padded.shape
-        A = scratch.array("A", (n_c, *window.out, n_m), A_prev.dtype)
-        cache = []
-        for k, (rows, cols) in enumerate(window.groups()):
-            pixels = _pixels(padded, window, (rows, cols), scratch, f"pixels{k}")
-            best = np.max(pixels, axis=0, out=scratch.like(f"best{k}", pixels[0]))
-            A[:, rows.positions, cols.positions] = best
-            cache.append((pixels, best))
-        return samples_outermost(A), (cache, padded.shape)
+def max_pool_forward(
+    A_prev: Array, params: Params, window: Window, context: Context
+) -> tuple[Array, Cache]:
+    """Take one maximum over the pixels of the window per stride group."""
+    scratch = context.scratch
+    padded = _padded(A_prev, window, -np.inf, scratch)
+    A = scratch.array("A", (len(padded), *window.out, padded.shape[3]), A_prev.dtype)
+    cache = []
+    for k, group in enumerate(window.groups()):
+        pixels = _pixels(padded, window, group, scratch, f"pixels{k}")
+        best = np.max(pixels, axis=0, out=scratch.like(f"best{k}", pixels[0]))
+        A[:, group[0].positions, group[1].positions] = best
+        cache.append((pixels, best))
+    return batch_first(A), (cache, padded.shape)
 
-    def max_pool_backward(self, dA: Array, window: Window, cache: Cache, scratch: Scratch) -> Array:
-        """Send each gradient to the first pixel of its window that equals the maximum."""
-        pixels_by_group, padded_shape = cache
-        dA_in = samples_innermost(dA)
-        dA_padded = scratch.zeros("dA", padded_shape, dA.dtype)
-        f_w = window.width
-        for (rows, cols), (pixels, best) in zip(window.groups(), pixels_by_group, strict=True):
-            first = _first_equal(pixels, best, scratch)
-            group = dA_in[:, rows.positions, cols.positions]
-            grads = np.multiply(first, group, out=scratch.like("grads", pixels))
-            under = blocks(dA_padded, rows, cols, f_w)
-            under += grads.reshape(f_w, f_w, *group.shape).transpose(2, 3, 0, 4, 1, 5)
-        return unpadded_outermost(dA_padded, window)
 
-    def avg_pool_forward(
-        self, A_prev: Array, window: Window, scratch: Scratch
-    ) -> tuple[Array, Cache]:
-        """Take one mean over the pixels of the window per stride group."""
-        padded = padded_innermost(A_prev, window, 0.0, scratch)
-        n_c, _, _, n_m = padded.shape
-        A = scratch.array("A", (n_c, *window.out, n_m), A_prev.dtype)
-        for rows, cols in window.groups():
-            pixels = _pixels(padded, window, (rows, cols), scratch, "pixels")
-            A[:, rows.positions, cols.positions] = pixels.mean(axis=0)
-        return samples_outermost(A), padded.shape
+def max_pool_backward(
+    dA: Array, params: Params, window: Window, cache: Cache, context: Context
+) -> tuple[Array | None, Gradients]:
+    """Send each gradient to the first pixel of its window that equals the maximum."""
+    scratch, (pixels_by_group, padded_shape) = context.scratch, cache
+    dA_in = batch_last(dA)
+    dA_padded = scratch.zeros("dA", padded_shape, dA.dtype)
+    for group, (pixels, best) in zip(window.groups(), pixels_by_group, strict=True):
+        first = _first_equal(pixels, best, scratch)
+        part = dA_in[:, group[0].positions, group[1].positions]
+        grads = np.multiply(first, part, out=scratch.like("grads", pixels))
+        under = blocks(dA_padded, group, window)
+        under += grads.reshape(*window.kernel, *part.shape).transpose(2, 3, 0, 4, 1, 5)
+    return unpadded(dA_padded, window), {}
 
-    def avg_pool_backward(self, dA: Array, window: Window, cache: Cache, scratch: Scratch) -> Array:
-        """Add an even share of each gradient to the slice of each stride group."""
-        share = samples_innermost(dA) / dA.dtype.type(window.width**2)
-        dA_padded = scratch.zeros("dA", cache, dA.dtype)
-        for rows, cols in window.groups():
-            group = share[:, rows.positions, cols.positions]  # (n_c, m_h, m_w, n_m)
-            under = blocks(dA_padded, rows, cols, window.width)
-            under += group[:, :, None, :, None, :]
-        return unpadded_outermost(dA_padded, window)
+
+def avg_pool_forward(
+    A_prev: Array, params: Params, window: Window, context: Context
+) -> tuple[Array, Cache]:
+    """Take one mean over the pixels of the window per stride group."""
+    scratch = context.scratch
+    padded = _padded(A_prev, window, 0.0, scratch)
+    A = scratch.array("A", (len(padded), *window.out, padded.shape[3]), A_prev.dtype)
+    for group in window.groups():
+        pixels = _pixels(padded, window, group, scratch, "pixels")
+        A[:, group[0].positions, group[1].positions] = pixels.mean(axis=0)
+    return batch_first(A), padded.shape
+
+
+def avg_pool_backward(
+    dA: Array, params: Params, window: Window, cache: Cache, context: Context
+) -> tuple[Array | None, Gradients]:
+    """Add an even share of each gradient to the slice of each stride group."""
+    share = batch_last(dA) / dA.dtype.type(window.size)
+    dA_padded = context.scratch.zeros("dA", cache, dA.dtype)
+    for group in window.groups():
+        part = share[:, group[0].positions, group[1].positions]  # (n_c, m_h, m_w, n_m)
+        under = blocks(dA_padded, group, window)
+        under += part[:, :, None, :, None, :]
+    return unpadded(dA_padded, window), {}
+
+
+def _padded(A: Array, window: Window, value: float, scratch: Scratch) -> Array:
+    """Return images (n_c, h, w, n_m) that reach as far as the blocks of the stride groups."""
+    extent = (window.rows.extent, window.cols.extent)
+    return padded_batch_last(A, window, value, scratch, extent)
+
+
+def _filters(params: Params, channels: int) -> Array:
+    """Return the filters of each group of channels, with their biases: (groups, n_f, K + 1)."""
+    W, b = params["W"], params["b"]
+    rows = np.vstack((W.reshape(-1, b.size), b)).T
+    return rows.reshape(channels // W.shape[2], -1, rows.shape[1])
+
+
+def _channels(images: Array, groups: int) -> Array:
+    """Return images (n_c, h, w, n_m) by group of channels, as a view."""
+    return images.reshape(groups, -1, *images.shape[1:])
 
 
 def _first_equal(pixels: Array, best: Array, scratch: Scratch) -> Array:
@@ -171,9 +191,21 @@ def _pixels(
     scratch: Scratch,
     name: str,
 ) -> Array:
-    """Return the pixels under the windows of one group, (f_w·f_w, n_c, m_h, m_w, n_m)."""
-    rows, cols = group
-    view = blocks(padded, rows, cols, window.width).transpose(2, 4, 0, 1, 3, 5)
+    """Return the pixels under the windows of one group, (f_h·f_w, n_c, m_h, m_w, n_m)."""
+    view = blocks(padded, group, window).transpose(2, 4, 0, 1, 3, 5)
     pixels = scratch.array(name, view.shape, padded.dtype)
     pixels[...] = view
     return pixels.reshape(-1, *view.shape[2:])
+
+
+STRIDE_GROUPS = Implementation(
+    "sg",
+    {
+        "conv": Operation(conv_forward, conv_backward),
+        "max_pool": Operation(max_pool_forward, max_pool_backward),
+        "avg_pool": Operation(avg_pool_forward, avg_pool_backward),
+    },
+    about="One matrix product, or one reduction, per stride group.",
+    base=NUMPY,
+)
+IMPLEMENTATIONS.register("sg")(STRIDE_GROUPS)

@@ -1,12 +1,13 @@
 """Where a sliding window stands: output sizes, padding and stride groups, in one place.
 
-A window of `f` x `f` pixels slides over a padded image in steps of `s`. Along one axis of length
-`i` (padding included) it stands at ``(i - f) // s + 1`` positions; pixels that no position covers
-are left over and ignored.
+A window slides over a padded image in steps of the stride. Along one axis of length `i` (padding
+included) a window of `f` pixels stands at ``(i - f) // s + 1`` positions; pixels that no position
+covers are left over and ignored. With dilation `d` the pixels of a window lie `d` apart, and it
+reaches over ``r = (f - 1) · d + 1`` pixels.
 
-Positions that lie ``ceil(f / s)`` steps apart do not overlap, so the positions fall into at most
-``ceil(f / s)`` *stride groups* per axis. In a group no pixel is met twice: the group is one slice
-of the image, cut into blocks, and the window is the first `f` pixels of each block::
+Positions that lie ``ceil(r / s)`` steps apart do not overlap, so the positions fall into at most
+``ceil(r / s)`` *stride groups* per axis. In a group no pixel is met twice: the group is one slice
+of the image, cut into blocks, and the window is the first `r` pixels of each block::
 
     f = 2, s = 1, i = 5                     position    0 1 2 3
                                             group       0 1 0 1
@@ -23,12 +24,17 @@ David Stein, cnn-numpy, https://www.github.com/neuron-whisperer/cnn-numpy
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import Any
 
 from cnnexp.errors import OptionError, ShapeError
 
-Padding = int | str
+Pair = int | Sequence[int]
+Padding = int | str | Sequence[Any]
+Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class AxisGroup:
     first, step, count : int
         The group holds the positions ``first, first + step, …``, `count` of them.
     start, block : int
-        Its first pixel, and the pixels from one member to the next (at least the width).
+        Its first pixel, and the pixels from one member to the next (at least the reach).
     """
 
     first: int
@@ -74,6 +80,8 @@ class Axis:
         Pixels from one position to the next.
     before, after : int
         Pixels of padding at either end.
+    dilation : int
+        Pixels of the image from one pixel of the window to the next.
 
     Examples
     --------
@@ -89,50 +97,61 @@ class Axis:
     stride: int
     before: int
     after: int
+    dilation: int = 1
 
-    @property
+    @cached_property
+    def reach(self) -> int:
+        """Pixels of the image from the first to the last of the window."""
+        return (self.width - 1) * self.dilation + 1
+
+    @cached_property
     def padded(self) -> int:
         """Pixels of the image with its padding."""
         return self.before + self.size + self.after
 
-    @property
+    @cached_property
     def out(self) -> int:
         """Positions of the window; pixels left over at the end are dropped."""
-        return (self.padded - self.width) // self.stride + 1
+        return (self.padded - self.reach) // self.stride + 1
 
-    @property
+    @cached_property
     def group_count(self) -> int:
-        """Stride groups: ``min(ceil(width / stride), positions)``."""
-        return min(-(-self.width // self.stride), self.out)
+        """Stride groups: ``min(ceil(reach / stride), positions)``."""
+        return min(-(-self.reach // self.stride), self.out)
 
     def groups(self) -> Iterator[AxisGroup]:
         """Yield the stride groups of this axis."""
-        step = -(-self.width // self.stride)
+        step = -(-self.reach // self.stride)
         for first in range(self.group_count):
             count = -(-(self.out - first) // step)
             yield AxisGroup(first, step, count, first * self.stride, step * self.stride)
 
-    @property
+    @cached_property
     def extent(self) -> int:
         """Pixels that a buffer needs so that every block of every group lies inside it."""
         return max(self.padded, *(group.stop for group in self.groups()))
 
-    @property
+    @cached_property
     def inside(self) -> slice:
         """The image itself within its padding."""
         return slice(self.before, self.before + self.size)
 
+    def at(self, position: int) -> slice:
+        """The pixels of the padded image under the window at a position."""
+        start = position * self.stride
+        return slice(start, start + self.reach, self.dilation)
+
 
 @dataclass(frozen=True)
 class Window:
-    """A square window over the rows and columns of an image.
+    """A window over the rows and columns of an image.
 
     Examples
     --------
-    >>> window = Window.over((28, 28), width=3, stride=1, padding="valid")
+    >>> window = Window.over((28, 28), kernel=3, stride=1, padding="valid")
     >>> window.out, window.group_count
     ((26, 26), 9)
-    >>> Window.over((28, 28), width=2, stride=2, padding="valid").group_count
+    >>> Window.over((28, 28), kernel=(2, 3), stride=(2, 3), padding="valid").group_count
     1
     """
 
@@ -140,54 +159,89 @@ class Window:
     cols: Axis
 
     @classmethod
-    def over(cls, image: tuple[int, int], width: int, stride: int, padding: Padding, dilation=1) -> Window:
+    def over(
+        cls,
+        image: tuple[int, int],
+        kernel: Pair,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair = 1,
+    ) -> Window:
         """Place a window over an image of (ih, iw) pixels.
 
         Parameters
         ----------
         image : tuple of int
             Rows and columns of the image, without padding.
-        width, stride : int
-            The window's width `f_w` and stride `s`, in pixels, both axes alike.
-        padding : {"valid", "same"} or int
+        kernel, stride, dilation : int or pair of int
+            Of both axes, or of rows and of columns, in pixels.
+        padding : {"valid", "same"}, int, pair of int, or pair of pairs
             ``"valid"``: none. ``"same"``: as many as give ``ceil(i / s)`` positions, an odd one
-            at the bottom and right (TensorFlow's rule). A number: that many on every side.
+            at the bottom and right (TensorFlow's rule). A number: that many on every side. A
+            pair: above and below, left and right. A pair of pairs: ``((above, below), (left,
+            right))``.
 
         Raises
         ------
         ShapeError
             If the window is wider than the padded image.
         """
-        axes = [Axis(size, width, stride, *_pads(size, width, stride, padding)) for size in image]
-        if any(axis.padded < width for axis in axes):
-            rows, cols = (axis.padded for axis in axes)
+        widths, strides = pair("kernel_size", kernel), pair("stride", stride)
+        dilations, given = pair("dilation", dilation), check_padding(padding)
+        axes = []
+        for k, size in enumerate(image):
+            pads = given[k]
+            if padding == "same":
+                reach = (widths[k] - 1) * dilations[k] + 1
+                total = max((-(-size // strides[k]) - 1) * strides[k] + reach - size, 0)
+                pads = total // 2, total - total // 2
+            axes.append(Axis(size, widths[k], strides[k], *pads, dilations[k]))
+        rows, cols = axes
+        if rows.padded < rows.reach or cols.padded < cols.reach:
             around = "" if padding == "valid" else f" with padding {padding}"
+            dilated = "" if max(dilations) == 1 else f" with dilation {_plain(dilation)}"
             raise ShapeError(
-                f"a {width}x{width} window does not fit on an image of {rows}x{cols}{around}"
+                f"a {rows.width}x{cols.width} window{dilated} does not fit on an image of"
+                f" {rows.padded}x{cols.padded}{around}"
             )
-        return cls(*axes)
+        return cls(rows, cols)
 
-    @property
-    def width(self) -> int:
-        """Pixels of the window along either axis, `f_w`."""
-        return self.rows.width
+    @cached_property
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns of the window, (f_h, f_w)."""
+        return self.rows.width, self.cols.width
 
-    @property
-    def stride(self) -> int:
-        """Pixels from one position to the next, `s`."""
-        return self.rows.stride
+    @cached_property
+    def size(self) -> int:
+        """Pixels of the window."""
+        return self.rows.width * self.cols.width
 
-    @property
+    @cached_property
+    def stride(self) -> tuple[int, int]:
+        """Pixels from one position to the next, (s_h, s_w)."""
+        return self.rows.stride, self.cols.stride
+
+    @cached_property
+    def dilation(self) -> tuple[int, int]:
+        """Pixels of the image from one pixel of the window to the next."""
+        return self.rows.dilation, self.cols.dilation
+
+    @cached_property
     def out(self) -> tuple[int, int]:
         """Positions along rows and columns, (oh, ow)."""
         return self.rows.out, self.cols.out
 
-    @property
-    def padded(self) -> bool:
+    @cached_property
+    def has_padding(self) -> bool:
         """Whether there is any padding."""
         return any(axis.before or axis.after for axis in (self.rows, self.cols))
 
-    @property
+    @cached_property
+    def overlaps(self) -> bool:
+        """Whether neighbouring positions share pixels."""
+        return any(axis.stride < axis.reach for axis in (self.rows, self.cols))
+
+    @cached_property
     def group_count(self) -> int:
         """Stride groups, and so the iterations of the stride-group method."""
         return self.rows.group_count * self.cols.group_count
@@ -199,34 +253,59 @@ class Window:
                 yield rows, cols
 
 
-def pair(name, value):
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise OptionError(f"{name} must be a whole number. Got {value!r}.")
-    if value < 1:
-        raise OptionError(f"{name} must be at least 1. Got {value}.")
-    return (value, value)
+def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """Return an option as a number for rows and one for columns.
 
+    Raises
+    ------
+    OptionError
+        If it is neither a whole number nor a pair of them, or too small.
 
-Pairs = tuple
-
-
-def check_padding(padding: Padding) -> None:
-    """Raise OptionError unless `padding` is one of the allowed values."""
-    if padding in ("valid", "same"):
-        return
-    if isinstance(padding, bool) or not isinstance(padding, int) or padding < 0:
+    Examples
+    --------
+    >>> pair("stride", 2), pair("stride", [2, 1])
+    ((2, 2), (2, 1))
+    """
+    both = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else None
+    if both is not None and len(both) != 2:
         raise OptionError(
-            f"padding must be 'valid', 'same' or a number of at least 0. Got {padding!r}."
+            f"{name} must be a whole number or a pair, [rows, columns]. Got {_plain(value)}."
         )
+    for number in both or (value,):
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise OptionError(f"{name} must be a whole number. Got {number!r}.")
+        if number < least:
+            raise OptionError(f"{name} must be at least {least}. Got {number}.")
+    rows, cols = both or (value, value)
+    return int(rows), int(cols)
 
 
-def _pads(size: int, width: int, stride: int, padding: Padding) -> tuple[int, int]:
-    """Return the pixels of padding before and after an axis."""
-    check_padding(padding)
-    if padding == "valid":
-        return 0, 0
-    if padding == "same":
-        out = -(-size // stride)
-        total = max((out - 1) * stride + width - size, 0)
-        return total // 2, total - total // 2
-    return int(padding), int(padding)
+def check_padding(padding: Padding) -> Pads:
+    """Return the padding of rows and columns at both ends; zeros for the words.
+
+    Raises
+    ------
+    OptionError
+        If it is not one of the allowed values.
+    """
+    if isinstance(padding, str) and padding in ("valid", "same"):
+        return (0, 0), (0, 0)
+    try:
+        if isinstance(padding, Sequence) and not isinstance(padding, str):
+            if len(padding) != 2:
+                raise OptionError("")
+            rows, cols = (pair("padding", ends, least=0) for ends in padding)
+            return rows, cols
+        return (pair("padding", padding, least=0),) * 2
+    except OptionError:
+        raise OptionError(
+            "padding must be 'valid', 'same', a number of at least 0, a pair [rows, columns] or"
+            f" [[above, below], [left, right]]. Got {_plain(padding)!r}."
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    """Return a value for a message: sequences of any kind as lists."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value

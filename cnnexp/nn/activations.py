@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cnnexp.engine import Array, Context, Pointwise, activations
+from cnnexp.engine import Array, Context, activations
 from cnnexp.nn.layer import LAYERS, Layer
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ Activations are in `activations`, batch normalisation in `normalization`, blocks
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnexp.engine import Array, Context, Window
-from cnnexp.engine.window import Pairs, Padding, check_padding, pair
+from cnnexp.engine.window import Pair, Padding, check_padding, pair
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.initializers import INITIALIZERS
 from cnnexp.nn.layer import LAYERS, Layer, Shape, check_activation
@@ -97,12 +96,12 @@ class Conv2D(Layer):
     operation: ClassVar[str] = "conv"
 
     filters: int
-    kernel_size: int | Sequence[int]
-    stride: int | Sequence[int] = 1
+    kernel_size: Pair
+    stride: Pair = 1
     padding: Padding = "valid"
     activation: str | None = None
     initializer: str = "he_normal"
-    dilation: int | Sequence[int] = 1
+    dilation: Pair = 1
     groups: int = 1
 
     def __post_init__(self) -> None:
@@ -131,9 +130,9 @@ class Conv2D(Layer):
         """Draw ``W`` (f_h, f_w, n_c / groups, n_f) and set ``b`` (n_f,) to zero."""
         super().build(input_shape, generator, dtype)
         self.geometry = window = self._window(input_shape)
-        n_f, shape = self.filters, (window.width, window.width, input_shape[2] // self.groups)
+        n_f, shape = self.filters, (*window.kernel, input_shape[2] // self.groups)
         draw = INITIALIZERS[self.initializer]
-        fan_out = window.width**2 * n_f // self.groups
+        fan_out = window.size * n_f // self.groups
         W = draw((*shape, n_f), math.prod(shape), fan_out, generator)
         self.params = {"W": W.astype(dtype), "b": np.zeros(n_f, dtype)}
 
@@ -151,15 +150,19 @@ class Conv2D(Layer):
 class _Pool2D(Layer):
     """What both kinds of pooling share: options, their checks, and the window."""
 
-    kernel_size: int | Sequence[int]
-    stride: int | Sequence[int] | None = None
+    kernel_size: Pair
+    stride: Pair | None = None
     padding: Padding = "valid"
 
     def __post_init__(self) -> None:
         widths = pair("kernel_size", self.kernel_size)
         if self.stride is not None:
             pair("stride", self.stride)
-        for (before, after), width in zip([(self.padding,)*2 if isinstance(self.padding,int) else (0,0)]*2, widths, strict=True):
+        for (before, after), width in zip(
+            [(self.padding,) * 2 if isinstance(self.padding, int) else (0, 0)] * 2,
+            widths,
+            strict=True,
+        ):
             if max(before, after) > width // 2:
                 raise OptionError(
                     f"padding of a pooling layer must be at most half its window,"

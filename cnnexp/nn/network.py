@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -353,9 +352,7 @@ class Network:
         batch = self.batch(X, labels)
         layers = self.layers[:-1] if self._ends_in_loss else self.layers
         with one_blas_thread():
-            return introspection.input_gradient(
-                layers, self.implementation, batch.X, batch.targets
-            )
+            return introspection.input_gradient(layers, self.implementation, batch.X, batch.targets)
 
     def profile(self) -> Profile:
         """Measure every step of training from now on, and return where the figures gather.

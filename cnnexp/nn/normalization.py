@@ -52,7 +52,7 @@ class BatchNorm(Layer):
     def build(
         self, input_shape: Shape, generator: np.random.Generator, dtype: npt.DTypeLike
     ) -> None:
-        """Begin with a scale of 1, a shift of 0, and running statistics of mean 0 and variance 1."""
+        """Begin with scale 1 and shift 0, and with running statistics of mean 0 and variance 1."""
         super().build(input_shape, generator, dtype)
         n_c = input_shape[-1]
         self.geometry = self

@@ -118,8 +118,12 @@ class Parameters:
             for layer in self._layers
             for key, array in {**layer.params, **layer.state}.items()
         }
-        faults = [f"{name}: the network has it, the weights do not" for name in own.keys() - weights]
-        faults += [f"{name}: the weights have it, the network does not" for name in weights.keys() - own]
+        faults = [
+            f"{name}: the network has it, the weights do not" for name in own.keys() - weights
+        ]
+        faults += [
+            f"{name}: the weights have it, the network does not" for name in weights.keys() - own
+        ]
         faults += [
             f"{name}: the network needs shape {own[name].shape},"
             f" the weights have {np.shape(weights[name])}"

@@ -76,7 +76,7 @@ class Processes(Executor):
         return self._team is not None
 
     def map(self, job: Job, count: int) -> None:
-        """Call the job for every micro-batch, worker w of n for w, w + n, w + 2n, …"""
+        """Call the job for every micro-batch: w, w + n, w + 2n, and so on by worker w of n."""
         if self._team is None or count == 1 or job not in self._jobs:
             self._threads.map(job, count)
             return
@@ -121,7 +121,7 @@ class WorkerLost(Exception):
 
 
 class _Team:
-    """This process, and the workers that were forked from it.
+    """A process, and the workers that were forked from it.
 
     Parameters
     ----------
@@ -133,9 +133,7 @@ class _Team:
         What each worker does first.
     """
 
-    def __init__(
-        self, members: int, jobs: Sequence[Job], prepare: Callable[[], None]
-    ) -> None:
+    def __init__(self, members: int, jobs: Sequence[Job], prepare: Callable[[], None]) -> None:
         self._members, self._jobs, self._prepare = members, jobs, prepare
         self._block = memoryview(mmap.mmap(-1, 8 * ROW * members)).cast("q")
         self._generation = 0

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cnnexp.engine import Array, Scratch, Window
-from cnnexp.nn.layer import Layer, walk
+from cnnexp.nn.layer import Layer
 from cnnexp.nn.plan import Plan, Step
 
 FORWARD, BACKWARD = "forward", "backward"

@@ -7,7 +7,7 @@ whether it must be shared among processes. Nothing else in this room knows of wo
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,6 @@ from cnnexp.engine import Array, Context, Scratch
 from cnnexp.nn import passes
 from cnnexp.nn.batch import Batch
 from cnnexp.nn.executor import Executor, micro_batches
-from cnnexp.nn.layer import Layer
 from cnnexp.nn.losses import Loss
 from cnnexp.nn.metrics import Metric
 from cnnexp.nn.parameters import Parameters
@@ -54,7 +53,9 @@ class Workspace:
         for context, step in zip(self.contexts, plan.all_steps, strict=True):
             context.state = step.layer.state
 
-    def begin(self, training: bool, slot: Slot | None = None, step: int = 0, first: int = 0) -> None:
+    def begin(
+        self, training: bool, slot: Slot | None = None, step: int = 0, first: int = 0
+    ) -> None:
         """Set every context to a new pass."""
         for k, context in enumerate(self.contexts):
             context.training = context.keep_cache = training
@@ -79,9 +80,7 @@ class Runner:
         Who runs the micro-batches.
     """
 
-    def __init__(
-        self, plan: Plan, parameters: Parameters, task: Task, executor: Executor
-    ) -> None:
+    def __init__(self, plan: Plan, parameters: Parameters, task: Task, executor: Executor) -> None:
         self.plan, self.parameters, self.task, self.executor = plan, parameters, task, executor
         self.profile: Profile | None = None
         self._workspaces: dict[int, Workspace] = {}
@@ -128,7 +127,9 @@ class Runner:
         def job(worker: int, k: int) -> None:
             workspace = self._workspace(worker)
             workspace.begin(training=False)
-            result = passes.finish(passes.forward(self.plan.steps, X[slices[k]], workspace.contexts))
+            result = passes.finish(
+                passes.forward(self.plan.steps, X[slices[k]], workspace.contexts)
+            )
             found[k] = result[0].copy()
 
         self.executor.map(job, len(slices))
@@ -184,17 +185,13 @@ class Runner:
         workspace = self._workspace(k if self.plan.cross_sample else worker)
         workspace.begin(True, slot, step, at.start)
         if len(slices) > 1:
-            for index, name in self._factors:
+            for index, _ in self._factors:
                 context = workspace.contexts[index]
                 context.deferred_outer = functools.partial(self._keep, index, at)
         X, targets = self._batch.part(at, workspace.samples)
-        A, caches = yield from passes.forward(
-            self.plan.steps, X, workspace.contexts, self.profile
-        )
+        A, caches = yield from passes.forward(self.plan.steps, X, workspace.contexts, self.profile)
         dA = self._loss(k, A, targets, size)
-        yield from passes.backward(
-            self.plan.steps, caches, dA, workspace.contexts, self.profile
-        )
+        yield from passes.backward(self.plan.steps, caches, dA, workspace.contexts, self.profile)
         _keep_state(workspace.contexts, slot)
 
     def _loss(self, k: int, A: Array, targets: Array, size: int) -> Array:
@@ -210,9 +207,8 @@ class Runner:
 
     def _keep(self, index: int, at: slice, name: str, A: Array, dZ: Array) -> None:
         """Keep the factors of a gradient that is multiplied once per mini-batch."""
-        whole_A, whole_dZ = self._factors[index, name]
-        whole_A[:, at] = A.T
-        whole_dZ[:, at] = dZ.T
+        for whole, part in zip(self._factors[index, name], (A, dZ), strict=True):
+            whole[:, at] = part.T
 
     def _begin(self, batch: Batch, count: int, micro_batch: int, step: int) -> None:
         """Make ready for a mini-batch."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from cnnexp.engine import Array
 from cnnexp.nn.layer import Layer
 from cnnexp.nn.plan import Plan
 

@@ -69,7 +69,7 @@ def finish_curves(axes: Axes, ends: Sequence[End], x: str, kind: str, mark: floa
     ]
     if mark is not None:
         axes.axhline(mark, color=TARGET_STYLE.color, linewidth=1, linestyle=":", zorder=1)
-        words = _percent(mark) if kind == "ce" else f"{mark:g}"
+        words = _percent(mark) if kind == "error" else f"{mark:g}"
         named.append((f"target {words}", axes.get_xlim()[1], mark, TARGET_STYLE))
     _name_ends(axes, named)
 
@@ -111,9 +111,9 @@ def _scale_y(axes: Axes, kind: str, mark: float | None) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_ylim(0, max(values) * 1.06 or 1)
-    form = _percent if kind == "ce" else "{:g}".format
+    form = _percent if kind == "error" else "{:g}".format
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
-    words = "wrongly classified samples" if kind == "ce" else "cross-entropy in nats a sample"
+    words = "wrongly classified samples" if kind == "error" else "cross-entropy in nats a sample"
     axes.set_ylabel(words + _if_logarithmic(axes.get_yscale()))
 
 

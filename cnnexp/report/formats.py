@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 HEADER_WIDTH = 12  # a longer name stands in two lines
 LEFT_OUT_FIRST = (
     "eval_seconds",
-    "validation_cce",
+    "validation_loss",
     "samples_per_second",
-    "test_cce",
+    "test_loss",
     "seconds",
     "epoch",
     "seconds_per_epoch",
@@ -32,7 +32,7 @@ def text(column: str, value: Any) -> str:
 
     Examples
     --------
-    >>> text("test_ce", 0.0187234), text("seconds", 1234.5), text("seconds", 0.012345)
+    >>> text("test_error", 0.0187234), text("seconds", 1234.5), text("seconds", 0.012345)
     ('0.0187', '1,234', '0.0123')
     >>> text("learning_rate", 0.1), text("optimizer.nesterov", True), text("data.limit", 200.0)
     ('0.1', 'true', '200')
@@ -41,7 +41,7 @@ def text(column: str, value: Any) -> str:
         return ""
     name = column.removesuffix(STD)
     if is_result(name) and isinstance(value, float):
-        return f"{value:.4f}" if name.endswith("ce") else amount(value)
+        return f"{value:.4f}" if name.endswith("error") else amount(value)
     value = exact(value)
     if isinstance(value, float):
         return f"{value:g}"

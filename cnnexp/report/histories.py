@@ -9,10 +9,18 @@ import os
 from collections.abc import Sequence
 
 from cnnexp.errors import OptionError, did_you_mean
+from cnnexp.runs.version1 import new_name
 
 FILE = "epochs.csv"
-METRICS = ("test_ce", "test_cce", "validation_ce", "validation_cce", "train_ce", "train_cce")
-SHORT = {"ce": "test_ce", "cce": "test_cce"}
+METRICS = (
+    "test_error",
+    "test_loss",
+    "validation_error",
+    "validation_loss",
+    "train_error",
+    "train_loss",
+)
+SHORT = {"error": "test_error", "loss": "test_loss"}
 
 History = dict[str, list[float]]
 
@@ -34,6 +42,7 @@ def read_history(folder: str | os.PathLike[str]) -> History:
     except OSError:
         return {}
     columns, *rows = list(csv.reader(lines)) or [[]]
+    columns = [new_name(name) for name in columns]
     numbers = [row for row in map(_numbers, rows) if row is not None and len(row) == len(columns)]
     history = {name: [row[k] for row in numbers] for k, name in enumerate(columns)}
     if "seconds" in history:
@@ -50,7 +59,7 @@ def _numbers(row: Sequence[str]) -> list[float] | None:
 
 
 def parse_target(text: str) -> tuple[str, float]:
-    """Return metric and value of a target such as ``ce=0.02``.
+    """Return metric and value of a target such as ``error=0.02``.
 
     Raises
     ------
@@ -59,22 +68,22 @@ def parse_target(text: str) -> tuple[str, float]:
 
     Examples
     --------
-    >>> parse_target("ce=0.02")
-    ('test_ce', 0.02)
+    >>> parse_target("error=0.02")
+    ('test_error', 0.02)
     """
     name, _, number = text.partition("=")
     metric = SHORT.get(name, name)
     if metric not in METRICS:
         known = (*SHORT, *METRICS)
         raise OptionError(
-            f"--target {text}: no metric is named '{name}'.{did_you_mean(name, known)} Metrics:"
-            f" {', '.join(known)}."
+            f"--target {text}: no metric is named '{name}'.{did_you_mean(new_name(name), known)}"
+            f" Metrics: {', '.join(known)}."
         )
     try:
         value = float(number)
     except ValueError:
         raise OptionError(
-            f"--target {text}: must be a metric and a number, for example ce=0.02."
+            f"--target {text}: must be a metric and a number, for example error=0.02."
         ) from None
     return metric, value
 

@@ -96,7 +96,7 @@ class Line:
 
 
 def lines_of(
-    comparison: Comparison, keys: Sequence[str] = (), metric: str = "test_ce"
+    comparison: Comparison, keys: Sequence[str] = (), metric: str = "test_error"
 ) -> list[Line]:
     """Return the lines for some runs.
 
@@ -191,6 +191,6 @@ def note_of(comparison: Comparison, lines: Sequence[Line]) -> str:
 
 
 def series_of(history: History, kind: str) -> list[tuple[str, str]]:
-    """Return name and column of what one run measured: ``ce`` or ``cce`` of each part."""
+    """Return name and column of what one run measured: ``error`` or ``loss`` of each part."""
     columns = {part: f"{part}_{kind}" for part in ("train", "validation", "test")}
     return [(part, column) for part, column in columns.items() if history.get(column)]

@@ -62,11 +62,11 @@ def _lead(comparison: Comparison) -> str:
     """Say which run ended best, and how implementations compare."""
     runs = comparison.readable
     sentences = ratio_lines(comparison)
-    if len(runs) > 1 and "test_ce" in runs and runs["test_ce"].notna().any():
+    if len(runs) > 1 and "test_error" in runs and runs["test_error"].notna().any():
         labels = short_labels(Comparison(runs))
         error, label = min(
             (error, label)
-            for error, label in zip(runs["test_ce"].tolist(), labels, strict=True)
+            for error, label in zip(runs["test_error"].tolist(), labels, strict=True)
             if not is_missing(error)
         )
         sentences.insert(0, f"lowest test error: {100 * error:.3g} %, with {label}")

@@ -112,7 +112,7 @@ def picture_of(
     target : tuple of str and float, optional
         A figure, and the value of it that is marked by a line.
     """
-    metric = target[0] if target is not None else "test_ce"
+    metric = target[0] if target is not None else "test_error"
     lines = lines_of(comparison, keys, metric)
     if len(lines) == 1 and len(lines[0].histories) == 1:
         return Picture(_panels_of_one(lines[0], target))
@@ -124,9 +124,9 @@ def picture_of(
         return Panel(title, lambda axes: draw_curves(axes, lines, x, f"{part}_{drawn}", mark))
 
     panels = [
-        curves(f"Error on the {where}, epoch by epoch", "epoch", "ce"),
-        curves(f"Error on the {where}, over the time of training", "elapsed", "ce"),
-        curves(f"Cross-entropy on the {where}, epoch by epoch", "epoch", "cce"),
+        curves(f"Error on the {where}, epoch by epoch", "epoch", "error"),
+        curves(f"Error on the {where}, over the time of training", "elapsed", "error"),
+        curves(f"Cross-entropy on the {where}, epoch by epoch", "epoch", "loss"),
         Panel("How long an epoch takes", lambda axes: draw_times(axes, lines)),
     ]
     return Picture(panels, note_of(comparison, lines))
@@ -153,9 +153,9 @@ def _panels_of_one(line: Line, target: tuple[str, float] | None) -> list[Panel]:
     sums = [sum(history.get(key, [])) for key in ("seconds", "eval_seconds")]
     colors = [style.color for style in STYLES[:2]]
     return [
-        curves("Error, epoch by epoch", "epoch", "ce"),
-        curves("Error, over the time of training", "elapsed", "ce"),
-        curves("Cross-entropy, epoch by epoch", "epoch", "cce"),
+        curves("Error, epoch by epoch", "epoch", "error"),
+        curves("Error, over the time of training", "elapsed", "error"),
+        curves("Cross-entropy, epoch by epoch", "epoch", "loss"),
         Panel(
             "Where the time went",
             lambda axes: draw_bars(axes, ["training", "evaluation"], sums, colors, sums),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cnnexp.report.formats import aligned, amount
 
 if TYPE_CHECKING:
-    from cnnexp.nn.measuring import Measured
     from cnnexp.nn.profile import ProfileRow
+    from cnnexp.nn.timing import Measured
 
 COLUMNS = (
     "impl",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cnnexp.errors import OptionError, RunError, UnknownName, did_you_mean
 from cnnexp.report.table import FIGURES, TARGET, is_missing
 from cnnexp.runs.reading import COLUMNS
+from cnnexp.runs.version1 import new_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +37,14 @@ def check_columns(option: str, names: Iterable[str], frame: pd.DataFrame) -> Non
     """
     for name in names:
         if name == TARGET and name not in frame:
-            raise UnknownName(f"{option}: {TARGET} needs a target, for example --target ce=0.02.")
+            raise UnknownName(
+                f"{option}: {TARGET} needs a target, for example --target error=0.02."
+            )
         if name not in frame:
             known = [str(column) for column in frame]
             main = [column for column in known if column in COLUMNS or column in FIGURES]
             raise UnknownName(
-                f"{option}: no column is named '{name}'.{did_you_mean(name, known)} Columns:"
+                f"{option}: no column is named '{name}'.{did_you_mean(new_name(name), known)} Columns:"
                 f" {', '.join(main)}, and {len(known) - len(main)} more, settings under their"
                 " dotted paths among them."
             )

@@ -106,7 +106,7 @@ def _network(run: Run) -> list[str]:
         return [f"{used['parameters']:,} parameters; its layers cannot be listed here: {error}"]
     return [
         *network.summary().splitlines(),
-        f"samples of {' x '.join(map(str, shape))}; threads: {used['threads']}, pieces of"
+        f"samples of {' x '.join(map(str, shape))}; threads: {used['threads']}, micro-batches of"
         f" {used['micro_batch']} samples",
     ]
 
@@ -140,8 +140,8 @@ def _curves(run: Run) -> list[Section]:
     history = read_history(run.path)
     found = []
     for kind, title, form in (
-        ("ce", "error, epoch by epoch", lambda value: f"{100 * value:.3g} %"),
-        ("cce", "cross-entropy in nats, epoch by epoch", lambda value: f"{value:.3g}"),
+        ("error", "error, epoch by epoch", lambda value: f"{100 * value:.3g} %"),
+        ("loss", "cross-entropy in nats, epoch by epoch", lambda value: f"{value:.3g}"),
     ):
         curves = {name: history[column] for name, column in series_of(history, kind)}
         found.append(Section(title, chart(curves, CHART_WIDTH, CHART_HEIGHT, form)))

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 IDENTITY = ("run", "status", "reason", "created")
 TARGET = "seconds_to_target"
 FIGURES = (
-    "test_ce",
-    "test_cce",
-    "validation_ce",
-    "validation_cce",
+    "test_error",
+    "test_loss",
+    "validation_error",
+    "validation_loss",
     TARGET,
     "seconds_per_epoch",
     "samples_per_second",
     "seconds",
 )
-OTHER_RESULTS = ("epoch", "train_cce", "train_ce", "best_epoch", "eval_seconds")
+OTHER_RESULTS = ("epoch", "train_loss", "train_error", "best_epoch", "eval_seconds")
 NO_RESULT = ("sweep.", "checkpoint.", "profile")  # settings that leave the result alone
 
 

@@ -20,7 +20,8 @@ SAME_BITS = ("results_version", "numpy", "blas", "cpu", "machine")  # what the b
 
 def describe_environment() -> dict[str, Any]:
     """Return versions, machine, BLAS, commit and command line."""
-    from cnnexp.nn.workers import available_cores, one_blas_thread
+    from cnnexp.nn.blas import one_blas_thread
+    from cnnexp.nn.executor import available_cores
 
     with one_blas_thread():  # as during a run
         libraries = blas()
@@ -62,9 +63,9 @@ def usage(wall_start: float, cpu_start: float) -> dict[str, Any]:
 
 def cpu_seconds() -> float:
     """Return the processor seconds that this process has taken, and those that help it."""
-    from cnnexp.nn.team import helpers_seconds
+    from cnnexp.nn.processes import worker_seconds
 
-    return time.process_time() + helpers_seconds()
+    return time.process_time() + worker_seconds()
 
 
 def peak_memory() -> int | None:

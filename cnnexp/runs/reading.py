@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cnnexp.data.sources import array_checksum
 from cnnexp.errors import RunError
-from cnnexp.runs import checkpoint, pickles, rebuild
+from cnnexp.runs import checkpoint, pickles, rebuild, version1
 from cnnexp.runs.files import whole_lines
 from cnnexp.runs.plugins import load_plugins
 from cnnexp.runs.record import FILE, Record, read_record
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cnnexp.data import Dataset
     from cnnexp.nn.network import Network
 
-GROUPS = ("model", "impl", "data", "optimizer", "schedule")
+GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss")
 COLUMNS = ("run", "status", *GROUPS, "learning_rate", "epochs", "batch_size", "seed", "dtype")
 
 
@@ -106,9 +106,7 @@ class Run:
             tuple(used["input_shape"]),
             threads=used["threads"],
             micro_batch=used["micro_batch"],
-            inference_micro_batch=used.get(
-                "inference_micro_batch", used["micro_batch"]
-            ),  # as it was once
+            inference_micro_batch=used["inference_micro_batch"],
         )
         return network.load_weights(self.weights)
 
@@ -142,6 +140,8 @@ class Run:
         path = self._folder / name
         text = whole_lines(path) if path.exists() else ""
         columns, *rows = csv.reader(io.StringIO(text)) if text else [[]]
+        if self.record["format"] == version1.FORMAT:
+            columns = [version1.new_name(name) for name in columns]
         # Python's own numbers, because a parser of tables may round the last bit
         return pd.DataFrame([[_number(cell) for cell in row] for row in rows], columns=columns)
 

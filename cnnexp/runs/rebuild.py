@@ -7,7 +7,8 @@ from typing import Any
 
 from cnnexp.data import SOURCES, Dataset
 from cnnexp.data.dataset import Preparation
-from cnnexp.nn.layer import LAYERS, Layer
+from cnnexp.nn.layer import Layer, make_layer
+from cnnexp.nn.losses import LOSSES, Loss
 from cnnexp.nn.network import Network
 
 Config = dict[str, Any]
@@ -21,10 +22,7 @@ def options_of(cls: type, values: dict[str, Any]) -> dict[str, Any]:
 
 def build_layers(config: Config) -> list[Layer]:
     """Make the layers that a config lists."""
-    return [
-        LAYERS[options["type"]](**{k: v for k, v in options.items() if k != "type"})
-        for options in config["model"]["layers"]
-    ]
+    return [make_layer(options) for options in config["model"]["layers"]]
 
 
 def build_dataset(config: Config) -> Dataset:
@@ -36,6 +34,12 @@ def build_dataset(config: Config) -> Dataset:
     return Dataset.prepare(source, preparation, config["dtype"])
 
 
+def build_loss(config: Config) -> Loss:
+    """Make the loss of a config."""
+    options = config["loss"]
+    return LOSSES[options["name"]](**{k: v for k, v in options.items() if k != "name"})
+
+
 def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any) -> Network:
     """Make and build the network of a config; `overrides` are arguments of `Network`."""
     impl = config["impl"]
@@ -45,7 +49,9 @@ def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any
         "seed": config["seed"],
         "threads": impl["threads"],
         "micro_batch": impl["micro_batch"],
-        "inference_micro_batch": impl.get("inference_micro_batch", "auto"),
-        "fuse": impl.get("fuse", True),
+        "inference_micro_batch": impl["inference_micro_batch"],
+        "fuse": impl["fuse"],
+        "loss": build_loss(config),
+        "metrics": config["metrics"],
     }
     return Network(build_layers(config), **(arguments | overrides)).build(image_shape)

@@ -28,8 +28,10 @@ from typing import Any, cast
 from cnnexp.errors import RunError
 from cnnexp.runs.files import replace_json
 from cnnexp.runs.process import is_gone, is_here
+from cnnexp.runs.version1 import FORMAT as FORMAT_1
+from cnnexp.runs.version1 import translate_record
 
-FORMAT = 1
+FORMAT = 2
 SILENCE = 300.0  # seconds without a sign of life after which a run on another host is given up
 FILE = "run.json"
 NEEDED = ("status", "reason", "created", "heartbeat", "process", "config", "choices", "results")
@@ -68,7 +70,9 @@ def read_record(folder: Path | str) -> Record:
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: damaged: {error}") from None
     found = record.get("format") if isinstance(record, dict) else type(record).__name__
-    if found != FORMAT:
+    if found == FORMAT_1:
+        record = translate_record(record)
+    elif found != FORMAT:
         raise RunError(
             f"{path}: not a run of this version: expected format {FORMAT}, found {found}."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,30 +19,8 @@ if TYPE_CHECKING:
     from cnnexp.nn.profile import Profile, ProfileRow
 
 HEARTBEAT = 10.0  # seconds between signs of life
-BATCH_COLUMNS = ("epoch", "batch", "samples", "cce", "ce", "learning_rate", "seconds")
-EPOCH_COLUMNS = (
-    "epoch",
-    "train_cce",
-    "train_ce",
-    "test_cce",
-    "test_ce",
-    "learning_rate",
-    "seconds",
-    "eval_seconds",
-    "samples_per_second",
-)
-VALIDATION_COLUMNS = ("validation_cce", "validation_ce")
-RESULTS = ("epoch", *EPOCH_COLUMNS[1:5], *VALIDATION_COLUMNS)
-FIGURES = (
-    *VALIDATION_COLUMNS,
-    *EPOCH_COLUMNS[1:5],
-    "best_validation_ce",
-    "best_test_ce",
-    "seconds",
-    "eval_seconds",
-    "seconds_per_epoch",
-    "samples_per_second",
-)
+TIMES = ("learning_rate", "seconds", "eval_seconds", "samples_per_second")
+PARTS = ("train", "test", "validation")
 EPOCHS, BATCHES, WEIGHTS = "epochs.csv", "batches.csv", "weights.pkl"
 HISTOGRAMS, LAYERS = histograms.FILE, "layers.csv"
 LAYER_COLUMNS = (
@@ -83,6 +61,11 @@ def new_record(config: dict[str, Any], choices: dict[str, str], overrides: list[
     }
 
 
+def columns_of(part: str, figures: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of a part of the data set, for example ``test_loss``."""
+    return tuple(f"{part}_{name}" for name in figures)
+
+
 class RunWriter:
     """Keeps the files of one run up to date.
 
@@ -104,6 +87,7 @@ class RunWriter:
         self._usage_before = dict(record["usage"])
         self._clock = (time.time(), environment.cpu_seconds())
         self._logs: dict[str, CsvLog] = {}
+        self._figures: tuple[str, ...] = ()
         self._profile: Profile | None = None
         self._writing = threading.Lock()
         remove_leftovers(folder)
@@ -143,11 +127,22 @@ class RunWriter:
         (self.folder / WEIGHTS).unlink(missing_ok=True)
         self.write()
 
-    def open_logs(self, validation: bool) -> None:
-        """Open the CSV logs; rows that are there stay."""
-        columns = EPOCH_COLUMNS + (VALIDATION_COLUMNS if validation else ())
+    def open_logs(self, figures: Sequence[str], validation: bool) -> None:
+        """Open the CSV logs; rows that are there stay.
+
+        Parameters
+        ----------
+        figures : sequence of str
+            What is measured: the loss and the metrics.
+        validation : bool
+            Whether there is a validation part.
+        """
+        self._figures = tuple(figures)
+        columns = ("epoch", *columns_of("train", figures), *columns_of("test", figures), *TIMES)
+        columns += columns_of("validation", figures) if validation else ()
+        batch_columns = ("epoch", "batch", "samples", *figures, "learning_rate", "seconds")
         self._logs["epochs"] = CsvLog(self.folder / EPOCHS, columns)
-        self._logs["batches"] = CsvLog(self.folder / BATCHES, BATCH_COLUMNS)
+        self._logs["batches"] = CsvLog(self.folder / BATCHES, batch_columns)
         self._logs["histograms"] = CsvLog(self.folder / HISTOGRAMS, histograms.COLUMNS)
 
     def watch(self, profile: Profile) -> None:
@@ -162,7 +157,9 @@ class RunWriter:
 
     def batch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> None:
         """Log a batch; `training` gives the state for a checkpoint when one is due."""
-        self._logs["batches"].append(event)
+        figures = (event.figures[name] for name in self._figures)
+        place = (event.epoch, event.batch, event.samples)
+        self._logs["batches"].append([*place, *figures, event.learning_rate, event.seconds])
         self.totals["seconds"] += event.seconds
         self.totals["samples"] += event.samples
         if self.policy.due(event.batch):
@@ -171,14 +168,20 @@ class RunWriter:
     def epoch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> None:
         """Log an epoch, write a checkpoint, and bring the results up to date."""
         log = self._logs["epochs"]
-        row = event._asdict()
+        measured = {
+            f"{part}_{name}": value
+            for part in PARTS
+            for name, value in (getattr(event, part) or {}).items()
+        }
+        row = {**event._asdict(), **measured}
         log.append([row[column] for column in log.columns])
         self.totals["eval_seconds"] += event.eval_seconds
         state = training()
         self.weights_at(event.epoch, state["weights"])
         best = state["best"]
         self.record["results"] = {
-            **{key: row[key] for key in RESULTS if row[key] is not None},
+            "epoch": event.epoch,
+            **measured,
             "best_epoch": best["epoch"],
             f"best_{best['metric']}": best["value"],
             "seconds": self.totals["seconds"],

@@ -1,7 +1,7 @@
 """How a network learns: optimizers, learning-rate schedules, the training loop."""
 
 from cnnexp.train.optimizers import OPTIMIZERS, Optimizer
-from cnnexp.train.schedules import SCHEDULES, Schedule
+from cnnexp.train.schedules import SCHEDULES, Moment, Schedule
 from cnnexp.train.trainer import BatchDone, Diverged, EpochDone, Trainer, TrainingState
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "BatchDone",
     "Diverged",
     "EpochDone",
+    "Moment",
     "Optimizer",
     "Schedule",
     "Trainer",

@@ -1,72 +1,155 @@
-"""Optimizers: what is subtracted from the parameters, given their gradient.
+"""Optimizers: how a gradient becomes a step.
 
-All parameters of a network are one vector, so an optimizer is a few operations on vectors. Its
-settings are fixed; its state is a dictionary of arrays that the trainer keeps, saves and restores.
+All parameters of a network are one vector. An optimizer is a chain of transforms
+(`transforms`), which work on the vector part by part. Its settings are fixed; its state is a
+dictionary of arrays that the trainer keeps, saves and restores.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from cnnexp.errors import OptionError
 from cnnexp.registry import Registry
+from cnnexp.train.transforms import (
+    AdamMoments,
+    Array,
+    ClipNorm,
+    ClipValue,
+    Momentum,
+    State,
+    Transform,
+    WeightDecay,
+)
 
-Array = npt.NDArray[Any]
-State = dict[str, Array]
+if TYPE_CHECKING:
+    from cnnexp.nn.parameters import Parameter
+
+CHUNK = 1 << 15  # numbers that stay in the cache while all transforms work on them
+LARGE_RATE = 1e15  # above it a finite gradient may give a step that is not finite
 
 
+@dataclass(frozen=True)
 class Optimizer(ABC):
-    """Base of all optimizers. The dataclass fields of a subclass are its options."""
+    """Base of all optimizers. The dataclass fields of a subclass are its options.
+
+    Parameters
+    ----------
+    weight_decay : float
+        How much of each weight is taken off.
+    decay_biases : bool
+        Whether biases, and the scales of normalisation, decay as well.
+    clip_value : float, optional
+        The largest number of a gradient.
+    clip_norm : float, optional
+        The largest Euclidean norm of the whole gradient.
+    """
+
+    weight_decay: float = 0.0
+    decay_biases: bool = True
+    clip_value: float | None = None
+    clip_norm: float | None = None
 
     default_learning_rate: ClassVar[float]
+    decoupled: ClassVar[bool] = False
 
-    def initial_state(self, parameters: Array) -> State:
-        """Return the state before the first step."""
-        return {}
-
-    def begin_step(self, state: State) -> None:  # noqa: B027 - most have nothing to count
-        """Advance what the state counts, once a step, before the updates."""
+    def __post_init__(self) -> None:
+        if not self.weight_decay >= 0:
+            raise OptionError(f"weight_decay must be at least 0. Got {self.weight_decay}.")
+        for name in ("clip_value", "clip_norm"):
+            limit = getattr(self, name)
+            if limit is not None and not 0 < limit < math.inf:
+                raise OptionError(f"{name} must be above 0, and finite. Got {limit}.")
 
     @abstractmethod
-    def update(
-        self, parameters: Array, gradient: Array, state: State, learning_rate: float
-    ) -> Array:
-        """Return what to subtract from some of the parameters.
+    def core(self) -> tuple[Transform, ...]:
+        """Return the transforms that are this optimizer's own."""
 
-        It works number by number: a step is made of several calls for parts of the vectors. The
-        gradient may be overwritten, and the state is advanced in place; parameters are left alone.
+    @cached_property
+    def chain(self) -> tuple[Transform, ...]:
+        """All transforms: clipping, decay, and its own; decoupled decay comes last."""
+        clips: list[Transform] = []
+        if self.clip_value is not None:
+            clips.append(ClipValue(self.clip_value))
+        if self.clip_norm is not None:
+            clips.append(ClipNorm(self.clip_norm))
+        decay = (WeightDecay(self.weight_decay, self.decay_biases),) if self.weight_decay else ()
+        if self.decoupled:
+            return (*clips, *self.core(), *decay)
+        return (*clips, *decay, *self.core())
+
+    def initial_state(self, parameters: Sequence[Parameter], values: Array) -> State:
+        """Return the state before the first step."""
+        state: State = {}
+        for transform in self.chain:
+            state |= transform.initial_state(values)
+        return state
+
+    def step(
+        self,
+        values: Array,
+        gradient: Array,
+        state: State,
+        learning_rate: float,
+        parameters: Sequence[Parameter],
+        chunk: int = CHUNK,
+    ) -> bool:
+        """Take one step in place; if it would not be finite, change no parameter.
+
+        Parameters
+        ----------
+        values, gradient : array (n,)
+            The parameters and their gradient, which is overwritten.
+        state : dict of str to array
+            Advanced in place.
+        learning_rate : float
+            Factor of the update.
+        parameters : sequence of Parameter
+            Name, kind and place of each.
+        chunk : int
+            Numbers that are worked on at a time; the result does not depend on it.
+
+        Returns
+        -------
+        bool
+            Whether the step was taken.
         """
-
-    def state_of(self, state: State, part: slice) -> State:
-        """Return the state of some of the parameters: of vectors the part, of counts the whole."""
-        return {key: value[part] if value.ndim else value for key, value in state.items()}
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            factor = math.prod(transform.begin(gradient, state) for transform in self.chain)
+            if factor != 1.0:
+                gradient *= gradient.dtype.type(factor)
+            rate = gradient.dtype.type(learning_rate)
+            # A sum of squares that is finite, found in one pass, says that the step will be so.
+            sure = math.isfinite(np.dot(gradient, gradient)) and learning_rate < LARGE_RATE
+            moved = values if sure else values.copy()
+            for part, decays in _parts(parameters, len(values), chunk):
+                inner = {key: v[part] if v.ndim else v for key, v in state.items()}
+                update = gradient[part]
+                for transform in self.chain:
+                    update = transform.apply(update, values[part], inner, decays)
+                update *= rate
+                moved[part] -= update
+            if not sure:
+                if not np.isfinite(moved).all():
+                    return False
+                values[...] = moved
+        return True
 
 
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("optimizer")
 
 
-def _check_fraction(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise OptionError(f"{name} must be at least 0 and below 1. Got {value}.")
-
-
-def _check_not_negative(name: str, value: float) -> None:
-    if not value >= 0:
-        raise OptionError(f"{name} must be at least 0. Got {value}.")
-
-
 @OPTIMIZERS.register("sgd")
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if wanted.
-
-    With gradient ``g`` and learning rate ``a``: ``v ← momentum · v + g``, and ``a · v`` is
-    subtracted; with Nesterov's variant ``a · (g + momentum · v)``.
+    """Stochastic gradient descent, with Nesterov's momentum unless told otherwise.
 
     Parameters
     ----------
@@ -74,48 +157,22 @@ class SGD(Optimizer):
         How much of the last step is kept; 0 for plain gradient descent.
     nesterov : bool
         Whether to look ahead along the momentum; without momentum it changes nothing.
-    weight_decay : float
-        Adds ``weight_decay · parameter`` to the gradient.
-
-    References
-    ----------
-    I. Sutskever et al., On the importance of initialization and momentum in deep learning, 2013,
-    https://proceedings.mlr.press/v28/sutskever13.html
+    weight_decay, decay_biases, clip_value, clip_norm
+        See `Optimizer`; the decay is added to the gradient.
     """
 
-    momentum: float = 0.0
-    nesterov: bool = False
-    weight_decay: float = 0.0
+    momentum: float = 0.9
+    nesterov: bool = True
 
-    default_learning_rate = 0.1
+    default_learning_rate: ClassVar[float] = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_fraction("momentum", self.momentum)
-        _check_not_negative("weight_decay", self.weight_decay)
 
-    def initial_state(self, parameters: Array) -> State:
-        """Return a velocity of zero, if there is momentum."""
-        return {"velocity": np.zeros_like(parameters)} if self.momentum else {}
-
-    def update(
-        self, parameters: Array, gradient: Array, state: State, learning_rate: float
-    ) -> Array:
-        """Return the step."""
-        if self.weight_decay:
-            gradient += gradient.dtype.type(self.weight_decay) * parameters
-        rate, momentum = gradient.dtype.type(learning_rate), gradient.dtype.type(self.momentum)
-        if not self.momentum:
-            gradient *= rate
-            return gradient
-        velocity = state["velocity"]
-        velocity *= momentum
-        velocity += gradient
-        if not self.nesterov:
-            gradient[...] = velocity * rate
-            return gradient
-        gradient *= rate
-        gradient += (rate * momentum) * velocity
-        return gradient
+    def core(self) -> tuple[Transform, ...]:
+        """Return momentum, if there is any."""
+        return (Momentum(self.momentum, self.nesterov),) if self.momentum else ()
 
 
 @OPTIMIZERS.register("adam")
@@ -129,59 +186,57 @@ class Adam(Optimizer):
         How much of the running mean of gradients, and of their squares, is kept at each step.
     epsilon : float
         Added to the root of the mean square.
-    weight_decay : float
-        Adds ``weight_decay · parameter`` to the gradient.
-
-    References
-    ----------
-    D. Kingma and J. Ba, Adam: A Method for Stochastic Optimization, 2015,
-    https://arxiv.org/abs/1412.6980
+    weight_decay, decay_biases, clip_value, clip_norm
+        See `Optimizer`; the decay is added to the gradient.
     """
 
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    weight_decay: float = 0.0
 
-    default_learning_rate = 0.001
+    default_learning_rate: ClassVar[float] = 0.001
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_fraction("beta1", self.beta1)
         _check_fraction("beta2", self.beta2)
         if not self.epsilon > 0:
             raise OptionError(f"epsilon must be above 0. Got {self.epsilon}.")
-        _check_not_negative("weight_decay", self.weight_decay)
 
-    def initial_state(self, parameters: Array) -> State:
-        """Return means of zero, and a count of no steps."""
-        return {
-            "mean": np.zeros_like(parameters),
-            "mean_square": np.zeros_like(parameters),
-            "steps": np.zeros((), np.int64),
-        }
+    def core(self) -> tuple[Transform, ...]:
+        """Return the quotient of the moments."""
+        return (AdamMoments(self.beta1, self.beta2, self.epsilon),)
 
-    def begin_step(self, state: State) -> None:
-        """Count the steps."""
-        state["steps"] += 1
 
-    def update(
-        self, parameters: Array, gradient: Array, state: State, learning_rate: float
-    ) -> Array:
-        """Return the step, with both means corrected for their start at zero."""
-        kind = gradient.dtype.type
-        if self.weight_decay:
-            gradient += kind(self.weight_decay) * parameters
-        steps = int(state["steps"])
-        mean, mean_square = state["mean"], state["mean_square"]
-        mean *= kind(self.beta1)
-        mean += kind(1 - self.beta1) * gradient
-        gradient *= gradient
-        gradient *= kind(1 - self.beta2)
-        mean_square *= kind(self.beta2)
-        mean_square += gradient
-        root = np.sqrt(mean_square, out=gradient)
-        root /= kind(np.sqrt(1 - self.beta2**steps))
-        root += kind(self.epsilon)
-        step = np.divide(mean, root, out=root)
-        step *= kind(learning_rate / (1 - self.beta1**steps))
-        return step
+@OPTIMIZERS.register("adamw")
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay: the decay is not scaled by the moments.
+
+    Parameters
+    ----------
+    beta1, beta2, epsilon
+        See `Adam`.
+    weight_decay, decay_biases, clip_value, clip_norm
+        See `Optimizer`; the decay is added to the update.
+    """
+
+    weight_decay: float = 0.01
+
+    decoupled: ClassVar[bool] = True
+
+
+def _parts(parameters: Sequence[Parameter], size: int, chunk: int) -> Iterator[tuple[slice, bool]]:
+    """Yield slices of at most `chunk` numbers, and whether they are weights.
+
+    Biases and scales come first in the vector.
+    """
+    first = next((p.part.start for p in parameters if p.kind == "weight"), size)
+    for start, stop, decays in ((0, first, False), (first, size, True)):
+        for at in range(start, stop, chunk):
+            yield slice(at, min(at + chunk, stop)), decays
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise OptionError(f"{name} must be at least 0 and below 1. Got {value}.")

@@ -1,18 +1,53 @@
-"""Learning-rate schedules: a factor for the learning rate, batch by batch.
+"""Learning-rate schedules: a factor for the learning rate, step by step.
 
-A schedule sees how much of the training is done, as a fraction from 0 to 1. One that uses it
-depends on the number of epochs, and a run under it cannot be extended.
+A schedule sees where the training stands: step, epoch, and the figures of the last epoch. One that
+uses the fraction of the training that is done depends on the number of epochs, and a run under it
+cannot be extended.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
 
 from cnnexp.errors import OptionError
 from cnnexp.registry import Registry
+
+
+class Moment(NamedTuple):
+    """Where a training stands before a step.
+
+    Attributes
+    ----------
+    step : int
+        Mini-batches done in the whole training.
+    epoch : int
+        The epoch, counted from 1.
+    steps_per_epoch, epochs : int
+        How long it is.
+    metrics : mapping of str to float
+        Figures of the last finished epoch, such as ``validation_loss``; empty in the first one.
+
+    Examples
+    --------
+    >>> Moment(step=15, epoch=2, steps_per_epoch=10, epochs=3).progress
+    0.5
+    """
+
+    step: int
+    epoch: int
+    steps_per_epoch: int
+    epochs: int
+    metrics: Mapping[str, float] = MappingProxyType({})
+
+    @property
+    def progress(self) -> float:
+        """The fraction of the training that is done, 0 at its first step."""
+        return self.step / (self.epochs * self.steps_per_epoch)
 
 
 class Schedule(ABC):
@@ -21,8 +56,8 @@ class Schedule(ABC):
     depends_on_epochs: ClassVar[bool] = True
 
     @abstractmethod
-    def factor(self, progress: float) -> float:
-        """Return the factor at a fraction of the training, 0 at its first batch."""
+    def factor(self, moment: Moment) -> float:
+        """Return the factor of the learning rate for the step that comes next."""
 
 
 SCHEDULES: Registry[type[Schedule]] = Registry("schedule")
@@ -35,7 +70,7 @@ class Constant(Schedule):
 
     depends_on_epochs = False
 
-    def factor(self, progress: float) -> float:
+    def factor(self, moment: Moment) -> float:
         """Return 1."""
         return 1.0
 
@@ -58,7 +93,7 @@ class Cosine(Schedule):
 
     Examples
     --------
-    >>> [round(Cosine().factor(progress), 3) for progress in (0, 0.5, 1)]
+    >>> [round(Cosine().factor(Moment(step, 1, 2, 1)), 3) for step in (0, 1, 2)]
     [1.0, 0.5, 0.0]
     """
 
@@ -70,8 +105,9 @@ class Cosine(Schedule):
         if not 0 <= self.final <= 1:
             raise OptionError(f"final must lie between 0 and 1. Got {self.final}.")
 
-    def factor(self, progress: float) -> float:
-        """Return the factor at a fraction of the training."""
+    def factor(self, moment: Moment) -> float:
+        """Return the factor for the step that comes next."""
+        progress = moment.progress
         if progress < self.warmup:
             return progress / self.warmup
         along = (progress - self.warmup) / (1 - self.warmup)
@@ -94,7 +130,7 @@ class Triangle(Schedule):
 
     Examples
     --------
-    >>> [Triangle(warmup=0.25).factor(progress) for progress in (0, 0.25, 1)]
+    >>> [Triangle(warmup=0.25).factor(Moment(step, 1, 4, 1)) for step in (0, 1, 4)]
     [0.0, 1.0, 0.0]
     """
 
@@ -103,8 +139,9 @@ class Triangle(Schedule):
     def __post_init__(self) -> None:
         _check_warmup(self.warmup)
 
-    def factor(self, progress: float) -> float:
-        """Return the factor at a fraction of the training."""
+    def factor(self, moment: Moment) -> float:
+        """Return the factor for the step that comes next."""
+        progress = moment.progress
         if progress < self.warmup:
             return progress / self.warmup
         return (1 - progress) / (1 - self.warmup)

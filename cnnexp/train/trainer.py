@@ -237,7 +237,9 @@ class Trainer:
         if state.best is None or figures[chosen] < state.best.value:
             state.best = Best(f"{part}_{chosen}", figures[chosen], epoch)
         parts = {"train": train, "test": test, "validation": validation or {}}
-        state.figures = {f"{p}_{name}": v for p, found in parts.items() for name, v in found.items()}
+        state.figures = {
+            f"{p}_{name}": v for p, found in parts.items() for name, v in found.items()
+        }
         speed = state.sums[-1] / state.seconds if state.seconds else math.inf
         return EpochDone(
             epoch, train, test, validation, rate, state.seconds, eval_seconds, float(speed)

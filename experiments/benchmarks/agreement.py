@@ -86,7 +86,7 @@ def differences(job: Job, layout: str = LAYOUTS[0]) -> Figures:
     for _ in range(STEPS):
         list(peer.epoch(torch.arange(len(samples.Y))))
     return {
-        "loss_difference": abs(loss.cce - wanted_loss) / wanted_loss,
+        "loss_difference": abs(loss.loss - wanted_loss) / wanted_loss,
         "gradient_difference": gradients,
         "step_difference": largest_difference(mine.network.weights(), peer.arrays()),
     }

@@ -89,7 +89,7 @@ def recorded(run: Path) -> Row:
         "threads": found.record["network"]["threads"],
         "epochs": found.config["epochs"],
         "seconds": found.results["seconds"],
-        "test_error": found.results["test_ce"],
+        "test_error": found.results["test_error"],
     }
 
 

@@ -115,7 +115,7 @@ def test_a_loss_that_only_the_test_samples_make_infinite_is_divergence():
     assert "diverged in epoch 1" in succeed(*words)
     record = json.loads(read("r"), parse_constant=lambda word: pytest.fail(word))
     assert record["status"] == "diverged"
-    assert record["results"]["test_cce"] is None
+    assert record["results"]["test_loss"] is None
     Image.fromarray(np.eye(20, dtype=np.uint8) * 255).save("picture.png")
     ended = cnnexp("predict", "r", "picture.png")
     assert (ended.code, ended.out) == (2, "")
@@ -151,7 +151,7 @@ def test_what_was_loaded_is_read_wherever_one_goes(folder):
         {"config": None},
         {"config": {"epochs": [1]}},
         {"config": {"model": "x"}},
-        {"results": {"test_ce": "abc"}},
+        {"results": {"test_error": "abc"}},
     ],
     ids=str,
 )
@@ -182,7 +182,7 @@ def test_a_link_stays_a_link():
     Path("link.csv").symlink_to("table.csv")
     succeed("compare", "r", "--csv", "link.csv")
     assert Path("link.csv").is_symlink()
-    assert "test_ce" in Path("table.csv").read_text()
+    assert "test_error" in Path("table.csv").read_text()
 
 
 def test_a_data_set_of_one_class_can_be_inspected():

@@ -28,7 +28,7 @@ def test_the_table_has_what_differs_and_the_figures_of_the_records(
     assert lines[1].startswith("same in the 7 that can be read: model=cnn impl=fast data=digits")
     assert lines[3].split() == ["learning_", "seconds_", "samples_"]
     assert lines[4].split() == [
-        *("run", "status", "rate", "seed", "test_ce", "test_cce"),
+        *("run", "status", "rate", "seed", "test_error", "test_loss"),
         *("per_epoch", "per_second", "seconds"),
     ]
     for run, line in enumerate(lines[5:11]):
@@ -37,8 +37,8 @@ def test_the_table_has_what_differs_and_the_figures_of_the_records(
         cells = line.split()
         assert cells[:2] == [str(run), "finished"]
         assert [float(cells[2]), int(cells[3])] == [config["learning_rate"], config["seed"]]
-        assert cells[4] == f"{results['test_ce']:.4f}"
-        assert cells[5] == f"{results['test_cce']:.4f}"
+        assert cells[4] == f"{results['test_error']:.4f}"
+        assert cells[5] == f"{results['test_loss']:.4f}"
         assert float(cells[6]) == pytest.approx(results["seconds_per_epoch"], rel=0.01)
         assert float(cells[7].replace(",", "")) == pytest.approx(
             results["samples_per_second"], rel=0.01
@@ -67,15 +67,15 @@ def test_several_folders_are_one_table_and_no_run_stands_in_it_twice(
 
 
 def test_sort_where_and_columns(study: Path, capsys: Captured) -> None:
-    words = ["--sort", "-test_cce", "--where", "data.limit == 60 and seed == 1", "--csv"]
-    assert main(["compare", *words, str(study), "--columns", "run,test_cce,learning_rate"]) == 0
+    words = ["--sort", "-test_loss", "--where", "data.limit == 60 and seed == 1", "--csv"]
+    assert main(["compare", *words, str(study), "--columns", "run,test_loss,learning_rate"]) == 0
     table = pd.read_csv(io.StringIO(capsys.readouterr().out))
-    assert list(table) == ["run", "test_cce", "learning_rate"]
+    assert list(table) == ["run", "test_loss", "learning_rate"]
     expected = []
     for run in (1, 3, 5):
         record = json.loads((study / str(run) / "run.json").read_text())
-        expected.append((record["results"]["test_cce"], record["config"]["learning_rate"]))
-    assert list(zip(table["test_cce"], table["learning_rate"], strict=True)) == sorted(
+        expected.append((record["results"]["test_loss"], record["config"]["learning_rate"]))
+    assert list(zip(table["test_loss"], table["learning_rate"], strict=True)) == sorted(
         expected, reverse=True
     )
 
@@ -83,8 +83,8 @@ def test_sort_where_and_columns(study: Path, capsys: Captured) -> None:
 def test_seconds_to_a_target(study: Path, capsys: Captured) -> None:
     with (study / "0" / "epochs.csv").open() as file:
         rows = list(csv.DictReader(file))
-    target = float(rows[0]["test_cce"])  # reached by the first epoch of run 0
-    words = [str(study), "--target", f"cce={target!r}", "--json", "--sort", "seconds_to_target"]
+    target = float(rows[0]["test_loss"])  # reached by the first epoch of run 0
+    words = [str(study), "--target", f"loss={target!r}", "--json", "--sort", "seconds_to_target"]
     assert main(["compare", *words]) == 0
     table = json.loads(capsys.readouterr().out)
     found = {row["run"]: row["seconds_to_target"] for row in table}
@@ -96,7 +96,7 @@ def test_seconds_to_a_target(study: Path, capsys: Captured) -> None:
         expected = None
         for row in log:
             elapsed += float(row["seconds"])
-            if expected is None and float(row["test_cce"]) <= target:
+            if expected is None and float(row["test_loss"]) <= target:
                 expected = elapsed
         assert found[str(study / str(run))] == (expected and pytest.approx(expected))
     reached = [row["seconds_to_target"] for row in table if row["seconds_to_target"] is not None]
@@ -107,14 +107,14 @@ def test_groups_show_mean_deviation_and_number(study: Path, capsys: Captured) ->
     assert main(["compare", str(study), "--group-by", "learning_rate", "--csv"]) == 0
     table = pd.read_csv(io.StringIO(capsys.readouterr().out)).set_index("learning_rate")
     errors = [
-        json.loads((study / str(run) / "run.json").read_text())["results"]["test_ce"]
+        json.loads((study / str(run) / "run.json").read_text())["results"]["test_error"]
         for run in (0, 1)
     ]
     assert table.loc[0.2, "n"] == 2
-    assert table.loc[0.2, "test_ce"] == pytest.approx(pd.Series(errors).mean())
+    assert table.loc[0.2, "test_error"] == pytest.approx(pd.Series(errors).mean())
     assert table.loc[0.2, "test_ce_std"] == pytest.approx(pd.Series(errors).std())
     assert table.loc[1e30, "n"] == 0 and table.loc[1e30, "not_finished"] == 1
-    assert main(["compare", str(study), "--group-by", "learning_rate", "--sort=-test_ce"]) == 0
+    assert main(["compare", str(study), "--group-by", "learning_rate", "--sort=-test_error"]) == 0
     assert " ± " in capsys.readouterr().out
 
 
@@ -200,6 +200,6 @@ def test_a_narrow_terminal_gets_what_fits(
     monkeypatch.setenv("COLUMNS", "60")
     assert main(["compare", str(study)]) == 0
     out = capsys.readouterr().out
-    assert "left out, for want of room: samples_per_second, test_cce" in out
+    assert "left out, for want of room: samples_per_second, test_loss" in out
     assert main(["compare", str(study), "--columns", "run,samples_per_second"]) == 0
     assert "left out" not in capsys.readouterr().out

@@ -106,7 +106,7 @@ def test_a_layer_of_ones_own(tmp_path, monkeypatch):
     assert package.load_run("run").network.layers[1].factor == 3
     faulty = cnnexp(*settings, f"model.layers={layers.replace('3', 'much')}")
     assert "model.layers.1 (scale): factor must be a number. Got 'much'." in faulty.err
-    assert "cce" in succeed("evaluate", "run")
+    assert "loss" in succeed("evaluate", "run")
 
 
 def test_configs_of_ones_own(tmp_path, monkeypatch):

@@ -422,12 +422,12 @@ def test_a_run_begins_from_the_weights_of_another(tmp_path, data, monkeypatch):
 
     def look(writer, event, training):
         if not seen:
-            seen.append(event.cce)
+            seen.append(event.loss)
         batch_done(writer, event, training)
 
     monkeypatch.setattr(RunWriter, "batch_done", look)
     assert main(words) == 0
-    assert seen[0] < load_run(first).batches["cce"][0]  # it has learnt already
+    assert seen[0] < load_run(first).batches["loss"][0]  # it has learnt already
     checksum = load_run(first).weights_checksum
     assert record_in(tmp_path / "run")["init_from"] == {"checksum": checksum}
 

@@ -52,40 +52,40 @@ def config(name: str, validation: float | None = 0.1, on_test: bool = False) -> 
 
 
 def test_a_search_on_the_test_samples_is_refused_unless_asked_for():
-    (fault,) = search_faults(config("test_ce"))
+    (fault,) = search_faults(config("test_error"))
     assert fault == (
-        "sweep.objective=test_ce: a search on the test samples is refused. The best of many trials"
+        "sweep.objective=test_error: a search on the test samples is refused. The best of many trials"
         " is partly lucky on the samples it was chosen by, so none would be left to tell how good"
-        " it is. Search by validation_ce with data.validation=0.1, or ask for it with"
+        " it is. Search by validation_error with data.validation=0.1, or ask for it with"
         " sweep.search_on_test=true."
     )
-    assert search_faults(config("best_test_ce"))
-    assert search_faults(config("test_ce", None, on_test=True)) == []
+    assert search_faults(config("best_test_error"))
+    assert search_faults(config("test_error", None, on_test=True)) == []
 
 
 @pytest.mark.parametrize("validation", [None, 0])
 def test_a_search_needs_samples_to_choose_by(validation):
-    (fault,) = search_faults(config("validation_ce", validation))
+    (fault,) = search_faults(config("validation_error", validation))
     assert fault == (
-        "sweep.objective=validation_ce: the search needs samples to choose by. Keep some of the"
+        "sweep.objective=validation_error: the search needs samples to choose by. Keep some of the"
         " training samples apart: data.validation=0.1."
     )
 
 
-@pytest.mark.parametrize("name", ["train_cce", "samples_per_second", "validation_cce"])
+@pytest.mark.parametrize("name", ["train_loss", "samples_per_second", "validation_loss"])
 def test_other_figures_may_be_searched_by(name):
     assert search_faults(config(name)) == []
 
 
 def record(status: str, **results: float) -> dict:
-    return {"status": status, "results": results} | {"config": config("validation_ce")}
+    return {"status": status, "results": results} | {"config": config("validation_error")}
 
 
 def test_the_objective_of_a_run():
-    assert objective(record("finished", validation_ce=0.25)) == 0.25
-    assert objective(record("finished", validation_ce=0.25, test_ce=0.5), "test_ce") == 0.5
+    assert objective(record("finished", validation_error=0.25)) == 0.25
+    assert objective(record("finished", validation_error=0.25, test_error=0.5), "test_error") == 0.5
     assert objective(record("finished")) is None
-    assert objective(record("diverged", validation_ce=0.25)) == float("inf")
+    assert objective(record("diverged", validation_error=0.25)) == float("inf")
 
 
 def test_failures_raise_in_a_search_and_not_in_a_grid():
@@ -169,9 +169,9 @@ def test_a_search_started_again_finds_its_trials_done(capsys):
     assert sorted(jobs()) == ["0", "1", "2", "3"]
     assert {n: load_run(f"S/{n}").record["created"] for n in first} == first
     best = OmegaConf.load("S/optimization_results.yaml")
-    figures = [load_run(f"S/{n}").results["validation_ce"] for n in jobs()]
+    figures = [load_run(f"S/{n}").results["validation_error"] for n in jobs()]
     assert best.best_value == min(figures)
-    number = re.search(r"best validation_ce: [0-9.]+, job (\d+):", printed)
+    number = re.search(r"best validation_error: [0-9.]+, job (\d+):", printed)
     assert number is not None
     assert Path("S/optimization_results.1.yaml").exists()
 
@@ -221,7 +221,7 @@ def test_a_search_of_which_nothing_came_says_so(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["sweep.objective=test_ce"], "a search on the test samples is refused"),
+        (["sweep.objective=test_error"], "a search on the test samples is refused"),
         (["data.validation=null"], "data.validation=0.1"),
         (["sweep.objective=validation"], "Did you mean 'validation_c"),
     ],

@@ -245,11 +245,11 @@ def test_a_skipped_job_returns_its_recorded_objective(monkeypatch):
     words = ["data.validation=6", "model.layers.1.what=nothing,diverge,raise"]
     for _ in range(2):
         sweep(*words)
-    sweep(*words, "sweep.objective=train_cce")
+    sweep(*words, "sweep.objective=train_loss")
     values = [[result.return_value for result in results] for results in found]
     results = load_run("S/0").results
-    assert values[0] == values[1] == [results["validation_ce"], float("inf"), None]
-    assert values[2][0] == results["train_cce"]
+    assert values[0] == values[1] == [results["validation_error"], float("inf"), None]
+    assert values[2][0] == results["train_loss"]
 
 
 def test_equal_points_are_run_once(capsys, monkeypatch):

@@ -16,14 +16,14 @@ from tests.commandline import cnnexp, succeed
 def test_evaluate_gives_the_recorded_figures_again(digits_run):
     run, found = load_run(digits_run), json.loads(succeed("evaluate", digits_run, "--json"))
     last = list(csv.DictReader((digits_run / "epochs.csv").read_text().splitlines()))[-1]
-    assert [found["cce"], found["ce"]] == [float(last["test_cce"]), float(last["test_ce"])]
+    assert [found["loss"], found["error"]] == [float(last["test_loss"]), float(last["test_error"])]
     assert (found["data"], found["n"]) == ("digits", run.record["data"]["test"])
 
 
 def test_evaluate_prints_a_line(digits_run):
     results = load_run(digits_run).results
     assert succeed("evaluate", digits_run) == (
-        f"data=digits, test part: cce {results['test_cce']:.4f}  ce {results['test_ce']:.4f}"
+        f"data=digits, test part: loss {results['test_loss']:.4f}  error {results['test_error']:.4f}"
         "  n 359\n"
     )
 
@@ -36,8 +36,8 @@ def test_evaluate_keeps_what_is_not_overridden(tmp_path):
     assert (whole["n"], part["n"]) == (100, 50)
     loaded = load_run(run)
     test = loaded.dataset.test
-    _, cce, ce = loaded.network.evaluate(test.X[:50], test.Y[:50])  # of the same division
-    assert (part["cce"], part["ce"]) == (cce, ce)
+    _, loss, error = loaded.network.evaluate(test.X[:50], test.Y[:50])  # of the same division
+    assert (part["loss"], part["error"]) == (loss, error)
 
 
 def test_evaluate_on_other_data(digits_run, tmp_path):
@@ -49,9 +49,9 @@ def test_evaluate_on_other_data(digits_run, tmp_path):
     found = json.loads(
         succeed("evaluate", digits_run, "data=npz", f"data.file={tmp_path / 'own.npz'}", "--json")
     )
-    _, cce, ce = run.network.evaluate(X / np.float32(16), np.zeros(40, int))
+    _, loss, error = run.network.evaluate(X / np.float32(16), np.zeros(40, int))
     assert found["n"] == 40
-    assert (found["cce"], found["ce"]) == pytest.approx((cce, ce))
+    assert (found["loss"], found["error"]) == pytest.approx((loss, error))
 
 
 @pytest.mark.parametrize(

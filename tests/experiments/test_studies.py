@@ -181,7 +181,7 @@ def test_results_are_those_of_the_runs(tiny_study):
     found = outcomes.collect(tiny_study)["naive_vs_sg"]
     frame = load_runs(tiny_study)
     assert found.last["impl"].tolist() == frame["impl"].tolist()
-    assert found.last["test_ce"].tolist() == pytest.approx(frame["test_ce"].tolist())
+    assert found.last["test_error"].tolist() == pytest.approx(frame["test_error"].tolist())
     assert found.last["seconds"].tolist() == pytest.approx(frame["seconds"].tolist())
     assert found.facts["data"].startswith("digits, 10 samples")
 
@@ -191,8 +191,8 @@ def test_results_are_read_back_as_they_were_written(tiny_study, page):
     outcomes.save(found)
     again = outcomes.load("naive_vs_sg")
     assert again.facts == found.facts
-    assert again.epochs["test_cce"].tolist() == pytest.approx(
-        found.epochs["test_cce"].tolist(), rel=1e-4
+    assert again.epochs["test_loss"].tolist() == pytest.approx(
+        found.epochs["test_loss"].tolist(), rel=1e-4
     )
 
 
@@ -209,9 +209,11 @@ def test_a_folder_that_is_not_there(tmp_path, capsys):
 def test_when_a_bound_was_first_reached():
     import pandas as pd
 
-    epochs = pd.DataFrame({"epoch": [1, 2, 3], "seconds": [1.0, 2.0, 4.0], "ce": [0.3, 0.1, 0.2]})
-    assert first_at(epochs, "ce", 0.1) == "after 3.00 s, epoch 2"
-    assert first_at(epochs, "ce", 0.05) == "not reached"
+    epochs = pd.DataFrame(
+        {"epoch": [1, 2, 3], "seconds": [1.0, 2.0, 4.0], "error": [0.3, 0.1, 0.2]}
+    )
+    assert first_at(epochs, "error", 0.1) == "after 3.00 s, epoch 2"
+    assert first_at(epochs, "error", 0.05) == "not reached"
 
 
 def test_the_fastest_epoch_stands_for_a_run():

@@ -76,6 +76,6 @@ def slope(net: Network, X: Any, Y: Any, direction: Any, step: float = 1e-5) -> f
     values = []
     for sign in (1, -1):
         net.parameters[...] += sign * step * direction
-        values.append(net.gradients(X, Y)[0].cce)
+        values.append(net.gradients(X, Y)[0].loss)
         net.parameters[...] -= sign * step * direction
     return (values[0] - values[1]) / (2 * step)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cnnexp.nn.steps import FusedStep
 
 from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
 from cnnexp.engine import KERNELS
@@ -11,7 +12,6 @@ from cnnexp.engine.fast.convolution import ConvReLU
 from cnnexp.engine.fast.dense_relu import DenseReLU
 from cnnexp.engine.fast.merged import MergedConvReLUMaxPool
 from cnnexp.engine.fast.winograd_pool import WinogradReLUMaxPool
-from cnnexp.nn.steps import FusedStep
 from tests.engine.geometries import GEOMETRIES, Geometry
 
 POOLS = [(2, 2), (3, 3), (2, 3), (4, 4)]  # width and stride: equal, and above the width
@@ -73,7 +73,7 @@ def figures(net, X, Y):
     """Return the probabilities, the loss, and the gradient of every parameter."""
     A = net.predict(X)
     loss, gradient = net.gradients(X, Y)
-    return A, loss.cce, gradient.copy()
+    return A, loss.loss, gradient.copy()
 
 
 def check_equal(net, other, X, Y, tolerance=1e-9):

@@ -59,31 +59,31 @@ def test_every_activation_has_a_name(name, layer):
 
 def test_train_is_one_plain_gradient_step():
     net = network()
-    A, cce, ce = net.evaluate(X, Y)
+    A, loss, error = net.evaluate(X, Y)
     loss, gradient = net.gradients(X, Y)
     expected = net.parameters - 0.3 * gradient
     found = net.train(X, Y, learning_rate=0.3)
-    assert found == (loss.cce, loss.ce)  # before the step
-    assert found == pytest.approx((cce, ce))
+    assert found == (loss.loss, loss.error)  # before the step
+    assert found == pytest.approx((loss, error))
     np.testing.assert_array_equal(net.parameters, expected)
     assert not np.array_equal(net.predict(X), A)
 
 
 def test_evaluate_gives_probabilities_and_means():
-    A, cce, ce = network().evaluate(X, Y)
+    A, loss, error = network().evaluate(X, Y)
     np.testing.assert_allclose(A.sum(axis=1), 1)
-    assert cce == pytest.approx(-np.log(A[np.arange(len(Y)), Y]).mean())
-    assert ce == np.mean(A.argmax(axis=1) != Y)
+    assert loss == pytest.approx(-np.log(A[np.arange(len(Y)), Y]).mean())
+    assert error == np.mean(A.argmax(axis=1) != Y)
 
 
 @pytest.mark.parametrize("n_m", [1, 2, 7, 16, 33])
 def test_evaluate_takes_any_number_of_samples(n_m):
     net = network(micro_batch=4)
     X, Y = batch(n_m)
-    A, _, ce = net.evaluate(X, Y)
+    A, _, error = net.evaluate(X, Y)
     alone = np.concatenate([net.predict(X[k : k + 1]) for k in range(n_m)])
     np.testing.assert_allclose(A, alone, atol=1e-12)
-    assert ce == np.mean(alone.argmax(axis=1) != Y)
+    assert error == np.mean(alone.argmax(axis=1) != Y)
 
 
 @pytest.mark.parametrize(("n_m", "sizes"), [(3, [3]), (8, [4, 4]), (9, [4, 5]), (12, [10, 2])])
@@ -167,10 +167,10 @@ def test_dtype_is_kept(dtype, impl):
     net = network(dtype=dtype, impl=impl)
     for samples in (X.astype("float32"), X.astype("float64"), (X * 10).astype(int)):
         loss, gradient = net.gradients(samples, Y)
-        A, cce, _ = net.evaluate(samples, Y)
+        A, loss, _ = net.evaluate(samples, Y)
         assert {A.dtype, gradient.dtype, net.parameters.dtype} == {np.dtype(dtype)}
-        assert isinstance(loss.cce, float)
-        assert isinstance(cce, float)
+        assert isinstance(loss.loss, float)
+        assert isinstance(loss, float)
     assert all(array.dtype == dtype for array in net.weights().values())
 
 
@@ -338,6 +338,6 @@ def test_it_learns(impl, dtype):
     first, _ = net.train(images, labels, 0.3)
     for _ in range(40):
         net.train(images, labels, 0.3)
-    _, cce, ce = net.evaluate(images, labels)
-    assert ce == 0
-    assert cce < first / 5
+    _, loss, error = net.evaluate(images, labels)
+    assert error == 0
+    assert loss < first / 5

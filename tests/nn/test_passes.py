@@ -4,12 +4,12 @@ import threading
 
 import numpy as np
 import pytest
+from cnnexp.nn.workers import Workers, one_blas_thread, pieces
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from cnnexp import Conv2D, Dense, Flatten, Layer, Network, Softmax
 from cnnexp.engine import Scratch
 from cnnexp.nn import passes
-from cnnexp.nn.workers import Workers, one_blas_thread, pieces
 from tests.nn.networks import IMPLEMENTATIONS, BatchNorm, batch, layers, network, slope
 
 X, Y = batch(23)
@@ -18,8 +18,8 @@ X, Y = batch(23)
 def bits(net, steps=3):
     """All that a training and an evaluation give, as bytes."""
     figures = [net.train(X, Y, 0.1) for _ in range(steps)]
-    A, cce, ce = net.evaluate(X, Y)
-    return figures, net.parameters.tobytes(), A.tobytes(), cce, ce
+    A, loss, error = net.evaluate(X, Y)
+    return figures, net.parameters.tobytes(), A.tobytes(), loss, error
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -45,7 +45,7 @@ def test_a_batch_in_pieces_is_the_same_batch(impl):
     for micro_batch in (4, 23):
         net = network(impl=impl, micro_batch=micro_batch)
         loss, gradient = net.gradients(X, Y)
-        found.append((loss.cce, gradient.copy(), net.predict(X)))
+        found.append((loss.loss, gradient.copy(), net.predict(X)))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-12)
     np.testing.assert_allclose(found[0][2], found[1][2], atol=1e-12)

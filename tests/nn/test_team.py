@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from cnnexp.nn.team import Team, helpers_seconds, shared_array
 
 from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
 from cnnexp.nn import shared_batch, team
-from cnnexp.nn.team import Team, helpers_seconds, shared_array
 
 pytestmark = pytest.mark.skipif(not team.POSSIBLE, reason="teams need Linux on x86-64")
 
@@ -250,5 +250,5 @@ def test_a_forked_process_trains_a_network_of_its_own(threads, times):
     in_a_fork(train)
     np.testing.assert_array_equal(net.parameters, before)
     assert net.evaluate(X, Y)[1] == expected
-    cce, _ = net.train(X, Y, learning_rate=0.1)
-    assert cce == pytest.approx(expected)
+    loss, _ = net.train(X, Y, learning_rate=0.1)
+    assert loss == pytest.approx(expected)

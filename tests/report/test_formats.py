@@ -15,7 +15,7 @@ FRAME = pd.DataFrame(
         "data.limit": [200, None],
         "nesterov": [True, None],
         "tags": [["x"], []],
-        "test_ce": [0.12345678901234567, float("inf")],
+        "test_error": [0.12345678901234567, float("inf")],
         "seconds": [1234.5, float("nan")],
     }
 )
@@ -24,7 +24,7 @@ FRAME = pd.DataFrame(
 def test_csv_has_all_digits_and_quotes_what_must_be() -> None:
     rows = list(csv.DictReader(io.StringIO(formats.to_csv(FRAME))))
     assert [row["run"] for row in rows] == FRAME["run"].tolist()
-    assert float(rows[0]["test_ce"]) == FRAME["test_ce"][0]
+    assert float(rows[0]["test_error"]) == FRAME["test_error"][0]
     assert (rows[0]["data.limit"], rows[1]["data.limit"]) == ("200", "")
     assert (rows[0]["nesterov"], rows[0]["tags"]) == ("true", '["x"]')
 
@@ -39,16 +39,16 @@ def test_json_is_json_with_null_for_an_empty_cell() -> None:
         "data.limit": 200,
         "nesterov": True,
         "tags": ["x"],
-        "test_ce": 0.12345678901234567,
+        "test_error": 0.12345678901234567,
         "seconds": 1234.5,
     }
     assert second["seconds"] is None and second["data.limit"] is None
-    assert second["test_ce"] == "inf"
+    assert second["test_error"] == "inf"
 
 
 def test_markdown_cells_do_not_break_the_table() -> None:
     head, rule, *rows = formats.to_markdown(FRAME).splitlines()
-    assert head == "| run | data.limit | nesterov | tags | test_ce | seconds |"
+    assert head == "| run | data.limit | nesterov | tags | test_error | seconds |"
     assert rule == "| --- | ---: | --- | --- | ---: | ---: |"
     assert len(rows) == 2
     assert rows[0].startswith("| a\\|b | 200 | true |")
@@ -56,10 +56,10 @@ def test_markdown_cells_do_not_break_the_table() -> None:
 
 def test_a_deviation_stands_behind_its_mean() -> None:
     frame = pd.DataFrame(
-        {"n": [2, 1], "test_ce": [0.5, 0.25], "test_ce_std": [0.125, float("nan")]}
+        {"n": [2, 1], "test_error": [0.5, 0.25], "test_ce_std": [0.125, float("nan")]}
     )
     names, rows = formats.cells(frame)
-    assert names == ["n", "test_ce"]
+    assert names == ["n", "test_error"]
     assert rows == [["2", "0.5000 ± 0.1250"], ["1", "0.2500"]]
 
 
@@ -87,11 +87,11 @@ def test_numbers_stand_to_the_right_under_heads_of_two_lines() -> None:
 
 def test_columns_are_left_out_until_a_table_fits() -> None:
     frame = pd.DataFrame(
-        {"run": ["a"], "test_ce": [0.5], "samples_per_second": [9.0], "seconds": [1.0]}
+        {"run": ["a"], "test_error": [0.5], "samples_per_second": [9.0], "seconds": [1.0]}
     )
     whole, none = formats.fitting(frame, 100)
     assert none == [] and list(whole) == list(frame)
     narrow, left_out = formats.fitting(frame, 22)
     assert left_out == ["samples_per_second"]
-    assert list(narrow) == ["run", "test_ce", "seconds"]
-    assert list(formats.fitting(frame, 1)[0]) == ["run", "test_ce"]
+    assert list(narrow) == ["run", "test_error", "seconds"]
+    assert list(formats.fitting(frame, 1)[0]) == ["run", "test_error"]

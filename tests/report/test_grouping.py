@@ -21,7 +21,7 @@ def test_means_and_deviations_are_those_of_the_records(study: Path, finished: li
     assert groups.index.tolist() == [0.05, 0.1, 0.2, 1e30]
     for rate, both in results.items():
         assert groups.loc[rate, "n"] == 2
-        for figure in ("test_ce", "test_cce", "seconds_per_epoch", "samples_per_second"):
+        for figure in ("test_error", "test_loss", "seconds_per_epoch", "samples_per_second"):
             values = [result[figure] for result in both]
             assert groups.loc[rate, figure] == pytest.approx(statistics.mean(values))
             assert groups.loc[rate, f"{figure}_std"] == pytest.approx(statistics.stdev(values))
@@ -31,7 +31,7 @@ def test_a_run_that_diverged_is_counted_and_not_averaged(study: Path) -> None:
     groups = grouped(table.read([study]), ["learning_rate"])
     last = groups.iloc[-1]
     assert (last["n"], last["not_finished"]) == (0, 1)
-    assert pd.isna(last["test_ce"])
+    assert pd.isna(last["test_error"])
     assert groups["n"].sum() == 6
 
 
@@ -49,13 +49,13 @@ def test_empty_cells_and_lists_are_groups_too() -> None:
             "status": ["finished"] * 4,
             "data.limit": [None, 5, None, 5],
             "plugins": [["a"], ["a"], [], ["a"]],
-            "test_ce": [1.0, 2.0, 3.0, 4.0],
+            "test_error": [1.0, 2.0, 3.0, 4.0],
         }
     )
     groups = grouped(frame, ["data.limit", "plugins"])
     assert groups["n"].tolist() == [2, 1, 1]  # an empty cell comes last
     assert groups["plugins"].tolist() == [["a"], ["a"], []]
-    assert groups["test_ce"].tolist() == [3.0, 1.0, 3.0]
+    assert groups["test_error"].tolist() == [3.0, 1.0, 3.0]
     assert "not_finished" not in groups
 
 

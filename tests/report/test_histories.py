@@ -9,7 +9,7 @@ import pytest
 from cnnexp.errors import OptionError
 from cnnexp.report.histories import parse_target, read_history, seconds_to
 
-LOG = "epoch,test_ce,validation_ce,seconds\n1,0.5,,2.0\n2,0.2,,3.0\n3,0.1,,4.0\n"
+LOG = "epoch,test_error,validation_error,seconds\n1,0.5,,2.0\n2,0.2,,3.0\n3,0.1,,4.0\n"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -19,9 +19,9 @@ def write(folder: Path, text: str) -> Path:
 
 def test_columns_and_the_time_elapsed(tmp_path: Path) -> None:
     history = read_history(write(tmp_path, LOG))
-    assert history["test_ce"] == [0.5, 0.2, 0.1]
+    assert history["test_error"] == [0.5, 0.2, 0.1]
     assert history["elapsed"] == [2.0, 5.0, 9.0]
-    assert all(math.isnan(value) for value in history["validation_ce"])
+    assert all(math.isnan(value) for value in history["validation_error"])
 
 
 @pytest.mark.parametrize("rest", ["4,0.0", "4,0.05,,4.", "4,0.05,,", "\n", "4,x,,1.0\n", "4,0.1\n"])
@@ -41,27 +41,27 @@ def test_bytes_that_are_no_text_do_not_stop_the_others(tmp_path: Path) -> None:
 
 def test_seconds_until_a_target_is_first_reached(tmp_path: Path) -> None:
     history = read_history(write(tmp_path, LOG))
-    assert seconds_to(history, "test_ce", 0.2) == 5.0
-    assert math.isnan(seconds_to(history, "test_ce", 0.05))
-    assert math.isnan(seconds_to(history, "validation_ce", 1.0))
-    assert math.isnan(seconds_to({}, "test_ce", 1.0))
+    assert seconds_to(history, "test_error", 0.2) == 5.0
+    assert math.isnan(seconds_to(history, "test_error", 0.05))
+    assert math.isnan(seconds_to(history, "validation_error", 1.0))
+    assert math.isnan(seconds_to({}, "test_error", 1.0))
 
 
 def test_seconds_to_a_target_agree_with_the_log_of_a_run(finished: list[Path]) -> None:
     for run in finished:
         with (run / "epochs.csv").open() as file:
             rows = list(csv.DictReader(file))
-        target = float(rows[1]["test_cce"])
-        first = next(k for k, row in enumerate(rows) if float(row["test_cce"]) <= target)
+        target = float(rows[1]["test_loss"])
+        first = next(k for k, row in enumerate(rows) if float(row["test_loss"]) <= target)
         expected = sum(float(row["seconds"]) for row in rows[: first + 1])
-        assert seconds_to(read_history(run), "test_cce", target) == pytest.approx(expected)
+        assert seconds_to(read_history(run), "test_loss", target) == pytest.approx(expected)
 
 
 def test_targets_are_read_and_checked() -> None:
-    assert parse_target("cce=1e-2") == ("test_cce", 0.01)
-    assert parse_target("validation_ce=0.5") == ("validation_ce", 0.5)
-    with pytest.raises(OptionError, match="Did you mean 'test_ce'"):
+    assert parse_target("loss=1e-2") == ("test_loss", 0.01)
+    assert parse_target("validation_error=0.5") == ("validation_error", 0.5)
+    with pytest.raises(OptionError, match="Did you mean 'test_error'"):
         parse_target("tset_ce=1")
-    for text in ("ce", "ce=", "ce=low"):
+    for text in ("error", "error=", "error=low"):
         with pytest.raises(OptionError, match="a metric and a number"):
             parse_target(text)

@@ -31,13 +31,13 @@ const head = (name) => [...document.querySelectorAll("table.runs th")]
   .find((th) => th.textContent === name);
 const column = (name) => [...document.querySelectorAll("table.runs tbody tr")]
   .map((row) => row.cells[head(name).cellIndex].textContent);
-const seen = {before: column("test_ce")};
-head("test_ce").querySelector("button").click();
-seen.up = column("test_ce"); seen.arrow = head("test_ce").getAttribute("aria-sort");
-head("test_ce").querySelector("button").click();
-seen.down = column("test_ce");
+const seen = {before: column("test_error")};
+head("test_error").querySelector("button").click();
+seen.up = column("test_error"); seen.arrow = head("test_error").getAttribute("aria-sort");
+head("test_error").querySelector("button").click();
+seen.down = column("test_error");
 head("status").querySelector("button").click();
-seen.status = column("status"); seen.other = head("test_ce").getAttribute("aria-sort");
+seen.status = column("status"); seen.other = head("test_error").getAttribute("aria-sort");
 seen.images = [...document.images].map((image) => image.complete && image.naturalWidth > 0);
 seen.wider = document.documentElement.scrollWidth > window.innerWidth;
 seen.errors = window.errors;
@@ -96,8 +96,8 @@ def test_the_page_says_what_the_table_says(study: Path, tmp_path: Path) -> None:
     page = page_of(study, tmp_path / "page.html")
     for run in range(6):
         results = json.loads((study / str(run) / "run.json").read_text())["results"]
-        assert f'data-value="{results["test_cce"]}"' in page
-        assert f">{results['test_cce']:.4f}<" in page
+        assert f'data-value="{results["test_loss"]}"' in page
+        assert f">{results['test_loss']:.4f}<" in page
     assert "Unterminated string" in page
     assert "learning_rate</code></td><td>0.2" in page
 

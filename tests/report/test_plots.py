@@ -27,7 +27,7 @@ def comparison_of(folder: Path, *runs: dict[str, Any]) -> table.Comparison:
         run.mkdir()
         errors = [0.9 / (epoch + k / 10) for epoch in (1, 2, 3)]
         lines = [f"{e + 1},{error},{2 * error},{0.5 + k / 100}\n" for e, error in enumerate(errors)]
-        (run / "epochs.csv").write_text("epoch,test_ce,test_cce,seconds\n" + "".join(lines))
+        (run / "epochs.csv").write_text("epoch,test_error,test_loss,seconds\n" + "".join(lines))
         rows.append(
             {
                 "run": str(run),
@@ -35,7 +35,7 @@ def comparison_of(folder: Path, *runs: dict[str, Any]) -> table.Comparison:
                 "model": "cnn",
                 **settings,
                 "seconds_per_epoch": 0.5 + k / 100,
-                "test_ce": errors[-1],
+                "test_error": errors[-1],
             }
         )
     return table.Comparison(pd.DataFrame(rows))
@@ -108,7 +108,7 @@ def test_thirty_runs_become_means_by_the_setting_that_divides_them(tmp_path: Pat
     axes = drawn(comparison, 0)
     assert len(names_in(axes)) == 3 and len(axes.lines) == 33
     first_epoch = np.mean([0.9 / (1 + k / 10) for k in range(0, 30, 3)])
-    assert lines[0].curve("epoch", "test_ce")[1][0] == pytest.approx(first_epoch)
+    assert lines[0].curve("epoch", "test_error")[1][0] == pytest.approx(first_epoch)
     assert "means" in picture_of(comparison).note
 
 
@@ -161,9 +161,9 @@ def test_one_run_shows_training_and_test(finished: list[Path]) -> None:
 
 def test_a_target_is_marked_where_it_belongs(tmp_path: Path) -> None:
     comparison = comparison_of(tmp_path, {"seed": 0}, {"seed": 1})
-    assert "target 5 %" in names_in(drawn(comparison, 0, target=("test_ce", 0.05)))
-    assert "target 0.5" in names_in(drawn(comparison, 2, target=("test_cce", 0.5)))
-    assert "target 0.5" not in names_in(drawn(comparison, 0, target=("test_cce", 0.5)))
+    assert "target 5 %" in names_in(drawn(comparison, 0, target=("test_error", 0.05)))
+    assert "target 0.5" in names_in(drawn(comparison, 2, target=("test_loss", 0.5)))
+    assert "target 0.5" not in names_in(drawn(comparison, 0, target=("test_loss", 0.5)))
 
 
 def test_very_different_times_get_a_logarithmic_axis(tmp_path: Path) -> None:

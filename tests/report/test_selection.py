@@ -15,7 +15,7 @@ FRAME = pd.DataFrame(
         "data.limit": [200, None, 100, None],
         "optimizer.nesterov": [True, False, True, None],
         "impl.threads": ["auto", 2, 10, None],
-        "test_ce": [0.1, 0.3, None, None],
+        "test_error": [0.1, 0.3, None, None],
     }
 )
 
@@ -30,9 +30,9 @@ FRAME = pd.DataFrame(
         ("data.limit.isna()", "bd"),
         ("status.str.startswith('f')", "abc"),
         ('run == "data.limit" or run == "b"', "b"),
-        ("test_ce < 0.2 or not status == 'finished'", "acd"),
+        ("test_error < 0.2 or not status == 'finished'", "acd"),
         ("optimizer.nesterov == true", "ac"),
-        ("sqrt(test_ce) > 0.5", "b"),
+        ("sqrt(test_error) > 0.5", "b"),
         ("run in ['a', 'd']", "ad"),
     ],
 )
@@ -77,16 +77,16 @@ def test_what_is_no_condition_says_so(condition: str, message: str) -> None:
 
 def test_a_condition_that_nothing_fulfils_says_so() -> None:
     with pytest.raises(RunError, match="holds for none of 4 runs"):
-        where(FRAME, "test_ce > 2")
+        where(FRAME, "test_error > 2")
 
 
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        (["test_ce"], "abcd"),
-        (["-test_ce"], "bacd"),
+        (["test_error"], "abcd"),
+        (["-test_error"], "bacd"),
         (["impl", "-run"], "bcad"),
-        (["-impl", "test_ce"], "acbd"),
+        (["-impl", "test_error"], "acbd"),
         (["impl.threads"], "bcad"),
     ],
 )

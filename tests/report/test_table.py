@@ -81,8 +81,8 @@ def test_columns_are_what_differs_then_results_then_times(study: Path) -> None:
         "status",
         "learning_rate",
         "seed",
-        "test_ce",
-        "test_cce",
+        "test_error",
+        "test_loss",
         "seconds_per_epoch",
         "samples_per_second",
         "seconds",
@@ -91,7 +91,7 @@ def test_columns_are_what_differs_then_results_then_times(study: Path) -> None:
 
 
 def test_epoch_is_shown_if_a_run_is_not_at_its_end() -> None:
-    frame = frame_of({"epoch": 4, "test_ce": 0.1}, {"epoch": 2, "test_ce": 0.3, "seed": 1})
+    frame = frame_of({"epoch": 4, "test_error": 0.1}, {"epoch": 2, "test_error": 0.3, "seed": 1})
     assert "epoch" in table.Comparison(frame).columns
     assert "epoch" not in table.Comparison(frame.head(1)).columns
 

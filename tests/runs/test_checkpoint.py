@@ -10,11 +10,11 @@ from cnnexp.runs.checkpoint import CheckpointPolicy
 
 def test_a_checkpoint_comes_back(tmp_path):
     training = {"epoch": 1, "batch": 2, "weights": {"W": np.ones(3, np.float32)}}
-    checkpoint.save(tmp_path, training, {"seconds": 0.5}, {"test_ce": 0.25})
+    checkpoint.save(tmp_path, training, {"seconds": 0.5}, {"test_error": 0.25})
     found = checkpoint.load(tmp_path)
     assert found is not None
     assert found["totals"] == {"seconds": 0.5}
-    assert found["results"] == {"test_ce": 0.25}
+    assert found["results"] == {"test_error": 0.25}
     assert found["training"]["weights"]["W"].tobytes() == np.ones(3, np.float32).tobytes()
 
 

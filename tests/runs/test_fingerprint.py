@@ -13,7 +13,7 @@ CONFIG = {
     "seed": 0,
     "init_from": None,
     "checkpoint": {"every": "epoch"},
-    "sweep": {"dir": "outputs/x", "rerun": "failed", "objective": "validation_ce"},
+    "sweep": {"dir": "outputs/x", "rerun": "failed", "objective": "validation_error"},
 }
 CHECKSUM = "sha256:0"
 WANTED = fingerprint(CONFIG, CHECKSUM)
@@ -38,7 +38,7 @@ def changed(path: str, value: object) -> dict:
         ("checkpoint.every", 5),
         ("sweep.dir", "S"),
         ("sweep.rerun", "all"),
-        ("sweep.objective", "test_ce"),
+        ("sweep.objective", "test_error"),
     ],
 )
 def test_what_does_not_change_a_result_does_not_count(path, value):

@@ -67,7 +67,7 @@ def test_a_damaged_folder_is_a_row_that_says_what_is_wrong(
     frame = load_runs(tmp_path)
     assert frame["status"].tolist() == ["finished", "damaged"]
     assert reason in frame["reason"][1]
-    assert math.isnan(frame["test_ce"][1])
+    assert math.isnan(frame["test_error"][1])
 
 
 def test_a_folder_that_was_only_begun_is_a_row_too(tmp_path: Path) -> None:

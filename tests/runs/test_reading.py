@@ -26,7 +26,7 @@ def test_logs_are_read_to_the_last_bit(run):
     assert found.batches.shape == (12, 7)
     for row, text in zip(found.batches.itertuples(index=False), rows[1:], strict=True):
         assert ",".join(map(repr, row)) == text
-    assert found.epochs["test_cce"].iloc[-1] == found.results["test_cce"]
+    assert found.epochs["test_loss"].iloc[-1] == found.results["test_loss"]
     assert [str(kind) for kind in found.batches.dtypes[:3]] == ["int64"] * 3
 
 
@@ -46,8 +46,8 @@ def test_a_row_that_is_being_written_is_not_read(run, tmp_path, text, rows):
 def test_the_network_gives_the_recorded_figures(run):
     found = cnnexp.load_run(run)
     for part, name in ((found.dataset.test, "test"), (found.dataset.validation, "validation")):
-        _, cce, ce = found.network.evaluate(part.X, part.Y)
-        assert (cce, ce) == (found.results[f"{name}_cce"], found.results[f"{name}_ce"])
+        _, loss, error = found.network.evaluate(part.X, part.Y)
+        assert (loss, error) == (found.results[f"{name}_cce"], found.results[f"{name}_ce"])
 
 
 def test_other_data_are_not_taken_for_those_of_the_run(run, tmp_path):

@@ -30,6 +30,6 @@ def test_a_run_that_is_older_than_a_setting_is_read_and_resumed(tmp_path):
     change_record(run, **record)
     loaded = load_run(run)
     assert loaded.network.inference_micro_batch == 5  # evaluation once used the pieces of training
-    _, _, ce = loaded.network.evaluate(loaded.dataset.test.X, loaded.dataset.test.Y)
-    assert ce == record["results"]["test_ce"]
+    _, _, error = loaded.network.evaluate(loaded.dataset.test.X, loaded.dataset.test.Y)
+    assert error == record["results"]["test_error"]
     assert main(["resume", str(run), "epochs=3"]) == 0

@@ -43,8 +43,8 @@ def test_training_figures_are_means_over_the_samples_of_the_epoch():
     events = list(trainer().events())
     for epoch in of(EpochDone, events):
         batches = [e for e in of(BatchDone, events) if e.epoch == epoch.epoch]
-        assert epoch.train_cce == pytest.approx(sum(e.cce * e.samples for e in batches) / 10)
-        assert epoch.train_ce == pytest.approx(sum(e.ce * e.samples for e in batches) / 10)
+        assert epoch.train_loss == pytest.approx(sum(e.loss * e.samples for e in batches) / 10)
+        assert epoch.train_error == pytest.approx(sum(e.error * e.samples for e in batches) / 10)
         assert epoch.seconds == pytest.approx(sum(e.seconds for e in batches))
         assert epoch.samples_per_second == pytest.approx(10 / epoch.seconds)
 
@@ -54,15 +54,15 @@ def test_test_figures_are_those_of_the_network():
     for event in training.events():
         if isinstance(event, EpochDone):
             for part, found in (
-                (training.dataset.test, (event.test_cce, event.test_ce)),
-                (training.dataset.validation, (event.validation_cce, event.validation_ce)),
+                (training.dataset.test, (event.test_loss, event.test_error)),
+                (training.dataset.validation, (event.validation_loss, event.validation_error)),
             ):
                 assert training.network.evaluate(part.X, part.Y)[1:] == found
 
 
 def test_without_a_validation_part_there_are_no_figures_of_it():
     event = of(EpochDone, trainer(epochs=1).events())[0]
-    assert (event.validation_cce, event.validation_ce) == (None, None)
+    assert (event.validation_loss, event.validation_error) == (None, None)
 
 
 def visited(monkeypatch, **settings):
@@ -114,14 +114,14 @@ def test_one_batch_is_one_step_of_the_optimizer():
 def test_it_learns():
     training = trainer(dataset(train=200, test=100), epochs=20, learning_rate=0.3)
     epochs = of(EpochDone, training.events())
-    assert epochs[-1].train_ce < 0.1 < epochs[0].train_ce
-    assert epochs[-1].test_ce < 0.2
+    assert epochs[-1].train_error < 0.1 < epochs[0].train_error
+    assert epochs[-1].test_error < 0.2
 
 
 # The best epoch -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("validation", "metric"), [(0, "test_ce"), (9, "validation_ce")])
+@pytest.mark.parametrize(("validation", "metric"), [(0, "test_error"), (9, "validation_error")])
 def test_the_best_epoch_is_the_first_of_the_lowest_error(validation, metric):
     training = trainer(dataset(40, 4, validation and 4), epochs=12, learning_rate=0.2)
     errors = [getattr(event, metric) for event in of(EpochDone, training.events())]

@@ -25,14 +25,14 @@ EPILOG = """\
 columns
   groups under their names (model, impl, data, optimizer, schedule), settings under their dotted
   paths (learning_rate, data.limit, model.layers.0.filters), results as epochs.csv names them
-  (test_ce, test_cce), and seconds_per_epoch, samples_per_second, seconds, all of training alone
+  (test_error, test_loss), and seconds_per_epoch, samples_per_second, seconds, all of training alone
 
 examples
   python -m cnnexp compare outputs
-  python -m cnnexp compare outputs --sort test_ce --where 'impl == "sg" and data.limit == 200'
+  python -m cnnexp compare outputs --sort test_error --where 'impl == "sg" and data.limit == 200'
   python -m cnnexp compare SWEEP --group-by learning_rate        mean and spread over seeds
-  python -m cnnexp compare SWEEP --target ce=0.02 --sort seconds_to_target
-  python -m cnnexp compare SWEEP --columns run,learning_rate,test_ce --csv table.csv
+  python -m cnnexp compare SWEEP --target error=0.02 --sort seconds_to_target
+  python -m cnnexp compare SWEEP --columns run,learning_rate,test_error --csv table.csv
   python -m cnnexp compare SWEEP --plot curves.png --html page.html
 """
 TEXT_FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--where", metavar="CONDITION", help="only runs for which it holds, as pandas' query")
     add("--group-by", type=_names, metavar="COLUMN", help="a row for each value; a,b: of both")
     add("--columns", type=_names, metavar="A,B,…", help="these columns, in this order")
-    add("--target", metavar="ce=0.02", help="seconds of training until an epoch reached it")
+    add("--target", metavar="error=0.02", help="seconds of training until an epoch reached it")
     for name, what in (("csv", "CSV"), ("md", "Markdown"), ("json", "JSON")):
         add(
             f"--{name}",
@@ -95,13 +95,13 @@ def _parser() -> argparse.ArgumentParser:
 def joined(words: Sequence[str]) -> list[str]:
     """Join options with values that argparse would take for something else.
 
-    ``--sort -test_ce`` has a value with a dash; ``--json outputs`` has none, it stands before a
+    ``--sort -test_error`` has a value with a dash; ``--json outputs`` has none, it stands before a
     PATH: a FILE is known by its ending.
 
     Examples
     --------
-    >>> joined(["--sort", "-test_ce", "--json", "outputs", "--md", "a.md"])
-    ['--sort=-test_ce', '--json=-', 'outputs', '--md=a.md']
+    >>> joined(["--sort", "-test_error", "--json", "outputs", "--md", "a.md"])
+    ['--sort=-test_error', '--json=-', 'outputs', '--md=a.md']
     """
     result: list[str] = []
     rest = list(words)

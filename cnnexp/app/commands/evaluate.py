@@ -44,10 +44,9 @@ def main(words: list[str]) -> int:
     if given.json:
         print(json.dumps(result))
     else:
-        print(
-            f"data={result['data']}, test part: cce {result['cce']:.4f}  ce {result['ce']:.4f}"
-            f"  n {result['n']:,}"
-        )
+        names = run_figures(result)
+        figures = "  ".join(f"{name} {result[name]:.4f}" for name in names)
+        print(f"data={result['data']}, test part: {figures}  n {result['n']:,}")
     return 0
 
 
@@ -69,14 +68,18 @@ def evaluate(run: Run, overrides: list[str]) -> dict[str, Any]:
             f"data={dataset.name}: its images are {_size(found)}, and {run.path} has learnt from"
             f" images of {_size(needed)}."
         )
-    _, cce, ce = run.network.evaluate(dataset.test.X, dataset.test.Y)
+    _, figures = run.network.evaluate_figures(dataset.test.X, dataset.test.Y)
     return {
         "run": str(run.path),
         "data": dataset.name,
         "n": dataset.test.count,
-        "cce": cce,
-        "ce": ce,
+        **figures,
     }
+
+
+def run_figures(result: dict[str, Any]) -> list[str]:
+    """Return the names of the figures in a result, which stand after the number of samples."""
+    return list(result)[list(result).index("n") + 1 :]
 
 
 def other_dataset(run: Run, overrides: list[str]) -> Dataset:

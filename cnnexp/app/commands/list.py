@@ -19,10 +19,12 @@ from cnnexp.app.locations import config_root
 from cnnexp.app.schema import ImplConfig
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
-from cnnexp.engine import KERNELS
+from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import UnknownName, did_you_mean
 from cnnexp.nn.initializers import INITIALIZERS
 from cnnexp.nn.layer import LAYERS
+from cnnexp.nn.losses import LOSSES
+from cnnexp.nn.metrics import METRICS
 from cnnexp.registry import Registry
 from cnnexp.runs.plugins import load_plugins
 from cnnexp.train import OPTIMIZERS, SCHEDULES
@@ -129,7 +131,7 @@ KINDS: Mapping[str, Kind] = {
     "models": Kind("networks", _models, "model=NAME"),
     "impls": Kind(
         "implementations of convolution and pooling",
-        lambda: _of_table(KERNELS, "impl", ImplConfig),
+        lambda: _of_table(IMPLEMENTATIONS, "impl", ImplConfig),
         "impl=NAME, impl.threads=2",
     ),
     "data": Kind(
@@ -143,6 +145,8 @@ KINDS: Mapping[str, Kind] = {
     "schedules": Kind(
         "courses of the learning rate", lambda: _of_table(SCHEDULES, "schedule"), "schedule=NAME"
     ),
+    "losses": Kind("what training makes small", lambda: _of_table(LOSSES, "loss"), "loss=NAME"),
+    "metrics": Kind("further figures to log", lambda: _of_table(METRICS), "metrics=[NAME]"),
     "initializers": Kind(
         "ways to draw initial weights",
         lambda: _of_table(INITIALIZERS),

@@ -16,11 +16,11 @@ from cnnexp.app.experiment import recheck
 from cnnexp.app.hydra_app import CONFIG_NAME, make_app
 from cnnexp.app.messages import dotted
 from cnnexp.app.outputs import telling
-from cnnexp.engine import KERNELS
+from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, OptionError
 from cnnexp.nn.batch import Batch
-from cnnexp.nn.measuring import loop_seconds, measure
 from cnnexp.nn.network import Network
+from cnnexp.nn.timing import loop_seconds, measure
 from cnnexp.report.profiles import COLUMNS, csv_rows, table_of
 from cnnexp.runs import rebuild
 from cnnexp.runs.files import replace_csv
@@ -122,7 +122,7 @@ def configs_of(overrides: list[str]) -> dict[str, Plain]:
 
 def _all() -> list[str]:
     """Return all implementations, those in loops first."""
-    return sorted(KERNELS, key=lambda name: KERNELS[name].threads_pay)
+    return sorted(IMPLEMENTATIONS, key=lambda name: IMPLEMENTATIONS[name].releases_gil)
 
 
 def images_of(config: Plain) -> Images:
@@ -178,7 +178,7 @@ def _heading(config: Plain, networks: Mapping[str, Network]) -> list[str]:
     ways: dict[str, list[str]] = {}
     for name, each in networks.items():
         threads = f"{each.threads} thread{'s' * (each.threads != 1)}"
-        ways.setdefault(f"{threads}, pieces of {each.micro_batch} samples", []).append(name)
+        ways.setdefault(f"{threads}, micro-batches of {each.micro_batch} samples", []).append(name)
     used = [f"{', '.join(names)}: {how}" for how, names in ways.items()]
     return [
         f"model={config['model']['name']}, images of {shape} (made up), batches of"

@@ -1,162 +1,166 @@
-"""A convolution by itself, and with the ReLU that follows it.
+"""A convolution by itself, and with the activation that follows it.
 
-With samples innermost a convolution is one product of the filters with the columns of the image
+In batch-last layout a convolution is one product of the filters with the columns of the image
 (`columns.py`), or Winograd's method (`winograd.py`) where that has fewer multiplications to do.
-Bias and ReLU are applied in place to the result while it is still in the cache of the processor.
+Bias and activation are applied in place to the result while it is still in the cache of the
+processor. Groups of channels are a stack of such products.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from cnnexp.engine.context import Context
 from cnnexp.engine.fast import winograd
-from cnnexp.engine.fast.columns import add_windows, columns, images_like, padded_input, windows
-from cnnexp.engine.kernels import Cache, Fusion, Gradients
-from cnnexp.engine.layout import (
-    padded_innermost,
-    samples_innermost,
-    samples_outermost,
-    unpadded_outermost,
-)
+from cnnexp.engine.fast.columns import add_windows, columns, images_like, windows
+from cnnexp.engine.layout import batch_first, batch_last, padded_batch_last, unpadded
+from cnnexp.engine.operations import Cache, Fusion, Gradients, Operation, Params
 from cnnexp.engine.products import outer, product
-from cnnexp.engine.scratch import Array, Scratch
+from cnnexp.engine.scratch import Array
 from cnnexp.engine.window import Window
 
 
 def forward(
-    A_prev: Array, W: Array, b: Array, window: Window, scratch: Scratch
+    A_prev: Array, params: Params, window: Window, context: Context
 ) -> tuple[Array, Cache]:
-    """Return ``Z`` (n_f, oh, ow, n_m) and a cache."""
-    if winograd.suits(W.shape, window):
-        return _winograd_forward(A_prev, W, b, window, scratch)
-    X = padded_input(A_prev, window, 0.0, scratch)
-    cols = columns(windows(X, window.width, window.stride, window.out), "cols", scratch)
-    Z = scratch.array("Z", (W.shape[3], cols.shape[1]), X.dtype)
-    product(W.reshape(-1, W.shape[3]).T, cols, out=Z)
+    """Return ``Z`` (n_m, oh, ow, n_f) and a cache."""
+    W, b, scratch = params["W"], params["b"], context.scratch
+    if winograd.suits(W, A_prev.shape[3], window):
+        return _winograd_forward(A_prev, params, window, context)
+    X = padded_batch_last(A_prev, window, 0.0, scratch)
+    groups = len(X) // W.shape[2]
+    view = windows(X, window.kernel, window.stride, window.out, window.dilation)
+    cols = columns(view, groups, "cols", scratch)
+    Z = scratch.array("Z", (b.size, cols.shape[-1]), X.dtype)
+    filters = _filters(W, groups)
+    product(filters.swapaxes(-1, -2), cols, _like(Z, filters), context.limits)
     Z += b[:, None]
-    return Z.reshape(W.shape[3], *window.out, X.shape[3]), (cols, X.shape)
+    return batch_first(Z.reshape(b.size, *window.out, X.shape[3])), (cols, X.shape)
 
 
 def backward(
-    dZ: Array, W: Array, window: Window, cache: Cache, scratch: Scratch, need_dA_prev: bool
-) -> tuple[Array | None, Array, Array]:
-    """Return ``dA_prev`` (or None), ``dW`` and ``db``, given dZ (n_f, oh · ow · n_m)."""
-    if winograd.suits(W.shape, window):
-        return _winograd_backward(dZ, W, window, cache, scratch, need_dA_prev)
+    dZ: Array, params: Params, window: Window, cache: Cache, context: Context
+) -> tuple[Array | None, Gradients]:
+    """Return ``dA_prev``, ``dW`` and ``db``: two products, and the columns added to the image."""
+    W, scratch = params["W"], context.scratch
+    if isinstance(cache, winograd.Convolution):
+        return _winograd_backward(dZ, window, cache, context)
     cols, X_shape = cache
-    dW = outer(cols, dZ).reshape(W.shape)
-    db: Array = dZ.sum(axis=1)
-    if not need_dA_prev:
-        return None, dW, db
+    groups = X_shape[0] // W.shape[2]
+    filters, flat = _filters(W, groups), flat_gradient(dZ)
+    dZ_parts = _like(flat, filters)
+    dW = outer(cols, dZ_parts, context.limits)
+    if groups > 1:
+        dW = dW.transpose(1, 0, 2)
+    grads: Gradients = {"W": dW.reshape(W.shape), "b": flat.sum(axis=1)}
+    if not context.need_dA_prev:
+        return None, grads
     d_cols = scratch.array("d_cols", cols.shape, dZ.dtype)
-    product(W.reshape(-1, W.shape[3]), dZ, out=d_cols)
-    f_w, s = window.width, window.stride
-    dX = scratch.zeros("dX", images_like(X_shape, f_w, s, window.out), dZ.dtype)
-    add_windows(dX, d_cols.reshape(f_w, f_w, X_shape[0], *window.out, X_shape[3]), s)
-    return unpadded_outermost(dX, window), dW, db
+    product(filters, dZ_parts, d_cols, context.limits)
+    shape = images_like(X_shape, window.kernel, window.stride, window.out, window.dilation)
+    dX = scratch.zeros("dX", shape, dZ.dtype)
+    channels = dX.reshape(groups, -1, *dX.shape[1:])
+    parts = d_cols.reshape(groups, *window.kernel, W.shape[2], *window.out, X_shape[3])
+    for part, d_part in zip(channels, parts, strict=True):
+        add_windows(part, d_part, window.stride, window.dilation)
+    return unpadded(dX, window), grads
 
 
-def tiled_input(A_prev: Array, window: Window, tiling: winograd.Tiling, scratch: Scratch) -> Array:
+def _filters(W: Array, groups: int) -> Array:
+    """Return the filters as columns (K, n_f), or those of each group (groups, K, n_f / groups)."""
+    flat = W.reshape(-1, W.shape[3])
+    if groups == 1:
+        return flat
+    return flat.reshape(len(flat), groups, -1).transpose(1, 0, 2)
+
+
+def _like(Z: Array, filters: Array) -> Array:
+    """Return (n_f, long) by group of channels, where the filters are."""
+    return Z if filters.ndim == 2 else Z.reshape(len(filters), -1, Z.shape[1])
+
+
+def tiled_input(A_prev: Array, window: Window, context: Context) -> Array:
     """Return images (n_c, h, w, n_m) as large as the tiles reach; a view where possible."""
-    return padded_innermost(A_prev, window, 0.0, scratch, tiling.image)
+    extent = winograd.Tiling.over(window.out).image
+    return padded_batch_last(A_prev, window, 0.0, context.scratch, extent)
 
 
 def _winograd_forward(
-    A_prev: Array, W: Array, b: Array, window: Window, scratch: Scratch
+    A_prev: Array, params: Params, window: Window, context: Context
 ) -> tuple[Array, Cache]:
     """Return ``Z`` and a cache, by tiles."""
-    tiling = winograd.Tiling.over(window.out)
-    X = tiled_input(A_prev, window, tiling, scratch)
-    n_f, n_m = W.shape[3], X.shape[3]
-    work = winograd.Convolution(X, W, tiling, scratch)
-    whole = scratch.array("whole", (n_f, tiling.rows, 4, tiling.cols, 4, n_m), X.dtype)
+    W, b = params["W"], params["b"]
+    X = tiled_input(A_prev, window, context)
+    work = winograd.Convolution(X, W, window, context)
+    tiling = work.tiling
+    shape = (b.size, tiling.rows, 4, tiling.cols, 4, X.shape[3])
+    whole = context.scratch.array("whole", shape, X.dtype)
     bias = b[:, None, None, None, None, None]
-    for block in work.blocks():
-        Y = work.forward(block).reshape(4, 4, n_f, *block.shape, n_m)
+    for block in work.blocks:
+        Y = work.forward(block).reshape(4, 4, b.size, *block.shape, X.shape[3])
         np.add(Y.transpose(2, 3, 0, 4, 1, 5), bias, out=whole[:, block.rows, :, block.cols])
-    Z = whole.reshape(n_f, 4 * tiling.rows, 4 * tiling.cols, n_m)
-    return Z[:, : window.rows.out, : window.cols.out], work
+    Z = whole.reshape(b.size, 4 * tiling.rows, 4 * tiling.cols, X.shape[3])
+    return batch_first(Z[:, : window.rows.out, : window.cols.out]), work
 
 
 def _winograd_backward(
-    dZ: Array, W: Array, window: Window, cache: Cache, scratch: Scratch, need_dA_prev: bool
-) -> tuple[Array | None, Array, Array]:
+    dZ: Array, window: Window, work: winograd.Convolution, context: Context
+) -> tuple[Array | None, Gradients]:
     """Return the gradients, by tiles."""
-    work, n_f, n_m = cache, W.shape[3], cache.X.shape[3]
-    tiling = work.tiling
-    whole = scratch.array("whole", (n_f, 4 * tiling.rows, 4 * tiling.cols, n_m), dZ.dtype)
+    dZ_in, tiling = batch_last(dZ), work.tiling
+    n_f, n_m = dZ_in.shape[0], dZ_in.shape[3]
+    shape = (n_f, 4 * tiling.rows, 4 * tiling.cols, n_m)
+    whole = context.scratch.array("whole gradient", shape, dZ.dtype)
     if whole.shape[1:3] != window.out:
         whole.fill(0)
-    whole[:, : window.rows.out, : window.cols.out] = dZ.reshape(n_f, *window.out, n_m)
+    whole[:, : window.rows.out, : window.cols.out] = dZ_in
     by_tile = whole.reshape(n_f, tiling.rows, 4, tiling.cols, 4, n_m)
-    dX = work.images_gradient() if need_dA_prev else None
-    for block in reversed(work.blocks()):
+    dX = work.images_gradient() if context.need_dA_prev else None
+    for block in reversed(work.blocks):
         dY = work.outputs_like(block)
         ordered = by_tile[:, block.rows, :, block.cols].transpose(2, 4, 0, 1, 3, 5)
         dY.reshape(ordered.shape)[...] = ordered
         work.backward(block, dY, dX)
-    dA_prev = None if dX is None else unpadded_outermost(dX, window)
-    return dA_prev, work.filter_gradient(), dZ.sum(axis=1)
-
-
-def cut_off(Z: Array, scratch: Scratch) -> Array:
-    """Set negative values to zero in place.
-
-    NumPy takes the maximum of two arrays several times as fast as that of an array and a number.
-    """
-    zeros = scratch.zeros("zeros", Z.shape[1:], Z.dtype)
-    return np.maximum(Z, zeros, out=Z)
-
-
-def let_through(dA: Array, A: Array, scratch: Scratch) -> Array:
-    """Return the gradients of those values that a ReLU let through; its result is `A`."""
-    above = np.greater(A, 0, out=scratch.array("above", A.shape, np.bool_))
-    return np.multiply(dA, above, out=scratch.array("let through", A.shape, A.dtype))
+    dA_prev = None if dX is None else unpadded(dX, window)
+    return dA_prev, {"W": work.filter_gradient(), "b": dZ_in.sum(axis=(1, 2, 3))}
 
 
 def flat_gradient(dA: Array) -> Array:
     """Return gradients (n_m, oh, ow, n_f) as a matrix (n_f, oh · ow · n_m)."""
-    inner = samples_innermost(dA)
+    inner = batch_last(dA)
     return np.ascontiguousarray(inner).reshape(inner.shape[0], -1)
 
 
-class ConvReLU(Fusion):
-    """conv + relu: the ReLU works in place on the result of the convolution."""
+CONV = Operation(forward, backward)
 
-    name = "ReLU in place"
-    pattern = ("conv", "relu")
+
+class ConvPointwise(Fusion):
+    """A convolution and an activation, which overwrites the result where it may."""
+
+    name = "activation in place"
+    pattern: ClassVar[tuple[str, ...]] = ("conv", "pointwise")
 
     def applies(self, layers: Sequence[Any]) -> bool:
-        """Always."""
-        return True
+        """Say whether the activation may overwrite its input."""
+        return bool(layers[1].geometry.from_output)
 
     def forward(
         self, layers: Sequence[Any], A_prev: Array, context: Context
     ) -> tuple[Array, Cache]:
-        """Return ``max(Z, 0)``."""
-        scratch = context.scratch
-        conv = layers[0]
-        Z, cache = forward(A_prev, conv.params["W"], conv.params["b"], conv.geometry, scratch)
-        A = cut_off(Z, scratch)
-        return samples_outermost(A), (cache, A)
+        """Return the activation of ``Z``."""
+        Z, cache = forward(A_prev, layers[0].params, layers[0].geometry, context)
+        inner = batch_last(Z)
+        layers[1].geometry.apply(inner, out=inner)
+        return Z, (cache, Z)
 
     def backward(
         self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
     ) -> tuple[Array | None, Gradients]:
-        """Let through the gradients where the result is above zero."""
-        scratch = context.scratch
-        conv, (inner, A) = layers[0], cache
-        dZ = let_through(samples_innermost(dA), A, scratch)
-        dA_prev, dW, db = backward(
-            dZ.reshape(len(dZ), -1),
-            conv.params["W"],
-            conv.geometry,
-            inner,
-            scratch,
-            context.need_dA_prev,
-        )
-        return dA_prev, {"W": dW, "b": db}
+        """Return the gradients, through the activation first."""
+        inner, A = cache
+        dZ = context.scratch.array("dZ", batch_last(A).shape, A.dtype)
+        layers[1].geometry.gradient(batch_last(dA), batch_last(A), out=dZ)
+        return backward(batch_first(dZ), layers[0].params, layers[0].geometry, inner, context)

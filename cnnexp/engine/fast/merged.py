@@ -1,115 +1,114 @@
-"""Convolution, ReLU and max-pooling as one wider convolution.
+"""Convolution, activation and max-pooling as one wider convolution.
 
-The p x p outputs that one pooling window looks at depend on one patch of the image, of
-``(p - 1) · s + f_w`` pixels a side. So the filters are laid into such a patch at each of the p²
-places, and one product gives all the candidates of all windows::
+The outputs that one pooling window looks at depend on one patch of the image, of
+``(p - 1) · s + f`` pixels along an axis. So the filters are laid into such a patch, once for each pixel of the pooling
+window, and one product gives all the candidates of all windows::
 
-    f_w = 2, p = 2              place 0    place 1    place 2    place 3
-    filter  A B                 A B .      . A B      . . .      . . .
-            C D                 C D .      . C D      A B .      . A B
-                                . . .      . . .      C D .      . C D
-    one matrix (p² · n_f, patch)  @  one matrix (patch, windows)
+    f = 2, p = 2            pixel 0    pixel 1    pixel 2    pixel 3
+    filter  A B             A B .      . A B      . . .      . . .
+            C D             C D .      . C D      A B .      . A B
+                            . . .      . . .      C D .      . C D
+    one matrix (p_h · p_w · n_f, patch)  @  one matrix (patch, windows)
 
-The zeros are multiplied too, which costs ``(patch / f_w)²`` times the arithmetic; for it the
-columns are fewer, since neighbouring windows share less, and the matrices have better shapes. That
-pays where filters are wide against the pooling, as in LeNet-5.
+The zeros are multiplied too, which costs (patch / filter) times the arithmetic; for it the columns
+are fewer, since neighbouring windows share less, and the matrices have better shapes. That pays
+where filters are wide against the pooling, as in LeNet-5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from cnnexp.engine.fast.columns import add_windows, columns, images_like, windows
-from cnnexp.engine.fast.conv_relu_max_pool import Candidates, ConvReLUMaxPool
+from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool, PooledConv
+from cnnexp.engine.fast.running_max import winners
 from cnnexp.engine.products import outer, product
-from cnnexp.engine.scratch import Array, Scratch
+from cnnexp.engine.scratch import Array
 from cnnexp.engine.window import Window
 
 MOST_EXTRA = 2.0  # times the arithmetic of the convolution alone
 
 
-class Merged(Candidates):
-    """One product for all places, with the filters laid into patches."""
+class MergedConv(PooledConv):
+    """One product for all pixels of the pooling windows, with the filters laid into patches."""
 
-    def __init__(self, X: Array, W: Array, conv: Window, pool: Window, scratch: Scratch) -> None:
-        super().__init__(X, W, conv, pool, scratch)
-        self.width = patch_width(conv, pool)
-        n_c, n_f = W.shape[2:]
-        laid = np.zeros((pool.width**2, n_f, self.width, self.width, n_c), W.dtype)
+    def prepare(self, X: Array) -> None:
+        """Lay out the filters, and make the one product."""
+        n_c, n_f = self.W.shape[2:]
+        self.patch = patch(self.conv, self.pool)
+        laid = np.zeros((self.pool.size, n_f, *self.patch, n_c), self.W.dtype)
         for k, rows, cols in self._places():
-            laid[k, :, rows, cols] = W.transpose(3, 0, 1, 2)
-        self.filters = laid.reshape(pool.width**2 * n_f, -1)
-        self.cols = columns(windows(X, self.width, self.step, pool.out), "cols", scratch)
-        self.Z = scratch.array("Z", (pool.width**2, n_f, self.cols.shape[1]), W.dtype)
-        product(self.filters, self.cols, out=self._flat(self.Z))
+            laid[k, :, rows, cols] = self.W.transpose(3, 0, 1, 2)
+        self.filters = laid.reshape(self.pool.size * n_f, -1)
+        view = windows(X, self.patch, self.step, self.pool.out)
+        self.cols = columns(view, 1, "cols", self.context.scratch)
+        shape = (self.pool.size, n_f, self.cols.shape[1])
+        self.Z = self.context.scratch.array("Z", shape, self.W.dtype)
+        product(self.filters, self.cols, self._flat(), self.context.limits)
 
     def candidate(self, k: int) -> Array:
-        """Return what the one product gave for this place."""
+        """Return what the one product gave for this pixel."""
         Z: Array = self.Z[k]
         return Z
 
-    def begin_back(self, need_dA_prev: bool) -> None:
-        """Note whether the images' gradients are wanted."""
-        self.need_dA_prev = need_dA_prev
+    def backward(self, dZ: Array, greater: Array) -> tuple[Array, Array | None]:
+        """Return the gradients by two products: one for the filters, one for the images.
 
-    def gradient_of(self, k: int) -> Array:
-        """Return the place of the candidate itself, which is no longer needed."""
-        dZ: Array = self.Z[k]
-        return dZ
-
-    def go_back(self, k: int) -> None:
-        """Wait for all of them."""
-
-    def gradients(self) -> tuple[Array, Array | None]:
-        """Two products in all: one for the filters, one for the images."""
-        dZ = self._flat(self.Z)
-        dW = self._sum_over_places(outer(self.cols, dZ).T)
-        if not self.need_dA_prev:
+        The gradients of candidates take the memory of the candidates, which are not needed again.
+        """
+        limits, scratch = self.context.limits, self.context.scratch
+        for k, won in winners(greater, scratch):
+            np.multiply(dZ, won, out=self.Z[k])
+        dW = self._sum_over_places(outer(self.cols, self._flat(), limits).T)
+        if not self.context.need_dA_prev:
             return dW, None
-        d_cols = self.scratch.array("d_cols", self.cols.shape, dZ.dtype)
-        product(self.filters.T, dZ, out=d_cols)
-        shape = images_like(self.X_shape, self.width, self.step, self.pool.out)
-        dX = self.scratch.zeros("dX", shape, dZ.dtype)
-        patches = (self.width, self.width, self.X_shape[0], *self.pool.out, self.X_shape[3])
+        d_cols = scratch.array("d_cols", self.cols.shape, dZ.dtype)
+        product(self.filters.T, self._flat(), d_cols, limits)
+        shape = images_like(self.X_shape, self.patch, self.step, self.pool.out)
+        dX = scratch.zeros("dX", shape, dZ.dtype)
+        patches = (*self.patch, self.X_shape[0], *self.pool.out, self.X_shape[3])
         add_windows(dX, d_cols.reshape(patches), self.step)
         return dW, dX
 
     def _sum_over_places(self, d_filters: Array) -> Array:
         """Return ``dW`` from the gradients of the laid filters."""
         n_c, n_f = self.W.shape[2:]
-        laid = d_filters.reshape(-1, n_f, self.width, self.width, n_c)
+        laid = d_filters.reshape(-1, n_f, *self.patch, n_c)
         dW = np.zeros_like(self.W)
         for k, rows, cols in self._places():
             dW += laid[k, :, rows, cols].transpose(1, 2, 3, 0)
         return dW
 
     def _places(self) -> Iterator[tuple[int, slice, slice]]:
-        """Yield (k, rows, columns): where the filter lies in the patch for each place."""
-        for k in range(self.pool.width**2):
-            row, col = (self.conv.stride * step for step in divmod(k, self.pool.width))
-            yield k, slice(row, row + self.conv.width), slice(col, col + self.conv.width)
+        """Yield (k, rows, columns): where the filter lies in the patch for each pixel."""
+        (f_h, f_w), (s_h, s_w) = self.conv.kernel, self.conv.stride
+        for k, (a, b) in enumerate(np.ndindex(self.pool.kernel)):
+            yield k, slice(a * s_h, a * s_h + f_h), slice(b * s_w, b * s_w + f_w)
 
-    def _flat(self, Z: Array) -> Array:
-        """Return candidates as one matrix (p · p · n_f, long)."""
-        return Z.reshape(len(self.filters), -1)
+    def _flat(self) -> Array:
+        """Return candidates as one matrix (p_h · p_w · n_f, long)."""
+        return self.Z.reshape(len(self.filters), -1)
 
 
-class MergedConvReLUMaxPool(ConvReLUMaxPool):
-    """conv + relu + max_pool as one convolution, where the filters are wide."""
+class MergedConvPointwiseMaxPool(ConvPointwiseMaxPool):
+    """conv + activation + max_pool as one convolution, where the filters are wide."""
 
     name = "merged filters"
-    candidates = Merged
+    method: ClassVar[type[PooledConv]] = MergedConv
 
     def applies(self, layers: Sequence[Any]) -> bool:
-        """Pooling windows must not overlap, and the zeros must not cost too much."""
+        """Say whether the zeros do not cost too much."""
+        if not super().applies(layers):
+            return False
         conv, pool = layers[0].geometry, layers[2].geometry
-        extra = (patch_width(conv, pool) / conv.width) ** 2
-        return super().applies(layers) and bool(extra <= MOST_EXTRA)
+        rows, cols = patch(conv, pool)
+        return bool(rows * cols / conv.size <= MOST_EXTRA)
 
 
-def patch_width(conv: Window, pool: Window) -> int:
-    """Return the pixels a side of the patch that one pooling window depends on."""
-    return (pool.width - 1) * conv.stride + conv.width
+def patch(conv: Window, pool: Window) -> tuple[int, int]:
+    """Return rows and columns of the patch that one pooling window depends on."""
+    (p_h, p_w), (s_h, s_w), (f_h, f_w) = pool.kernel, conv.stride, conv.kernel
+    return (p_h - 1) * s_h + f_h, (p_w - 1) * s_w + f_w

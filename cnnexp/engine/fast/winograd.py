@@ -33,9 +33,9 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from cnnexp.engine.machine import cache_bytes
+from cnnexp.engine.context import Context
 from cnnexp.engine.products import product
-from cnnexp.engine.scratch import Array, Scratch
+from cnnexp.engine.scratch import Array
 from cnnexp.engine.window import Window
 
 TILE, STEP = 6, 4  # pixels of a tile, and from one tile to the next: its outputs
@@ -79,16 +79,16 @@ def matrices(dtype: npt.DTypeLike) -> Matrices:
     return Matrices(*(np.array(rows, dtype) for rows in (B_T, G, A_T)))
 
 
-def both_axes(m: Array, values: Array, name: str, scratch: Scratch) -> Array:
+def both_axes(m: Array, values: Array, name: str, context: Context) -> Array:
     """Return ``m v mᵀ`` for every k x k block of values (k, k, …), as (r, r, …) under `name`.
 
     One axis after the other: for both at once, ``kron(m, m)``, it is three times the arithmetic.
     """
     r, k = m.shape
     rest = values.shape[2:]
-    rows = scratch.array("one axis", (r, k, math.prod(rest)), values.dtype)
-    product(m, values.reshape(k, -1), out=rows.reshape(r, -1))
-    both = scratch.array(name, (r, r, *rest), values.dtype)
+    rows = context.scratch.array("one axis", (r, k, math.prod(rest)), values.dtype)
+    product(m, values.reshape(k, -1), rows.reshape(r, -1), context.limits)
+    both = context.scratch.array(name, (r, r, *rest), values.dtype)
     np.matmul(m, rows, out=both.reshape(r, r, -1))
     return both
 
@@ -122,9 +122,9 @@ class Tiling(NamedTuple):
         """Pixels of the image that the tiles cover."""
         return self.rows * STEP + 2, self.cols * STEP + 2
 
-    def blocks(self, bytes_per_tile: int) -> Iterator[Block]:
-        """Yield blocks of tiles that fit the cache: some rows of tiles, or a part of one row."""
-        fitting = max(cache_bytes() // bytes_per_tile, 1)
+    def blocks(self, fitting: int) -> Iterator[Block]:
+        """Yield blocks of at most so many tiles: some rows of tiles, or a part of one row."""
+        fitting = max(fitting, 1)
         cols = min(fitting, self.cols)
         cols = -(-self.cols // -(-self.cols // cols))  # parts of one size
         rows = min(max(fitting // self.cols, 1), self.rows)
@@ -134,15 +134,16 @@ class Tiling(NamedTuple):
             yield Block(number, slice(row, down), slice(col, right))
 
 
-def suits(W_shape: tuple[int, ...], window: Window) -> bool:
+def suits(W: Array, channels: int, window: Window) -> bool:
     """Say whether a convolution can be done this way, and has enough channels for it to pay."""
-    n_c, n_f = W_shape[2:]
-    return window.width == 3 and window.stride == 1 and min(n_c, n_f) >= LEAST_CHANNELS
+    n_c, n_f = W.shape[2:]
+    plain = window.kernel == (3, 3) and window.stride == window.dilation == (1, 1)
+    return plain and n_c == channels and min(n_c, n_f) >= LEAST_CHANNELS
 
 
-def transform_filters(W: Array) -> Array:
+def transform_filters(W: Array, context: Context) -> Array:
     """Return ``U`` (36, n_f, n_c) of filters (3, 3, n_c, n_f)."""
-    U = both_axes(matrices(W.dtype).filter, W, "U", Scratch(reuse=False))
+    U = both_axes(matrices(W.dtype).filter, W, "U", context)
     return np.ascontiguousarray(U.reshape(36, *W.shape[2:]).transpose(0, 2, 1))
 
 
@@ -168,37 +169,40 @@ class Convolution:
         Images as large as the tiles reach; backward, the gradients of the images.
     W : array (3, 3, n_c, n_f)
         The filters.
-    tiling : Tiling
-        The tiles.
-    scratch : Scratch
-        Memory; the transformed images are kept there under names of their own.
+    window : Window
+        Where they stand.
+    context : Context
+        Memory, in which the transformed images are kept, and how large a block may be.
+
+    Attributes
+    ----------
+    blocks : list of Block
+        The blocks of this batch; on the backward pass they come in reverse order.
     """
 
-    def __init__(self, X: Array, W: Array, tiling: Tiling, scratch: Scratch) -> None:
-        self.X, self.tiling, self.scratch = X, tiling, scratch
-        self.tiles = tiles_of(X, tiling)
+    def __init__(self, X: Array, W: Array, window: Window, context: Context) -> None:
+        self.X, self.tiling, self.context = X, Tiling.over(window.out), context
+        self.scratch = context.scratch
+        self.tiles = tiles_of(X, self.tiling)
         self.n_c, self.n_f = W.shape[2:]
         self.matrices = matrices(W.dtype)
-        self.U = transform_filters(W)
+        self.U = transform_filters(W, context)
         self.V: list[Array] = []
         self._dU: Array | None = None
-
-    def blocks(self) -> list[Block]:
-        """Return the blocks of this batch; backward they come in reverse order."""
-        channels, n_m = max(self.n_c, self.n_f), self.X.shape[3]
-        return list(self.tiling.blocks(36 * channels * n_m * self.X.itemsize))
+        bytes_per_tile = 36 * max(self.n_c, self.n_f) * X.shape[3] * X.itemsize
+        self.blocks = list(self.tiling.blocks(context.limits.cache // bytes_per_tile))
 
     def forward(self, block: Block) -> Array:
         """Return the outputs of a block, (16, n_f, tiles · n_m)."""
         view = self.tiles[:, :, :, block.rows, block.cols]
         d = self.scratch.array("tiles", view.shape, self.X.dtype)
         np.copyto(d, view)
-        V = both_axes(self.matrices.image, d, f"V{block.number}", self.scratch)
+        V = both_axes(self.matrices.image, d, f"V{block.number}", self.context)
         V = V.reshape(36, self.n_c, -1)
         self.V.append(V)
         M = self.scratch.array("M", (36, self.n_f, V.shape[2]), self.X.dtype)
         np.matmul(self.U, V, out=M)
-        Y = both_axes(self.matrices.output, M.reshape(6, 6, self.n_f, -1), "Y", self.scratch)
+        Y = both_axes(self.matrices.output, M.reshape(6, 6, self.n_f, -1), "Y", self.context)
         return Y.reshape(16, self.n_f, -1)
 
     def outputs_like(self, block: Block) -> Array:
@@ -207,7 +211,7 @@ class Convolution:
         return self.scratch.array("Y", (16, self.n_f, tiles), self.X.dtype)
 
     def images_gradient(self) -> Array:
-        """Return memory for the gradients of the images; what no tile calls its own is zero."""
+        """Return memory for the gradients of the images; what no tile owns is zero."""
         rows, cols = self.tiling.rows * STEP, self.tiling.cols * STEP
         dX = self.scratch.array(
             "dX", (self.n_c, rows + STEP, cols + STEP, self.X.shape[3]), self.X.dtype
@@ -230,7 +234,7 @@ class Convolution:
         """
         V = self.V[block.number]
         dY = dY.reshape(4, 4, self.n_f, -1)
-        dM = both_axes(self.matrices.output.T, dY, "M", self.scratch)
+        dM = both_axes(self.matrices.output.T, dY, "M", self.context)
         dM = dM.reshape(36, self.n_f, -1)
         dU = np.matmul(dM, V.transpose(0, 2, 1))  # (36, n_f, n_c)
         self._dU = dU if self._dU is None else np.add(self._dU, dU, out=self._dU)
@@ -239,14 +243,14 @@ class Convolution:
         dV = self.scratch.array("dV", V.shape, dY.dtype)
         np.matmul(self.U.transpose(0, 2, 1), dM, out=dV)
         by_pixel = dV.reshape(TILE, TILE, self.n_c, -1)
-        d_tiles = both_axes(self.matrices.image.T, by_pixel, "tiles", self.scratch)
+        d_tiles = both_axes(self.matrices.image.T, by_pixel, "tiles", self.context)
         _lay_tiles(dX, d_tiles.reshape(TILE, TILE, self.n_c, *block.shape, -1), block)
 
     def filter_gradient(self) -> Array:
         """Return ``dW`` (3, 3, n_c, n_f), after all blocks went back."""
         assert self._dU is not None
         by_pixel = self._dU.reshape(TILE, TILE, self.n_f, self.n_c)
-        dW = both_axes(self.matrices.filter.T, by_pixel, "dW", Scratch(reuse=False))
+        dW = both_axes(self.matrices.filter.T, by_pixel, "dW", self.context)
         return dW.transpose(0, 1, 3, 2)
 
 
@@ -270,7 +274,7 @@ def _lay_tiles(dX: Array, d_tiles: Array, block: Block) -> None:
 
 
 def _squares(dX: Array, block: Block, down: int, right: int) -> Array:
-    """Return a view (n_c, rows, 4, columns, 4, n_m) of the squares that tiles call their own.
+    """Return a view (n_c, rows, 4, columns, 4, n_m) of the squares that tiles own.
 
     They are those of a block, or of the block as many tiles further down and to the right.
     """

@@ -1,6 +1,6 @@
-"""Winograd's convolution, ReLU and max-pooling in one go.
+"""Winograd's convolution, an activation and max-pooling in one go.
 
-The 16 outputs of a tile come out of the transform place by place, each for all tiles together: just
+The 16 outputs of a tile come out of the transform pixel by pixel, each for all tiles together: just
 as the running maximum wants them. A pooling window of 2x2 or 4x4 lies within a tile, so the
 output of the convolution is never put together in image order::
 
@@ -15,31 +15,34 @@ output of the convolution is never put together in image order::
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from cnnexp.engine.context import Context
 from cnnexp.engine.fast import winograd
 from cnnexp.engine.fast.convolution import tiled_input
-from cnnexp.engine.fast.maximum import Running, winners
-from cnnexp.engine.kernels import Cache, Fusion, Gradients
-from cnnexp.engine.layout import samples_innermost, samples_outermost, unpadded_outermost
+from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool
+from cnnexp.engine.fast.running_max import RunningMax, winners
+from cnnexp.engine.layout import batch_first, batch_last, unpadded
+from cnnexp.engine.operations import Cache, Gradients
 from cnnexp.engine.scratch import Array
 
 
-class WinogradReLUMaxPool(Fusion):
-    """conv + relu + max_pool, where Winograd's method pays and pooling is 2x2 or 4x4."""
+class WinogradPointwiseMaxPool(ConvPointwiseMaxPool):
+    """conv + activation + max_pool, where Winograd's method pays and pooling is 2x2 or 4x4."""
 
-    name = "Winograd"
-    pattern = ("conv", "relu", "max_pool")
+    name: ClassVar[str] = "Winograd"
 
     def applies(self, layers: Sequence[Any]) -> bool:
-        """Pooling windows must tile a tile of 4x4 outputs."""
+        """Say whether pooling windows tile a tile of 4x4 outputs."""
         conv, _, pool = layers
-        fits = pool.geometry.width in (2, 4) and pool.geometry.stride == pool.geometry.width
+        fits = pool.geometry.kernel in ((2, 2), (4, 4))
+        fits = fits and pool.geometry.stride == pool.geometry.kernel
         return (
-            fits and not pool.geometry.padded and winograd.suits(conv.params["W"].shape, conv.geometry)
+            fits
+            and super().applies(layers)
+            and winograd.suits(conv.params["W"], conv.input_shape[2], conv.geometry)
         )
 
     def forward(
@@ -47,41 +50,40 @@ class WinogradReLUMaxPool(Fusion):
     ) -> tuple[Array, Cache]:
         """Return the pooled activations."""
         scratch = context.scratch
-        conv, _, pool = layers
-        b, p = conv.params["b"], pool.geometry.width
-        tiling = winograd.Tiling.over(conv.geometry.out)
-        X = tiled_input(A_prev, conv.geometry, tiling, scratch)
-        work = winograd.Convolution(X, conv.params["W"], tiling, scratch)
-        whole = scratch.array("A", _by_tile(len(b), tiling, p, X.shape[3]), X.dtype)
+        conv, activation, pool = (layer.geometry for layer in layers)
+        b, p = layers[0].params["b"], pool.rows.width
+        X = tiled_input(A_prev, conv, context)
+        work = winograd.Convolution(X, layers[0].params["W"], conv, context)
+        whole = scratch.array("A", _by_tile(len(b), work.tiling, p, X.shape[3]), X.dtype)
         greater = []
-        for block in work.blocks():
+        for block in work.blocks:
             Y = _candidates(work.forward(block), p)
             best = scratch.array("best", (4 // p, 4 // p, *Y.shape[4:]), X.dtype)
-            best[...] = -b[:, None]
             name = f"greater{block.number}"
-            running = Running(best, p * p, scratch, name, context.training)
+            running = RunningMax(best, p * p, scratch, name, context.keep_cache)
             for k in range(p * p):
                 running.take(k, Y[:, k // p, :, k % p])
             greater.append(running.greater)
             best += b[:, None]
+            activation.apply(best, out=best)
             by_tile = best.reshape(*best.shape[:3], *block.shape, -1)
             whole[:, block.rows, :, block.cols] = by_tile.transpose(2, 3, 0, 4, 1, 5)
-        A = _joined(whole)[:, : pool.geometry.rows.out, : pool.geometry.cols.out]
-        return samples_outermost(A), (work, greater, A)
+        A = _joined(whole)[:, : pool.out[0], : pool.out[1]]
+        return batch_first(A), (work, greater, A)
 
     def backward(
         self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
     ) -> tuple[Array | None, Gradients]:
         """Give each gradient to the output that won, and go back through the tiles."""
         scratch = context.scratch
-        conv, _, pool = layers
         work, greater, A = cache
-        p, tiling, n_m = pool.geometry.width, work.tiling, dA.shape[0]
-        dA_in = samples_innermost(dA)
-        whole = scratch.array("dA by tile", _by_tile(work.n_f, tiling, p, n_m), dA.dtype)
-        _fill(_joined(whole), dA_in)
+        p, n_m = layers[2].geometry.rows.width, dA.shape[0]
+        dZ = scratch.array("dZ", A.shape, A.dtype)
+        layers[1].geometry.gradient(batch_last(dA), A, out=dZ)
+        whole = scratch.array("dA by tile", _by_tile(work.n_f, work.tiling, p, n_m), dA.dtype)
+        _fill(_joined(whole), dZ)
         dX = work.images_gradient() if context.need_dA_prev else None
-        for block in reversed(work.blocks()):
+        for block in reversed(work.blocks):
             ordered = whole[:, block.rows, :, block.cols].transpose(2, 4, 0, 1, 3, 5)
             d_best = scratch.array("best", ordered.shape, dA.dtype)
             d_best[...] = ordered
@@ -90,13 +92,12 @@ class WinogradReLUMaxPool(Fusion):
             for k, won in winners(greater[block.number], scratch):
                 np.multiply(d_best, won, out=_candidates(dY, p)[:, k // p, :, k % p])
             work.backward(block, dY, dX)
-        dA_prev = None if dX is None else unpadded_outermost(dX, conv.geometry)
-        db = np.multiply(dA_in, A > 0).sum(axis=(1, 2, 3))
-        return dA_prev, {"W": work.filter_gradient(), "b": db}
+        dA_prev = None if dX is None else unpadded(dX, layers[0].geometry)
+        return dA_prev, {"W": work.filter_gradient(), "b": dZ.sum(axis=(1, 2, 3))}
 
 
 def _candidates(Y: Array, p: int) -> Array:
-    """Return outputs (16, n_f, tiles) by window and place: (4/p, p, 4/p, p, n_f, tiles)."""
+    """Return outputs (16, n_f, tiles) by window and pixel: (4/p, p, 4/p, p, n_f, tiles)."""
     return Y.reshape(4 // p, p, 4 // p, p, *Y.shape[1:])
 
 

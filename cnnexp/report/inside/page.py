@@ -39,9 +39,9 @@ def _lead(run: Run) -> str:
     }
     results = run.results
     ended = f"{run.status}"
-    if "test_ce" in results:
+    if "test_error" in results:
         ended = (
-            f"test error {100 * results['test_ce']:.2f} % after {results['epoch']} epochs"
+            f"test error {100 * results['test_error']:.2f} % after {results['epoch']} epochs"
             f" ({run.status})"
         )
     return f"model={names['model']}, impl={names['impl']}, data={names['data']}: {ended}."

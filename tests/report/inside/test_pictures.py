@@ -268,7 +268,7 @@ def test_all_pictures_of_a_run_and_a_page_in_one_file(digits_run: Path, tmp_path
     for plate in found:
         assert plate.png.startswith(b"\x89PNG") and len(plate.png) < 400_000
         assert plate.caption.endswith(".")
-    assert f"test error {100 * run.results['test_ce']:.2f} %" in text
+    assert f"test error {100 * run.results['test_error']:.2f} %" in text
 
 
 def test_specimens_are_right_ones_of_some_classes_and_the_worst_mistake():

@@ -1,6 +1,6 @@
-"""The running maximum, and who won.
+"""The running maximum, and which candidate it came from.
 
-Max-pooling looks at the same place of every window together: candidate 0 of all windows, then
+Max-pooling looks at the same position of every window together: candidate 0 of all windows, then
 candidate 1, and so on, each one long array. The maximum is kept as the candidates come, and a byte
 for each candidate notes where it was *strictly greater* than everything before it::
 
@@ -8,13 +8,9 @@ for each candidate notes where it was *strictly greater* than everything before 
     running maximum  3   5   5   5                        ^ the last 1 is the first maximum
 
 The candidate to which the gradient belongs is the last one that was greater, which by the strict
-comparison is the first of equal maxima in row-major order. Going backwards, "greater here and not
+comparison is the first of equal maxima in row-major order. Going backward, "greater here and not
 later" is one comparison of bytes. No index is ever stored and no masked copy is made: NumPy does
 comparisons and maxima at full speed, and those slowly.
-
-ReLU comes for nothing: the running maximum starts at zero (at minus the bias, where the bias is
-added afterwards, a fraction of the work), and where no candidate was greater nobody gets a
-gradient.
 """
 
 from __future__ import annotations
@@ -26,47 +22,48 @@ import numpy as np
 from cnnexp.engine.scratch import Array, Scratch
 
 
-class Running:
+class RunningMax:
     """A running maximum over `count` candidates of one shape.
 
     Parameters
     ----------
     best : array
-        Where the maximum is kept; it holds what the first candidate has to be greater than.
+        Where the maximum is kept; the first candidate overwrites it.
     count : int
         Number of candidates.
     scratch : Scratch
         Where the bytes are kept.
     name : str
         Under which name.
-    training : bool
-        Whether it will be asked who won; if not, no bytes are kept.
+    keep : bool
+        Whether `winners` will be asked for; if not, no bytes are kept.
     """
 
-    def __init__(
-        self, best: Array, count: int, scratch: Scratch, name: str, training: bool = True
-    ) -> None:
+    def __init__(self, best: Array, count: int, scratch: Scratch, name: str, keep: bool) -> None:
         self.best = best
         self.greater: Array | None = None
-        if training:
+        if keep:
             self.greater = scratch.array(name, (count, *best.shape), np.bool_)
 
     def take(self, k: int, candidate: Array) -> None:
         """Compare candidate `k`, and keep the greater values."""
+        if k == 0:
+            np.copyto(self.best, candidate)
+            return
         if self.greater is not None:
             np.greater(candidate, self.best, out=self.greater[k])
         np.maximum(candidate, self.best, out=self.best)
 
 
 def winners(greater: Array, scratch: Scratch) -> Iterator[tuple[int, Array]]:
-    """Yield (k, where candidate k won), from the last candidate to the first.
+    """Yield (k, where candidate k is the first maximum), from the last candidate to the first.
 
     The array that is yielded is used again for the next candidate.
     """
     later = scratch.zeros("later", greater.shape[1:], np.bool_)
     won = scratch.array("won", greater.shape[1:], np.bool_)
-    for k in reversed(range(len(greater))):
+    for k in reversed(range(1, len(greater))):
         np.greater(greater[k], later, out=won)
-        if k:
-            np.logical_or(greater[k], later, out=later)
+        np.logical_or(greater[k], later, out=later)
         yield k, won
+    yield 0, np.logical_not(later, out=won)
