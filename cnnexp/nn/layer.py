@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnexp.engine import Array, Context
-from cnnexp.errors import OptionError
+from cnnexp.errors import CnnexpError, OptionError
 from cnnexp.registry import Registry
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ class Layer:
         What is trained, and what passes keep up to date, such as running statistics. Empty until
         `build`.
     given_name, name, path : str
-        The name that a config gives it, if any. The name among its neighbours, for example ``conv1``, and the names of the blocks around
-        it before that, for example ``block1.conv1``.
+        The name that a config gives it, if any; the name among its neighbours, for example
+        ``conv1``; and that with the names of the blocks around it, for example ``block1.conv1``.
     input_shape, output_shape : tuple of int
         Shapes of one sample, known after `build`.
     """
@@ -201,8 +201,6 @@ class Container(Layer, ABC):
 
 def chain_shape(layers: Sequence[Layer], shape: Shape) -> Shape:
     """Return the shape after some layers, and name the layer that cannot take its input."""
-    from cnnexp.errors import CnnexpError
-
     for layer in layers:
         try:
             shape = layer.infer_shape(shape)

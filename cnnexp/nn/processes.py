@@ -65,7 +65,7 @@ class Processes(Executor):
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._threads = Threads(workers)
-        self._jobs: Sequence[Job] = ()
+        self._jobs: list[weakref.WeakMethod[Job]] = []
         self._mini_batches = 0
         self._team: _Team | None = None
         self._wanted = True
@@ -77,10 +77,11 @@ class Processes(Executor):
 
     def map(self, job: Job, count: int) -> None:
         """Call the job for every micro-batch: w, w + n, w + 2n, and so on by worker w of n."""
-        if self._team is None or count == 1 or job not in self._jobs:
+        known = [method() for method in self._jobs]
+        if self._team is None or count == 1 or job not in known:
             self._threads.map(job, count)
             return
-        if not self._team.run(self._jobs.index(job), count):
+        if not self._team.run(known.index(job), count):
             warnings.warn(LOST, stacklevel=2)
             self._team, self._wanted = None, False
             raise WorkerLost
@@ -98,7 +99,8 @@ class Processes(Executor):
         enough = self._mini_batches > WARMUP and count > 1
         if self._team is not None or not self._wanted or not enough:
             return
-        self._jobs = tuple(jobs)
+        # Weak, so that the workers end with whose methods these are.
+        self._jobs = [weakref.WeakMethod(job) for job in jobs]
         try:
             self._team = _Team(min(self.workers, count), self._jobs, prepare)
         except OSError:  # there is no room for one more
@@ -127,14 +129,19 @@ class _Team:
     ----------
     members : int
         How many, this process included.
-    jobs : sequence of callable
+    jobs : sequence of weak references to methods
         What they can do.
     prepare : callable
         What each worker does first.
     """
 
-    def __init__(self, members: int, jobs: Sequence[Job], prepare: Callable[[], None]) -> None:
-        self._members, self._jobs, self._prepare = members, jobs, prepare
+    def __init__(
+        self,
+        members: int,
+        jobs: Sequence[weakref.WeakMethod[Job]],
+        prepare: Callable[[], None],
+    ) -> None:
+        self._members, self._jobs = members, jobs
         self._block = memoryview(mmap.mmap(-1, 8 * ROW * members)).cast("q")
         self._generation = 0
         self._pids: list[int] = []
@@ -143,7 +150,7 @@ class _Team:
         self.close = weakref.finalize(self, _end, os.getpid(), *parts)
         _blocks[id(self._block)] = self._block
         for member in range(1, members):
-            self._fork(member)
+            self._fork(member, prepare)
 
     def run(self, job: int, count: int) -> bool:
         """Have every member do its share of a job, and wait for all of them.
@@ -173,8 +180,10 @@ class _Team:
 
     def _share(self, member: int, job: int, count: int) -> None:
         """Do a member's share of a job."""
+        work = self._jobs[job]()
+        assert work is not None
         for k in range(member, count, self._members):
-            self._jobs[job](0, k)
+            work(0, k)
 
     def _wake(self, worker: int) -> None:
         """Write to the pipe of a worker that sleeps."""
@@ -194,7 +203,7 @@ class _Team:
             if _has_ended(self._pids[worker - 1]) and block[place] != generation:
                 return False
 
-    def _fork(self, member: int) -> None:
+    def _fork(self, member: int, prepare: Callable[[], None]) -> None:
         """Make a worker."""
         reading, writing = os.pipe()
         gc.freeze()  # what there is now is not for the worker to collect
@@ -203,7 +212,7 @@ class _Team:
                 warnings.simplefilter("ignore", DeprecationWarning)  # it needs no other threads
                 pid = os.fork()
             if pid == 0:
-                self._work(member, reading)
+                self._work(member, reading, prepare)
         except OSError:
             os.close(reading)
             os.close(writing)
@@ -214,12 +223,12 @@ class _Team:
         self._pids.append(pid)
         self._pipes.append(writing)
 
-    def _work(self, member: int, reading: int) -> NoReturn:
+    def _work(self, member: int, reading: int, prepare: Callable[[], None]) -> NoReturn:
         """Do every job from now on: the whole life of a worker."""
         try:
             _let_go_of_all_but(reading)
             block, row = self._block, ROW * member
-            self._prepare()
+            prepare()
             generation = 1
             with ignore_fp_warnings():
                 while _next_generation(block, row + ASLEEP, generation, reading):

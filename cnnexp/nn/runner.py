@@ -7,6 +7,7 @@ whether it must be shared among processes. Nothing else in this room knows of wo
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -187,7 +188,7 @@ class Runner:
         if len(slices) > 1:
             for index, _ in self._factors:
                 context = workspace.contexts[index]
-                context.deferred_outer = functools.partial(self._keep, index, at)
+                context.deferred_outer = functools.partial(Runner._keep, weakref.proxy(self), index, at)
         X, targets = self._batch.part(at, workspace.samples)
         A, caches = yield from passes.forward(self.plan.steps, X, workspace.contexts, self.profile)
         dA = self._loss(k, A, targets, size)

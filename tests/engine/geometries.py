@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnexp.engine import KERNELS, Window
-from cnnexp.engine.window import Padding
+from cnnexp.engine import IMPLEMENTATIONS as TABLE
+from cnnexp.engine import Limits, Window
+from cnnexp.engine.window import Padding, Pair, pair
 
 
 class Geometry(NamedTuple):
@@ -16,22 +17,27 @@ class Geometry(NamedTuple):
 
     ih: int
     iw: int
-    f_w: int
-    s: int
+    f: Pair
+    s: Pair
     padding: Padding = "valid"
     n_c: int = 2
     n_f: int = 3
     n_m: int = 3
+    dilation: Pair = 1
+    groups: int = 1
 
     @property
     def window(self) -> Window:
-        return Window.over((self.ih, self.iw), self.f_w, self.s, self.padding)
+        return Window.over((self.ih, self.iw), self.f, self.s, self.padding, self.dilation)
 
     def __str__(self) -> str:
-        return (
-            f"{self.ih}x{self.iw}-f{self.f_w}s{self.s}-{self.padding}"
-            f"-c{self.n_c}f{self.n_f}m{self.n_m}"
+        extra = "" if self.dilation == 1 else f"d{self.dilation}"
+        extra += "" if self.groups == 1 else f"g{self.groups}"
+        words = (
+            f"{self.ih}x{self.iw}-f{self.f}s{self.s}-{self.padding}"
+            f"-c{self.n_c}f{self.n_f}m{self.n_m}{extra}"
         )
+        return words.replace(" ", "")
 
 
 GEOMETRIES = [
@@ -76,14 +82,34 @@ GEOMETRIES = [
     Geometry(12, 13, 3, 1, "valid", 9, 8, 2),  # enough channels for other methods to step in
     Geometry(10, 10, 3, 1, 1, 8, 8, 4),
     Geometry(11, 6, 3, 1, "same", 8, 9, 2),
+    Geometry(7, 8, (2, 3), 1),  # oblong windows and strides
+    Geometry(9, 7, (3, 2), (2, 1)),
+    Geometry(8, 9, (3, 5), (2, 1), ((1, 2), (0, 0))),  # padding that differs from side to side
+    Geometry(6, 5, (1, 4), (1, 3), (0, 2)),
+    Geometry(7, 9, (5, 1), (2, 4), "same"),
+    Geometry(5, 6, 3, 1, ((2, 0), (1, 0))),
+    Geometry(9, 9, 3, 1, dilation=2),  # dilation
+    Geometry(10, 9, 2, 3, 1, dilation=3),
+    Geometry(9, 12, (3, 2), (2, 1), "same", dilation=(2, 4)),
+    Geometry(7, 7, 3, 1, "same", 4, 6, 3, groups=2),  # groups of channels
+    Geometry(6, 7, (3, 2), (1, 2), 1, 3, 3, 2, groups=3),
+    Geometry(7, 6, 3, 2, "valid", 4, 8, 2, dilation=(1, 2), groups=4),
+    Geometry(12, 12, 3, 1, "valid", 16, 16, 2, groups=2),
 ]
 
 POOL_GEOMETRIES = [
-    g for g in GEOMETRIES if not (isinstance(g.padding, int) and g.padding > g.f_w // 2)
+    g
+    for g in GEOMETRIES
+    if g.dilation == g.groups == 1
+    and all(
+        max(axis.before, axis.after) <= width // 2 or g.padding == "same"
+        for axis, width in zip((g.window.rows, g.window.cols), pair("f", g.f), strict=True)
+    )
 ]
 
-IMPLEMENTATIONS = list(KERNELS)
-FAST_IMPLEMENTATIONS = [name for name in KERNELS if name != "naive"]
+IMPLEMENTATIONS = list(TABLE)
+FAST_IMPLEMENTATIONS = [name for name in TABLE if name != "naive"]
+TINY = Limits(cache=4096, product=64, thin=4096, thin_outer=4096)
 TOLERANCE = {np.float64: 1e-10, np.float32: 2e-5}
 
 
@@ -96,7 +122,7 @@ def images(g: Geometry, dtype: type = np.float64, ties: bool = False) -> np.ndar
 def weights(g: Geometry, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
     """Random filters and biases."""
     rng = np.random.default_rng(2)
-    W = rng.standard_normal((g.f_w, g.f_w, g.n_c, g.n_f))
+    W = rng.standard_normal((*pair("f", g.f), g.n_c // g.groups, g.n_f))
     return W.astype(dtype), rng.standard_normal(g.n_f).astype(dtype)
 
 

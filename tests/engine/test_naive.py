@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.signal import correlate2d
+from scipy.signal import correlate
 
-from cnnexp.engine import KERNELS, Scratch, Window
+from cnnexp.engine import Context, Window, naive
 from tests.engine.geometries import (
     GEOMETRIES,
     POOL_GEOMETRIES,
@@ -14,19 +14,21 @@ from tests.engine.geometries import (
     weights,
 )
 
-NAIVE = KERNELS["naive"]()
-SMALL = [g for g in GEOMETRIES if g.ih * g.iw <= 49 and g.n_c <= 3]
+SMALL = [g for g in GEOMETRIES if g.ih * g.iw <= 49 and g.n_c <= 4]
+SMALL = [*SMALL[::3], *(g for g in SMALL if g.groups > 1 or g.dilation != 1)]
 
 
 def test_convolution_worked_by_hand():
     A = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)
     W = np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(2, 2, 1, 1)
     window = Window.over((3, 3), 2, 1, "valid")
-    Z, cache = NAIVE.conv_forward(A, W, np.array([10.0]), window, Scratch())
+    Z, cache = naive.conv_forward(A, {"W": W, "b": np.array([10.0])}, window, Context())
     # 1·1 + 2·2 + 3·4 + 4·5 = 37, and the bias; 1·2 + 2·3 + 3·5 + 4·6 = 47; 67; 77
     assert Z[0, :, :, 0].tolist() == [[47, 57], [77, 87]]
     dZ = np.array([[1.0, 0.0], [0.0, 2.0]]).reshape(1, 2, 2, 1)
-    dA_prev, dW, db = NAIVE.conv_backward(dZ, W, window, cache, Scratch())
+    params = {"W": W, "b": np.zeros(1)}
+    dA_prev, grads = naive.conv_backward(dZ, params, window, cache, Context())
+    dW, db = grads["W"], grads["b"]
     # dW = 1·[[1 2] [4 5]] + 2·[[5 6] [8 9]]
     assert dW[:, :, 0, 0].tolist() == [[11, 14], [20, 23]]
     assert db.tolist() == [3]
@@ -37,9 +39,10 @@ def test_convolution_worked_by_hand():
 def test_max_pooling_worked_by_hand():
     A = np.array([[1.0, 3.0, 3.0], [4.0, 4.0, 0.0]]).reshape(1, 2, 3, 1)
     window = Window.over((2, 3), 2, 1, "valid")
-    pooled, cache = NAIVE.max_pool_forward(A, window, Scratch())
+    pooled, cache = naive.max_pool_forward(A, {}, window, Context())
     assert pooled[0, :, :, 0].tolist() == [[4, 4]]
-    dA_prev = NAIVE.max_pool_backward(np.array([[[[5.0], [7.0]]]]), window, cache, Scratch())
+    dA = np.array([[[[5.0], [7.0]]]])
+    dA_prev, _ = naive.max_pool_backward(dA, {}, window, cache, Context())
     # The first window holds 1 3 / 4 4: its first 4 in row-major order is at row 1, column 0;
     # the second holds 3 3 / 4 0: its only 4 is at row 1, column 1.
     assert dA_prev[0, :, :, 0].tolist() == [[0, 0, 0], [5, 7, 0]]
@@ -48,31 +51,34 @@ def test_max_pooling_worked_by_hand():
 def test_average_pooling_worked_by_hand_counts_padding():
     A = np.array([[4.0, 8.0], [12.0, 16.0]]).reshape(1, 2, 2, 1)
     window = Window.over((2, 2), 2, 2, 1)
-    pooled, cache = NAIVE.avg_pool_forward(A, window, Scratch())
+    pooled, cache = naive.avg_pool_forward(A, {}, window, Context())
     assert pooled[0, :, :, 0].tolist() == [[1, 2], [3, 4]]
-    dA_prev = NAIVE.avg_pool_backward(np.ones((1, 2, 2, 1)), window, cache, Scratch())
+    dA = np.ones((1, 2, 2, 1))
+    dA_prev, _ = naive.avg_pool_backward(dA, {}, window, cache, Context())
     assert dA_prev[0, :, :, 0].tolist() == [[0.25, 0.25], [0.25, 0.25]]
 
 
 def test_max_pooling_never_takes_the_padding():
     A = -np.ones((1, 3, 3, 1))
     window = Window.over((3, 3), 3, 2, "same")
-    pooled, _ = NAIVE.max_pool_forward(A, window, Scratch())
+    pooled, _ = naive.max_pool_forward(A, {}, window, Context())
     assert np.all(pooled == -1)
 
 
 @pytest.mark.parametrize("g", GEOMETRIES, ids=str)
 def test_convolution_equals_scipy(g: Geometry):
+    """A dilated filter is one with zeros between its weights; groups are convolutions apart."""
     A, (W, b), window = images(g), weights(g), g.window
-    Z, _ = NAIVE.conv_forward(A, W, b, window, Scratch())
+    Z, _ = naive.conv_forward(A, {"W": W, "b": b}, window, Context())
     pads = [(axis.before, axis.after) for axis in (window.rows, window.cols)]
-    for i in range(g.n_m):
-        for f in range(g.n_f):
-            total = sum(
-                correlate2d(np.pad(A[i, :, :, c], pads), W[:, :, c, f], "valid")[:: g.s, :: g.s]
-                for c in range(g.n_c)
-            )
-            np.testing.assert_allclose(Z[i, :, :, f], total + b[f], atol=1e-10)
+    wide = np.zeros((window.rows.reach, window.cols.reach, *W.shape[2:]))
+    wide[:: window.rows.dilation, :: window.cols.dilation] = W
+    s_h, s_w = window.stride
+    for i, f in np.ndindex(g.n_m, g.n_f):
+        first = f // (g.n_f // g.groups) * W.shape[2]
+        image = np.pad(A[i, :, :, first : first + W.shape[2]], [*pads, (0, 0)])
+        total = correlate(image, wide[..., f], "valid")[::s_h, ::s_w, 0]
+        np.testing.assert_allclose(Z[i, :, :, f], total + b[f], atol=1e-10)
 
 
 def differences(function, array, step=1e-6):
@@ -89,30 +95,31 @@ def differences(function, array, step=1e-6):
     return found
 
 
-@pytest.mark.parametrize("g", SMALL[::3], ids=str)
+@pytest.mark.parametrize("g", SMALL, ids=str)
 def test_convolution_gradients_equal_finite_differences(g: Geometry):
-    g = g._replace(n_m=min(g.n_m, 2), n_f=min(g.n_f, 2))
+    g = g._replace(n_m=min(g.n_m, 2), n_f=min(g.n_f, 2) if g.groups == 1 else g.n_f)
     A, (W, b), window = images(g), weights(g), g.window
-    Z, cache = NAIVE.conv_forward(A, W, b, window, Scratch())
+    params = {"W": W, "b": b}
+    Z, cache = naive.conv_forward(A, params, window, Context())
     dZ = gradient(Z.shape)
 
     def value():
-        return float((NAIVE.conv_forward(A, W, b, window, Scratch())[0] * dZ).sum())
+        return float((naive.conv_forward(A, params, window, Context())[0] * dZ).sum())
 
-    dA_prev, dW, db = NAIVE.conv_backward(dZ, W, window, cache, Scratch())
-    for found, array in ((dA_prev, A), (dW, W), (db, b)):
+    dA_prev, grads = naive.conv_backward(dZ, params, window, cache, Context())
+    for found, array in ((dA_prev, A), (grads["W"], W), (grads["b"], b)):
         np.testing.assert_allclose(found, differences(value, array), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["max_pool", "avg_pool"])
-@pytest.mark.parametrize("g", [g for g in SMALL if g in POOL_GEOMETRIES][::3], ids=str)
+@pytest.mark.parametrize("g", [g for g in SMALL if g in POOL_GEOMETRIES], ids=str)
 def test_pooling_gradients_equal_finite_differences(g: Geometry, kind: str):
     A, window = images(g), g.window
-    pooled, cache = getattr(NAIVE, f"{kind}_forward")(A, window, Scratch())
+    pooled, cache = getattr(naive, f"{kind}_forward")(A, {}, window, Context())
     dA = gradient(pooled.shape)
 
     def value():
-        return float((getattr(NAIVE, f"{kind}_forward")(A, window, Scratch())[0] * dA).sum())
+        return float((getattr(naive, f"{kind}_forward")(A, {}, window, Context())[0] * dA).sum())
 
-    dA_prev = getattr(NAIVE, f"{kind}_backward")(dA, window, cache, Scratch())
+    dA_prev, _ = getattr(naive, f"{kind}_backward")(dA, {}, window, cache, Context())
     np.testing.assert_allclose(dA_prev, differences(value, A), atol=1e-6)

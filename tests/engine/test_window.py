@@ -31,8 +31,11 @@ def test_leftover_pixels_are_dropped():
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_group_count_is_the_formula(geometry):
-    window, f, s = geometry.window, geometry.f_w, geometry.s
-    expected = [min(-(-f // s), (axis.padded - f) // s + 1) for axis in (window.rows, window.cols)]
+    window = geometry.window
+    expected = []
+    for axis in (window.rows, window.cols):
+        reach, s = (axis.width - 1) * axis.dilation + 1, axis.stride
+        expected.append(min(-(-reach // s), (axis.padded - reach) // s + 1))
     assert window.group_count == expected[0] * expected[1] == len(list(window.groups()))
 
 
@@ -59,11 +62,16 @@ def test_groups_of_the_faqs_example():
 
 
 @given(
-    st.integers(1, 30), st.integers(1, 7), st.integers(1, 8), st.integers(0, 3), st.integers(0, 3)
+    st.integers(1, 30),
+    st.integers(1, 7),
+    st.integers(1, 8),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.integers(1, 3),
 )
-def test_groups_cover_every_position_once_and_do_not_overlap(size, f, s, before, after):
-    axis = Axis(size, f, s, before, after)
-    if axis.padded < f:
+def test_groups_cover_every_position_once_and_do_not_overlap(size, f, s, before, after, dilation):
+    axis = Axis(size, f, s, before, after, dilation)
+    if axis.padded < axis.reach:
         return
     positions = np.zeros(axis.out, int)
     for group in axis.groups():
@@ -72,7 +80,7 @@ def test_groups_cover_every_position_once_and_do_not_overlap(size, f, s, before,
         assert len(members) == group.count
         starts = members * s
         assert np.all(starts == group.start + group.block * np.arange(group.count))
-        assert np.all(np.diff(starts) >= f)  # no two windows of a group overlap
+        assert np.all(np.diff(starts) >= axis.reach)  # no two windows of a group overlap
         assert group.stop <= axis.extent
     assert np.all(positions == 1)
 
@@ -82,7 +90,7 @@ def test_a_window_that_does_not_fit_is_refused():
         Window.over((4, 4), 5, 1, "valid")
 
 
-@pytest.mark.parametrize("padding", ["full", -1, 1.5, True])
+@pytest.mark.parametrize("padding", ["full", -1, 1.5, True, [1], [[1, 2], 3, 4], [[1, -2], 0]])
 def test_unknown_padding_is_refused(padding):
     with pytest.raises(OptionError, match="padding must be"):
         Window.over((4, 4), 2, 1, padding)

@@ -5,12 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnexp.engine import KERNELS, Scratch, Window
+from cnnexp.engine import IMPLEMENTATIONS as TABLE
+from cnnexp.engine import Context, Limits, Scratch, Window
+from cnnexp.engine.products import outer, product
+from cnnexp.errors import ShapeError
 from tests.engine.geometries import (
     FAST_IMPLEMENTATIONS,
     GEOMETRIES,
     IMPLEMENTATIONS,
     POOL_GEOMETRIES,
+    TINY,
     TOLERANCE,
     Geometry,
     gradient,
@@ -20,7 +24,6 @@ from tests.engine.geometries import (
     weights,
 )
 
-NAIVE = KERNELS["naive"]()
 OPERATIONS = ["conv", "max_pool", "avg_pool"]
 CASES = [
     pytest.param(operation, g, id=f"{operation}-{g}")
@@ -30,20 +33,16 @@ CASES = [
 FEW = CASES[::7]
 
 
-def run(kernels, operation, g, A, W, b, dZ=None, scratch=None, window=None):
+def run(impl, operation, g, A, W, b, dZ=None, scratch=None, limits=None, **flags):
     """Forward and backward of one operation: its result and all its gradients."""
-    scratch = scratch or Scratch()
-    window = window or g.window
-    if operation == "conv":
-        Z, cache = kernels.conv_forward(A, W, b, window, scratch)
-        Z = Z.copy()
-        dZ = gradient(Z.shape, Z.dtype.type) if dZ is None else dZ
-        dA_prev, dW, db = kernels.conv_backward(dZ, W, window, cache, scratch)
-        return [Z, dA_prev.copy(), dW.copy(), db.copy()]
-    Z, cache = getattr(kernels, f"{operation}_forward")(A, window, scratch)
+    found, _ = TABLE[impl].find(operation)
+    context = Context(scratch=scratch or Scratch(), limits=limits or Limits(), **flags)
+    params = {"W": W, "b": b} if operation == "conv" else {}
+    Z, cache = found.forward(A, params, g.window, context)
     Z = Z.copy()
     dZ = gradient(Z.shape, Z.dtype.type) if dZ is None else dZ
-    return [Z, getattr(kernels, f"{operation}_backward")(dZ, window, cache, scratch).copy()]
+    dA_prev, grads = found.backward(dZ, params, g.window, cache, context)
+    return [Z, dA_prev.copy(), *(grads[name].copy() for name in params)]
 
 
 def assert_close(found, expected, tolerance):
@@ -59,10 +58,47 @@ def assert_close(found, expected, tolerance):
 @pytest.mark.parametrize(("operation", "g"), CASES)
 def test_equals_naive(operation: str, g: Geometry, impl: str, dtype: type):
     A, (W, b) = images(g, dtype), weights(g, dtype)
-    expected = run(NAIVE, operation, g, A, W, b)
-    found = run(KERNELS[impl](), operation, g, A, W, b)
+    expected = run("naive", operation, g, A, W, b)
+    found = run(impl, operation, g, A, W, b)
     assert_close(found, expected, TOLERANCE[dtype])
     assert all(array.dtype == dtype for array in found)
+
+
+@pytest.mark.parametrize(("operation", "g"), CASES)
+def test_tiny_blocks_equal_naive(operation: str, g: Geometry):
+    """With tiny limits products are cut into blocks, and tiles of Winograd's method too."""
+    A, (W, b) = images(g), weights(g)
+    expected = run("naive", operation, g, A, W, b)
+    assert_close(run("fast", operation, g, A, W, b, limits=TINY), expected, 1e-10)
+
+
+@pytest.mark.parametrize("columns", [1, 5, 40, 1001])
+def test_products_in_blocks(columns: int):
+    rng = np.random.default_rng(0)
+    W, X, Y = (rng.standard_normal(shape) for shape in ((3, 4), (4, columns), (3, columns)))
+    for limits in (Limits(), TINY, Limits(product=1000)):
+        np.testing.assert_allclose(product(W, X, np.empty((3, columns)), limits), W @ X)
+        np.testing.assert_allclose(outer(Y, X, limits), Y @ X.T, atol=1e-12)
+
+
+def test_tiny_limits_enter_the_blocked_branches(monkeypatch):
+    """What the two tests above are for happens: stacks of products, and several blocks of tiles."""
+    from cnnexp.engine import products
+    from cnnexp.engine.fast import winograd
+
+    stacks, blocks = [], []
+    true_blocks, true_init = products._blocks, winograd.Convolution.__init__
+    monkeypatch.setattr(products, "_blocks", lambda X, n: stacks.append(n) or true_blocks(X, n))
+
+    def init(self, *arguments):
+        true_init(self, *arguments)
+        blocks.append(len(self.blocks))
+
+    monkeypatch.setattr(winograd.Convolution, "__init__", init)
+    for g in (g for g in GEOMETRIES if g.n_c >= 8 or g.n_c == 2):
+        run("fast", "conv", g, images(g), *weights(g), limits=TINY)
+    assert len(stacks) > 20
+    assert max(blocks) > 1
 
 
 @pytest.mark.parametrize("impl", FAST_IMPLEMENTATIONS)
@@ -70,51 +106,51 @@ def test_equals_naive(operation: str, g: Geometry, impl: str, dtype: type):
 @pytest.mark.parametrize("g", POOL_GEOMETRIES[::2], ids=str)
 def test_equals_naive_on_ties(operation: str, g: Geometry, impl: str):
     A, (W, b) = images(g, ties=True), weights(g)
-    expected = run(NAIVE, operation, g, A, W, b)
-    assert_close(run(KERNELS[impl](), operation, g, A, W, b), expected, 1e-10)
+    expected = run("naive", operation, g, A, W, b)
+    assert_close(run(impl, operation, g, A, W, b), expected, 1e-10)
 
 
 @pytest.mark.parametrize("impl", FAST_IMPLEMENTATIONS)
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(1, 12),
-    st.integers(1, 12),
-    st.integers(1, 5),
-    st.integers(1, 6),
-    st.sampled_from(["valid", "same", 0, 1, 2]),
-    st.integers(1, 4),
-    st.integers(1, 4),
-    st.integers(1, 4),
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.sampled_from(["valid", "same", 0, 1, (2, 1), ((0, 2), (1, 0))]),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 4)),
 )
-def test_equals_naive_for_any_geometry(impl, ih, iw, f_w, s, padding, n_c, n_f, n_m):
-    g = Geometry(ih, iw, f_w, s, padding, n_c, n_f, n_m)
-    extra = 2 * padding if isinstance(padding, int) else (f_w if padding == "same" else 0)
-    if min(ih, iw) + extra < f_w:
+def test_equals_naive_for_any_geometry(impl, image, f, s, padding, dilation, counts):
+    groups, n_c, n_f, n_m = counts
+    g = Geometry(*image, f, s, padding, groups * n_c, groups * n_f, n_m, dilation, groups)
+    try:
+        g.window  # noqa: B018 - it may not fit
+    except ShapeError:
         return
     A, (W, b) = images(g), weights(g)
     for operation in OPERATIONS:
-        if operation != "conv" and isinstance(padding, int) and padding > f_w // 2:
+        if operation != "conv" and (groups > 1 or dilation != (1, 1) or padding not in (0, "same")):
             continue
-        expected = run(NAIVE, operation, g, A, W, b)
-        assert_close(run(KERNELS[impl](), operation, g, A, W, b), expected, 1e-10)
+        expected = run("naive", operation, g, A, W, b)
+        assert_close(run(impl, operation, g, A, W, b), expected, 1e-10)
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 @pytest.mark.parametrize(("operation", "g"), CASES[::2])
 def test_directional_gradients(operation: str, g: Geometry, impl: str):
     """Along a random direction the value changes as the gradients say (two evaluations)."""
-    kernels, step = KERNELS[impl](), 1e-6
+    step = 1e-6
     rng = np.random.default_rng(4)
     A, (W, b) = images(g), weights(g)
     inputs = [A, W, b] if operation == "conv" else [A]
-    found = run(kernels, operation, g, A, W, b)
+    found = run(impl, operation, g, A, W, b)
     dZ, gradients = gradient(found[0].shape), found[1:]
     directions = [rng.standard_normal(array.shape) for array in inputs]
     values = []
     for sign in (1, -1):
         moved = [a + sign * step * d for a, d in zip(inputs, directions, strict=True)]
         moved += [W, b][len(moved) - 1 :] if len(moved) < 3 else []
-        values.append(float((run(kernels, operation, g, *moved)[0] * dZ).sum()))
+        values.append(float((run(impl, operation, g, *moved)[0] * dZ).sum()))
     expected = sum(float((x * d).sum()) for x, d in zip(gradients, directions, strict=True))
     assert (values[0] - values[1]) / (2 * step) == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
@@ -123,12 +159,12 @@ def test_directional_gradients(operation: str, g: Geometry, impl: str):
 @pytest.mark.parametrize(("operation", "g"), FEW)
 def test_inputs_are_left_alone(operation: str, g: Geometry, impl: str):
     A, (W, b) = images(g), weights(g)
-    out = run(KERNELS[impl](), operation, g, A, W, b)[0]
+    out = run(impl, operation, g, A, W, b)[0]
     dZ = gradient(out.shape)
     kept = [array.copy() for array in (A, W, b, dZ)]
     for array in (A, W, b, dZ):
         array.flags.writeable = False
-    run(KERNELS[impl](), operation, g, A, W, b, dZ)
+    run(impl, operation, g, A, W, b, dZ)
     for array, before in zip((A, W, b, dZ), kept, strict=True):
         np.testing.assert_array_equal(array, before)
 
@@ -137,25 +173,25 @@ def test_inputs_are_left_alone(operation: str, g: Geometry, impl: str):
 @pytest.mark.parametrize(("operation", "g"), FEW)
 def test_memory_order_does_not_matter(operation: str, g: Geometry, impl: str):
     A, (W, b) = images(g), weights(g)
-    expected = run(KERNELS[impl](), operation, g, A, W, b)
+    expected = run(impl, operation, g, A, W, b)
     dZ = gradient(expected[0].shape)
     for other in [*orders(A)[::5], non_contiguous(A)]:
-        found = run(KERNELS[impl](), operation, g, other, W, b, dZ)
+        found = run(impl, operation, g, other, W, b, dZ)
         assert_close(found, expected, 1e-12)
     for other in [*orders(dZ)[::5], non_contiguous(dZ)]:
-        found = run(KERNELS[impl](), operation, g, A, W, b, other)
+        found = run(impl, operation, g, A, W, b, other)
         assert_close(found, expected, 1e-12)
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 @pytest.mark.parametrize(("operation", "g"), FEW)
-def test_a_batch_equals_its_pieces(operation: str, g: Geometry, impl: str):
+def test_a_batch_equals_its_micro_batches(operation: str, g: Geometry, impl: str):
     g = g._replace(n_m=5)
     A, (W, b) = images(g), weights(g)
-    whole = run(KERNELS[impl](), operation, g, A, W, b)
+    whole = run(impl, operation, g, A, W, b)
     dZ = gradient(whole[0].shape)
     for cuts in ([slice(0, 2), slice(2, 5)], [slice(k, k + 1) for k in range(5)]):
-        parts = [run(KERNELS[impl](), operation, g, A[at], W, b, dZ[at]) for at in cuts]
+        parts = [run(impl, operation, g, A[at], W, b, dZ[at]) for at in cuts]
         joined = [np.concatenate([part[k] for part in parts]) for k in (0, 1)]
         summed = [sum(part[k] for part in parts) for k in range(2, len(whole))]
         assert_close([*joined, *summed], whole, 1e-10)
@@ -167,8 +203,8 @@ def test_reused_scratch_equals_fresh(operation: str, g: Geometry, impl: str):
     (W, b), scratch = weights(g), Scratch()
     for n_m in (4, 2, 5):  # memory that is too large, and too small
         A = images(g._replace(n_m=n_m))
-        fresh = run(KERNELS[impl](), operation, g, A, W, b, scratch=Scratch(reuse=False))
-        reused = run(KERNELS[impl](), operation, g, A, W, b, scratch=scratch)
+        fresh = run(impl, operation, g, A, W, b, scratch=Scratch(reuse=False))
+        reused = run(impl, operation, g, A, W, b, scratch=scratch)
         for one, other in zip(reused, fresh, strict=True):
             np.testing.assert_array_equal(one, other)
 
@@ -176,13 +212,20 @@ def test_reused_scratch_equals_fresh(operation: str, g: Geometry, impl: str):
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 def test_gradient_of_the_input_is_left_out_where_it_is_not_needed(impl: str):
     g = GEOMETRIES[3]
-    A, (W, b), kernels = images(g), weights(g), KERNELS[impl]()
-    Z, cache = kernels.conv_forward(A, W, b, g.window, Scratch())
-    dA_prev, dW, _ = kernels.conv_backward(
-        gradient(Z.shape), W, g.window, cache, Scratch(), need_dA_prev=False
-    )
+    A, (W, b), (operation, origin) = images(g), weights(g), TABLE[impl].find("conv")
+    params, context = {"W": W, "b": b}, Context(need_dA_prev=False)
+    Z, cache = operation.forward(A, params, g.window, context)
+    dA_prev, grads = operation.backward(gradient(Z.shape), params, g.window, cache, context)
     assert dA_prev is None
-    assert dW.shape == W.shape
+    assert grads["W"].shape == W.shape
+    assert origin == impl
+
+
+def test_fast_pooling_keeps_nothing_where_nothing_is_asked_for():
+    g = GEOMETRIES[4]
+    operation, _ = TABLE["fast"].find("max_pool")
+    _, (greater, _) = operation.forward(images(g), {}, g.window, Context(keep_cache=False))
+    assert greater is None
 
 
 def test_iterations_of_sg_do_not_depend_on_sizes(monkeypatch):
@@ -194,5 +237,7 @@ def test_iterations_of_sg_do_not_depend_on_sizes(monkeypatch):
         for f_w, s, groups in ((3, 1, 9), (3, 2, 4), (3, 3, 1), (2, 5, 1)):
             calls.clear()
             g = Geometry(n, n, f_w, s, "valid", n_c, n_f, n_m)
-            KERNELS["sg"]().conv_forward(images(g), *weights(g), g.window, Scratch())
+            W, b = weights(g)
+            forward = TABLE["sg"].find("conv")[0].forward
+            forward(images(g), {"W": W, "b": b}, g.window, Context())
             assert len(calls) == groups == Window.over((n, n), f_w, s, "valid").group_count
