@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Softmax
-from cnnexp.nn.workers import available_cores, one_blas_thread
+from cnnexp.nn.blas import one_blas_thread
+from cnnexp.nn.executor import available_cores
 from cnnexp.report.lines import STYLES
 from cnnexp.report.plots import Panel, Picture, save_plot
 from cnnexp.runs.environment import cpu_name
@@ -139,12 +140,13 @@ def our_step(impl: str) -> Step:
     layers = [Conv2D(32, 2), ReLU(), MaxPool2D(3), Flatten(), Dense(100), ReLU(), Dense(10)]
     net = Network([*layers, Softmax()], impl=impl, threads=1).build((28, 28, 1))
     optimizer = SGD(momentum=MOMENTUM, nesterov=True)
-    state = optimizer.initial_state(net.parameters)
+    names = net.named_parameters
+    state = optimizer.initial_state(names, net.parameters)
 
     def step(X: np.ndarray, Y: np.ndarray) -> None:
         with one_blas_thread():
             _, gradient = net.gradients(X, Y)
-            net.parameters[...] -= optimizer.update(net.parameters, gradient, state, LEARNING_RATE)
+            optimizer.step(net.parameters, gradient, state, LEARNING_RATE, names)
 
     return step
 

@@ -21,9 +21,9 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from cnnexp.engine import KERNELS, Window
+from cnnexp.engine import IMPLEMENTATIONS, Context, Window
 from cnnexp.engine.scratch import Array, Scratch
-from cnnexp.nn.workers import one_blas_thread
+from cnnexp.nn.blas import one_blas_thread
 from experiments import outcomes as kept
 
 NAME = "stride_groups_scaling"
@@ -100,15 +100,15 @@ def iterations(impl: str, case: Case) -> int:
 def seconds_a_sample(impl: str, case: Case) -> float:
     """Time a pass forward and backward."""
     draw = np.random.default_rng(0)
-    count, kernels, scratch = SAMPLES[impl], KERNELS[impl](), Scratch()
+    count, (conv, _) = SAMPLES[impl], IMPLEMENTATIONS[impl].find("conv")
     X = draw.random((count, case.image, case.image, 1), np.float32)
     W = draw.standard_normal((case.width, case.width, 1, case.filters), np.float32)
     b = np.zeros(case.filters, np.float32)
-    window = case.window
+    window, params, context = case.window, {"W": W, "b": b}, Context(scratch=Scratch())
 
-    def once() -> Array:
-        Z, cache = kernels.conv_forward(X, W, b, window, scratch)
-        return kernels.conv_backward(Z, W, window, cache, scratch)[1]
+    def once() -> Array | None:
+        Z, cache = conv.forward(X, params, window, context)
+        return conv.backward(Z, params, window, cache, context)[0]
 
     if impl != "naive":
         once()  # memory is handed out the first time
@@ -124,7 +124,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def facts() -> dict[str, str]:
     """Say how, when and where."""
-    from cnnexp.nn.workers import available_cores
+    from cnnexp.nn.executor import available_cores
     from cnnexp.runs.environment import cpu_name
 
     return {

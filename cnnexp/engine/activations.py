@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnexp.engine.scratch import Array
+from cnnexp.errors import OptionError
 
 
 class Pointwise(ABC):
@@ -91,6 +92,10 @@ class LeakyReLU(Pointwise):
     from_output: ClassVar[bool] = True
 
     slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 < self.slope <= 1:
+            raise OptionError(f"slope must be above 0 and at most 1. Got {self.slope}.")
 
     def apply(self, Z: Array, out: Array) -> None:
         """Return the larger of two lines, as the slope lies between 0 and 1."""

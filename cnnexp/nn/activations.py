@@ -43,7 +43,12 @@ class LeakyReLU(PointwiseLayer, activations.LeakyReLU):
     Parameters
     ----------
     slope : float
-        The factor of negative values.
+        The factor of negative values, above 0 and at most 1.
+
+    References
+    ----------
+    A. Maas, A. Hannun, A. Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models,
+    2013, https://ai.stanford.edu/~amaas/papers/relu_hybrid_icml2013_final.pdf
     """
 
 

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnexp.engine import Array, Context, Window
-from cnnexp.engine.window import Pair, Padding, check_padding, pair
+from cnnexp.engine.window import Padding, Pair, check_padding, pair
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.initializers import INITIALIZERS
 from cnnexp.nn.layer import LAYERS, Layer, Shape, check_activation
@@ -158,11 +158,7 @@ class _Pool2D(Layer):
         widths = pair("kernel_size", self.kernel_size)
         if self.stride is not None:
             pair("stride", self.stride)
-        for (before, after), width in zip(
-            [(self.padding,) * 2 if isinstance(self.padding, int) else (0, 0)] * 2,
-            widths,
-            strict=True,
-        ):
+        for (before, after), width in zip(check_padding(self.padding), widths, strict=True):
             if max(before, after) > width // 2:
                 raise OptionError(
                     f"padding of a pooling layer must be at most half its window,"

@@ -107,10 +107,10 @@ class Processes(Executor):
             self._wanted = False
 
     def forget(self) -> None:
-        """End the processes; new ones are forked after some more mini-batches on threads."""
+        """End the processes; new ones are forked when there is memory that they can know of."""
         if self._team is not None:
             self._team.close()
-        self._team, self._mini_batches = None, 0
+        self._team = None
 
     def close(self) -> None:
         """End processes and threads."""

@@ -188,7 +188,9 @@ class Runner:
         if len(slices) > 1:
             for index, _ in self._factors:
                 context = workspace.contexts[index]
-                context.deferred_outer = functools.partial(Runner._keep, weakref.proxy(self), index, at)
+                context.deferred_outer = functools.partial(
+                    Runner._keep, weakref.proxy(self), index, at
+                )
         X, targets = self._batch.part(at, workspace.samples)
         A, caches = yield from passes.forward(self.plan.steps, X, workspace.contexts, self.profile)
         dA = self._loss(k, A, targets, size)

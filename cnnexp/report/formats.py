@@ -41,7 +41,7 @@ def text(column: str, value: Any) -> str:
         return ""
     name = column.removesuffix(STD)
     if is_result(name) and isinstance(value, float):
-        return f"{value:.4f}" if name.endswith("error") else amount(value)
+        return f"{value:.4f}" if name.endswith(("error", "loss")) else amount(value)
     value = exact(value)
     if isinstance(value, float):
         return f"{value:g}"

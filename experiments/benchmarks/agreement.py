@@ -78,7 +78,8 @@ def differences(job: Job, layout: str = LAYOUTS[0]) -> Figures:
     mine = Ours(job, dataset=_dataset(job))
     peer = Peer(replace(job, by=layout), samples)
     peer.load(mine.network.weights())
-    loss, gradient = mine.network.gradients(samples.X, samples.Y)
+    sums, gradient = mine.network.gradients(samples.X, samples.Y)
+    loss = mine.network.means(sums)["loss"]
     found = named(mine, gradient)
     wanted_loss = peer.gradients(peer.X, peer.Y).item()
     gradients = largest_difference(found, peer.arrays(gradients=True))
@@ -86,7 +87,7 @@ def differences(job: Job, layout: str = LAYOUTS[0]) -> Figures:
     for _ in range(STEPS):
         list(peer.epoch(torch.arange(len(samples.Y))))
     return {
-        "loss_difference": abs(loss.loss - wanted_loss) / wanted_loss,
+        "loss_difference": abs(loss - wanted_loss) / wanted_loss,
         "gradient_difference": gradients,
         "step_difference": largest_difference(mine.network.weights(), peer.arrays()),
     }

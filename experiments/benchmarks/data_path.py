@@ -56,16 +56,16 @@ def dissected(job: Job, rounds: int) -> Row:
 
 
 def one_epoch(trainer: Trainer, threads: int) -> dict[str, float]:
-    """Train an epoch and return the seconds of its parts; threads share the gathering of pieces."""
+    """Train an epoch and return the seconds of its parts; threads share the gathering of micro-batches."""
     with (
-        timed(Batch, "piece") as by_pieces,
+        timed(Batch, "part") as by_parts,
         timed(Batch, "gather") as at_once,
         timed(type(trainer.network), "batch_gradients") as passes,
-        timed(Trainer, "_step") as updates,
+        timed(type(trainer.optimizer), "step") as updates,
     ):
         trainer.epochs = trainer.state.epoch + 1
         total = sum(e.seconds for e in trainer.events() if isinstance(e, BatchDone))
-    gathered = sum(by_pieces) / threads + sum(at_once)
+    gathered = sum(by_parts) / threads + sum(at_once)
     other = total - sum(passes) - sum(updates)
     return {
         "epoch_seconds": total,

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnexp.engine import KERNELS, Scratch, Window
+from cnnexp.engine import IMPLEMENTATIONS, Context, Scratch, Window
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.processes import Worker, in_turns, spread
 
@@ -107,7 +107,7 @@ def counted(by: str, geometry: Geometry, samples: int) -> int:
     """Return the Python iterations of a pass: how often the most frequent line ran."""
     run = layer_of(by, geometry, samples)
     lines: collections.Counter[tuple[str, int]] = collections.Counter()
-    own = sys.modules[KERNELS[by].__module__].__file__
+    own = sys.modules[IMPLEMENTATIONS[by].find("conv")[0].forward.__module__].__file__
 
     def trace(frame: Any, event: str, _: Any) -> Any:
         if frame.f_code.co_filename != own:
@@ -143,19 +143,17 @@ def layer_of(by: str, geometry: Geometry, samples: int) -> Any:
 
 def _made_layer(by: str, geometry: Geometry, samples: int) -> Any:
     kind, image, n_c, f_w, s, n_f = geometry
-    kernels, scratch = KERNELS[by](), Scratch()
+    operation, _ = IMPLEMENTATIONS[by].find(kind)
     generator = np.random.default_rng(0)
     window = Window.over((image, image), f_w, s, "valid")
     A_prev = generator.random((samples, image, image, n_c), np.float32)
     dA = generator.random((samples, *window.out, n_f or n_c), np.float32)
     W, b = generator.random((f_w, f_w, n_c, n_f or 1), np.float32), np.zeros(n_f or 1, np.float32)
 
-    def conv() -> None:
-        _, cache = kernels.conv_forward(A_prev, W, b, window, scratch)
-        kernels.conv_backward(dA, W, window, cache, scratch)
+    params, context = {"W": W, "b": b}, Context(scratch=Scratch())
 
-    def pool() -> None:
-        _, cache = kernels.max_pool_forward(A_prev, window, scratch)
-        kernels.max_pool_backward(dA, window, cache, scratch)
+    def run() -> None:
+        _, cache = operation.forward(A_prev, params, window, context)
+        operation.backward(dA, params, window, cache, context)
 
-    return conv if kind == "conv" else pool
+    return run

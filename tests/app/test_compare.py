@@ -112,7 +112,7 @@ def test_groups_show_mean_deviation_and_number(study: Path, capsys: Captured) ->
     ]
     assert table.loc[0.2, "n"] == 2
     assert table.loc[0.2, "test_error"] == pytest.approx(pd.Series(errors).mean())
-    assert table.loc[0.2, "test_ce_std"] == pytest.approx(pd.Series(errors).std())
+    assert table.loc[0.2, "test_error_std"] == pytest.approx(pd.Series(errors).std())
     assert table.loc[1e30, "n"] == 0 and table.loc[1e30, "not_finished"] == 1
     assert main(["compare", str(study), "--group-by", "learning_rate", "--sort=-test_error"]) == 0
     assert " ± " in capsys.readouterr().out
@@ -156,7 +156,10 @@ def test_a_run_that_is_still_going_on_and_one_that_has_begun_are_shown(
     [
         (["absent"], "absent: there is no such folder."),
         (["."], ".: no runs here."),
-        (["STUDY", "--sort", "tset_ce"], "--sort: no column is named 'tset_ce'. Did you mean 'te"),
+        (
+            ["STUDY", "--sort", "tset_error"],
+            "--sort: no column is named 'tset_error'. Did you mean 'te",
+        ),
         (["STUDY", "--columns", "rn"], "--columns: no column is named 'rn'. Did you mean 'run'?"),
         (["STUDY", "--group-by", "sede"], "--group-by: no column is named 'sede'. Did you mean"),
         (["STUDY", "--group-by", "seed", "--sort", "epochs"], "--sort: no column is named"),

@@ -17,7 +17,7 @@ from cnnexp.app.locations import config_root
 from cnnexp.app.schema import ImplConfig
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
-from cnnexp.engine import KERNELS
+from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError
 from cnnexp.nn.layer import LAYERS
 from cnnexp.runs.rebuild import build_network
@@ -90,7 +90,7 @@ def test_a_last_layer_without_units_takes_the_number_of_classes(own_data):
 @pytest.mark.parametrize(
     ("group", "table"),
     [
-        ("impl", KERNELS),
+        ("impl", IMPLEMENTATIONS),
         ("optimizer", OPTIMIZERS),
         ("schedule", SCHEDULES),
         ("data", SOURCES),

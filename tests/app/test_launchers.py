@@ -16,7 +16,7 @@ from cnnexp.app import sweep_points
 from cnnexp.app.launchers import patient
 from cnnexp.app.main import main
 from cnnexp.app.sweeps import Sweep
-from cnnexp.nn import workers
+from cnnexp.nn import executor
 from tests.app.test_sweeps import ROOT, Composer, base_config, grid, statuses, table
 from tests.runs.small import record_in, write_data
 
@@ -39,7 +39,7 @@ def test_jobs_run_side_by_side_and_share_the_cores(capfd, monkeypatch):
     assert main(words) == 0
     for number in "01":
         record = record_in(Path("S", number))
-        assert record["environment"]["cores"] == max(workers.available_cores() // 2, 1)
+        assert record["environment"]["cores"] == max(executor.available_cores() // 2, 1)
         assert record["environment"]["blas"]["num_threads"] == 1
         assert record["network"]["threads"] == record["environment"]["cores"]
         assert record["environment"]["command"] == sys.argv

@@ -8,7 +8,7 @@ from cnnexp.app.commands import COMMANDS
 from cnnexp.app.commands.list import KINDS
 from cnnexp.app.main import main
 from cnnexp.data import SOURCES
-from cnnexp.engine import KERNELS
+from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.nn.initializers import INITIALIZERS
 from cnnexp.nn.layer import LAYERS
 from cnnexp.train import OPTIMIZERS, SCHEDULES
@@ -37,7 +37,7 @@ def listed(kind: str, capsys: Captured) -> dict[str, tuple[str, str]]:
     ("kind", "table"),
     [
         ("layers", LAYERS),
-        ("impls", KERNELS),
+        ("impls", IMPLEMENTATIONS),
         ("data", SOURCES),
         ("optimizers", OPTIMIZERS),
         ("schedules", SCHEDULES),

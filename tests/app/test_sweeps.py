@@ -339,7 +339,10 @@ REFUSED = [
     (["hydra.sweep.subdir=x"], "hydra.sweep.subdir: the jobs of a sweep are numbered"),
     (["sweep.dir=R"], "sweep.dir=R: there is a single run in this folder."),
     (["sweep.rerun=some"], "rerun must be one of failed, diverged, all. Got 'some'."),
-    (["sweep.objective=test_cee"], "no figure of a run is named 'test_cee'. Did you mean 'test_c"),
+    (
+        ["sweep.objective=test_errror"],
+        "no figure of a run is named 'test_errror'. Did you mean 'test_error",
+    ),
     (["seed=interval(0,1)"], "BasicSweeper does not support sweep type : INTERVAL"),
 ]
 

@@ -2,16 +2,15 @@
 
 import numpy as np
 import pytest
-from cnnexp.nn.steps import FusedStep
 
 from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
-from cnnexp.engine import KERNELS
-from cnnexp.engine.fast import Fast
-from cnnexp.engine.fast.conv_relu_max_pool import ConvReLUMaxPool
-from cnnexp.engine.fast.convolution import ConvReLU
-from cnnexp.engine.fast.dense_relu import DenseReLU
-from cnnexp.engine.fast.merged import MergedConvReLUMaxPool
-from cnnexp.engine.fast.winograd_pool import WinogradReLUMaxPool
+from cnnexp.engine import IMPLEMENTATIONS
+from cnnexp.engine.fast import FAST
+from cnnexp.engine.fast.convolution import ConvPointwise
+from cnnexp.engine.fast.dense import DensePointwise
+from cnnexp.engine.fast.merged import MergedConvPointwiseMaxPool
+from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool
+from cnnexp.engine.fast.winograd_pool import WinogradPointwiseMaxPool
 from tests.engine.geometries import GEOMETRIES, Geometry
 
 POOLS = [(2, 2), (3, 3), (2, 3), (4, 4)]  # width and stride: equal, and above the width
@@ -29,13 +28,21 @@ def pooled_cases():
         pytest.param(g, pool, id=f"{g}-pool{pool[0]}s{pool[1]}")
         for g in [*GEOMETRIES, *MORE]
         for pool in POOLS
-        if min(g.window.out) >= pool[0]
+        if min(g.window.out) >= pool[0] and g.dilation == g.groups == 1
     ]
 
 
-def layers(g, *between):
+def layers(g, *between, activation="relu"):
     return [
-        Conv2D(g.n_f, g.f_w, stride=g.s, padding=g.padding, activation="relu"),
+        Conv2D(
+            g.n_f,
+            g.f,
+            stride=g.s,
+            padding=g.padding,
+            dilation=g.dilation,
+            groups=g.groups,
+            activation=activation,
+        ),
         *between,
         Flatten(),
         Dense(6, activation="relu"),
@@ -51,10 +58,10 @@ def samples(g, whole_numbers=False):
     return X, np.arange(len(X)) % 4
 
 
-def network(g, *between, shift=0.1, **options):
+def network(g, *between, shift=0.1, activation="relu", **options):
     """Return a network with biases that are not zero, so that a forgotten one is seen."""
     settings = {"impl": "fast", "dtype": "float64", "micro_batch": 4} | options
-    net = Network(layers(g, *between), **settings).build((g.ih, g.iw, g.n_c))
+    net = Network(layers(g, *between, activation=activation), **settings).build((g.ih, g.iw, g.n_c))
     rng = np.random.default_rng(7)
     net.load_weights(
         {
@@ -66,14 +73,14 @@ def network(g, *between, shift=0.1, **options):
 
 
 def fusions(net):
-    return [type(step.fusion) for step in net._engine.steps if isinstance(step, FusedStep)]
+    return [type(step.fusion) for step in net._plan.steps if step.fusion is not None]
 
 
 def figures(net, X, Y):
     """Return the probabilities, the loss, and the gradient of every parameter."""
     A = net.predict(X)
-    loss, gradient = net.gradients(X, Y)
-    return A, loss.loss, gradient.copy()
+    sums, gradient = net.gradients(X, Y)
+    return A, net.means(sums)["loss"], gradient.copy()
 
 
 def check_equal(net, other, X, Y, tolerance=1e-9):
@@ -85,7 +92,11 @@ def check_equal(net, other, X, Y, tolerance=1e-9):
 def test_conv_relu_max_pool_equals_its_layers_one_by_one_and_naive(g, pool):
     between = MaxPool2D(*pool)
     fused = network(g, between)
-    assert fusions(fused)[0] in (WinogradReLUMaxPool, MergedConvReLUMaxPool, ConvReLUMaxPool)
+    assert fusions(fused)[0] in (
+        WinogradPointwiseMaxPool,
+        MergedConvPointwiseMaxPool,
+        ConvPointwiseMaxPool,
+    )
     X, Y = samples(g)
     alone = network(g, MaxPool2D(*pool), fuse=False)
     assert fusions(alone) == []
@@ -96,7 +107,7 @@ def test_conv_relu_max_pool_equals_its_layers_one_by_one_and_naive(g, pool):
 @pytest.mark.parametrize("g", [*GEOMETRIES, *MORE], ids=str)
 def test_conv_relu_and_dense_relu_equal_their_layers_one_by_one_and_naive(g):
     fused = network(g)
-    assert fusions(fused) == [ConvReLU, DenseReLU]
+    assert fusions(fused) == [ConvPointwise, DensePointwise]
     X, Y = samples(g)
     check_equal(fused, network(g, fuse=False), X, Y)
     check_equal(fused, network(g, impl="naive"), X, Y)
@@ -109,9 +120,25 @@ def test_in_single_precision_they_agree_to_its_rounding(g, pool):
     check_equal(fused, network(g, MaxPool2D(*pool), impl="naive"), X, Y, tolerance=2e-4)
 
 
+@pytest.mark.parametrize("activation", ["leaky_relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize(("g", "pool"), pooled_cases()[::5])
+def test_any_activation_that_never_decreases_is_fused(g, pool, activation):
+    X, Y = samples(g)
+    fused = network(g, MaxPool2D(*pool), activation=activation)
+    assert fusions(fused)[0] is fusions(network(g, MaxPool2D(*pool)))[0]
+    check_equal(fused, network(g, MaxPool2D(*pool), activation=activation, impl="naive"), X, Y)
+
+
+def test_grouped_and_dilated_convolutions_are_pooled_by_themselves():
+    for g in (Geometry(9, 9, 3, 1, dilation=2), Geometry(8, 8, 3, 1, "same", 4, 6, 3, groups=2)):
+        fused = network(g, MaxPool2D(2))
+        assert fusions(fused) == [ConvPointwise, DensePointwise]
+        check_equal(fused, network(g, MaxPool2D(2), impl="naive"), *samples(g))
+
+
 def test_every_fusion_of_the_table_is_tried_here():
     found = {fusion for case in pooled_cases() for fusion in fusions(network(*_built(case)))}
-    assert found | {ConvReLU} == set(Fast.fusions)
+    assert found | {ConvPointwise, DensePointwise} == {type(fusion) for fusion in FAST.fusions}
 
 
 def _built(case):
@@ -121,7 +148,7 @@ def _built(case):
 
 @pytest.mark.parametrize("pool", [MaxPool2D(3, 2), MaxPool2D(2, padding=1)])
 def test_windows_that_overlap_or_reach_beyond_are_pooled_by_themselves(pool):
-    assert fusions(network(Geometry(9, 9, 2, 1), pool)) == [ConvReLU, DenseReLU]
+    assert fusions(network(Geometry(9, 9, 2, 1), pool)) == [ConvPointwise, DensePointwise]
 
 
 def test_a_convolution_without_relu_is_not_fused():
@@ -129,7 +156,7 @@ def test_a_convolution_without_relu_is_not_fused():
     assert fusions(Network(plain, impl="fast").build((8, 8, 1))) == []
 
 
-@pytest.mark.parametrize("impl", [name for name in KERNELS if name != "fast"])
+@pytest.mark.parametrize("impl", [name for name in IMPLEMENTATIONS if name != "fast"])
 def test_other_implementations_fuse_nothing(impl):
     assert fusions(network(Geometry(8, 8, 3, 1), MaxPool2D(2), impl=impl)) == []
 
@@ -137,7 +164,7 @@ def test_other_implementations_fuse_nothing(impl):
 def test_the_summary_names_what_is_computed_together():
     text = network(Geometry(8, 8, 2, 1), MaxPool2D(2)).summary()
     assert "computed together: conv1+relu1+max_pool1 (stride groups)" in text
-    assert "computed together: dense1+relu2 (ReLU in place)" in text
+    assert "computed together: dense1+relu2 (activation in place)" in text
 
 
 # Ties and kinks --------------------------------------------------------------------------------
@@ -163,7 +190,9 @@ def test_results_agree_on_ties_too(g, pool):
     np.testing.assert_allclose(tied(g, pool).predict(X), expected, atol=1e-9)
 
 
-PLAIN = [case for case in pooled_cases() if fusions(network(*_built(case)))[0] is ConvReLUMaxPool]
+PLAIN = [
+    case for case in pooled_cases() if fusions(network(*_built(case)))[0] is ConvPointwiseMaxPool
+]
 
 
 @pytest.mark.parametrize(("g", "pool"), PLAIN)
@@ -182,6 +211,6 @@ def test_a_tied_gradient_goes_to_one_of_the_tied(g, pool):
         net.load_weights(net.weights() | {"conv1.b": np.full(g.n_f, 0.5)})  # no candidate is zero
         net.gradients(X, Y)
         _, gradient = net.gradients(X, Y)
-        start = net.weights()["conv1.W"].size
-        found.append(gradient[start : start + g.n_f].copy())
+        (bias,) = (p.part for p in net.named_parameters if p.path == "conv1.b")
+        found.append(gradient[bias].copy())
     np.testing.assert_allclose(*found, atol=1e-9)

@@ -8,17 +8,20 @@ import pytest
 from cnnexp import (
     LAYERS,
     AvgPool2D,
+    BatchNorm,
     Context,
     Conv2D,
     Dense,
+    Dropout,
     Flatten,
+    LeakyReLU,
     MaxPool2D,
     ReLU,
     Sigmoid,
     Softmax,
     Tanh,
 )
-from cnnexp.engine import KERNELS
+from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.initializers import INITIALIZERS
 
@@ -33,11 +36,22 @@ CASES = {
     "sigmoid": (Sigmoid(), IMAGE),
     "tanh": (Tanh(), (7,)),
     "softmax": (Softmax(), (5,)),
+    "leaky_relu": (LeakyReLU(0.3), IMAGE),
+    "dropout": (Dropout(0.4), IMAGE),
+    "batch_norm": (BatchNorm(), IMAGE),
 }
+CONTAINERS = {"block", "residual"}  # their plans run them: tests/nn/test_blocks.py
+
+
+def context_of(layer):
+    """A context in inference, with the operation of `sg`."""
+    operation = IMPLEMENTATIONS["sg"].find(layer.operation)[0] if layer.operation else None
+    return Context(operation=operation, training=False, state=layer.state)
 
 
 def test_every_layer_has_a_case():
-    assert CASES.keys() == {k for k in LAYERS if LAYERS[k].__module__.startswith("cnnexp.")}
+    own = {k for k in LAYERS if LAYERS[k].__module__.startswith("cnnexp.")}
+    assert CASES.keys() | CONTAINERS == own
     assert all(type(layer) is LAYERS[name] for name, (layer, _) in CASES.items())
     assert all(layer.type == name for name, (layer, _) in CASES.items())
 
@@ -47,7 +61,7 @@ def case(request):
     """A built layer, samples for it, and a context."""
     layer, shape = CASES[request.param]
     layer.build(shape, np.random.default_rng(1), "float64")
-    return layer, np.random.default_rng(2).standard_normal((3, *shape)), Context(KERNELS["sg"]())
+    return layer, np.random.default_rng(2).standard_normal((3, *shape)), context_of(layer)
 
 
 def test_the_result_has_the_inferred_shape(case):
@@ -78,14 +92,16 @@ def test_nothing_of_a_batch_is_kept_on_a_layer(case):
 
 
 def test_relu_has_slope_zero_at_zero():
-    layer, context = ReLU(), Context(KERNELS["sg"]())
+    layer = ReLU()
+    context = context_of(layer)
     A, cache = layer.forward(np.array([[-1.0, 0.0, 2.0]]), context)
     assert A.tolist() == [[0, 0, 2]]
     assert layer.backward(cache, np.full((1, 3), 5.0), context)[0].tolist() == [[0, 0, 5]]
 
 
 def test_dense_worked_by_hand():
-    layer, context = Dense(2), Context(KERNELS["sg"]())
+    layer = Dense(2)
+    context = context_of(layer)
     layer.build((2,), np.random.default_rng(0), "float64")
     layer.params["W"][...] = [[1, 2], [3, 4]]
     layer.params["b"][...] = [10, 20]
@@ -99,7 +115,7 @@ def test_dense_worked_by_hand():
 
 def test_flatten_reads_rows_columns_channels():
     X = np.arange(24.0).reshape(2, 2, 3, 2)
-    context = Context(KERNELS["sg"]())
+    context = Context()
     for order in (X, np.asfortranarray(X), X.transpose(3, 1, 2, 0).copy().transpose(3, 1, 2, 0)):
         A, cache = Flatten().forward(order, context)
         np.testing.assert_array_equal(A, X.reshape(2, 12))
@@ -120,17 +136,24 @@ def test_multiply_adds_and_parameters():
         (lambda: Conv2D(0, 3), "filters must be at least 1. Got 0."),
         (lambda: Conv2D(1, 0), "kernel_size must be at least 1. Got 0."),
         (lambda: Conv2D(1, 3, stride=0), "stride must be at least 1. Got 0."),
-        (lambda: Conv2D(1, 3, padding=-1), "padding must be 'valid', 'same' or a number of"),
-        (lambda: Conv2D(1, 3, padding="full"), "at least 0. Got 'full'."),
-        (
-            lambda: Conv2D(1, 3, activation="rellu"),
-            "activation must be one of relu, sigmoid, tanh,",
-        ),
+        (lambda: Conv2D(1, 3, padding=-1), "padding must be 'valid', 'same', a number of"),
+        (lambda: Conv2D(1, 3, padding="full"), "Got 'full'."),
+        (lambda: Conv2D(1, (3, 0)), "kernel_size must be at least 1. Got 0."),
+        (lambda: Conv2D(1, (3, 2, 1)), "kernel_size must be a whole number or a pair"),
+        (lambda: Conv2D(1, 3, dilation=0), "dilation must be at least 1. Got 0."),
+        (lambda: Conv2D(3, 3, groups=2), "filters must be a multiple of groups."),
+        (lambda: Conv2D(1, 3, activation="rellu"), "activation must be one of relu, leaky_relu,"),
+        (lambda: Conv2D(1, 3, activation="conv"), "Got 'conv'."),
+        (lambda: Dense(1, activation="flatten"), "Got 'flatten'."),
+        (lambda: Dropout(1.0), "rate must be at least 0 and below 1. Got 1.0."),
+        (lambda: BatchNorm(momentum=0.0), "momentum must be above 0 and at most 1. Got 0.0."),
+        (lambda: LeakyReLU(1.5), "slope must be above 0 and at most 1. Got 1.5."),
         (lambda: Dense(3, initializer="hee"), "initializer: no initializer is named 'hee'."),
         (lambda: Dense(0), "units must be at least 1. Got 0."),
         (lambda: MaxPool2D(0), "kernel_size must be at least 1. Got 0."),
         (lambda: AvgPool2D(2, stride=0), "stride must be at least 1. Got 0."),
         (lambda: MaxPool2D(3, padding=2), "at most half its window, 1. Got 2."),
+        (lambda: MaxPool2D((4, 2), padding=((0, 0), (0, 2))), "at most half its window, 1. Got 2."),
     ],
 )
 def test_options_are_checked_when_a_layer_is_made(make, message):

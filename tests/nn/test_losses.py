@@ -1,4 +1,4 @@
-"""Softmax with cross-entropy, against numbers worked by hand and against finite differences."""
+"""Losses against numbers worked by hand, SciPy, PyTorch and finite differences."""
 
 import math
 
@@ -8,90 +8,185 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from cnnexp.nn.losses import NO_LOSS, Loss, labels_of, softmax_cross_entropy
+from cnnexp import LOSSES, METRICS, CrossEntropy, Dense, Flatten, MeanSquaredError, Network
+from cnnexp.errors import OptionError, ShapeError
+from cnnexp.nn.losses import class_indices, real_targets
 
 
-def test_worked_by_hand():
-    # Scores log 1, log 2, log 4: probabilities 1/7, 2/7, 4/7. The second sample is even.
+def loss_and_gradient(loss, Z, targets, scale=1.0):
+    total, cache = loss.forward(Z, targets)
+    return total, loss.backward(cache, scale)
+
+
+def test_cross_entropy_worked_by_hand():
+    # Logits log 1, log 2, log 4: probabilities 1/7, 2/7, 4/7. The second sample is even.
     Z = np.array([[0.0, math.log(2), math.log(4)], [5.0, 5.0, 5.0]])
-    loss, dZ = softmax_cross_entropy(Z, np.array([1, 0]), batch=2)
-    assert loss.loss_sum == pytest.approx(math.log(7 / 2) + math.log(3))
-    assert loss.loss == pytest.approx((math.log(7 / 2) + math.log(3)) / 2)
-    # The first sample's largest score is its third; of three equal ones the first counts.
-    assert (loss.wrong, loss.samples, loss.error) == (1, 2, 0.5)
+    total, dZ = loss_and_gradient(CrossEntropy(), Z, np.array([1, 0]), 1 / 2)
+    assert total == pytest.approx(math.log(7 / 2) + math.log(3))
     expected = [[1 / 14, 2 / 14 - 1 / 2, 4 / 14], [1 / 6 - 1 / 2, 1 / 6, 1 / 6]]
     np.testing.assert_allclose(dZ, expected)
+    # The first sample's largest logit is its third; of three equal ones the first counts.
+    assert METRICS["error"](Z, np.array([1, 0])) == 1
+
+
+def test_label_smoothing_worked_by_hand():
+    # Two classes, smoothing 0.2: the target is (0.1, 0.9); probabilities 1/2 each.
+    total, dZ = loss_and_gradient(CrossEntropy(0.2), np.zeros((1, 2)), np.array([1]))
+    assert total == pytest.approx(math.log(2))
+    np.testing.assert_allclose(dZ, [[0.4, -0.4]])
+
+
+def test_mean_squared_error_worked_by_hand():
+    # (1² + 3²) / 2 = 5 for the first sample, 0 for the second
+    Z, targets = np.array([[1.0, 3.0], [2.0, 2.0]]), np.array([[0.0, 0.0], [2.0, 2.0]])
+    total, dZ = loss_and_gradient(MeanSquaredError(), Z, targets, 1 / 2)
+    assert total == 5
+    assert dZ.tolist() == [[0.5, 1.5], [0, 0]]
+    assert METRICS["mean_absolute_error"](Z, targets) == 2
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("large", [1e2, 1e4, 1e30])
-def test_extreme_scores(large, dtype):
-    """The loss is the distance of the scores; nothing overflows, and nothing is clipped."""
+def test_extreme_logits(large, dtype):
+    """The loss is the distance of the logits; nothing overflows, and nothing is clipped."""
     Z = np.array([[large, 0.0], [0.0, large], [-large, 0.0], [-large, -large]], dtype)
-    loss, dZ = softmax_cross_entropy(Z, np.array([1, 1, 1, 0]), batch=1)
-    assert loss.loss_sum == pytest.approx(large + 0 + 0 + math.log(2), rel=1e-6)
+    total, dZ = loss_and_gradient(CrossEntropy(), Z, np.array([1, 1, 1, 0]))
+    assert total == pytest.approx(large + 0 + 0 + math.log(2), rel=1e-6)
     np.testing.assert_allclose(dZ, [[1, -1], [0, 0], [0, 0], [-0.5, 0.5]], atol=1e-30)
     assert dZ.dtype == dtype
 
 
 def test_a_right_and_certain_answer_costs_nothing():
-    loss, dZ = softmax_cross_entropy(np.array([[0.0, 800.0]]), np.array([1]), batch=1)
-    assert loss.loss == 0
+    total, dZ = loss_and_gradient(CrossEntropy(), np.array([[0.0, 800.0]]), np.array([1]))
+    assert total == 0
     assert not dZ.any()
 
 
-def test_scores_that_are_not_finite_are_not_hidden():
+def test_logits_that_are_not_finite_are_not_hidden():
     for bad in (np.nan, np.inf):
         with np.errstate(invalid="ignore"):
-            loss, _ = softmax_cross_entropy(np.array([[bad, 0.0]]), np.array([0]), batch=1)
-        assert not math.isfinite(loss.loss)
+            total, _ = CrossEntropy().forward(np.array([[bad, 0.0]]), np.array([0]))
+        assert not math.isfinite(total)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(2, 5), st.floats(0.1, 30))
-def test_equals_scipy_and_finite_differences(seed, n_m, classes, size):
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 6),
+    st.integers(2, 5),
+    st.floats(0.1, 30),
+    st.sampled_from([0.0, 0.1, 0.7]),
+)
+def test_cross_entropy_equals_scipy_and_finite_differences(seed, n_m, classes, size, smoothing):
     rng = np.random.default_rng(seed)
-    Z, labels = size * rng.standard_normal((n_m, classes)), rng.integers(0, classes, n_m)
+    Z, targets = size * rng.standard_normal((n_m, classes)), rng.integers(0, classes, n_m)
+    wanted = (1 - smoothing) * np.eye(classes)[targets] + smoothing / classes
 
-    def value(scores):
-        return -log_softmax(scores, axis=1)[np.arange(n_m), labels].sum()
+    def value(logits):
+        return -(wanted * log_softmax(logits, axis=1)).sum()
 
-    loss, dZ = softmax_cross_entropy(Z, labels, batch=n_m)
-    assert loss.loss_sum == pytest.approx(value(Z), abs=1e-9)
+    total, dZ = loss_and_gradient(CrossEntropy(smoothing), Z, targets, 1 / n_m)
+    assert total == pytest.approx(value(Z), abs=1e-9)
     direction = rng.standard_normal(Z.shape)
     slope = (value(Z + 1e-6 * direction) - value(Z - 1e-6 * direction)) / 2e-6
     assert (dZ * direction).sum() == pytest.approx(slope / n_m, abs=1e-5)
     np.testing.assert_allclose(dZ.sum(axis=1), 0, atol=1e-12)
 
 
-def test_pieces_of_a_batch_add_up():
+LOSS_CASES = [CrossEntropy(), CrossEntropy(0.1), MeanSquaredError()]
+
+
+def targets_for(loss, rng, n_m, n):
+    if isinstance(loss, CrossEntropy):
+        return rng.integers(0, n, n_m)
+    return rng.standard_normal((n_m, n))
+
+
+def test_every_loss_has_a_case():
+    assert {type(loss) for loss in LOSS_CASES} == {LOSSES[name] for name in LOSSES}
+
+
+@pytest.mark.parametrize("loss", LOSS_CASES, ids=str)
+def test_micro_batches_add_up_and_inputs_stay(loss):
     rng = np.random.default_rng(0)
-    Z, labels = rng.standard_normal((9, 4)), rng.integers(0, 4, 9)
-    whole, dZ = softmax_cross_entropy(Z, labels, batch=9)
-    parts = [softmax_cross_entropy(Z[at], labels[at], 9) for at in (slice(0, 4), slice(4, 9))]
-    total = NO_LOSS + parts[0][0] + parts[1][0]
-    assert total.loss_sum == pytest.approx(whole.loss_sum)
-    assert total[1:] == whole[1:]
+    Z, targets = rng.standard_normal((9, 4)), targets_for(loss, rng, 9, 4)
+    before = Z.copy()
+    whole, dZ = loss_and_gradient(loss, Z, targets, 1 / 9)
+    parts = [
+        loss_and_gradient(loss, Z[at], targets[at], 1 / 9) for at in (slice(0, 4), slice(4, 9))
+    ]
+    assert sum(part[0] for part in parts) == pytest.approx(whole)
     np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), dZ)
-
-
-def test_the_gradient_goes_where_it_is_wanted_and_scores_stay():
-    Z = np.random.default_rng(0).standard_normal((3, 4))
-    before, into = Z.copy(), np.empty_like(Z)
-    _, dZ = softmax_cross_entropy(Z, np.array([0, 1, 2]), 3, dZ=into)
-    assert dZ is into
     np.testing.assert_array_equal(Z, before)
 
 
-def test_no_samples_have_no_mean():
-    assert math.isnan(NO_LOSS.loss)
-    assert math.isnan(NO_LOSS.error)
-    with pytest.raises(TypeError):
-        Loss(1.0, 0, 1) + 1
+@pytest.mark.parametrize("loss", LOSS_CASES, ids=str)
+def test_equals_pytorch(loss):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    Z, targets = rng.standard_normal((7, 5)), targets_for(loss, rng, 7, 5)
+    tensor = torch.tensor(Z, requires_grad=True)
+    if isinstance(loss, CrossEntropy):
+        peer = torch.nn.CrossEntropyLoss(label_smoothing=loss.label_smoothing)
+    else:
+        peer = torch.nn.MSELoss()
+    value = peer(tensor, torch.tensor(targets))
+    value.backward()
+    total, dZ = loss_and_gradient(loss, Z, targets, 1 / 7)
+    assert total / 7 == pytest.approx(value.item(), rel=1e-13)
+    np.testing.assert_allclose(dZ, tensor.grad.numpy(), atol=1e-15)
 
 
 def test_a_batch_of_as_many_samples_as_classes_is_not_mistaken():
     """Four labels for four classes are labels; a 4x4 identity is one-hot rows."""
     labels = np.array([3, 2, 1, 0])
-    np.testing.assert_array_equal(labels_of(labels, 4), labels)
-    np.testing.assert_array_equal(labels_of(np.eye(4)[labels], 4), labels)
+    np.testing.assert_array_equal(class_indices(labels, 4), labels)
+    np.testing.assert_array_equal(class_indices(np.eye(4)[labels], 4), labels)
+
+
+def test_real_targets_have_the_shape_of_the_outputs():
+    assert real_targets([1, 2, 3], (1,), "float32").tolist() == [[1], [2], [3]]
+    assert real_targets(np.ones((2, 3)), (3,), "float64").shape == (2, 3)
+    with pytest.raises(ShapeError, match="Got shape"):
+        real_targets(np.ones((2, 4)), (3,), "float32")
+    with pytest.raises(ShapeError, match="not finite"):
+        real_targets([[np.nan]], (1,), "float32")
+
+
+def test_options_are_checked():
+    with pytest.raises(OptionError, match="label_smoothing must be at least 0 and below 1"):
+        CrossEntropy(1.0)
+
+
+def test_a_regression_is_learnt_and_has_no_error():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    Y = X @ [1.0, -2.0, 0.5] + 3
+    net = Network([Dense(8, activation="tanh"), Dense(1)], loss="mean_squared_error")
+    first, error = net.train(X, Y, 0.1)
+    assert error is None
+    for _ in range(300):
+        net.train(X, Y, 0.1)
+    A, loss, error = net.evaluate(X, Y)
+    assert A.shape == (200, 1)
+    assert loss < first / 20
+    assert error is None
+    assert loss == pytest.approx(np.mean((A[:, 0] - Y) ** 2), rel=1e-5)
+
+
+def test_classes_may_be_learnt_by_mean_squared_error():
+    X, Y = np.random.default_rng(0).random((12, 4, 4, 1)), np.arange(12) % 3
+    net = Network([Flatten(), Dense(3)], loss=MeanSquaredError(), metrics=["error"])
+    assert net.figures == ("loss", "error")
+    A, loss, error = net.evaluate(X, Y)
+    assert loss == pytest.approx(np.mean((A - np.eye(3)[Y]) ** 2), rel=1e-5)
+    assert error == np.mean(A.argmax(axis=1) != Y)
+
+
+def test_metrics_that_were_asked_for_are_measured():
+    net = Network([Flatten(), Dense(2)], loss="mean_squared_error", metrics=["mean_absolute_error"])
+    X, Y = np.random.default_rng(0).random((5, 3)), np.ones((5, 2))
+    A, figures = net.evaluate_figures(X, Y)
+    assert figures["mean_absolute_error"] == pytest.approx(np.abs(A - Y).mean(), rel=1e-6)
+    sums, _ = net.gradients(X, Y)
+    assert net.means(sums) == pytest.approx(figures, rel=1e-6)

@@ -1,9 +1,12 @@
 """What a network promises to those who use it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from cnnexp import (
+    BatchNorm,
     Conv2D,
     Dense,
     Flatten,
@@ -14,7 +17,8 @@ from cnnexp import (
     Softmax,
     Tanh,
 )
-from cnnexp.engine import KERNELS
+from cnnexp.engine import IMPLEMENTATIONS as TABLE
+from cnnexp.engine import Operation
 from cnnexp.errors import ShapeError
 from tests.nn.networks import IMPLEMENTATIONS, batch, layers, network
 
@@ -60,10 +64,11 @@ def test_every_activation_has_a_name(name, layer):
 def test_train_is_one_plain_gradient_step():
     net = network()
     A, loss, error = net.evaluate(X, Y)
-    loss, gradient = net.gradients(X, Y)
+    sums, gradient = net.gradients(X, Y)
+    means = net.means(sums)
     expected = net.parameters - 0.3 * gradient
     found = net.train(X, Y, learning_rate=0.3)
-    assert found == (loss.loss, loss.error)  # before the step
+    assert found == (means["loss"], means["error"])  # before the step
     assert found == pytest.approx((loss, error))
     np.testing.assert_array_equal(net.parameters, expected)
     assert not np.array_equal(net.predict(X), A)
@@ -90,13 +95,14 @@ def test_evaluate_takes_any_number_of_samples(n_m):
 def test_few_samples_are_cut_as_in_training(n_m, sizes, monkeypatch):
     net = network(micro_batch=4, inference_micro_batch=10).build((8, 8, 1))
     seen = []
-    map_pieces = net._engine.workers.map
+    dense = net._plan.steps[0]
+    forward = dense.forward
 
-    def noted(function, slices):
-        seen.extend(at.stop - at.start for at in slices)
-        return map_pieces(function, slices)
+    def noted(A, context):
+        seen.append(len(A))
+        return forward(A, context)
 
-    monkeypatch.setattr(net._engine.workers, "map", noted)
+    monkeypatch.setattr(dense, "forward", noted)
     assert net.predict(np.ones((n_m, 8, 8))).shape == (n_m, 4)
     assert seen == sizes
 
@@ -166,10 +172,9 @@ def test_rows_of_numbers_are_samples_too():
 def test_dtype_is_kept(dtype, impl):
     net = network(dtype=dtype, impl=impl)
     for samples in (X.astype("float32"), X.astype("float64"), (X * 10).astype(int)):
-        loss, gradient = net.gradients(samples, Y)
+        _, gradient = net.gradients(samples, Y)
         A, loss, _ = net.evaluate(samples, Y)
         assert {A.dtype, gradient.dtype, net.parameters.dtype} == {np.dtype(dtype)}
-        assert isinstance(loss.loss, float)
         assert isinstance(loss, float)
     assert all(array.dtype == dtype for array in net.weights().values())
 
@@ -193,11 +198,13 @@ def test_initial_weights_come_from_the_seed_and_the_place():
     assert not np.array_equal(equal.layers[0].params["W"], equal.layers[1].params["W"])
 
 
-def test_initial_weights_do_not_depend_on_layers_without_parameters():
-    """An activation more or less leaves every draw as it is."""
+def test_initial_weights_depend_on_the_path_alone():
+    """One more layer, with parameters or without, leaves the draws of all others as they are."""
     plain = Network([Flatten(), Dense(5), Dense(4), Softmax()]).build((2, 3, 1))
-    other = Network([Flatten(), Dense(5), Tanh(), Dense(4), Softmax()]).build((2, 3, 1))
-    np.testing.assert_array_equal(plain.parameters, other.parameters)
+    norm = Network([Flatten(), Dense(5), BatchNorm(), Tanh(), Dense(4), Softmax()])
+    found = norm.build((2, 3, 1)).weights()
+    for name, array in plain.weights().items():
+        np.testing.assert_array_equal(array, found[name])
 
 
 @pytest.mark.parametrize("target", IMPLEMENTATIONS)
@@ -279,40 +286,39 @@ def test_summary():
         "dense2     dense               10       1,010          1,000\n"
         "softmax1   softmax             10           0              0\n"
         "------------------------------------------------------------\n"
-        "total                                 542,230        736,488"
+        "total                                 542,230        736,488\n"
+        "taken from numpy: pointwise, dense"
     )
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
-def test_the_implementation_asked_for_is_the_one_that_runs(impl, monkeypatch):
-    """Every other one is made to fail; none may step in."""
-    wanted = KERNELS[impl]
-
-    def refuse(*_, **__):
-        raise AssertionError("another implementation ran")
-
-    for name in IMPLEMENTATIONS:
-        if KERNELS[name] not in wanted.__mro__:
-            for method in [key for key in vars(KERNELS[name]) if not key.startswith("__")]:
-                if callable(getattr(KERNELS[name], method)):
-                    monkeypatch.setattr(KERNELS[name], method, refuse)
-    net = network(impl=impl)
-    net.train(X, Y, 0.1)
-    net.evaluate(X, Y)
-    assert type(net.kernels) is wanted
-    assert net.kernels.name == impl
+def test_the_implementation_asked_for_is_the_one_that_runs(impl):
+    """Every step is taken from it, or from the one that it declares; the summary says which."""
+    net = network(impl=impl).build((8, 7, 2))
+    assert net.implementation.name == impl
+    for step in net._plan.all_steps:
+        if step.layer.operation in ("conv", "max_pool", "avg_pool"):
+            assert step.origin == impl
+            assert step.fusion or step.operation is TABLE[impl].operations[step.layer.operation]
+        elif step.layer.operation:
+            assert step.fusion or step.origin == "numpy"
+    taken = [line for line in net.summary().splitlines() if line.startswith("taken from")]
+    expected = "dense" if impl == "fast" else "pointwise, dense"
+    assert taken == [f"taken from numpy: {expected}"]
 
 
 def test_an_implementation_may_be_given_as_an_object():
     calls = []
+    naive = TABLE["naive"]
+    forward, backward = naive.operations["conv"]
 
-    class Counting(KERNELS["naive"]):
-        def conv_forward(self, *arguments):
-            calls.append(1)
-            return super().conv_forward(*arguments)
+    def counting(*arguments):
+        calls.append(1)
+        return forward(*arguments)
 
-    network(impl=Counting(), micro_batch=20).predict(X)
-    assert len(calls) == 2  # two convolutions, one piece
+    operations = {**naive.operations, "conv": Operation(counting, backward)}
+    network(impl=dataclasses.replace(naive, operations=operations), micro_batch=20).predict(X)
+    assert len(calls) == 2  # two convolutions, one micro-batch
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)

@@ -24,7 +24,7 @@ def softmax_net():
             "a network is made of layers, such as Dense(10). Got <class",
         ),
         (lambda: Conv2D(2.5, 3), OptionError, "filters must be a whole number. Got 2.5."),
-        (lambda: Conv2D(2, (3, 3)), OptionError, "kernel_size must be a whole number. Got (3, 3)."),
+        (lambda: Conv2D(2, (3, "3")), OptionError, "kernel_size must be a whole number. Got '3'."),
         (lambda: Dense(True), OptionError, "units must be a whole number. Got True."),
         (
             lambda: Network([Flatten(), Dense(4), Softmax()]).train(X, ["a"] * len(X), 0.1),

@@ -1,16 +1,17 @@
-"""Pieces, threads, memory, and layers that couple samples."""
+"""Micro-batches, workers, memory, and layers that depend on the whole mini-batch."""
 
 import threading
 
 import numpy as np
 import pytest
-from cnnexp.nn.workers import Workers, one_blas_thread, pieces
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cnnexp import Conv2D, Dense, Flatten, Layer, Network, Softmax
+from cnnexp import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Network, Residual, Softmax
 from cnnexp.engine import Scratch
-from cnnexp.nn import passes
-from tests.nn.networks import IMPLEMENTATIONS, BatchNorm, batch, layers, network, slope
+from cnnexp.nn import runner
+from cnnexp.nn.blas import one_blas_thread
+from cnnexp.nn.executor import Serial, Threads, micro_batches
+from tests.nn.networks import IMPLEMENTATIONS, batch, layers, network, slope
 
 X, Y = batch(23)
 
@@ -40,22 +41,21 @@ def test_threads_give_the_same_bits_under_naive():
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
-def test_a_batch_in_pieces_is_the_same_batch(impl):
+def test_a_batch_in_micro_batches_is_the_same_batch(impl):
     found = []
     for micro_batch in (4, 23):
         net = network(impl=impl, micro_batch=micro_batch)
-        loss, gradient = net.gradients(X, Y)
-        found.append((loss.loss, gradient.copy(), net.predict(X)))
+        sums, gradient = net.gradients(X, Y)
+        found.append((net.means(sums)["loss"], gradient.copy(), net.predict(X)))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-12)
     np.testing.assert_allclose(found[0][2], found[1][2], atol=1e-12)
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
-@pytest.mark.parametrize("kinds", [layers, lambda: [Conv2D(4, 3), BatchNorm(), *layers()[1:]]])
-def test_gradients_of_whole_networks(kinds, impl):
+def test_gradients_of_whole_networks(impl):
     """Along random directions the loss changes as the gradients say."""
-    net = Network(kinds(), impl=impl, dtype="float64", micro_batch=5, threads=2)
+    net = Network(layers(), impl=impl, dtype="float64", micro_batch=5, threads=2)
     X, Y = batch(12)
     for seed in range(2):
         gradient = net.gradients(X, Y)[1].copy()
@@ -84,97 +84,159 @@ def equal_convolutions(impl):
     )
 
 
-def memory_of(engine, scratches):
-    """What a worker keeps, with other scratch."""
-    memory = passes.Memory(engine.kernels, engine.first_trained, len(engine.steps))
-    for context, scratch in zip(memory.contexts, scratches, strict=False):
-        context.scratch = scratch
-    return memory
-
-
-def gradients_with(monkeypatch, impl, memory):
+def gradients_with(monkeypatch, impl, scratches):
     """Return loss and gradient after earlier passes, with the memory of each step replaced."""
-    if memory is not None:
-        monkeypatch.setattr(passes.Engine, "_memory", lambda self, worker: memory(self))
+    begin = runner.Workspace.__init__
+
+    def init(self, plan):
+        begin(self, plan)
+        for context, scratch in zip(self.contexts, scratches or [], strict=False):
+            context.scratch = scratch
+
+    monkeypatch.setattr(runner.Workspace, "__init__", init)
     net = equal_convolutions(impl)
     images = np.random.default_rng(8).standard_normal((14, 6, 6, 4))
     labels = np.arange(14) % 4
     net.gradients(images[::-1], labels)
     net.evaluate(images[:3], labels[:3])
-    loss, gradient = net.gradients(images, labels)
-    return loss, gradient.copy()
+    sums, gradient = net.gradients(images, labels)
+    return sums.tolist(), gradient.copy()
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 def test_reused_memory_equals_fresh_with_two_equal_layers_in_a_row(impl, monkeypatch):
-    loss, gradient = gradients_with(monkeypatch, impl, None)
-    fresh_loss, fresh = gradients_with(
-        monkeypatch, impl, lambda engine: memory_of(engine, [Scratch(reuse=False)] * 9)
-    )
-    assert loss == fresh_loss
+    sums, gradient = gradients_with(monkeypatch, impl, None)
+    fresh_sums, fresh = gradients_with(monkeypatch, impl, [Scratch(reuse=False)] * 9)
+    assert sums == fresh_sums
     np.testing.assert_array_equal(gradient, fresh)
 
 
 def test_memory_shared_by_two_layers_would_be_found(monkeypatch):
     """The test above can fail: with one scratch for all layers gradients are wrong."""
     _, gradient = gradients_with(monkeypatch, "sg", None)
-    shared = [Scratch()] * 9
-    _, wrong = gradients_with(monkeypatch, "sg", lambda engine: memory_of(engine, shared))
+    _, wrong = gradients_with(monkeypatch, "sg", [Scratch()] * 9)
     assert np.abs(wrong - gradient).max() > 1e-3
 
 
 def test_workers_do_not_share_memory():
-    engine = network(threads=2).build((8, 7, 2))._engine
-    contexts = [*engine._memory(0).contexts, *engine._memory(1).contexts]
-    assert len({id(context.scratch) for context in contexts}) == 2 * len(engine.steps)
+    found = network(threads=2).build((8, 7, 2))._runner
+    contexts = [*found._workspace(0).contexts, *found._workspace(1).contexts]
+    assert len({id(context.scratch) for context in contexts}) == 2 * len(found.plan.all_steps)
 
 
-# Layers that couple samples -------------------------------------------------------------------
+# Layers that depend on the whole mini-batch --------------------------------------------------
 
 
-def coupled(position, **options):
-    """A network with batch normalisation at a place."""
+def normed(position, **options):
+    """A network with batch normalisation at a place, and dropout."""
     kinds = [Conv2D(4, 3, activation="relu"), Flatten(), Dense(6, activation="tanh"), Dense(4)]
-    norms = [BatchNorm()]
-    kinds[position:position] = norms
-    net = Network([*kinds, Softmax()], **({"dtype": "float64", "micro_batch": 4} | options))
-    return net, norms[0]
+    kinds[position:position] = [BatchNorm()]
+    kinds[-1:-1] = [Dropout(0.3)]
+    return Network([*kinds, Softmax()], **({"dtype": "float64", "micro_batch": 4} | options))
 
 
-POSITIONS = {"first": 0, "between": 1, "late": 3, "last": 4}
+POSITIONS = {"first": 0, "between": 1, "late": 3}
+KINDS = {
+    **{place: lambda position=k: normed(position).layers for place, k in POSITIONS.items()},
+    "block": lambda: [
+        Residual([Conv2D(2, 3, padding="same"), BatchNorm(), BatchNorm()], shortcut=[BatchNorm()]),
+        Flatten(),
+        Dropout(0.5),
+        Dense(4, activation="softmax"),
+    ],
+}
 
 
-@pytest.mark.parametrize("place", POSITIONS)
-def test_a_layer_that_couples_samples_sees_the_whole_batch(place):
-    net, norm = coupled(POSITIONS[place], threads=2)
-    net.train(X, Y, 0.1)
-    net.evaluate(X, Y)
-    net.predict(X[:9])
-    assert norm.seen == [23, 23, 9]
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+def test_gradients_through_batch_norm_and_dropout(kind, impl):
+    """Every evaluation of the loss is a pass in training, of the same step and so the same mask."""
+    net = Network(KINDS[kind](), impl=impl, dtype="float64", micro_batch=5, threads=2)
+    gradient = net.batch_gradients(net.batch(X, Y), 3)[1].copy()
+    for seed in range(3):
+        direction, step = np.random.default_rng(seed).standard_normal(gradient.shape), 1e-5
+        values = []
+        for sign in (1, -1):
+            net.parameters[...] += sign * step * direction
+            values.append(net.means(net.batch_gradients(net.batch(X, Y), 3)[0])["loss"])
+            net.parameters[...] -= sign * step * direction
+        assert gradient @ direction == pytest.approx(
+            (values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-8
+        )
 
 
-@pytest.mark.parametrize("place", POSITIONS)
-def test_gradients_through_a_layer_that_couples_samples(place):
-    net, _ = coupled(POSITIONS[place], threads=2)
-    gradient = net.gradients(X, Y)[1].copy()
-    for k in np.random.default_rng(0).choice(gradient.size, 25, replace=False):
-        expected = slope(net, X, Y, np.eye(1, gradient.size, k)[0])
-        assert gradient[k] == pytest.approx(expected, abs=1e-7)
-
-
-@pytest.mark.parametrize("place", POSITIONS)
-def test_threads_give_the_same_bits_with_a_layer_that_couples_samples(place):
-    found = [bits(coupled(POSITIONS[place], threads=threads)[0]) for threads in (1, 2, 5)]
+@pytest.mark.parametrize("micro_batch", [3, 4, 23])
+@pytest.mark.parametrize("kind", KINDS)
+def test_workers_give_the_same_bits_with_batch_norm_and_dropout(kind, micro_batch):
+    """Seven steps, so that processes have been forked."""
+    found = []
+    for threads in (1, 2, 5):
+        net = Network(KINDS[kind](), dtype="float64", micro_batch=micro_batch, threads=threads)
+        found.append((*bits(net, 7), [array.tobytes() for array in net.weights().values()]))
     assert found[0] == found[1] == found[2]
 
 
-def test_two_layers_that_couple_samples_in_a_row():
-    norms = [BatchNorm(), BatchNorm()]
-    net = Network([*norms, Flatten(), Dense(4), Softmax()], dtype="float64", micro_batch=4)
-    gradient = net.gradients(X, Y)[1].copy()
-    assert [norm.seen for norm in norms] == [[23], [23]]
-    direction = np.random.default_rng(0).standard_normal(gradient.shape)
-    assert gradient @ direction == pytest.approx(slope(net, X, Y, direction), rel=1e-5)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cut_of_a_mini_batch_changes_nothing_but_rounding(kind):
+    """Neither the statistics of batch normalisation nor the masks of dropout depend on it."""
+    found = []
+    for micro_batch in (1, 4, 10, 23):
+        net = Network(KINDS[kind](), dtype="float64", micro_batch=micro_batch)
+        losses = [net.train(X, Y, 0.1)[0] for _ in range(3)]
+        found.append(np.concatenate([losses, *map(np.ravel, net.weights().values())]))
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-9, atol=1e-11)
+
+
+def test_masks_depend_on_seed_path_and_step():
+    def mask(seed=0, name="", step=0):
+        drop = Dropout(0.5)
+        drop.given_name = name
+        net = Network([drop, Dense(4), Softmax()], seed=seed, dtype="float64").build((50,))
+        net.load_weights({"dense1.W": np.eye(50, 4), "dense1.b": np.zeros(4)})
+        ones = np.ones((6, 50))
+        return net.batch_gradients(net.batch(ones, np.zeros(6, int)), step)[1].copy()
+
+    first = mask()
+    np.testing.assert_array_equal(first, mask())
+    for other in (mask(seed=1), mask(name="other"), mask(step=1)):
+        assert not np.array_equal(first, other)
+
+
+def test_dropout_keeps_the_mean_and_the_rate():
+    drop = Dropout(0.3)
+    net = Network([drop, Dense(1)], loss="mean_squared_error", dtype="float64").build((4000,))
+    context = net._runner._workspace(0).contexts[0]
+    A, mask = drop.forward(np.ones((20, 4000)), context)
+    assert (A == 0).mean() == pytest.approx(0.3, abs=0.01)
+    assert A.mean() == pytest.approx(1.0, abs=0.01)
+    assert set(np.unique(A)) == {0.0, 1 / (round(0.7 * 65536) / 65536)}
+    context.training = False
+    assert drop.forward(np.ones((20, 4000)), context)[0].all()
+    assert mask is not None
+
+
+def test_state_is_kept_saved_and_used_in_inference():
+    net = normed(1)
+    before = {k: v.copy() for k, v in net.build((8, 7, 2)).weights().items()}
+    assert not before["batch_norm1.mean"].any()
+    for _ in range(3):
+        net.train(X, Y, 0.1)
+    weights = net.weights()
+    assert np.abs(weights["batch_norm1.mean"]).max() > 0.01
+    other = normed(1, seed=9).build((8, 7, 2)).load_weights(weights)
+    np.testing.assert_array_equal(other.predict(X), net.predict(X))
+    alone = np.concatenate([net.predict(X[k : k + 1]) for k in range(5)])
+    np.testing.assert_allclose(alone, net.predict(X[:5]), atol=1e-12)  # no sample sees another
+    assert "state" in net.summary().splitlines()[0]
+
+
+def test_a_diverged_step_leaves_the_state():
+    net = normed(1).build((8, 7, 2))
+    before = net.weights()
+    net.gradients(X, Y)  # state is taken with the step, not before
+    for name, array in net.weights().items():
+        np.testing.assert_array_equal(array, before[name])
 
 
 # Threads of BLAS ------------------------------------------------------------------------------
@@ -223,11 +285,13 @@ def test_blas_gets_its_threads_back():
 # Workers --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_workers_keep_the_order(threads):
-    with Workers(threads) as workers:
-        for count in (0, 1, 3, 50):
-            assert workers.map(lambda _, k: k * k, range(count)) == [k * k for k in range(count)]
+@pytest.mark.parametrize("executor", [Serial(), Threads(2), Threads(5)])
+def test_every_micro_batch_is_run_once(executor):
+    for count in (0, 1, 3, 50):
+        seen = []
+        executor.map(lambda _, k, seen=seen: seen.append(k), count)
+        assert sorted(seen) == list(range(count))
+    executor.close()
 
 
 def test_two_calls_at_a_time_never_have_the_same_worker():
@@ -240,29 +304,29 @@ def test_two_calls_at_a_time_never_have_the_same_worker():
         threading.Event().wait(0.002)
         busy.discard(worker)
 
-    with Workers(4) as workers:
-        workers.map(work, range(40))
+    Threads(4).map(work, 40)
     assert not clashes
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_an_error_in_a_piece_comes_out(threads):
+@pytest.mark.parametrize("executor", [Serial(), Threads(3)])
+def test_an_error_in_a_micro_batch_comes_out(executor):
     def work(_, k):
         if k == 5:
             raise KeyError(k)
 
-    with Workers(threads) as workers:
-        with pytest.raises(KeyError):
-            workers.map(work, range(9))
-        assert workers.map(lambda _, k: k, [1, 2, 3]) == [1, 2, 3]  # still of use
+    with pytest.raises(KeyError):
+        executor.map(work, 9)
+    seen = []
+    executor.map(lambda _, k: seen.append(k), 3)  # still of use
+    assert sorted(seen) == [0, 1, 2]
 
 
-def test_pieces_cover_a_batch():
-    assert pieces(8, 3) == [slice(0, 3), slice(3, 6), slice(6, 8)]
-    assert pieces(7, 3) == [slice(0, 3), slice(3, 7)]  # a single sample joins the others
-    assert pieces(3, 1) == [slice(0, 1), slice(1, 2), slice(2, 3)]
-    assert pieces(6, 3) == [slice(0, 3), slice(3, 6)]
-    assert pieces(2, 9) == [slice(0, 2)]
+def test_micro_batches_cover_a_batch():
+    assert micro_batches(8, 3) == [slice(0, 3), slice(3, 6), slice(6, 8)]
+    assert micro_batches(7, 3) == [slice(0, 3), slice(3, 7)]  # a single sample joins the others
+    assert micro_batches(3, 1) == [slice(0, 1), slice(1, 2), slice(2, 3)]
+    assert micro_batches(6, 3) == [slice(0, 3), slice(3, 6)]
+    assert micro_batches(2, 9) == [slice(0, 2)]
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)

@@ -5,12 +5,13 @@ import time
 import numpy as np
 import pytest
 
-from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network
+from cnnexp import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network
 from cnnexp.engine import Scratch
 from cnnexp.engine.machine import cache_bytes as cache_of_the_machine
-from cnnexp.nn import profile
-from cnnexp.nn.profile import LOSS, cache_bytes
-from tests.nn.networks import IMPLEMENTATIONS, BatchNorm, batch, network
+from cnnexp.nn.profile import cache_bytes
+from tests.nn.networks import IMPLEMENTATIONS, batch
+
+LOSS = "softmax+cross_entropy"
 
 X, Y = batch(n_m=11)
 
@@ -60,10 +61,10 @@ def test_without_it_nothing_is_measured(monkeypatch):
     net.train(X, Y, 0.1)
 
 
-def test_calls_are_counted_piece_by_piece(clock):
+def test_calls_are_counted_by_micro_batch(clock):
     net = small(impl="sg", micro_batch=3)
     measured = net.profile()
-    net.train(X, Y, 0.1)  # 4 pieces
+    net.train(X, Y, 0.1)  # 4 micro-batches
     rows = {row.layer: row for row in measured.rows()}
     assert list(rows) == [*(layer.name for layer in net.layers[:-1]), LOSS]
     assert {row.forward_seconds for row in rows.values()} == {4}
@@ -109,7 +110,7 @@ def test_products_once_a_batch_belong_to_their_layer(clock):
     measured = net.profile()
     net.train(np.ones((9, 6, 7, 2)), np.zeros(9, int), 0.1)
     rows = {row.layer: row for row in measured.rows()}
-    assert rows["dense1"].backward_seconds == 3 + 3 + 1  # pieces, their factors, one product
+    assert rows["dense1"].backward_seconds == 3 + 1  # micro-batches, one product
     assert rows["dense2"].backward_seconds == 3
 
 
@@ -118,7 +119,8 @@ def test_a_pass_that_is_cut_is_measured_too(clock):
     net.build((8, 7, 2))
     measured = net.profile()
     net.train(X, Y, 0.1)
-    assert [row.forward_seconds for row in measured.rows()] == [3, 1, 3, 1]
+    assert [row.forward_seconds > 0 for row in measured.rows()] == [True] * 4
+    assert measured.times()["batch_norm1"]["samples"] == len(X)
 
 
 def test_a_run_that_goes_on_adds_to_what_it_took_before(clock):
@@ -152,16 +154,7 @@ def test_bytes_of_a_cache():
 def test_a_dense_layer_keeps_its_input():
     net = small(impl="sg", micro_batch=4)
     measured = net.profile()
-    net.train(X, Y, 0.1)  # the largest piece has 4 samples
+    net.train(X, Y, 0.1)  # the largest micro-batch has 4 samples
     rows = {row.layer: row for row in measured.rows()}
     assert rows["dense1"].cache_bytes == 4 * 36 * 4
     assert rows["relu1"].cache_bytes == 4 * 6 * 5 * 6 * 4
-
-
-def test_watched_steps_hand_on_what_they_stand_for():
-    net = network(impl="fast").build((8, 7, 2))
-    plain = net._engine.steps
-    for step, watched in zip(plain, net.profile().steps, strict=True):
-        assert isinstance(watched, profile.WatchedStep)
-        for name in ("layers", "trained", "deferred", "couples_samples", "fusion", "name"):
-            assert getattr(watched, name) == getattr(step, name)

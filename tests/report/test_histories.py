@@ -61,7 +61,7 @@ def test_targets_are_read_and_checked() -> None:
     assert parse_target("loss=1e-2") == ("test_loss", 0.01)
     assert parse_target("validation_error=0.5") == ("validation_error", 0.5)
     with pytest.raises(OptionError, match="Did you mean 'test_error'"):
-        parse_target("tset_ce=1")
+        parse_target("tset_error=1")
     for text in ("error", "error=", "error=low"):
         with pytest.raises(OptionError, match="a metric and a number"):
             parse_target(text)

@@ -1,7 +1,7 @@
 """The table of implementations, from figures that are made up."""
 
-from cnnexp.nn.measuring import Measured
 from cnnexp.nn.profile import ProfileRow
+from cnnexp.nn.timing import Measured
 from cnnexp.report.profiles import COLUMNS, csv_rows, groups_of, table_of
 
 

@@ -96,6 +96,6 @@ def test_order_with_empty_cells_last(keys: list[str], expected: str) -> None:
 
 def test_an_unknown_column_to_sort_by_is_named() -> None:
     with pytest.raises(
-        UnknownName, match=r"--sort: no column is named 'tset_ce'. Did you mean 'te"
+        UnknownName, match=r"--sort: no column is named 'tset_error'. Did you mean 'te"
     ):
-        ordered(FRAME, ["-tset_ce"])
+        ordered(FRAME, ["-tset_error"])

@@ -48,8 +48,8 @@ def test_without_a_folder_outputs_is_read(
         (b"", "Expecting value"),
         (b'{"format": 1', "Expecting ',' delimiter"),
         (b"\xff\xfe{", "damaged"),
-        (b"[]", "expected format 1, found list"),
-        (b'{"format": 99, "status": "finished"}', "expected format 1, found 99"),
+        (b"[]", "expected format 2, found list"),
+        (b'{"format": 99, "status": "finished"}', "expected format 2, found 99"),
         (b'{"format": 1, "status": "finished"}', "there is no reason, created"),
         (b'{"format": 1, "status": "finished", "config": []}', "damaged"),
         (b'{"format": 1, "status": "finished", "config": {"model": {"layers": []},'

@@ -47,7 +47,7 @@ def test_the_network_gives_the_recorded_figures(run):
     found = cnnexp.load_run(run)
     for part, name in ((found.dataset.test, "test"), (found.dataset.validation, "validation")):
         _, loss, error = found.network.evaluate(part.X, part.Y)
-        assert (loss, error) == (found.results[f"{name}_cce"], found.results[f"{name}_ce"])
+        assert (loss, error) == (found.results[f"{name}_loss"], found.results[f"{name}_error"])
 
 
 def test_other_data_are_not_taken_for_those_of_the_run(run, tmp_path):

@@ -86,8 +86,8 @@ def test_the_status_of_a_run_that_has_ended_stays(folder, status):
         (None, "no run here: there is no run.json"),
         ("", "damaged"),
         ('{"format": 1, "sta', "damaged"),
-        ("[]", "expected format 1, found list"),
-        ('{"format": 99}', "expected format 1, found 99"),
+        ("[]", "expected format 2, found list"),
+        ('{"format": 99}', "expected format 2, found 99"),
         ('{"format": 1, "status": "running"}', "damaged: there is no reason, created"),
     ],
 )

@@ -1,32 +1,47 @@
 """Optimizers against steps worked by hand, and against PyTorch where it is installed."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 
 from cnnexp.errors import OptionError
+from cnnexp.nn.parameters import Parameter
 from cnnexp.train import OPTIMIZERS
-from cnnexp.train.optimizers import SGD, Adam
+from cnnexp.train.optimizers import SGD, Adam, AdamW
+
+
+def parameters_of(size, biases=0):
+    """Names and kinds of parameters: first some biases, then weights."""
+    return [
+        Parameter("b", "bias", slice(0, biases), (biases,)),
+        Parameter("W", "weight", slice(biases, size), (size - biases,)),
+    ]
 
 
 def steps(optimizer, gradients, learning_rate=0.1, start=1.0):
-    """What is subtracted from one parameter, step by step."""
-    parameters = np.array([start])
-    state, found = optimizer.initial_state(parameters), []
+    """What is subtracted from one weight, step by step."""
+    values, names = np.array([start]), parameters_of(1)
+    state, found = optimizer.initial_state(names, values), []
     for gradient in gradients:
-        optimizer.begin_step(state)
-        step = optimizer.update(parameters, np.array([gradient]), state, learning_rate)
-        parameters = parameters - step
-        found.append(float(step[0]))
+        before = float(values[0])
+        assert optimizer.step(values, np.array([gradient]), state, learning_rate, names)
+        found.append(before - float(values[0]))
     return found
 
 
+PLAIN = SGD(momentum=0.0)
+
+
 def test_plain_descent_worked_by_hand():
-    assert steps(SGD(), [1.0, 2.0]) == pytest.approx([0.1, 0.2])
+    assert steps(PLAIN, [1.0, 2.0]) == pytest.approx([0.1, 0.2])
 
 
 def test_momentum_worked_by_hand():
     # v = 1, then 0.9·1 + 2 = 2.9
-    assert steps(SGD(momentum=0.9), [1.0, 2.0]) == pytest.approx([0.1, 0.29])
+    assert steps(SGD(momentum=0.9, nesterov=False), [1.0, 2.0]) == pytest.approx([0.1, 0.29])
 
 
 def test_nesterov_worked_by_hand():
@@ -36,12 +51,12 @@ def test_nesterov_worked_by_hand():
 
 
 def test_nesterov_without_momentum_is_plain_descent():
-    assert steps(SGD(nesterov=True), [1.0, 2.0]) == pytest.approx([0.1, 0.2])
+    assert steps(SGD(momentum=0.0, nesterov=True), [1.0, 2.0]) == pytest.approx([0.1, 0.2])
 
 
 def test_weight_decay_worked_by_hand():
     # The parameter is 1, then 1 - 0.1·(1 + 0.5·1) = 0.85: gradients 1.5 and 2.425
-    assert steps(SGD(weight_decay=0.5), [1.0, 2.0]) == pytest.approx([0.15, 0.2425])
+    assert steps(SGD(momentum=0.0, weight_decay=0.5), [1.0, 2.0]) == pytest.approx([0.15, 0.2425])
 
 
 def test_adam_worked_by_hand():
@@ -53,56 +68,110 @@ def test_adam_worked_by_hand():
     assert steps(Adam(epsilon=1.0), [1.0]) == pytest.approx([0.05])
 
 
+def test_clipping_worked_by_hand():
+    assert steps(SGD(momentum=0.0, clip_value=0.5), [1.0, -2.0, 0.1]) == pytest.approx(
+        [0.05, -0.05, 0.01]
+    )
+    values, names = np.zeros(2), parameters_of(2)
+    optimizer = SGD(momentum=0.0, clip_norm=1.0)
+    # (3, 4) has norm 5, so it becomes (0.6, 0.8), but for the addend of 1e-6
+    assert optimizer.step(values, np.array([3.0, 4.0]), {}, 1.0, names)
+    assert values == pytest.approx([-0.6, -0.8], rel=1e-6)
+
+
+def test_decay_that_spares_biases():
+    values, names = np.ones(3), parameters_of(3, biases=1)
+    optimizer = SGD(momentum=0.0, weight_decay=0.5, decay_biases=False)
+    assert optimizer.step(values, np.zeros(3), {}, 0.1, names)
+    assert values == pytest.approx([1, 0.95, 0.95])
+
+
+def test_decoupled_decay_is_not_scaled_by_the_moments():
+    # Adam's first step is the rate, 0.1; the decay adds 0.1 · 0.5 · 1.
+    assert steps(AdamW(weight_decay=0.5), [1.0]) == pytest.approx([0.15])
+
+
 CASES = [
-    ("sgd", {}),
-    ("sgd", {"momentum": 0.9}),
+    ("sgd", {"momentum": 0.0, "nesterov": False}),
+    ("sgd", {"momentum": 0.9, "nesterov": False}),
     ("sgd", {"momentum": 0.8, "nesterov": True}),
     ("sgd", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.02}),
-    ("sgd", {"weight_decay": 0.1}),
+    ("sgd", {"momentum": 0.0, "nesterov": False, "weight_decay": 0.1}),
     ("adam", {}),
     ("adam", {"beta1": 0.5, "beta2": 0.9, "epsilon": 1e-3}),
     ("adam", {"weight_decay": 0.05}),
+    ("adamw", {"weight_decay": 0.05}),
 ]
+CLIPS = [{}, {"clip_norm": 2.0}, {"clip_value": 0.5}]
 
 
+@pytest.mark.parametrize("clip", CLIPS, ids=str)
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_equals_pytorch(name, options):
+def test_equals_pytorch_over_fifty_steps(name, options, clip):
     torch = pytest.importorskip("torch")
     theirs = dict(options)
-    if name == "adam":
+    if name != "sgd":
         betas = (theirs.pop("beta1", 0.9), theirs.pop("beta2", 0.999))
         theirs |= {"betas": betas, "eps": theirs.pop("epsilon", 1e-8)}
     rng = np.random.default_rng(0)
-    parameters = rng.standard_normal(50)
-    tensor = torch.tensor(parameters.copy())
-    peer = (torch.optim.SGD if name == "sgd" else torch.optim.Adam)([tensor], lr=0.03, **theirs)
-    optimizer = OPTIMIZERS[name](**options)
-    state = optimizer.initial_state(parameters)
-    for k in range(6):
-        gradient = rng.standard_normal(50)
-        rate = 0.03 / (k + 1)
-        optimizer.begin_step(state)
+    values, names = rng.standard_normal(50), parameters_of(50, biases=7)
+    tensor = torch.tensor(values.copy())
+    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    peer = kinds[name]([tensor], lr=0.03, **theirs)
+    optimizer = OPTIMIZERS[name](**options, **clip)
+    state = optimizer.initial_state(names, values)
+    for k in range(50):
+        gradient, rate = rng.standard_normal(50), 0.03 / (k + 1)
         tensor.grad = torch.tensor(gradient.copy())
+        if "clip_norm" in clip:
+            torch.nn.utils.clip_grad_norm_([tensor], clip["clip_norm"])
+        if "clip_value" in clip:
+            torch.nn.utils.clip_grad_value_([tensor], clip["clip_value"])
         peer.param_groups[0]["lr"] = rate
         peer.step()
-        parameters = parameters - optimizer.update(parameters, gradient.copy(), state, rate)
-        np.testing.assert_allclose(parameters, tensor.numpy(), rtol=1e-12, atol=1e-14)
+        assert optimizer.step(values, gradient, state, rate, names)
+        np.testing.assert_allclose(values, tensor.numpy(), rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_parameters_are_left_alone_and_the_dtype_is_kept(name, options, dtype):
-    optimizer = OPTIMIZERS[name](**options)
-    parameters = np.linspace(-1, 1, 9).astype(dtype)
-    parameters.flags.writeable = False
-    state = optimizer.initial_state(parameters)
-    kept = dict(state)
-    for _ in range(2):
-        optimizer.begin_step(state)
-        step = optimizer.update(parameters, np.ones(9, dtype), state, 0.1)
-        assert step.dtype == dtype
-    assert all(state[key] is array for key, array in kept.items())  # advanced in place
-    assert all(state[key].dtype == dtype for key in state if key != "steps")
+def test_chunks_change_nothing_and_the_dtype_is_kept(name, options, dtype):
+    rng = np.random.default_rng(0)
+    gradients = rng.standard_normal((3, 40)).astype(dtype)
+    found, names = [], parameters_of(40, biases=9)
+    for chunk in (1 << 15, 7, 1):
+        optimizer = OPTIMIZERS[name](**options, clip_norm=1.0)
+        values = np.linspace(-1, 1, 40).astype(dtype)
+        state = optimizer.initial_state(names, values)
+        kept = dict(state)
+        for gradient in gradients:
+            assert optimizer.step(values, gradient.copy(), state, 0.1, names, chunk)
+        assert values.dtype == dtype
+        assert all(state[key] is array for key, array in kept.items())  # advanced in place
+        assert all(state[key].dtype == dtype for key in state if key != "steps")
+        found.append(values.tobytes())
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_step_that_is_not_finite_changes_no_parameter(name, options):
+    values, names = np.linspace(-1, 1, 9).astype(np.float32), parameters_of(9)
+    optimizer, before = OPTIMIZERS[name](**options), values.copy()
+    state = optimizer.initial_state(names, values)
+    gradient = np.ones(9, np.float32)
+    gradient[4] = np.inf
+    assert not optimizer.step(values, gradient, state, 0.1, names)
+    np.testing.assert_array_equal(values, before)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_yaml_and_python_have_the_same_defaults(name):
+    path = Path(__file__).parents[2] / "conf" / "optimizer" / f"{name}.yaml"
+    written = yaml.safe_load(path.read_text())
+    assert written.pop("name") == name
+    del written["defaults"]
+    found = dataclasses.asdict(OPTIMIZERS[name]())
+    assert {key: float(v) if isinstance(v, str) else v for key, v in written.items()} == found
 
 
 @pytest.mark.parametrize(
@@ -115,6 +184,8 @@ def test_parameters_are_left_alone_and_the_dtype_is_kept(name, options, dtype):
         (lambda: Adam(beta1=1.0), "beta1 must be at least 0 and below 1. Got 1.0."),
         (lambda: Adam(beta2=-1.0), "beta2 must be at least 0 and below 1. Got -1.0."),
         (lambda: Adam(epsilon=0.0), "epsilon must be above 0. Got 0.0."),
+        (lambda: SGD(clip_norm=0.0), "clip_norm must be above 0, and finite. Got 0.0."),
+        (lambda: AdamW(clip_value=-1.0), "clip_value must be above 0, and finite. Got -1.0."),
     ],
 )
 def test_options_are_checked(make, message):

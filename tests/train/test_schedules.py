@@ -7,9 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnexp.errors import OptionError
-from cnnexp.train import SCHEDULES
-from cnnexp.train.schedules import Constant, Cosine, Triangle
+from cnnexp.train import SCHEDULES, EpochDone
+from cnnexp.train.schedules import Constant, Cosine, Moment, Triangle
 from tests.train.trainings import trainer
+
+
+def moment(progress):
+    """A moment after a fraction of a training of one step."""
+    return Moment(step=progress, epoch=1, steps_per_epoch=1, epochs=1)
 
 
 @pytest.mark.parametrize(
@@ -36,12 +41,12 @@ from tests.train.trainings import trainer
     ],
 )
 def test_factors(schedule, at, factor):
-    assert schedule.factor(at) == pytest.approx(factor, abs=1e-12)
+    assert schedule.factor(moment(at)) == pytest.approx(factor, abs=1e-12)
 
 
 @given(st.sampled_from([Cosine, Triangle]), st.floats(0, 0.95), st.floats(0, 1))
 def test_factors_lie_between_0_and_1(kind, warmup, at):
-    assert -1e-12 <= kind(warmup=warmup).factor(at) <= 1 + 1e-12
+    assert -1e-12 <= kind(warmup=warmup).factor(moment(at)) <= 1 + 1e-12
 
 
 def test_only_the_constant_one_does_not_depend_on_the_number_of_epochs():
@@ -56,6 +61,23 @@ def test_rates_of_a_training():
     assert rates == pytest.approx(expected)
     last = [event.learning_rate for event in events if not hasattr(event, "batch")]
     assert last == pytest.approx([expected[2], expected[5], expected[8]])
+
+
+def test_a_schedule_sees_step_epoch_and_the_figures_of_the_last_epoch():
+    seen = []
+
+    class Watching(Constant):
+        def factor(self, moment):
+            seen.append(moment)
+            return 1.0
+
+    training = trainer(epochs=2)
+    training.schedule = Watching()
+    figures = [event.test for event in training.events() if isinstance(event, EpochDone)]
+    assert [m.step for m in seen] == [0, 1, 2, 3, 4, 5]
+    assert [m.epoch for m in seen] == [1, 1, 1, 2, 2, 2]
+    assert not seen[0].metrics
+    assert seen[3].metrics["test_loss"] == figures[0]["loss"]
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,9 @@ def test_training_figures_are_means_over_the_samples_of_the_epoch():
     events = list(trainer().events())
     for epoch in of(EpochDone, events):
         batches = [e for e in of(BatchDone, events) if e.epoch == epoch.epoch]
-        assert epoch.train_loss == pytest.approx(sum(e.loss * e.samples for e in batches) / 10)
-        assert epoch.train_error == pytest.approx(sum(e.error * e.samples for e in batches) / 10)
+        for name in ("loss", "error"):
+            mean = sum(e.figures[name] * e.samples for e in batches) / 10
+            assert epoch.train[name] == pytest.approx(mean)
         assert epoch.seconds == pytest.approx(sum(e.seconds for e in batches))
         assert epoch.samples_per_second == pytest.approx(10 / epoch.seconds)
 
@@ -54,15 +55,15 @@ def test_test_figures_are_those_of_the_network():
     for event in training.events():
         if isinstance(event, EpochDone):
             for part, found in (
-                (training.dataset.test, (event.test_loss, event.test_error)),
-                (training.dataset.validation, (event.validation_loss, event.validation_error)),
+                (training.dataset.test, event.test),
+                (training.dataset.validation, event.validation),
             ):
-                assert training.network.evaluate(part.X, part.Y)[1:] == found
+                assert training.network.evaluate(part.X, part.Y)[1:] == tuple(found.values())
 
 
 def test_without_a_validation_part_there_are_no_figures_of_it():
     event = of(EpochDone, trainer(epochs=1).events())[0]
-    assert (event.validation_loss, event.validation_error) == (None, None)
+    assert event.validation is None
 
 
 def visited(monkeypatch, **settings):
@@ -72,9 +73,10 @@ def visited(monkeypatch, **settings):
     seen = []
     gradients = training.network.batch_gradients
 
-    def spy(batch):
+    def spy(batch, step):
+        assert step == len(seen)
         seen.append([places[x.tobytes()] for x in batch.X[batch.rows]])
-        return gradients(batch)
+        return gradients(batch, step)
 
     monkeypatch.setattr(training.network, "batch_gradients", spy)
     list(training.events())
@@ -114,8 +116,8 @@ def test_one_batch_is_one_step_of_the_optimizer():
 def test_it_learns():
     training = trainer(dataset(train=200, test=100), epochs=20, learning_rate=0.3)
     epochs = of(EpochDone, training.events())
-    assert epochs[-1].train_error < 0.1 < epochs[0].train_error
-    assert epochs[-1].test_error < 0.2
+    assert epochs[-1].train["error"] < 0.1 < epochs[0].train["error"]
+    assert epochs[-1].test["error"] < 0.2
 
 
 # The best epoch -------------------------------------------------------------------------------
@@ -124,7 +126,8 @@ def test_it_learns():
 @pytest.mark.parametrize(("validation", "metric"), [(0, "test_error"), (9, "validation_error")])
 def test_the_best_epoch_is_the_first_of_the_lowest_error(validation, metric):
     training = trainer(dataset(40, 4, validation and 4), epochs=12, learning_rate=0.2)
-    errors = [getattr(event, metric) for event in of(EpochDone, training.events())]
+    part = metric.partition("_")[0]
+    errors = [getattr(event, part)["error"] for event in of(EpochDone, training.events())]
     assert errors.count(min(errors)) > 1
     best = training.state.best
     assert (best.metric, best.value) == (metric, min(errors))

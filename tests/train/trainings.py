@@ -48,7 +48,7 @@ def trainer(
     return Trainer(
         net or network(),
         data or dataset(),
-        OPTIMIZERS[optimizer](**(options or {})),
+        OPTIMIZERS[optimizer](**(options or ({"momentum": 0.0} if optimizer == "sgd" else {}))),
         SCHEDULES[schedule](),
         **({"learning_rate": 0.1, "epochs": 3, "batch_size": 4} | settings),
     )

@@ -23,9 +23,7 @@ from cnnexp.engine.scratch import Array
 from cnnexp.engine.window import Window
 
 
-def forward(
-    A_prev: Array, params: Params, window: Window, context: Context
-) -> tuple[Array, Cache]:
+def forward(A_prev: Array, params: Params, window: Window, context: Context) -> tuple[Array, Cache]:
     """Return ``Z`` (n_m, oh, ow, n_f) and a cache."""
     W, b, scratch = params["W"], params["b"], context.scratch
     if winograd.suits(W, A_prev.shape[3], window):

@@ -102,18 +102,18 @@ def heading(window: Window) -> str:
     >>> heading(Window.over((4, 4), 2, 1, "valid"))
     'a 2x2 filter over 4x4 pixels, stride 1: 3x3 outputs in 4 stride groups'
     """
-    f, count = window.width, window.group_count
-    padding = f" with padding {_around(window)}" if window.padded else ""
+    f, count = window.rows.width, window.group_count
+    padding = f" with padding {_around(window)}" if window.has_padding else ""
     groups = "1 stride group" if count == 1 else f"{count:,} stride groups"
     return (
         f"a {f}x{f} filter over {window.rows.size}x{window.cols.size} pixels{padding}, stride"
-        f" {window.stride}: {window.rows.out}x{window.cols.out} outputs in {groups}"
+        f" {window.rows.stride}: {window.rows.out}x{window.cols.out} outputs in {groups}"
     )
 
 
 def lines_of(window: Window) -> list[str]:
     """Return everything as text; what is long is shortened, and says so."""
-    f = window.width
+    f = window.rows.width
     lines = [heading(window), "", *_count(window), ""]
     if max(window.rows.size, window.cols.size) <= MOST_SIDE and f**2 <= MOST_ELEMENTS:
         lines += [*_side_by_side(window), ""]
@@ -163,7 +163,7 @@ def _around(window: Window) -> str:
 
 def _count(window: Window) -> list[str]:
     """Say why there are so many groups."""
-    f, s = window.width, window.stride
+    f, s = window.rows.width, window.rows.stride
     parts = [
         f"{name} min(ceil({f}/{s}), {axis.out}) = {axis.group_count}"
         for name, axis in (("down:", window.rows), ("across:", window.cols))
@@ -173,7 +173,7 @@ def _count(window: Window) -> list[str]:
 
 def _side_by_side(window: Window) -> list[str]:
     """Return the filter's letters beside the image's numbers."""
-    f, (ih, iw) = window.width, (window.rows.size, window.cols.size)
+    f, (ih, iw) = window.rows.width, (window.rows.size, window.cols.size)
     left = [" ".join(element(f, row, col) for col in range(f)) for row in range(f)]
     wide = len(str(ih * iw))
     right = [" ".join(f"{y * iw + x + 1:{wide}}" for x in range(iw)) for y in range(ih)]
@@ -189,8 +189,8 @@ def _group(window: Window, group: Group) -> list[str]:
     return [
         f"group {group.number}: {what} {outputs}",
         *(
-            f"  {element(window.width, row, col)} meets {meeting(window, group, row, col)}"
-            for row, col in elements(window.width)
+            f"  {element(window.rows.width, row, col)} meets {meeting(window, group, row, col)}"
+            for row, col in elements(window.rows.width)
         ),
         "",
     ]

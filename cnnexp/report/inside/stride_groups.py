@@ -78,7 +78,7 @@ class Grid(NamedTuple):
     @property
     def listed(self) -> bool:
         """Whether the lists of pixels stand below each group."""
-        return self.rows.whole and self.cols.whole and self.window.width**2 <= MOST_LISTED
+        return self.rows.whole and self.cols.whole and self.window.rows.width**2 <= MOST_LISTED
 
     @property
     def panel(self) -> tuple[float, float]:
@@ -86,7 +86,7 @@ class Grid(NamedTuple):
         width, lines = max(float(self.cols.shown), TITLE), 0
         if self.listed:
             longest = max(len(line) for group in self.groups for line in _lists(self.window, group))
-            width, lines = max(width, LETTER * longest), self.window.width**2
+            width, lines = max(width, LETTER * longest), self.window.rows.width**2
         return width, 1.0 + self.rows.shown + LINE * (lines + 0.5 * bool(lines))
 
     @property
@@ -109,9 +109,9 @@ def check_drawable(window: Window, path: Path) -> None:
         raise OptionError(
             f"--out {path}: the file's name must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}."
         )
-    if window.width > WIDEST_FILTER:
+    if window.rows.width > WIDEST_FILTER:
         raise OptionError(
-            f"a filter of {window.width}x{window.width} has too many elements to be drawn: at most"
+            f"a filter of {window.rows.width}x{window.rows.width} has too many elements to be drawn: at most"
             f" {WIDEST_FILTER}x{WIDEST_FILTER}. Without --out its groups are counted."
         )
 
@@ -140,7 +140,7 @@ def draw_stride_groups(window: Window) -> Figure:
     grid = _grid_of(window)
     panel_width, panel_height = grid.panel
     down = -(-len(grid.groups) // grid.across)
-    left = max(window.width, 2) + 1.6 * GAP  # of the panels; the filter stands beside them
+    left = max(window.rows.width, 2) + 1.6 * GAP  # of the panels; the filter stands beside them
     across = left + grid.across * (panel_width + GAP)
     head = textwrap.wrap(_sentence(window), int(across / HEADING))
     remarks = textwrap.wrap(f"{_legend(grid)} {grid.note}", int(across / REMARK))
@@ -168,7 +168,7 @@ def draw_stride_groups(window: Window) -> Figure:
 def _grid_of(window: Window) -> Grid:
     """Choose what is drawn: all, or a corner of the image and the first groups."""
     down, across = (min(axis.group_count, MOST_ALONG) for axis in (window.rows, window.cols))
-    side = max(min(MOST_SIDE, CELLS_ACROSS // across), 2 * window.width - 1)
+    side = max(min(MOST_SIDE, CELLS_ACROSS // across), 2 * window.rows.width - 1)
     rows, cols = (Part(axis, min(axis.padded, side)) for axis in (window.rows, window.cols))
     return Grid(window, rows, cols, _first_along(window, down, across), across)
 
@@ -187,7 +187,7 @@ def _sentence(window: Window) -> str:
 
 def _legend(grid: Grid) -> str:
     """Say how the picture is read."""
-    padding = " · is padding." if grid.window.padded else ""
+    padding = " · is padding." if grid.window.has_padding else ""
     return (
         "Heavy frames: filter positions of one group; they do not overlap. A colour and a letter:"
         f" the filter's element that meets the pixel.{padding}"
@@ -198,11 +198,11 @@ def _draw_filter(axes: Axes, window: Window, corner: tuple[float, float], scale:
     """Draw the filter with its letters in their colours."""
     x, y = corner
     _words(axes, (x, y - 0.45), "filter", 9 * scale, weight="bold")
-    for row, col in elements(window.width):
-        _cell(axes, (x + col, y + row), color_of(window.width, row, col))
+    for row, col in elements(window.rows.width):
+        _cell(axes, (x + col, y + row), color_of(window.rows.width, row, col))
         middle = (x + col + 0.5, y + row + 0.5)
-        _words(axes, middle, element(window.width, row, col), 9 * scale, ha="center")
-    _frame(axes, corner, window.width)
+        _words(axes, middle, element(window.rows.width, row, col), 9 * scale, ha="center")
+    _frame(axes, corner, window.rows.width)
 
 
 def _draw_group(
@@ -218,13 +218,13 @@ def _draw_group(
     starts = list(itertools.product(grid.rows.starts(group.rows), grid.cols.starts(group.cols)))
     met = {}
     for top, left in starts:
-        for row, col in elements(grid.window.width):
-            _cell(axes, (x + left + col, y + top + row), color_of(grid.window.width, row, col))
-            met[top + row, left + col] = element(grid.window.width, row, col)
+        for row, col in elements(grid.window.rows.width):
+            _cell(axes, (x + left + col, y + top + row), color_of(grid.window.rows.width, row, col))
+            met[top + row, left + col] = element(grid.window.rows.width, row, col)
     for row, col in itertools.product(range(grid.rows.shown), range(grid.cols.shown)):
         _number(axes, grid, (row, col), (x, y), met.get((row, col), ""), scale)
     for top, left in starts:
-        _frame(axes, (x + left, y + top), grid.window.width)
+        _frame(axes, (x + left, y + top), grid.window.rows.width)
     if grid.listed:
         for k, line in enumerate(_lists(grid.window, group)):
             at = (x, y + grid.rows.shown + LINE * (k + 1))
@@ -258,8 +258,8 @@ def _pixel(grid: Grid, row: int, col: int) -> int:
 
 def _lists(window: Window, group: Group) -> Iterator[str]:
     """Yield what each element of the filter meets in a group."""
-    for row, col in elements(window.width):
-        yield f"{element(window.width, row, col)} × {meeting(window, group, row, col, 9)}"
+    for row, col in elements(window.rows.width):
+        yield f"{element(window.rows.width, row, col)} × {meeting(window, group, row, col, 9)}"
 
 
 def color_of(width: int, row: int, col: int) -> str:

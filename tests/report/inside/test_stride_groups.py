@@ -48,7 +48,7 @@ def met_by(window: Window) -> list[tuple[list[int], list[list[int]]]]:
     return [
         (
             list(outputs_of(window, group)),
-            [list(pixels_met(window, group, *place)) for place in elements(window.width)],
+            [list(pixels_met(window, group, *place)) for place in elements(window.rows.width)],
         )
         for group in groups_of(window)
     ]

@@ -1,11 +1,11 @@
-"""What every layer gives, and the gradient for the input."""
+"""The feature maps of every layer, and the gradient for the input."""
 
 import numpy as np
 import pytest
 
-from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
+from cnnexp import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
 from cnnexp.errors import OptionError, ShapeError
-from tests.nn.networks import IMPLEMENTATIONS, BatchNorm, batch, layers, network
+from tests.nn.networks import IMPLEMENTATIONS, batch, layers, network
 
 X, Y = batch(n_m=5)
 
@@ -88,7 +88,7 @@ def test_saliency_of_any_class_right_or_not_and_one_by_one():
     assert not np.allclose(together, net.saliency(X, Y))
 
 
-def test_layers_that_couple_samples_have_the_gradient_of_the_sum():
+def test_saliency_through_batch_norm_uses_its_running_statistics():
     net = Network([Flatten(), BatchNorm(), Dense(4), Softmax()], dtype="float64")
     direction = np.random.default_rng(3).standard_normal(X.shape)
     up, down = (score(net, X + sign * 1e-6 * direction, Y).sum() for sign in (1, -1))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnexp import Conv2D, Dense, Flatten, Network
-from cnnexp.nn.measuring import MOST, loop_seconds, measure
+from cnnexp.nn.timing import MOST, loop_seconds, measure
 
 
 def network(impl: str) -> Network:
@@ -21,10 +21,10 @@ def passes(monkeypatch):
     monkeypatch.setattr(time, "perf_counter", lambda: state["now"])
     compute = Network.batch_gradients
 
-    def counted(net, batch):
-        state["log"].append((net.kernels.name, batch.size))
+    def counted(net, batch, step=0):
+        state["log"].append((net.implementation.name, batch.size))
         result = compute(net, batch)
-        state["now"] += state["each"][net.kernels.name] * batch.size
+        state["now"] += state["each"][net.implementation.name] * batch.size
         return result
 
     monkeypatch.setattr(Network, "batch_gradients", counted)
