@@ -17,6 +17,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -27,9 +28,8 @@ from cnnexp.data.dataset import Dataset, Samples, Scale
 from cnnexp.nn.network import Network
 from cnnexp.train import OPTIMIZERS, SCHEDULES, Trainer
 
-PACKAGE = os.path.dirname(cnnexp.__file__)
+PACKAGE = str(Path(cnnexp.__file__).parent)
 IMPLEMENTATIONS = ("naive", "sg", "im2col", "fast")
-MOST_FILES, MOST_CONCEPTS = 14, 16  # asked of `fast`
 
 
 @dataclasses.dataclass
@@ -81,7 +81,7 @@ def _made(frame: FrameType) -> type | None:
         return None
     first = next(iter(frame.f_locals.values()), None)
     made = first if isinstance(first, type) else type(first)
-    generated = not os.path.isfile(frame.f_code.co_filename)
+    generated = not Path(frame.f_code.co_filename).is_file()
     return made if generated and made.__module__.split(".")[0] == "cnnexp" else None
 
 

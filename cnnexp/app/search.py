@@ -47,8 +47,8 @@ def search_faults(config: Plain) -> list[str]:
         return [
             f"sweep.objective={name}: a search on the test samples is refused. The best of many"
             " trials is partly lucky on the samples it was chosen by, so none would be left to"
-            " tell how good it is. Search by validation_error with data.validation=0.1, or ask for it"
-            " with sweep.search_on_test=true."
+            " tell how good it is. Search by validation_error with data.validation=0.1, or ask for"
+            " it with sweep.search_on_test=true."
         ]
     if "validation" in name and not config["data"]["validation"]:
         return [

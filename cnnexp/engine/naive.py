@@ -40,10 +40,11 @@ def conv_forward(
     """Visit every sample, row, column and filter."""
     W, b = params["W"], params["b"]
     padded = _pad(A_prev, window, 0.0)
+    filters = list(_filters(padded, W))
     Z = np.empty((len(A_prev), *window.out, len(b)), A_prev.dtype)
     for i, h, w in np.ndindex(Z.shape[:3]):
         patch = padded[i, window.rows.at(h), window.cols.at(w)]
-        for f, channels in _filters(padded, W):
+        for f, channels in filters:
             Z[i, h, w, f] = np.add.reduce(patch[..., channels] * W[..., f], axis=None) + b[f]
     return Z, padded
 
@@ -55,10 +56,11 @@ def conv_backward(
     W, padded = params["W"], cache
     dA_padded = np.zeros_like(padded)
     dW, db = np.zeros_like(W), np.zeros_like(params["b"])
+    filters = list(_filters(padded, W))
     for i, h, w in np.ndindex(dZ.shape[:3]):
         here = (i, window.rows.at(h), window.cols.at(w))
         patch, dA_patch = padded[here], dA_padded[here]
-        for f, channels in _filters(padded, W):
+        for f, channels in filters:
             dz = dZ[i, h, w, f]
             dA_patch[..., channels] += W[..., f] * dz
             dW[..., f] += patch[..., channels] * dz

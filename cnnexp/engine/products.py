@@ -2,8 +2,8 @@
 
 A convolution multiplies a small matrix, the filters, with a matrix that is long in one axis, the
 positions and samples. BLAS is made for large matrices; many builds have kernels of their own for
-small ones, which are up to twice as fast on thin shapes but are only used for whole products below a
-million multiplications. So a long product is given to BLAS as a stack of short ones, blocks of the
+small ones, which are up to twice as fast on thin shapes but are only used for whole products below
+a million multiplications. So a long product is given to BLAS as a stack of short ones, blocks of the
 long axis side by side. Where there are no such kernels it costs a few per cent::
 
     W (m, k)  @  X (k, …long…)        =    W @ X₁ | W @ X₂ | W @ X₃ | …

@@ -55,7 +55,9 @@ class Executor(ABC):
         """Return an array of zeros that all workers can write to."""
         return np.zeros(shape, dtype)
 
-    def ready(self, jobs: Sequence[Job], count: int, prepare: Callable[[], None]) -> None:
+    def ready(  # noqa: B027 - most have nothing to make ready
+        self, jobs: Sequence[Job], count: int, prepare: Callable[[], None]
+    ) -> None:
         """Make ready for jobs that come again and again; all memory that they need is there.
 
         Parameters
@@ -68,10 +70,10 @@ class Executor(ABC):
             What a new process does first.
         """
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # noqa: B027
         """Let go of other processes: memory that they know of has been replaced."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """End all workers; they start again when they are needed."""
 
 

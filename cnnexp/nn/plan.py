@@ -153,9 +153,9 @@ class Plan:
             return Step((layer,), branches=branches)
         for fusion in self.implementation.fusions if self.fuse else ():
             group = tuple(layers[: len(fusion.pattern)])
-            if tuple(member.operation for member in group) == fusion.pattern:
-                if fusion.applies(group):
-                    return Step(group, fusion, origin=self.implementation.name)
+            operations = tuple(member.operation for member in group)
+            if operations == fusion.pattern and fusion.applies(group):
+                return Step(group, fusion, origin=self.implementation.name)
         if not layer.operation:
             return Step((layer,))
         operation, origin = self.implementation.find(layer.operation)

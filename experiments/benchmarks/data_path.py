@@ -56,7 +56,7 @@ def dissected(job: Job, rounds: int) -> Row:
 
 
 def one_epoch(trainer: Trainer, threads: int) -> dict[str, float]:
-    """Train an epoch and return the seconds of its parts; threads share the gathering of micro-batches."""
+    """Train an epoch and return the seconds of its parts; threads share the gathering."""
     with (
         timed(Batch, "part") as by_parts,
         timed(Batch, "gather") as at_once,

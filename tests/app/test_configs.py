@@ -20,6 +20,7 @@ from cnnexp.data.dataset import Preparation
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError
 from cnnexp.nn.layer import LAYERS
+from cnnexp.nn.losses import LOSSES
 from cnnexp.runs.rebuild import build_network
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 from tests.commandline import succeed
@@ -94,6 +95,7 @@ def test_a_last_layer_without_units_takes_the_number_of_classes(own_data):
         ("optimizer", OPTIMIZERS),
         ("schedule", SCHEDULES),
         ("data", SOURCES),
+        ("loss", LOSSES),
     ],
 )
 def test_there_is_a_config_for_every_row_of_a_table(group, table):
@@ -102,20 +104,20 @@ def test_there_is_a_config_for_every_row_of_a_table(group, table):
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in FILES if p.parent.name in ("impl", "optimizer", "schedule")],
+    [p for p in FILES if p.parent.name in ("impl", "optimizer", "schedule", "loss")],
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_a_config_names_all_options_with_their_defaults(path):
-    """So that a student finds them; but for sgd, which has momentum from the start."""
+    """So that a student finds them."""
     group, name = path.parent.name, path.stem
-    table = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}.get(group)
+    table = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES}.get(group)
     cls = ImplConfig if table is None else table[name]
     fields = {f.name: f.default for f in dataclasses.fields(cls) if f.name != "name"}
     written = yaml.safe_load(path.read_text())
     written = {k: v for k, v in written.items() if k not in ("name", "defaults")}
     assert written.keys() == fields.keys()
-    if name != "sgd":
-        assert {k: type(fields[k])(v) for k, v in written.items()} == fields
+    numbers = {k: float(v) if v == "1e-8" else v for k, v in written.items()}
+    assert numbers == fields
 
 
 @pytest.mark.parametrize("path", [*FILES, CONF / "config.yaml"], ids=lambda path: path.stem)
@@ -148,6 +150,8 @@ def layer_fields():
         "activation": "softmax",
         "initializer": "glorot_uniform",
         "units": 17,
+        "dilation": 2,
+        "groups": 1,
     }
     config = check(compose())
     for k, entry in enumerate(config["model"]["layers"]):

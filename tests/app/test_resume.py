@@ -422,7 +422,7 @@ def test_a_run_begins_from_the_weights_of_another(tmp_path, data, monkeypatch):
 
     def look(writer, event, training):
         if not seen:
-            seen.append(event.loss)
+            seen.append(event.figures["loss"])
         batch_done(writer, event, training)
 
     monkeypatch.setattr(RunWriter, "batch_done", look)

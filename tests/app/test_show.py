@@ -64,7 +64,7 @@ def test_everything_about_a_run(finished: list[Path], capsys: Captured) -> None:
         ["learning_rate", "0.2", "(default", "0.1)"],
         ["epochs", "2", "(default", "4)"],
     ]
-    assert f"test_error             {record['results']['test_error']:.4f}" in shown["results"]
+    assert f"test_error          {record['results']['test_error']:.4f}" in shown["results"]
     assert shown["error, epoch by epoch"][-1].endswith("2 epoch")
 
 

@@ -1,8 +1,8 @@
 """Convolution, activation and max-pooling as one wider convolution.
 
 The outputs that one pooling window looks at depend on one patch of the image, of
-``(p - 1) · s + f`` pixels along an axis. So the filters are laid into such a patch, once for each pixel of the pooling
-window, and one product gives all the candidates of all windows::
+``(p - 1) · s + f`` pixels along an axis. So the filters are laid into such a patch, once for each
+pixel of the pooling window, and one product gives all the candidates of all windows::
 
     f = 2, p = 2            pixel 0    pixel 1    pixel 2    pixel 3
     filter  A B             A B .      . A B      . . .      . . .
