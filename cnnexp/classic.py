@@ -219,19 +219,21 @@ class Net:
     @overload
     def train(
         self, X: Array, Y: Array, learning_rate: float
-    ) -> tuple[list[Layer], float, float]: ...
+    ) -> tuple[list[Layer], float, float | None]: ...
 
     @overload
     def train(
         self, X: tuple[Array, Array], *, learning_rate: float
-    ) -> tuple[list[Layer], float, float]: ...
+    ) -> tuple[list[Layer], float, float | None]: ...
 
     @overload
-    def train(self, X: tuple[Array, Array], Y: float) -> tuple[list[Layer], float, float]: ...
+    def train(
+        self, X: tuple[Array, Array], Y: float
+    ) -> tuple[list[Layer], float, float | None]: ...
 
     def train(
         self, X: Any, Y: Any = None, learning_rate: float | None = None
-    ) -> tuple[list[Layer], float, float]:
+    ) -> tuple[list[Layer], float, float | None]:
         """Take one gradient step on one mini-batch.
 
         Called as ``train(X, Y, learning_rate)`` or as ``train((X, Y), learning_rate)``.
@@ -265,7 +267,7 @@ class Net:
         cce, ce = self.network.train(X, Y, learning_rate)
         return copy.deepcopy(self.layers), cce, ce
 
-    def evaluate(self, X: Array, Y: Array) -> tuple[Array, float, float]:
+    def evaluate(self, X: Array, Y: Array) -> tuple[Array, float, float | None]:
         """Return the network's output for `X`, and mean cross-entropy and error against `Y`."""
         return self.network.evaluate(X, Y)
 

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from cnnexp.app.check import Images, Plain, check_model
+from cnnexp.app.check import Plain
+from cnnexp.app.check_model import Images, check_model
 from cnnexp.app.init_from import weights_faults
 from cnnexp.app.locations import near
 from cnnexp.app.progress import Progress

@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from cnnexp.app.check import Images, Plain, check
+from cnnexp.app.check import Plain, check
+from cnnexp.app.check_model import Images
 from cnnexp.app.experiment import recheck
 from cnnexp.app.messages import in_our_words
 from cnnexp.app.search import search_faults

@@ -10,6 +10,7 @@ from cnnexp.engine.operations import (
     Gradients,
     Implementation,
     Operation,
+    Reduction,
 )
 from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.window import Window
@@ -24,6 +25,7 @@ __all__ = [
     "Limits",
     "Operation",
     "Pointwise",
+    "Reduction",
     "Scratch",
     "Window",
     "fast",

@@ -22,7 +22,6 @@ T. Chan, G. Golub, R. LeVeque, Algorithms for computing the sample variance, 198
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -30,10 +29,15 @@ import numpy as np
 from cnnexp.engine.activations import Pointwise
 from cnnexp.engine.context import Context
 from cnnexp.engine.dense import DENSE
-from cnnexp.engine.operations import Cache, Gradients, Implementation, Operation, Params
+from cnnexp.engine.operations import (
+    Cache,
+    Gradients,
+    Implementation,
+    Operation,
+    Params,
+    Reduction,
+)
 from cnnexp.engine.scratch import Array
-
-Reduction = Generator[Array, Array, Any]
 
 
 def forward(A_prev: Array, params: Params, layer: Any, context: Context) -> tuple[Array, Cache]:

@@ -64,3 +64,15 @@ def blocks(padded: Array, group: tuple[AxisGroup, AxisGroup], window: Window) ->
     part = padded[:, rows.start : rows.stop, cols.start : cols.stop, :]
     cut = part.reshape(n_c, rows.count, rows.block, cols.count, cols.block, n_m)
     return cut[:, :, window.rows.at(0), :, window.cols.at(0), :]
+
+
+def blocks_by_channels(
+    padded: Array, group: tuple[AxisGroup, AxisGroup], window: Window, groups: int
+) -> Array:
+    """Return the windows of one stride group by group of channels, as a view.
+
+    Its axes are (groups, f_h, f_w, n_c / groups, m_h, m_w, n_m): read as matrices, a row for each
+    weight of a filter and a column for each position and sample.
+    """
+    view = blocks(padded, group, window)
+    return view.reshape(groups, -1, *view.shape[1:]).transpose(0, 3, 5, 1, 2, 4, 6)

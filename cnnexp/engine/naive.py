@@ -29,6 +29,7 @@ from cnnexp.engine.operations import (
     Implementation,
     Operation,
     Params,
+    Reduction,
 )
 from cnnexp.engine.scratch import Array
 from cnnexp.engine.window import Window
@@ -124,7 +125,7 @@ def avg_pool_backward(
     return _unpad(dA_padded, window), {}
 
 
-def batch_norm_forward(A_prev: Array, params: Params, layer: Any, context: Context) -> Any:
+def batch_norm_forward(A_prev: Array, params: Params, layer: Any, context: Context) -> Reduction:
     """Count, sum and sum of squares of every channel; then normalise channel by channel."""
     A, X = np.empty_like(A_prev, order="C"), np.empty_like(A_prev, order="C")
     channels = range(A_prev.shape[-1])
@@ -150,7 +151,7 @@ def batch_norm_forward(A_prev: Array, params: Params, layer: Any, context: Conte
 
 def batch_norm_backward(
     dA: Array, params: Params, layer: Any, cache: Cache, context: Context
-) -> Any:
+) -> Reduction:
     """Sum the gradients of every channel, then take the share of mean and variance off each."""
     X, spread, count = cache
     channels = range(dA.shape[-1])

@@ -29,7 +29,7 @@ pointwise                                             `Pointwise`: the function 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -41,15 +41,18 @@ from cnnexp.registry import Registry
 Cache = Any
 Params = Mapping[str, Array]
 Gradients = dict[str, Array | None]
-Forward = Callable[[Array, Params, Any, Context], tuple[Array, Cache]]
-Backward = Callable[[Array, Params, Any, Cache, Context], tuple[Array | None, Gradients]]
+Reduction = Generator[Array, Array, tuple[Any, Any]]
+"""What yields a partial sum, is sent the sum over all micro-batches, and returns a result."""
 
 
 class Operation(NamedTuple):
-    """How one implementation computes one operation."""
+    """How one implementation computes one operation.
 
-    forward: Forward
-    backward: Backward
+    Where samples depend on each other in training, both functions are generators (`Reduction`).
+    """
+
+    forward: Callable[[Array, Params, Any, Context], Any]
+    backward: Callable[[Array, Params, Any, Cache, Context], Any]
 
 
 class Fusion(ABC):
@@ -81,6 +84,16 @@ class Fusion(ABC):
         self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
     ) -> tuple[Array | None, Gradients]:
         """Return ``dA_prev`` and the gradients of the first layer's parameters."""
+
+    def train_forward(self, layers: Sequence[Any], A_prev: Array, context: Context) -> Reduction:
+        """Return what `forward` does in training, where samples depend on each other."""
+        raise NotImplementedError
+
+    def train_backward(
+        self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
+    ) -> Reduction:
+        """Return what `backward` does after `train_forward`."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Products of small matrices with long ones.
 
 A convolution multiplies a small matrix, the filters, with a matrix that is long in one axis, the
-positions and samples. BLAS is made for large matrices; many builds have kernels of their own for
+positions and samples. BLAS is made for large matrices. Many builds have kernels of their own for
 small ones, which are up to twice as fast on thin shapes but are only used for whole products below
-a million multiplications. So a long product is given to BLAS as a stack of short ones, blocks of the
-long axis side by side. Where there are no such kernels it costs a few per cent::
+a million multiplications. So a long product is given to BLAS as a stack of short ones, blocks of
+the long axis side by side. Where there are no such kernels it costs a few per cent::
 
     W (m, k)  @  X (k, …long…)        =    W @ X₁ | W @ X₂ | W @ X₃ | …
 
@@ -54,7 +54,8 @@ def product(W: Array, X: Array, out: Array, limits: Limits) -> Array:
 def outer(X: Array, Y: Array, limits: Limits) -> Array:
     """Return ``X @ Y.T`` (m, k) for `X` (m, long) and `Y` (k, long): a sum over the long axis."""
     if X.ndim > 2:
-        return np.matmul(X, Y.swapaxes(1, 2))
+        stack: Array = np.matmul(X, Y.swapaxes(1, 2))
+        return stack
     m, k = X.shape[0], Y.shape[0]
     size = _block(m * k, X.shape[1], limits) if m * k <= limits.thin_outer else 0
     if not size:

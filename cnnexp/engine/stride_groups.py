@@ -29,7 +29,14 @@ import numpy as np
 
 from cnnexp.engine.batch_norm import NUMPY
 from cnnexp.engine.context import Context
-from cnnexp.engine.layout import batch_first, batch_last, blocks, padded_batch_last, unpadded
+from cnnexp.engine.layout import (
+    batch_first,
+    batch_last,
+    blocks,
+    blocks_by_channels,
+    padded_batch_last,
+    unpadded,
+)
 from cnnexp.engine.operations import (
     IMPLEMENTATIONS,
     Cache,
@@ -59,9 +66,8 @@ def conv_forward(
         rows, cols = group
         count = rows.count * cols.count * n_m
         flat = scratch.array(f"cols{k}", (len(W_rows), W_rows.shape[2], count), A_prev.dtype)
-        for part, channels in zip(flat, _channels(padded, len(W_rows)), strict=True):
-            view = blocks(channels, group, window).transpose(2, 4, 0, 1, 3, 5)
-            part[:-1].reshape(view.shape)[...] = view
+        view = blocks_by_channels(padded, group, window, len(W_rows))
+        flat[:, :-1].reshape(view.shape)[...] = view
         flat[:, -1] = 1
         product = scratch.array("product", (n_f, count), A_prev.dtype)
         np.matmul(W_rows, flat, out=product.reshape(len(W_rows), -1, count))
@@ -88,10 +94,8 @@ def conv_backward(
             continue
         d_cols = scratch.array("d_cols", (len(flat), flat.shape[1] - 1, flat.shape[2]), dZ.dtype)
         np.matmul(W_rows[:, :, :-1].transpose(0, 2, 1), dZ_flat, out=d_cols)
-        for d_part, channels in zip(d_cols, _channels(dA, len(flat)), strict=True):
-            under = blocks(channels, group, window)
-            shape = (*window.kernel, len(channels), rows.count, cols.count, padded_shape[3])
-            under += d_part.reshape(shape).transpose(2, 3, 0, 4, 1, 5)
+        under = blocks_by_channels(dA, group, window, len(flat))
+        under += d_cols.reshape(under.shape)
     W = params["W"]
     dW = dW_rows[:, :, :-1].reshape(-1, W[..., 0].size).T.reshape(W.shape)
     dA_prev = None if dA is None else unpadded(dA, window)
@@ -167,11 +171,6 @@ def _filters(params: Params, channels: int) -> Array:
     W, b = params["W"], params["b"]
     rows = np.vstack((W.reshape(-1, b.size), b)).T
     return rows.reshape(channels // W.shape[2], -1, rows.shape[1])
-
-
-def _channels(images: Array, groups: int) -> Array:
-    """Return images (n_c, h, w, n_m) by group of channels, as a view."""
-    return images.reshape(groups, -1, *images.shape[1:])
 
 
 def _first_equal(pixels: Array, best: Array, scratch: Scratch) -> Array:

@@ -24,7 +24,7 @@ class PointwiseLayer(Layer):
     is_activation: ClassVar[bool] = True
 
     @property
-    def geometry(self) -> PointwiseLayer:  # type: ignore[override]
+    def geometry(self) -> PointwiseLayer:
         """The function, which is the layer itself."""
         return self
 

@@ -24,7 +24,7 @@ A new kind of layer is a dataclass whose fields are its options::
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -36,11 +36,9 @@ from cnnexp.errors import CnnexpError, OptionError
 from cnnexp.registry import Registry
 
 if TYPE_CHECKING:
-    from cnnexp.engine import Gradients
+    from cnnexp.engine import Gradients, Reduction
 
 Shape = tuple[int, ...]
-Reduction = Generator[Array, Array, tuple[Any, Any]]
-"""A pass that yields a partial sum and is sent the sum over all micro-batches."""
 
 
 class Layer:
@@ -132,7 +130,10 @@ class Layer:
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return the result for samples `A_prev` (n_m, …), and a cache for `backward`."""
         assert context.operation is not None
-        return context.operation.forward(A_prev, self.params, self.geometry, context)
+        result: tuple[Array, Any] = context.operation.forward(
+            A_prev, self.params, self.geometry, context
+        )
+        return result
 
     def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array | None, Gradients]:
         """Return the gradient for the input, and those for the parameters by name.
@@ -140,7 +141,10 @@ class Layer:
         Gradients of parameters are sums over the samples given.
         """
         assert context.operation is not None
-        return context.operation.backward(dA, self.params, self.geometry, cache, context)
+        result: tuple[Array | None, Gradients] = context.operation.backward(
+            dA, self.params, self.geometry, cache, context
+        )
+        return result
 
     def train_forward(self, A_prev: Array, context: Context) -> Reduction:
         """Return what `forward` does in training, where samples depend on each other.
@@ -149,16 +153,18 @@ class Layer:
         micro-batches of the mini-batch. New values of the state go to `context.state_updates`.
         """
         assert context.training_operation is not None
-        forward: Any = context.training_operation.forward
-        result = yield from forward(A_prev, self.params, self.geometry, context)
-        return result
+        run: Reduction = context.training_operation.forward(
+            A_prev, self.params, self.geometry, context
+        )
+        return (yield from run)
 
     def train_backward(self, cache: Any, dA: Array, context: Context) -> Reduction:
         """Return what `backward` does after `train_forward`; it yields in the same way."""
         assert context.training_operation is not None
-        backward: Any = context.training_operation.backward
-        result = yield from backward(dA, self.params, self.geometry, cache, context)
-        return result
+        run: Reduction = context.training_operation.backward(
+            dA, self.params, self.geometry, cache, context
+        )
+        return (yield from run)
 
     def merge_state(self, updates: Sequence[Mapping[str, Array]]) -> Mapping[str, Array]:
         """Return the state after a step from what each micro-batch left, in their order.

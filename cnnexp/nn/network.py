@@ -354,6 +354,14 @@ class Network:
         with one_blas_thread():
             return introspection.input_gradient(layers, self.implementation, batch.X, batch.targets)
 
+    def context(self, layer: Layer, training: bool = False) -> Context:
+        """Return a context with memory of its own, to call one layer by itself."""
+        self._need_built("context")
+        operation = None
+        if layer.operation:
+            operation, _ = self.implementation.find(layer.operation)
+        return Context(operation=operation, training=training, state=layer.state)
+
     def profile(self) -> Profile:
         """Measure every step of training from now on, and return where the figures gather.
 

@@ -6,8 +6,10 @@ branches are lists of steps. A plan is made once, when a network is built; passe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from cnnexp.engine import Context, Fusion, Implementation, Limits, Operation, Scratch
 from cnnexp.nn.layer import Container, Layer
@@ -49,28 +51,31 @@ class Step:
     def __post_init__(self) -> None:
         self.layer = self.layers[0]
         self.cross_sample = any(layer.cross_sample for layer in self.layers)
-        self.trains = bool(self.layer.params) or any(
-            step.trains for branch in self.branches for step in branch
-        )
+        inside: Iterator[Step] = (step for branch in self.branches for step in branch)
+        self.trains: bool = bool(self.layer.params) or any(step.trains for step in inside)
+        runs: Any = self.layer
         if self.fusion is not None:
-            fusion, layers = self.fusion, self.layers
-            self.forward = lambda A, context: fusion.forward(layers, A, context)
-            self.backward = lambda cache, dA, context: fusion.backward(layers, cache, dA, context)
-            if self.cross_sample:
-                self.train_forward = lambda A, context: fusion.train_forward(layers, A, context)
-                self.train_backward = lambda cache, dA, context: fusion.train_backward(
-                    layers, cache, dA, context
-                )
-            return
-        self.forward, self.backward = self.layer.forward, self.layer.backward
-        self.train_forward = self.layer.train_forward
-        self.train_backward = self.layer.train_backward
+            runs = _Bound(self.fusion, self.layers)
+        self.forward: Callable[..., Any] = runs.forward
+        self.backward: Callable[..., Any] = runs.backward
+        self.train_forward: Callable[..., Any] = runs.train_forward
+        self.train_backward: Callable[..., Any] = runs.train_backward
 
     @property
     def name(self) -> str:
         """The path of its layer, or those of all of them."""
         first, *others = self.layers
         return "+".join([first.path, *(layer.name for layer in others)])
+
+
+class _Bound:
+    """A fusion with its layers, called as a layer is."""
+
+    def __init__(self, fusion: Fusion, layers: tuple[Layer, ...]) -> None:
+        self.forward = partial(fusion.forward, layers)
+        self.backward = partial(fusion.backward, layers)
+        self.train_forward = partial(fusion.train_forward, layers)
+        self.train_backward = partial(fusion.train_backward, layers)
 
 
 class Plan:

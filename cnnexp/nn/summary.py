@@ -11,7 +11,9 @@ from cnnexp.nn.plan import Plan
 
 def summary(layers: Sequence[Layer], plan: Plan) -> str:
     """Return a table of built layers, and what the plan computes together or takes elsewhere."""
-    rows = [("layer", "type", "output shape", "parameters", "state", "multiply-adds")]
+    rows: list[tuple[str, ...]] = [
+        ("layer", "type", "output shape", "parameters", "state", "multiply-adds")
+    ]
     rows += _rows(layers, "")
     total = _add_up(layers)
     rows.append(("total", "", "", *(f"{number:,}" for number in total)))
@@ -45,7 +47,7 @@ def _add_up(layers: Sequence[Layer]) -> tuple[int, int, int]:
     """Return parameters, numbers of state, and multiply-adds of layers and all inside them."""
 
     def numbers(what: str, layer: Layer) -> int:
-        own = sum(math.prod(array.shape) for array in getattr(layer, what).values())
+        own: int = sum(math.prod(array.shape) for array in getattr(layer, what).values())
         branches = layer.children().values()
         return own + sum(numbers(what, inner) for branch in branches for inner in branch)
 

@@ -45,8 +45,8 @@ def check_columns(option: str, names: Iterable[str], frame: pd.DataFrame) -> Non
             main = [column for column in known if column in COLUMNS or column in FIGURES]
             raise UnknownName(
                 f"{option}: no column is named '{name}'.{did_you_mean(new_name(name), known)}"
-                f" Columns: {', '.join(main)}, and {len(known) - len(main)} more, settings under their"
-                " dotted paths among them."
+                f" Columns: {', '.join(main)}, and {len(known) - len(main)} more, settings under"
+                " their dotted paths among them."
             )
 
 

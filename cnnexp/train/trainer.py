@@ -19,8 +19,9 @@ from cnnexp.data import Dataset, Samples
 from cnnexp.data.dataset import batches, epoch_order
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.network import Network
-from cnnexp.train.optimizers import Optimizer, State
+from cnnexp.train.optimizers import Optimizer
 from cnnexp.train.schedules import Moment, Schedule
+from cnnexp.train.transforms import State
 
 Figures = dict[str, float]
 """The loss and the metrics by name, means per sample."""

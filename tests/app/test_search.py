@@ -54,9 +54,9 @@ def config(name: str, validation: float | None = 0.1, on_test: bool = False) -> 
 def test_a_search_on_the_test_samples_is_refused_unless_asked_for():
     (fault,) = search_faults(config("test_error"))
     assert fault == (
-        "sweep.objective=test_error: a search on the test samples is refused. The best of many trials"
-        " is partly lucky on the samples it was chosen by, so none would be left to tell how good"
-        " it is. Search by validation_error with data.validation=0.1, or ask for it with"
+        "sweep.objective=test_error: a search on the test samples is refused. The best of many"
+        " trials is partly lucky on the samples it was chosen by, so none would be left to tell how"
+        " good it is. Search by validation_error with data.validation=0.1, or ask for it with"
         " sweep.search_on_test=true."
     )
     assert search_faults(config("best_test_error"))

@@ -23,8 +23,8 @@ def test_evaluate_gives_the_recorded_figures_again(digits_run):
 def test_evaluate_prints_a_line(digits_run):
     results = load_run(digits_run).results
     assert succeed("evaluate", digits_run) == (
-        f"data=digits, test part: loss {results['test_loss']:.4f}  error {results['test_error']:.4f}"
-        "  n 359\n"
+        f"data=digits, test part: loss {results['test_loss']:.4f}"
+        f"  error {results['test_error']:.4f}  n 359\n"
     )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from cnnexp.app.check import Images, Plain, check, check_data
+from cnnexp.app.check import Plain, check, check_data
+from cnnexp.app.check_model import Images
 from cnnexp.app.experiment import recheck
 from cnnexp.app.hydra_app import CONFIG_NAME, make_app
 from cnnexp.app.messages import dotted

@@ -111,8 +111,9 @@ def check_drawable(window: Window, path: Path) -> None:
         )
     if window.rows.width > WIDEST_FILTER:
         raise OptionError(
-            f"a filter of {window.rows.width}x{window.rows.width} has too many elements to be drawn:"
-            f" at most {WIDEST_FILTER}x{WIDEST_FILTER}. Without --out its groups are counted."
+            f"a filter of {window.rows.width}x{window.rows.width} has too many elements to be"
+            f" drawn: at most {WIDEST_FILTER}x{WIDEST_FILTER}. Without --out its groups are"
+            " counted."
         )
 
 
