@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cnnexp.engine import Array, Context, activations
+from cnnexp.engine import Array, Context, Pointwise, activations
 from cnnexp.nn.layer import LAYERS, Layer
 
 if TYPE_CHECKING:
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class PointwiseLayer(Layer):
+class PointwiseLayer(Layer, Pointwise):
     """Base of all layers that apply one function to every value.
 
-    A subclass is a `Pointwise` as well: it has `apply` and `gradient`. An implementation may
-    compute it together with the layer before it; its properties say where that is right.
+    A subclass has `apply` and `gradient`. An implementation may compute it together with the layer
+    before it; `monotonic` and `from_output` say where that is right.
     """
 
     operation: ClassVar[str] = "pointwise"
