@@ -17,7 +17,7 @@ from cnnexp.nn.batch import Batch
 from cnnexp.nn.blas import ignore_fp_warnings, one_blas_thread
 from cnnexp.nn.executor import Executor, Serial, Threads
 from cnnexp.nn.layer import Layer, Shape, expand_activations, name_layers, walk
-from cnnexp.nn.losses import LOSSES, Loss
+from cnnexp.nn.losses import LOSSES, Loss, class_indices
 from cnnexp.nn.metrics import METRICS
 from cnnexp.nn.micro_batch import automatic_micro_batch, automatic_threads
 from cnnexp.nn.parameters import Parameter, Parameters
@@ -349,10 +349,12 @@ class Network:
         K. Simonyan, A. Vedaldi, A. Zisserman, Deep Inside Convolutional Networks: Visualising
         Image Classification Models and Saliency Maps, 2014
         """
-        batch = self.batch(X, labels)
+        X = self._samples(X)
+        self._need_loss()
+        classes = class_indices(labels, self.output_shape[0])
         layers = self.layers[:-1] if self._ends_in_loss else self.layers
         with one_blas_thread():
-            return introspection.input_gradient(layers, self.implementation, batch.X, batch.targets)
+            return introspection.input_gradient(layers, self.implementation, X, classes)
 
     def context(self, layer: Layer, training: bool = False) -> Context:
         """Return a context with memory of its own, to call one layer by itself."""

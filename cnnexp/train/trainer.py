@@ -23,17 +23,17 @@ from cnnexp.train.optimizers import Optimizer
 from cnnexp.train.schedules import Moment, Schedule
 from cnnexp.train.transforms import State
 
-Figures = dict[str, float]
-"""The loss and the metrics by name, means per sample."""
-
 
 class BatchDone(NamedTuple):
-    """A mini-batch was trained on; epochs and mini-batches are counted from 1."""
+    """A mini-batch was trained on; epochs and mini-batches are counted from 1.
+
+    `figures` are the loss and the metrics by name, means per sample.
+    """
 
     epoch: int
     batch: int
     samples: int
-    figures: Figures
+    figures: dict[str, float]
     learning_rate: float
     seconds: float
 
@@ -42,9 +42,9 @@ class EpochDone(NamedTuple):
     """An epoch was trained and evaluated. Training figures are means over its mini-batches."""
 
     epoch: int
-    train: Figures
-    test: Figures
-    validation: Figures | None
+    train: dict[str, float]
+    test: dict[str, float]
+    validation: dict[str, float] | None
     learning_rate: float
     seconds: float
     eval_seconds: float
@@ -86,7 +86,7 @@ class TrainingState:
     seconds : float
         Training time of the mini-batches done in this epoch.
     figures : dict of str to float
-        Figures of the last finished epoch, such as ``validation_loss``, for the schedule.
+        dict[str, float] of the last finished epoch, such as ``validation_loss``, for the schedule.
     best : Best or None
         The best epoch so far.
     """
@@ -96,7 +96,7 @@ class TrainingState:
     optimizer: State = field(default_factory=dict)
     sums: Any = None
     seconds: float = 0.0
-    figures: Figures = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
     best: Best | None = None
 
 
@@ -246,7 +246,7 @@ class Trainer:
             epoch, train, test, validation, rate, state.seconds, eval_seconds, float(speed)
         )
 
-    def _evaluate(self, part: Samples) -> Figures:
+    def _evaluate(self, part: Samples) -> dict[str, float]:
         """Return the figures of a part of the data set."""
         return self.network.evaluate_figures(part.X, part.Y)[1]
 
