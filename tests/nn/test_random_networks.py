@@ -1,0 +1,27 @@
+"""Random networks against PyTorch in float64: trees of layers, any geometry, any cut."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.nn.networks import IMPLEMENTATIONS
+from tests.nn.torch_networks import largest_difference
+
+BOUND = 1e-9
+FEW, MANY = 12, 150  # networks of each implementation
+
+
+@pytest.mark.parametrize("seed", range(FEW))
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+def test_a_random_network_is_that_of_pytorch(impl, seed):
+    assert largest_difference(seed, impl) < BOUND
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+def test_many_random_networks_are_those_of_pytorch(impl):
+    """600 networks; a failure names their seeds."""
+    found = {seed: largest_difference(seed, impl) for seed in range(1000, 1000 + MANY)}
+    assert not {seed: value for seed, value in found.items() if not value < BOUND}
