@@ -87,3 +87,16 @@ def test_metrics_that_are_asked_for_are_logged(tmp_path):
     assert {"test_error", "train_mean_absolute_error"} <= set(run.epochs)
     assert {"error", "mean_absolute_error"} <= set(run.batches)
     assert run.config["sweep"]["objective"] == "validation_error"
+
+
+def test_a_run_with_state_and_masks_resumes_bit_for_bit(tmp_path):
+    """Running statistics come from the checkpoint, and dropout's masks from the step."""
+    words = (RESIDUAL, "data.limit=60", "schedule=constant", "impl.threads=2")
+    succeed(*words, "epochs=4", f"hydra.run.dir={tmp_path / 'unbroken'}")
+    succeed(*words, "epochs=2", f"hydra.run.dir={tmp_path / 'resumed'}")
+    succeed("resume", tmp_path / "resumed", "epochs=4")
+    whole, resumed = load_run(tmp_path / "unbroken"), load_run(tmp_path / "resumed")
+    assert whole.weights.keys() == resumed.weights.keys()
+    for name, array in whole.weights.items():
+        assert resumed.weights[name].tobytes() == array.tobytes()
+    assert list(whole.batches["loss"]) == list(resumed.batches["loss"])

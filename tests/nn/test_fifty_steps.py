@@ -1,0 +1,98 @@
+"""Fifty steps of training with each new layer and loss, against PyTorch in float64.
+
+``python -m tests.nn.test_fifty_steps`` prints the largest difference of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnnexp import (
+    BatchNorm,
+    Conv2D,
+    CrossEntropy,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Loss,
+    MaxPool2D,
+    MeanSquaredError,
+    Network,
+    ReLU,
+    Residual,
+    Softmax,
+)
+from tests.nn.networks import IMPLEMENTATIONS
+from tests.nn.torch_networks import Peer
+
+STEPS, RATE, BOUND = 50, 0.05, 1e-9
+
+
+def _end(*layers: Layer) -> list[Layer]:
+    return [*layers, Flatten(), Dense(3), Softmax()]
+
+
+CASES: dict[str, tuple[Callable[[], list[Layer]], Loss]] = {
+    "leaky_relu": (lambda: _end(Conv2D(4, 3), LeakyReLU(0.1), MaxPool2D(2)), CrossEntropy()),
+    "dropout": (lambda: _end(Conv2D(4, 3), ReLU(), Dropout(0.4)), CrossEntropy()),
+    "batch_norm after conv": (lambda: _end(Conv2D(4, 3), BatchNorm(), ReLU()), CrossEntropy()),
+    "batch_norm after dense": (
+        lambda: [Flatten(), Dense(9), BatchNorm(), ReLU(), Dense(3), Softmax()],
+        CrossEntropy(),
+    ),
+    "residual": (
+        lambda: _end(Residual([Conv2D(2, 3, padding="same"), BatchNorm(), ReLU()])),
+        CrossEntropy(),
+    ),
+    "residual with projection": (
+        lambda: _end(
+            Residual([Conv2D(8, 3, padding="same", stride=2)], [Conv2D(8, 1, stride=2)]), ReLU()
+        ),
+        CrossEntropy(),
+    ),
+    "cross_entropy, smoothed": (lambda: _end(Conv2D(4, 3), ReLU()), CrossEntropy(0.1)),
+    "mean_squared_error": (
+        lambda: [Conv2D(4, 3), ReLU(), Flatten(), Dense(3)],
+        MeanSquaredError(),
+    ),
+}
+
+
+def difference(case: str, impl: str) -> float:
+    """Return the largest difference of any parameter or state after any of the steps."""
+    layers, loss = CASES[case]
+    net = Network(layers(), impl=impl, loss=loss, dtype="float64", micro_batch=4)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((10, 6, 6, 2))
+    targets: Any = rng.integers(0, 3, 10)
+    if isinstance(loss, MeanSquaredError):
+        targets = rng.standard_normal((10, 3))
+    peer, worst = Peer(net.build((6, 6, 2))), 0.0
+    for step in range(STEPS):
+        peer.step = step
+        peer.loss(X, targets).backward()
+        peer.descend(RATE)
+        net.train(X, targets, RATE)
+        theirs = {name: tensor.detach() for name, tensor in (peer.params | peer.state).items()}
+        worst = max(
+            worst, *(float(np.abs(v - theirs[k].numpy()).max()) for k, v in net.weights().items())
+        )
+    return worst
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize("case", CASES)
+def test_fifty_steps_are_those_of_pytorch(case, impl):
+    pytest.importorskip("torch")
+    assert difference(case, impl) < BOUND
+
+
+if __name__ == "__main__":
+    for name in CASES:
+        print(f"{name:26}", *(f"{impl} {difference(name, impl):.1e} " for impl in IMPLEMENTATIONS))
