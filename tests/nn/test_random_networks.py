@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 from tests.nn.networks import IMPLEMENTATIONS
 from tests.nn.torch_networks import largest_difference
 
-BOUND = 1e-9
+BOUND = 1e-11
 FEW, MANY = 12, 150  # networks of each implementation
 
 
