@@ -1,8 +1,7 @@
-"""Batch normalisation, and what all implementations share, as plain array expressions.
+"""Batch normalisation.
 
-In training every channel gets mean 0 and variance 1 over the whole mini-batch. Micro-batches are
-computed one after the other, so each gives its count, sum and sum of squares, and takes those of
-all of them::
+In training every channel gets mean 0 and variance 1 over the whole mini-batch. Each micro-batch
+gives its count, sum and sum of squares, and takes those of all of them::
 
     partial = (n, n·m, q + n·m²)      m: mean, q: sum of squared distances, of this micro-batch
     total   = yield partial             summed over the micro-batches, in float64
@@ -14,6 +13,9 @@ all of them::
 The backward pass needs the means of ``dA`` and ``dA·x`` over the mini-batch, and yields their sums
 in the same way. In inference the running statistics stand in, and it is a scale and a shift.
 
+Every formula is a few passes over long arrays, one row for each channel. So some rows are taken at
+a time, as many as stay in the cache of the processor from the first pass to the last.
+
 References
 ----------
 S. Ioffe and C. Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167
@@ -22,39 +24,33 @@ T. Chan, G. Golub, R. LeVeque, Algorithms for computing the sample variance, 198
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from cnnexp.engine.activations import Pointwise
 from cnnexp.engine.context import Context
-from cnnexp.engine.dense import DENSE
-from cnnexp.engine.operations import (
-    Cache,
-    Gradients,
-    Implementation,
-    Operation,
-    Params,
-    Reduction,
-)
+from cnnexp.engine.layout import batch_first, batch_last
+from cnnexp.engine.operations import Cache, Gradients, Operation, Params, Reduction
 from cnnexp.engine.scratch import Array
+
+ARRAYS = 3  # of a block of rows that are in the cache together
 
 
 def forward(A_prev: Array, params: Params, layer: Any, context: Context) -> tuple[Array, Cache]:
     """Return scaled and shifted values, by the running statistics."""
-    mean, variance = context.state["mean"], context.state["variance"]
-    spread = np.sqrt(variance + variance.dtype.type(layer.epsilon))
-    factor = params["scale"] / spread
-    A = A_prev * factor
-    A += params["shift"] - mean * factor
-    return A, (A_prev, mean, spread)
+    mean, spread = running_statistics(layer, context)
+    factor, X = params["scale"] / spread, batch_last(A_prev)
+    A = context.scratch.array("A", X.shape, X.dtype)
+    _scale_and_shift(X, factor, params["shift"] - mean * factor, A, context)
+    return batch_first(A), A_prev
 
 
 def backward(
-    dA: Array, params: Params, layer: Any, cache: Cache, context: Context
+    dA: Array, params: Params, layer: Any, A_prev: Array, context: Context
 ) -> tuple[Array | None, Gradients]:
     """Return the gradients; the running statistics are constants."""
-    A_prev, mean, spread = cache
+    mean, spread = running_statistics(layer, context)
     axes = tuple(range(dA.ndim - 1))
     x = (A_prev - mean) / spread
     grads: Gradients = {"scale": (dA * x).sum(axis=axes), "shift": dA.sum(axis=axes)}
@@ -63,82 +59,106 @@ def backward(
 
 def train_forward(A_prev: Array, params: Params, layer: Any, context: Context) -> Reduction:
     """Yield the sums of every channel, and normalise with those of the mini-batch."""
-    axes = tuple(range(A_prev.ndim - 1))
-    total = yield partial_sums(A_prev.mean(axis=axes), A_prev, axes)
-    mean, spread = statistics(total, layer, context)
-    kind = A_prev.dtype
-    x = A_prev - mean.astype(kind)
-    x *= (1 / spread).astype(kind)
-    A = x * params["scale"]
-    A += params["shift"]
-    return A, (x, spread, total[0, 0])
+    X, scratch = batch_last(A_prev), context.scratch
+    x = scratch.array("x", X.shape, X.dtype)  # the distances from the mean of this micro-batch
+    m, squares = np.empty(len(X), X.dtype), np.empty(len(X), X.dtype)
+    for rows in _blocks(X, context):
+        values, distance = _rows(X[rows]), _rows(x[rows])
+        m[rows] = sums(values) / X.dtype.type(values.shape[1])
+        np.subtract(values, m[rows, None], out=distance)
+        squares[rows] = dots(distance, distance)
+    count = X.size // len(X)
+    wide = m.astype(np.float64)
+    total = yield np.stack([np.full_like(wide, count), count * wide, squares + count * wide**2])
+    mean, variance = statistics(total)
+    update_statistics(layer, context, mean, variance, total[0])
+    spread = np.sqrt(variance + layer.epsilon)
+    factor, offset = params["scale"] / spread, m - mean
+    A = scratch.array("A", X.shape, X.dtype)
+    _scale_and_shift(x, factor, params["shift"] + factor * offset, A, context)
+    return batch_first(A), (x, offset, spread, total[0, 0])
 
 
 def train_backward(
     dA: Array, params: Params, layer: Any, cache: Cache, context: Context
 ) -> Reduction:
     """Yield the sums of the gradients, and take the share of mean and variance off each."""
-    x, spread, count = cache
-    axes, kind = tuple(range(dA.ndim - 1)), dA.dtype
-    partial = np.stack([dA.sum(axis=axes), (dA * x).sum(axis=axes)]).astype(np.float64)
+    x, offset, spread, count = cache
+    dX, kind = batch_last(dA), x.dtype
+    partial = np.empty((2, len(x)))
+    for rows in _blocks(x, context):
+        d_rows = _rows(dX[rows])
+        partial[:, rows] = sums(d_rows), dots(d_rows, _rows(x[rows]))
+    partial[1] = (partial[1] + offset * partial[0]) / spread
     total = yield partial
-    dA_prev = x * (-total[1] / count).astype(kind)
-    dA_prev += dA
-    dA_prev -= (total[0] / count).astype(kind)
-    dA_prev *= (params["scale"] / spread).astype(kind)
-    return dA_prev, {"scale": partial[1], "shift": partial[0]}
+    # dA_prev = factor · dA + slope · x + level, in the memory of x
+    factor = params["scale"] / spread
+    slope = -factor * total[1] / (count * spread)
+    level = slope * offset - factor * total[0] / count
+    for rows in _blocks(x, context):
+        here = _rows(x[rows])
+        here *= slope[rows, None].astype(kind)
+        here += level[rows, None].astype(kind)
+        scaled = context.scratch.array("scaled", here.shape, kind)
+        here += np.multiply(_rows(dX[rows]), factor[rows, None].astype(kind), out=scaled)
+    return batch_first(x), {"scale": partial[1], "shift": partial[0]}
 
 
-def partial_sums(m: Array, A: Array, axes: tuple[int, ...]) -> Array:
-    """Return count, sum and sum of squares (3, n_c), given the means of this micro-batch."""
-    distance = A - m
-    squares = np.multiply(distance, distance, out=distance).sum(axis=axes)
-    return pack(A.size // len(m), m, squares)
+def statistics(total: Array) -> tuple[Array, Array]:
+    """Return mean and variance of every channel from count, sum and sum of squares (3, n_c)."""
+    mean = total[1] / total[0]
+    return mean, np.maximum(total[2] / total[0] - mean**2, 0)
 
 
-def pack(count: int, m: Array, squares: Array) -> Array:
-    """Return count, sum and sum of squares (3, n_c), given mean and squared distances."""
-    wide = m.astype(np.float64)
-    return np.stack([np.full_like(wide, count), count * wide, squares + count * wide**2])
-
-
-def statistics(total: Array, layer: Any, context: Context) -> tuple[Array, Array]:
-    """Return mean and spread of every channel, and leave the running statistics."""
-    count = total[0]
-    mean = total[1] / count
-    variance = np.maximum(total[2] / count - mean**2, 0)
+def update_statistics(
+    layer: Any, context: Context, mean: Array, variance: Array, count: Array
+) -> None:
+    """Leave the running statistics after this mini-batch; their variance is the unbiased one."""
     unbiased = variance * count / np.maximum(count - 1, 1)
     for name, value in (("mean", mean), ("variance", unbiased)):
         before = context.state[name].astype(np.float64)
         context.state_updates[name] = before + layer.momentum * (value - before)
-    return mean, np.sqrt(variance + layer.epsilon)
 
 
-def pointwise_forward(
-    A_prev: Array, params: Params, function: Pointwise, context: Context
-) -> tuple[Array, Cache]:
-    """Return the function of every value."""
-    A = context.scratch.like("A", A_prev)
-    function.apply(A_prev, A)
-    return A, A if function.from_output else A_prev
+def running_statistics(layer: Any, context: Context) -> tuple[Array, Array]:
+    """Return mean and spread of every channel, as inference takes them."""
+    mean, variance = context.state["mean"], context.state["variance"]
+    return mean, np.sqrt(variance + variance.dtype.type(layer.epsilon))
 
 
-def pointwise_backward(
-    dA: Array, params: Params, function: Pointwise, cache: Cache, context: Context
-) -> tuple[Array, Gradients]:
-    """Return the gradient of every value."""
-    dZ = context.scratch.like("dZ", cache)
-    function.gradient(dA, cache, dZ)
-    return dZ, {}
+def _scale_and_shift(X: Array, factor: Array, shift: Array, out: Array, context: Context) -> None:
+    """Write ``factor · X + shift``, with a number for each channel."""
+    kind = out.dtype
+    for rows in _blocks(X, context):
+        A = _rows(out[rows])
+        np.multiply(_rows(X[rows]), factor[rows, None].astype(kind), out=A)
+        A += shift[rows, None].astype(kind)
 
 
-NUMPY = Implementation(
-    "numpy",
-    {
-        "dense": DENSE,
-        "pointwise": Operation(pointwise_forward, pointwise_backward),
-        "batch_norm": Operation(forward, backward),
-        "batch_norm_training": Operation(train_forward, train_backward),
-    },
-    about="Array expressions that all implementations share.",
-)
+def _blocks(X: Array, context: Context) -> Iterator[slice]:
+    """Yield slices of channels whose values stay in the cache over several passes."""
+    row = max(X.nbytes // len(X), 1)
+    size = max(context.limits.cache // (ARRAYS * row), 1)
+    for start in range(0, len(X), size):
+        yield slice(start, start + size)
+
+
+def _rows(X: Array) -> Array:
+    """Return some channels as rows (channels, long); a view where they lie in memory like this."""
+    return X.reshape(len(X), -1)
+
+
+def sums(values: Array) -> Array:
+    """Return the sum of every row, a product with ones."""
+    total: Array = values @ np.ones(values.shape[1], values.dtype)
+    return total
+
+
+def dots(a: Array, b: Array) -> Array:
+    """Return the sum of products of every row."""
+    products: Array = np.matmul(a[:, None, :], b[:, :, None])
+    return products[:, 0, 0]
+
+
+BATCH_NORM = Operation(forward, backward)
+BATCH_NORM_TRAINING = Operation(train_forward, train_backward)

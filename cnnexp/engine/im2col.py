@@ -15,7 +15,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cnnexp.engine.batch_norm import NUMPY
 from cnnexp.engine.context import Context
 from cnnexp.engine.operations import (
     IMPLEMENTATIONS,
@@ -26,6 +25,7 @@ from cnnexp.engine.operations import (
     Params,
 )
 from cnnexp.engine.scratch import Array
+from cnnexp.engine.shared import NUMPY
 from cnnexp.engine.window import Window
 
 

@@ -16,13 +16,13 @@ from cnnexp.engine.window import AxisGroup, Window
 
 
 def batch_last(A: Array) -> Array:
-    """Return the view (n_c, h, w, n_m) of images (n_m, h, w, n_c)."""
-    return A.transpose(3, 1, 2, 0)
+    """Return the view (n_c, …, n_m) of images or features (n_m, …, n_c)."""
+    return A.swapaxes(0, -1)
 
 
 def batch_first(X: Array) -> Array:
-    """Return the view (n_m, h, w, n_c) of images (n_c, h, w, n_m)."""
-    return X.transpose(3, 1, 2, 0)
+    """Return the view (n_m, …, n_c) of images or features (n_c, …, n_m)."""
+    return X.swapaxes(0, -1)
 
 
 def padded_batch_last(

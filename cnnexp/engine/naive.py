@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from cnnexp.engine.batch_norm import NUMPY
 from cnnexp.engine.context import Context
 from cnnexp.engine.operations import (
     IMPLEMENTATIONS,
@@ -32,6 +31,7 @@ from cnnexp.engine.operations import (
     Reduction,
 )
 from cnnexp.engine.scratch import Array
+from cnnexp.engine.shared import NUMPY
 from cnnexp.engine.window import Window
 
 

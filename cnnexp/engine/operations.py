@@ -63,11 +63,11 @@ class Fusion(ABC):
     name : str
         As a summary shows it.
     pattern : tuple of str
-        The operations of the layers it stands for. Only the first may have parameters.
+        The operations of the layers it stands for. Their parameters have different names.
     """
 
     name: ClassVar[str]
-    pattern: ClassVar[tuple[str, ...]]
+    pattern: tuple[str, ...]
 
     @abstractmethod
     def applies(self, layers: Sequence[Any]) -> bool:
@@ -83,7 +83,7 @@ class Fusion(ABC):
     def backward(
         self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
     ) -> tuple[Array | None, Gradients]:
-        """Return ``dA_prev`` and the gradients of the first layer's parameters."""
+        """Return ``dA_prev`` and the gradients of all parameters by name."""
 
     def train_forward(self, layers: Sequence[Any], A_prev: Array, context: Context) -> Reduction:
         """Return what `forward` does in training, where samples depend on each other."""

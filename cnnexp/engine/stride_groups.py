@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnexp.engine.batch_norm import NUMPY
 from cnnexp.engine.context import Context
 from cnnexp.engine.layout import (
     batch_first,
@@ -46,6 +45,7 @@ from cnnexp.engine.operations import (
     Params,
 )
 from cnnexp.engine.scratch import Array, Scratch
+from cnnexp.engine.shared import NUMPY
 from cnnexp.engine.window import AxisGroup, Window
 
 

@@ -75,23 +75,23 @@ class Parameters:
     def bind(self, values: Array, state: Array) -> None:
         """Copy everything into other vectors, and have the layers use them."""
         for layer in self._layers:
-            params, states = self.views(layer, values), self.state_views(layer, state)
+            params, states = self.views((layer,), values), self.state_views((layer,), state)
             for views, arrays in ((params, layer.params), (states, layer.state)):
                 for key, view in views.items():
                     view[...] = arrays[key]
             layer.params, layer.state = params, states
         self.values, self.state = values, state
 
-    def views(self, layer: Layer, vector: Array) -> dict[str, Array]:
-        """Return the parts of a vector that belong to the parameters of a layer.
+    def views(self, layers: Sequence[Layer], vector: Array) -> dict[str, Array]:
+        """Return the parts of a vector that belong to the parameters of some layers, by name.
 
         A vector that ends at `direct` has no parts for deferred gradients.
         """
-        return self._parts(layer, layer.params, vector)
+        return self._parts([(layer, key) for layer in layers for key in layer.params], vector)
 
-    def state_views(self, layer: Layer, vector: Array) -> dict[str, Array]:
-        """Return the parts of a vector that belong to the state of a layer."""
-        return self._parts(layer, layer.state, vector)
+    def state_views(self, layers: Sequence[Layer], vector: Array) -> dict[str, Array]:
+        """Return the parts of a vector that belong to the state of some layers, by name."""
+        return self._parts([(layer, key) for layer in layers for key in layer.state], vector)
 
     def place(self, layer: Layer, key: str) -> Parameter:
         """Return where a parameter of a layer lies."""
@@ -148,8 +148,8 @@ class Parameters:
             start += array.size
         return found
 
-    def _parts(self, layer: Layer, keys: Any, vector: Array) -> dict[str, Array]:
-        places = {key: self._places[id(layer), key] for key in keys}
+    def _parts(self, named: Sequence[tuple[Layer, str]], vector: Array) -> dict[str, Array]:
+        places = {key: self._places[id(layer), key] for layer, key in named}
         return {
             key: vector[place.part].reshape(place.shape)
             for key, place in places.items()

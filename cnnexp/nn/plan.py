@@ -7,7 +7,7 @@ branches are lists of steps. A plan is made once, when a network is built; passe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ class Step:
     Attributes
     ----------
     layers : tuple of Layer
-        The layers it stands for; the first may have parameters and state.
+        The layers it stands for.
     fusion : Fusion or None
         What computes several layers together.
     operation, training_operation : Operation or None
@@ -52,7 +52,9 @@ class Step:
         self.layer = self.layers[0]
         self.cross_sample = any(layer.cross_sample for layer in self.layers)
         inside: Iterator[Step] = (step for branch in self.branches for step in branch)
-        self.trains: bool = bool(self.layer.params) or any(step.trains for step in inside)
+        self.trains: bool = any(layer.params for layer in self.layers) or any(
+            s.trains for s in inside
+        )
         runs: Any = self.layer
         if self.fusion is not None:
             runs = _Bound(self.fusion, self.layers)
@@ -114,7 +116,8 @@ class Plan:
             step.index = index
         _mark(self.steps, input_gradient)
         self.cross_sample = any(step.cross_sample for step in self.all_steps)
-        self.partial_size = max((s.layer.partial_size for s in self.all_steps), default=0)
+        sizes = [layer.partial_size for step in self.all_steps for layer in step.layers]
+        self.partial_size = max(sizes, default=0)
 
     def contexts(self, reuse: bool = True) -> list[Context]:
         """Return a context with memory of its own for every step."""
@@ -156,21 +159,18 @@ class Plan:
         if isinstance(layer, Container):
             branches = [self._steps(branch) for branch in layer.children().values()]
             return Step((layer,), branches=branches)
+        if not layer.operation:
+            return Step((layer,))
+        operation, origin = self.implementation.find(layer.operation)
+        step = Step((layer,), None, operation, origin=origin)
+        if layer.training_operation:
+            step.training_operation, _ = self.implementation.find(layer.training_operation)
         for fusion in self.implementation.fusions if self.fuse else ():
             group = tuple(layers[: len(fusion.pattern)])
             operations = tuple(member.operation for member in group)
             if operations == fusion.pattern and fusion.applies(group):
-                return Step(group, fusion, origin=self.implementation.name)
-        if not layer.operation:
-            return Step((layer,))
-        operation, origin = self.implementation.find(layer.operation)
-        training = layer.training_operation and self.implementation.find(layer.training_operation)
-        return Step(
-            (layer,),
-            operation=operation,
-            training_operation=training[0] if training else None,
-            origin=origin,
-        )
+                return replace(step, layers=group, fusion=fusion)
+        return step
 
 
 RANDOM = 2  # the purpose of a draw, part of its seed

@@ -52,7 +52,8 @@ class Workspace:
         self.samples = Scratch()
         self.contexts = plan.contexts()
         for context, step in zip(self.contexts, plan.all_steps, strict=True):
-            context.state = step.layer.state
+            for layer in step.layers:
+                context.state = {**context.state, **layer.state}
 
     def begin(
         self, training: bool, slot: Slot | None = None, step: int = 0, first: int = 0
@@ -114,10 +115,11 @@ class Runner:
         merged = np.empty_like(self.parameters.state)
         slots = self._slots[: len(micro_batches(int(self._header[0]), int(self._header[2])))]
         for k, step in enumerate(self.plan.all_steps):
-            if step.layer.state:
-                views = self.parameters.state_views(step.layer, merged)
-                for name, value in step.layer.merge_state([s.states[k] for s in slots]).items():
-                    views[name][...] = value
+            for layer in step.layers:
+                if layer.state:
+                    views = self.parameters.state_views((layer,), merged)
+                    for name, value in layer.merge_state([s.states[k] for s in slots]).items():
+                        views[name][...] = value
         return merged
 
     def outputs(self, X: Array, micro_batch: int | None) -> Array:
@@ -263,14 +265,14 @@ class Runner:
 
     def _slot(self, size: int) -> Slot:
         """Return memory for what one micro-batch leaves."""
-        parameters, layers = self.parameters, [step.layer for step in self.plan.all_steps]
+        parameters = self.parameters
         gradient = self.executor.allocate((size,), parameters.values.dtype)
         state = self.executor.allocate(parameters.state.shape, parameters.values.dtype)
         return Slot(
             gradient,
-            [parameters.views(layer, gradient) for layer in layers],
+            [parameters.views(step.layers, gradient) for step in self.plan.all_steps],
             state,
-            [parameters.state_views(layer, state) for layer in layers],
+            [parameters.state_views(step.layers, state) for step in self.plan.all_steps],
         )
 
     def _workspace(self, key: int) -> Workspace:

@@ -7,6 +7,7 @@ NAMES = (
     "layer_pass",
     "growth",
     "steps",
+    "batch_norm",
     "data_path",
     "mnist_99",
     "run_folders",

@@ -15,6 +15,7 @@ from cnnexp.data.dataset import Scale
 MODELS = Path(__file__).parents[2] / "conf" / "model"
 NETS = ("original_cnn", "lenet5", "cnn", "deep", "flat")
 IMPLS = ("naive", "sg", "im2col", "fast")
+BATCH_NORM = "+batch_norm"
 LAYOUTS = ("channels_first", "channels_last")  # how PyTorch keeps its images
 IMAGE_SHAPE = (28, 28, 1)  # MNIST's
 LIT = 0.2  # of the pixels, as in MNIST
@@ -33,7 +34,7 @@ class Job:
     Attributes
     ----------
     net : str
-        A name in ``conf/model``.
+        A name in ``conf/model``; with `BATCH_NORM` behind it, as `with_batch_norm` makes it.
     by : str
         An implementation of ours, or a layout of PyTorch's.
     batch, threads : int
@@ -60,11 +61,25 @@ def layers_of(net: str) -> Layers:
     """Return the layers of a network in ``conf/model``, as its file lists them."""
     from omegaconf import OmegaConf
 
-    config = OmegaConf.to_container(OmegaConf.load(MODELS / f"{net}.yaml"))
+    file = MODELS / f"{net.removesuffix(BATCH_NORM)}.yaml"
+    config = OmegaConf.to_container(OmegaConf.load(file))
     assert isinstance(config, dict)
     layers: Layers = config["layers"]
     layers[-1].setdefault("units", CLASSES)
-    return layers
+    return with_batch_norm(layers) if net.endswith(BATCH_NORM) else layers
+
+
+def with_batch_norm(layers: Layers) -> Layers:
+    """Return the layers with a batch normalisation after each convolution."""
+    found: Layers = []
+    for options in layers:
+        if options["type"] != "conv":
+            found.append(options)
+            continue
+        activation = options.get("activation")
+        found += [options | {"activation": None}, {"type": "batch_norm"}]
+        found += [{"type": activation}] if activation else []
+    return found
 
 
 @functools.cache

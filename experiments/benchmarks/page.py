@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cnnexp.runs.files import replace_file
 from experiments.benchmarks import results
 from experiments.benchmarks.goals import reached
-from experiments.benchmarks.jobs import LAYOUTS
+from experiments.benchmarks.jobs import BATCH_NORM, LAYOUTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -268,6 +268,22 @@ def goals(frame: pd.DataFrame) -> str:
     return markdown(header, cells)
 
 
+def batch_norm(frame: pd.DataFrame) -> str:
+    """Return the table of what batch normalisation costs; PyTorch's faster layout counts."""
+    cells = []
+    with_it = frame[frame["net"].str.endswith(BATCH_NORM)]
+    for (net, threads), part in with_it.groupby(["net", "threads"], sort=False):
+        rows = part.set_index("by")
+        theirs = rows.drop(index="fast").sort_values("microseconds_per_sample")
+        row = [net.removesuffix(BATCH_NORM), str(threads), f"{rows.loc['fast', 'over_plain']:.2f}"]
+        row.append(f"{theirs['over_plain'].iloc[0]:.2f}" if len(theirs) else "")
+        row.append(number(rows.loc["fast", "microseconds_per_sample"]))
+        row.append(number(theirs["microseconds_per_sample"].iloc[0]) if len(theirs) else "")
+        cells.append(row)
+    header = ["net", "threads", "with ÷ without, ours", "PyTorch", "µs a sample with, ours"]
+    return markdown([*header, "PyTorch"], cells)
+
+
 # name of a table: its file, and what makes it
 TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "training": ("speed", comparison("training")),
@@ -280,6 +296,7 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "layer_pass": ("layer_pass", layer_pass),
     "iterations": ("layer_pass", iterations),
     "growth": ("growth", growth),
+    "batch_norm": ("batch_norm", batch_norm),
     "data_path": ("data_path", data_path),
     "agreement": ("agreement", agreement),
     "run_folders": ("run_folders", run_folders),

@@ -174,6 +174,10 @@ def made_layer(options: dict[str, Any], n_in: int) -> nn.Module:
         return nn.Conv2d(n_in, options["filters"], width, options.get("stride", 1), padding)
     if kind == "max_pool":
         return nn.MaxPool2d(width, options.get("stride"))
+    if kind == "batch_norm":
+        return nn.BatchNorm2d(n_in)
+    if kind == "relu":
+        return nn.ReLU(inplace=True)
     if kind == "flatten":
         return nn.Flatten()
     assert kind == "dense", kind

@@ -11,7 +11,7 @@ import pytest
 from experiments.benchmarks import NAMES, machine, page, processes, results
 from experiments.benchmarks.__main__ import main, module_of
 
-LONG = ("growth", "kill_and_resume", "steps")
+LONG = ("batch_norm", "growth", "kill_and_resume", "steps")
 QUICK = ("data_path", "layer_pass", "memory", "speed")
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
+from cnnexp import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Softmax
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.engine.fast import FAST
-from cnnexp.engine.fast.convolution import ConvPointwise
-from cnnexp.engine.fast.dense import DensePointwise
+from cnnexp.engine.fast.batch_norm_pool import ConvBatchNormPointwiseMaxPool
+from cnnexp.engine.fast.in_place import InPlace
 from cnnexp.engine.fast.merged import MergedConvPointwiseMaxPool
 from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool
 from cnnexp.engine.fast.winograd_pool import WinogradPointwiseMaxPool
@@ -107,7 +107,7 @@ def test_conv_relu_max_pool_equals_its_layers_one_by_one_and_naive(g, pool):
 @pytest.mark.parametrize("g", [*GEOMETRIES, *MORE], ids=str)
 def test_conv_relu_and_dense_relu_equal_their_layers_one_by_one_and_naive(g):
     fused = network(g)
-    assert fusions(fused) == [ConvPointwise, DensePointwise]
+    assert fusions(fused) == [InPlace, InPlace]
     X, Y = samples(g)
     check_equal(fused, network(g, fuse=False), X, Y)
     check_equal(fused, network(g, impl="naive"), X, Y)
@@ -132,13 +132,41 @@ def test_any_activation_that_never_decreases_is_fused(g, pool, activation):
 def test_grouped_and_dilated_convolutions_are_pooled_by_themselves():
     for g in (Geometry(9, 9, 3, 1, dilation=2), Geometry(8, 8, 3, 1, "same", 4, 6, 3, groups=2)):
         fused = network(g, MaxPool2D(2))
-        assert fusions(fused) == [ConvPointwise, DensePointwise]
+        assert fusions(fused) == [InPlace, InPlace]
         check_equal(fused, network(g, MaxPool2D(2), impl="naive"), *samples(g))
 
 
+def normalised(g, pool, impl="fast", threads=1):
+    """Return a network of conv, batch_norm, relu and max_pool; some scales are negative."""
+    parts = [BatchNorm(), ReLU(), MaxPool2D(*pool)]
+    net = network(g, *parts, activation=None, impl=impl, threads=threads)
+    scale = np.resize([1.5, -0.5, 0.7, -2.0], g.n_f)
+    return net.load_weights(net.weights() | {"batch_norm1.scale": scale})
+
+
+@pytest.mark.parametrize(("g", "pool"), pooled_cases())
+def test_batch_norm_between_conv_and_max_pool_equals_naive(g, pool):
+    """Where pooling covers every output it waits until after pooling; else it has its own step."""
+    fused, naive = normalised(g, pool), normalised(g, pool, "naive")
+    covers = pool[0] == pool[1] and all(size % pool[0] == 0 for size in g.window.out)
+    winograd = g.f == 3 and g.s == 1 and min(g.n_c, g.n_f) >= 8
+    first = ConvBatchNormPointwiseMaxPool if covers and not winograd else InPlace
+    assert fusions(fused)[0] is first
+    X, Y = samples(g)
+    check_equal(fused, naive, X, Y)
+    check_equal(normalised(g, pool, threads=2), fused, X, Y, tolerance=0)
+    for net in (fused, naive):
+        net.take_state()
+    for name, value in naive.weights().items():  # the running statistics are among them
+        np.testing.assert_allclose(fused.weights()[name], value, atol=1e-9)
+    np.testing.assert_allclose(fused.predict(X), naive.predict(X), atol=1e-9)
+
+
 def test_every_fusion_of_the_table_is_tried_here():
-    found = {fusion for case in pooled_cases() for fusion in fusions(network(*_built(case)))}
-    assert found | {ConvPointwise, DensePointwise} == {type(fusion) for fusion in FAST.fusions}
+    nets = [network(*_built(case)) for case in pooled_cases()]
+    nets += [normalised(*case.values) for case in pooled_cases()]
+    found = {fusion for net in nets for fusion in fusions(net)}
+    assert found == {type(fusion) for fusion in FAST.fusions}
 
 
 def _built(case):
@@ -148,7 +176,7 @@ def _built(case):
 
 @pytest.mark.parametrize("pool", [MaxPool2D(3, 2), MaxPool2D(2, padding=1)])
 def test_windows_that_overlap_or_reach_beyond_are_pooled_by_themselves(pool):
-    assert fusions(network(Geometry(9, 9, 2, 1), pool)) == [ConvPointwise, DensePointwise]
+    assert fusions(network(Geometry(9, 9, 2, 1), pool)) == [InPlace, InPlace]
 
 
 def test_a_convolution_without_relu_is_not_fused():

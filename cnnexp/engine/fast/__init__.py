@@ -14,14 +14,15 @@ is computed by itself, with the same methods for convolution and pooling.
 
 from __future__ import annotations
 
-from cnnexp.engine.batch_norm import NUMPY
-from cnnexp.engine.fast.convolution import CONV, ConvPointwise
-from cnnexp.engine.fast.dense import DensePointwise
+from cnnexp.engine.fast.batch_norm_pool import ConvBatchNormPointwiseMaxPool
+from cnnexp.engine.fast.convolution import CONV
+from cnnexp.engine.fast.in_place import InPlace
 from cnnexp.engine.fast.merged import MergedConvPointwiseMaxPool
 from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool
 from cnnexp.engine.fast.pooling import AVG_POOL, MAX_POOL
 from cnnexp.engine.fast.winograd_pool import WinogradPointwiseMaxPool
 from cnnexp.engine.operations import IMPLEMENTATIONS, Implementation
+from cnnexp.engine.shared import NUMPY
 
 FAST = Implementation(
     "fast",
@@ -29,11 +30,13 @@ FAST = Implementation(
     about="Batch-last layout, one product per convolution, Winograd where it pays, fusions.",
     base=NUMPY,
     fusions=(
+        ConvBatchNormPointwiseMaxPool(),
         WinogradPointwiseMaxPool(),
         MergedConvPointwiseMaxPool(),
         ConvPointwiseMaxPool(),
-        ConvPointwise(),
-        DensePointwise(),
+        InPlace("conv"),
+        InPlace("dense"),
+        InPlace("batch_norm"),
     ),
     caches=8,
 )

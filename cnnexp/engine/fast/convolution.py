@@ -8,16 +8,13 @@ processor. Groups of channels are a stack of such products.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
-
 import numpy as np
 
 from cnnexp.engine.context import Context
 from cnnexp.engine.fast import winograd
 from cnnexp.engine.fast.columns import add_windows, columns, images_like, windows
 from cnnexp.engine.layout import batch_first, batch_last, padded_batch_last, unpadded
-from cnnexp.engine.operations import Cache, Fusion, Gradients, Operation, Params
+from cnnexp.engine.operations import Cache, Gradients, Operation, Params
 from cnnexp.engine.products import outer, product
 from cnnexp.engine.scratch import Array
 from cnnexp.engine.window import Window
@@ -133,32 +130,3 @@ def flat_gradient(dA: Array) -> Array:
 
 
 CONV = Operation(forward, backward)
-
-
-class ConvPointwise(Fusion):
-    """A convolution and an activation, which overwrites the result where it may."""
-
-    name = "activation in place"
-    pattern: ClassVar[tuple[str, ...]] = ("conv", "pointwise")
-
-    def applies(self, layers: Sequence[Any]) -> bool:
-        """Say whether the activation may overwrite its input."""
-        return bool(layers[1].geometry.from_output)
-
-    def forward(
-        self, layers: Sequence[Any], A_prev: Array, context: Context
-    ) -> tuple[Array, Cache]:
-        """Return the activation of ``Z``."""
-        Z, cache = forward(A_prev, layers[0].params, layers[0].geometry, context)
-        inner = batch_last(Z)
-        layers[1].geometry.apply(inner, out=inner)
-        return Z, (cache, Z)
-
-    def backward(
-        self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
-    ) -> tuple[Array | None, Gradients]:
-        """Return the gradients, through the activation first."""
-        inner, A = cache
-        dZ = context.scratch.array("dZ", batch_last(A).shape, A.dtype)
-        layers[1].geometry.gradient(batch_last(dA), batch_last(A), out=dZ)
-        return backward(batch_first(dZ), layers[0].params, layers[0].geometry, inner, context)

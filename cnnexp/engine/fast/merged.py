@@ -24,7 +24,6 @@ import numpy as np
 
 from cnnexp.engine.fast.columns import add_windows, columns, images_like, windows
 from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool, PooledConv
-from cnnexp.engine.fast.running_max import winners
 from cnnexp.engine.products import outer, product
 from cnnexp.engine.scratch import Array
 from cnnexp.engine.window import Window
@@ -54,21 +53,18 @@ class MergedConv(PooledConv):
         Z: Array = self.Z[k]
         return Z
 
-    def backward(self, dZ: Array, greater: Array) -> tuple[Array, Array | None]:
-        """Return the gradients by two products: one for the filters, one for the images.
-
-        The gradients of candidates take the memory of the candidates, which are not needed again.
-        """
+    def backward(self, gradients: Iterator[tuple[int, Array]]) -> tuple[Array, Array | None]:
+        """Return the gradients by two products: one for the filters, one for the images."""
         limits, scratch = self.context.limits, self.context.scratch
-        for k, won in winners(greater, scratch):
-            np.multiply(dZ, won, out=self.Z[k])
+        for _ in gradients:  # each is written into its place in the one matrix
+            pass
         dW = self._sum_over_places(outer(self.cols, self._flat(), limits).T)
         if not self.context.need_dA_prev:
             return dW, None
-        d_cols = scratch.array("d_cols", self.cols.shape, dZ.dtype)
+        d_cols = scratch.array("d_cols", self.cols.shape, dW.dtype)
         product(self.filters.T, self._flat(), d_cols, limits)
         shape = images_like(self.X_shape, self.patch, self.step, self.pool.out)
-        dX = scratch.zeros("dX", shape, dZ.dtype)
+        dX = scratch.zeros("dX", shape, dW.dtype)
         patches = (*self.patch, self.X_shape[0], *self.pool.out, self.X_shape[3])
         add_windows(dX, d_cols.reshape(patches), self.step)
         return dW, dX
@@ -101,11 +97,13 @@ class MergedConvPointwiseMaxPool(ConvPointwiseMaxPool):
 
     def applies(self, layers: Sequence[Any]) -> bool:
         """Say whether the zeros do not cost too much."""
-        if not super().applies(layers):
-            return False
-        conv, pool = layers[0].geometry, layers[2].geometry
-        rows, cols = patch(conv, pool)
-        return bool(rows * cols / conv.size <= MOST_EXTRA)
+        return super().applies(layers) and merging_pays(layers[0].geometry, layers[2].geometry)
+
+
+def merging_pays(conv: Window, pool: Window) -> bool:
+    """Say whether the zeros do not cost too much."""
+    rows, cols = patch(conv, pool)
+    return rows * cols / conv.size <= MOST_EXTRA
 
 
 def patch(conv: Window, pool: Window) -> tuple[int, int]:

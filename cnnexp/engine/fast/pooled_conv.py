@@ -19,7 +19,7 @@ because the activation never decreases.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,10 +48,21 @@ class PooledConv:
         Where they stand, and where the pooling windows stand on their outputs.
     context : Context
         Memory and limits.
+    keep : bool
+        Whether all outputs stay in memory, in `Z` (p_h · p_w, n_f, oh · ow · n_m).
     """
 
-    def __init__(self, X: Array, W: Array, conv: Window, pool: Window, context: Context) -> None:
+    def __init__(
+        self,
+        X: Array,
+        W: Array,
+        conv: Window,
+        pool: Window,
+        context: Context,
+        keep: bool = False,
+    ) -> None:
         self.X_shape, self.W, self.conv, self.pool, self.context = X.shape, W, conv, pool, context
+        self.keep = keep
         self.step = conv.stride[0] * pool.stride[0], conv.stride[1] * pool.stride[1]
         self.prepare(X)
 
@@ -62,27 +73,54 @@ class PooledConv:
         np.copyto(cols, view)
         self.W_flat = self.W.reshape(-1, self.W.shape[3])
         self.cols = cols.reshape(self.pool.size, len(self.W_flat), -1)
+        shape = (self.pool.size if self.keep else 1, self.W.shape[3], self.cols.shape[2])
+        self.Z = self.context.scratch.array("Z", shape, self.W.dtype)
 
     def candidate(self, k: int) -> Array:
         """Return the outputs at pixel `k` of all pooling windows, (n_f, oh · ow · n_m)."""
-        return product(self.W_flat.T, self.cols[k], self._memory(), self.context.limits)
+        Z = self.Z[k if self.keep else 0]
+        return product(self.W_flat.T, self.cols[k], Z, self.context.limits)
 
-    def backward(self, dZ: Array, greater: Array) -> tuple[Array, Array | None]:
+    def spread(
+        self, dA: Array, greater: Array, line: tuple[Array, Array] | None = None
+    ) -> Iterator[tuple[int, Array]]:
+        """Yield (k, the gradient of candidate k), from the last candidate to the first.
+
+        The gradients take the memory of the candidates, which are not needed again.
+
+        Parameters
+        ----------
+        dA : array (n_f, oh · ow · n_m)
+            Gradients of the maxima.
+        greater : array
+            The bytes of the running maximum, which say whose they are.
+        line : (slope, level), optional
+            Numbers (n_f, 1): ``slope · Z + level`` is added, which needs all candidates kept.
+        """
+        scratch = self.context.scratch
+        for k, won in winners(greater, scratch):
+            if line is None:
+                yield k, np.multiply(dA, won, out=self.Z[k % len(self.Z)])
+                continue
+            Z = self.Z[k]
+            Z *= line[0]
+            Z += line[1]
+            Z += np.multiply(dA, won, out=scratch.array("won gradient", dA.shape, dA.dtype))
+            yield k, Z
+
+    def backward(self, gradients: Iterator[tuple[int, Array]]) -> tuple[Array, Array | None]:
         """Return ``dW``, and the gradients of the padded images where they are needed.
 
         Parameters
         ----------
-        dZ : array (n_f, oh · ow · n_m)
-            Gradients of the maxima.
-        greater : array
-            The bytes of the running maximum, which say whose they are.
+        gradients : iterator
+            From `spread`.
         """
         limits, scratch = self.context.limits, self.context.scratch
         dW, dX = np.zeros_like(self.W_flat), None
         if self.context.need_dA_prev:
             dX = scratch.zeros("dX", self.X_shape, self.W.dtype)
-        for k, won in winners(greater, scratch):
-            d_k = np.multiply(dZ, won, out=self._memory())
+        for k, d_k in gradients:
             dW += outer(self.cols[k], d_k, limits)
             if dX is None:
                 continue
@@ -94,11 +132,6 @@ class PooledConv:
                 place = view[pixel]
                 place += parts[pixel]
         return dW.reshape(self.W.shape), dX
-
-    def _memory(self) -> Array:
-        """Return memory for one candidate or its gradient."""
-        shape = (self.W.shape[3], self.cols.shape[2])
-        return self.context.scratch.array("Z", shape, self.W.dtype)
 
     def _windows(self, X: Array) -> Array:
         """Return a view (p_h, p_w, f_h, f_w, n_c, oh, ow, n_m): the windows of each pixel."""
@@ -113,7 +146,7 @@ class ConvPointwiseMaxPool(Fusion):
     """Where pooling windows do not overlap and have no padding, and the activation is monotonic."""
 
     name = "stride groups"
-    pattern: ClassVar[tuple[str, ...]] = ("conv", "pointwise", "max_pool")
+    pattern = ("conv", "pointwise", "max_pool")
     method: ClassVar[type[PooledConv]] = PooledConv
 
     def applies(self, layers: Sequence[Any]) -> bool:
@@ -148,6 +181,6 @@ class ConvPointwiseMaxPool(Fusion):
         work, greater, A = cache
         dZ = context.scratch.like("dZ", A)
         layers[1].geometry.gradient(flat_gradient(dA), A, out=dZ)
-        dW, dX = work.backward(dZ, greater)
+        dW, dX = work.backward(work.spread(dZ, greater))
         dA_prev = None if dX is None else unpadded(dX, work.conv)
         return dA_prev, {"W": dW, "b": dZ.sum(axis=1)}

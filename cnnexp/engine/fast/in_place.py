@@ -1,0 +1,77 @@
+"""A layer with the activation that follows it, in place.
+
+The layer's result is still in the cache of the processor when the activation overwrites it; the
+array is written once and read once less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cnnexp.engine.context import Context
+from cnnexp.engine.operations import Cache, Fusion, Gradients, Reduction
+from cnnexp.engine.scratch import Array, memory_order
+
+
+class InPlace(Fusion):
+    """A layer and an activation whose gradient can be computed from its result.
+
+    Parameters
+    ----------
+    operation : str
+        That of the layer.
+    """
+
+    name = "activation in place"
+
+    def __init__(self, operation: str) -> None:
+        self.pattern = (operation, "pointwise")
+
+    def applies(self, layers: Sequence[Any]) -> bool:
+        """Say whether the activation may overwrite its input."""
+        return bool(layers[1].geometry.from_output)
+
+    def forward(
+        self, layers: Sequence[Any], A_prev: Array, context: Context
+    ) -> tuple[Array, Cache]:
+        """Return the activation of the layer's result."""
+        Z, cache = layers[0].forward(A_prev, context)
+        return _apply(layers[1].geometry, Z), (cache, Z)
+
+    def backward(
+        self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
+    ) -> tuple[Array | None, Gradients]:
+        """Return the layer's gradients, through the activation first."""
+        inner, A = cache
+        dZ = _gradient(layers[1].geometry, dA, A, context)
+        found: tuple[Array | None, Gradients] = layers[0].backward(inner, dZ, context)
+        return found
+
+    def train_forward(self, layers: Sequence[Any], A_prev: Array, context: Context) -> Reduction:
+        """Return what `forward` does, for a layer that waits for sums over the mini-batch."""
+        Z, cache = yield from layers[0].train_forward(A_prev, context)
+        return _apply(layers[1].geometry, Z), (cache, Z)
+
+    def train_backward(
+        self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
+    ) -> Reduction:
+        """Return what `backward` does after `train_forward`."""
+        inner, A = cache
+        dZ = _gradient(layers[1].geometry, dA, A, context)
+        run: Reduction = layers[0].train_backward(inner, dZ, context)
+        return (yield from run)
+
+
+def _apply(function: Any, Z: Array) -> Array:
+    """Apply a function in place, its axes in the order of memory."""
+    values = Z.transpose(memory_order(Z))
+    function.apply(values, out=values)
+    return Z
+
+
+def _gradient(function: Any, dA: Array, A: Array, context: Context) -> Array:
+    """Return the gradient for what the function was applied to."""
+    dZ, order = context.scratch.like("dZ of activation", A), memory_order(A)
+    function.gradient(dA.transpose(order), A.transpose(order), out=dZ.transpose(order))
+    return dZ
