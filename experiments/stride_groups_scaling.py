@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from cnnexp.engine import IMPLEMENTATIONS, Context, Window
-from cnnexp.engine.scratch import Array, Scratch
+from cnnexp.engine.context import Array
 from cnnexp.nn.blas import one_blas_thread
 from experiments import outcomes as kept
 
@@ -104,7 +104,7 @@ def seconds_a_sample(impl: str, case: Case) -> float:
     X = draw.random((count, case.image, case.image, 1), np.float32)
     W = draw.standard_normal((case.width, case.width, 1, case.filters), np.float32)
     b = np.zeros(case.filters, np.float32)
-    window, params, context = case.window, {"W": W, "b": b}, Context(scratch=Scratch())
+    window, params, context = case.window, {"W": W, "b": b}, Context(reuse=True)
 
     def once() -> Array | None:
         Z, cache = conv.forward(X, params, window, context)

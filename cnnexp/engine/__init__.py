@@ -2,7 +2,7 @@
 
 from cnnexp.engine import fast, im2col, naive, stride_groups
 from cnnexp.engine.activations import Pointwise
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context
 from cnnexp.engine.machine import Limits
 from cnnexp.engine.operations import (
     IMPLEMENTATIONS,
@@ -12,7 +12,6 @@ from cnnexp.engine.operations import (
     Operation,
     Reduction,
 )
-from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.window import Window
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "Operation",
     "Pointwise",
     "Reduction",
-    "Scratch",
     "Window",
     "fast",
     "im2col",

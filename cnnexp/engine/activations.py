@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnnexp.engine.scratch import Array
+from cnnexp.engine.context import Array
 from cnnexp.errors import OptionError
 
 

@@ -29,10 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context
 from cnnexp.engine.layout import batch_first, batch_last
 from cnnexp.engine.operations import Cache, Gradients, Operation, Params, Reduction
-from cnnexp.engine.scratch import Array
 
 ARRAYS = 3  # of a block of rows that are in the cache together
 
@@ -41,7 +40,7 @@ def forward(A_prev: Array, params: Params, layer: Any, context: Context) -> tupl
     """Return scaled and shifted values, by the running statistics."""
     mean, spread = running_statistics(layer, context)
     factor, X = params["scale"] / spread, batch_last(A_prev)
-    A = context.scratch.array("A", X.shape, X.dtype)
+    A = context.array("A", X.shape, X.dtype)
     _scale_and_shift(X, factor, params["shift"] - mean * factor, A, context)
     return batch_first(A), A_prev
 
@@ -59,8 +58,8 @@ def backward(
 
 def train_forward(A_prev: Array, params: Params, layer: Any, context: Context) -> Reduction:
     """Yield the sums of every channel, and normalise with those of the mini-batch."""
-    X, scratch = batch_last(A_prev), context.scratch
-    x = scratch.array("x", X.shape, X.dtype)  # the distances from the mean of this micro-batch
+    X = batch_last(A_prev)
+    x = context.array("x", X.shape, X.dtype)  # the distances from the mean of this micro-batch
     m, squares = np.empty(len(X), X.dtype), np.empty(len(X), X.dtype)
     for rows in _blocks(X, context):
         values, distance = _rows(X[rows]), _rows(x[rows])
@@ -74,7 +73,7 @@ def train_forward(A_prev: Array, params: Params, layer: Any, context: Context) -
     update_statistics(layer, context, mean, variance, total[0])
     spread = np.sqrt(variance + layer.epsilon)
     factor, offset = params["scale"] / spread, m - mean
-    A = scratch.array("A", X.shape, X.dtype)
+    A = context.array("A", X.shape, X.dtype)
     _scale_and_shift(x, factor, params["shift"] + factor * offset, A, context)
     return batch_first(A), (x, offset, spread, total[0, 0])
 
@@ -99,7 +98,7 @@ def train_backward(
         here = _rows(x[rows])
         here *= slope[rows, None].astype(kind)
         here += level[rows, None].astype(kind)
-        scaled = context.scratch.array("scaled", here.shape, kind)
+        scaled = context.array("scaled", here.shape, kind)
         here += np.multiply(_rows(dX[rows]), factor[rows, None].astype(kind), out=scaled)
     return batch_first(x), {"scale": partial[1], "shift": partial[0]}
 

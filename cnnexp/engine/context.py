@@ -1,19 +1,27 @@
-"""What a pass gives to a layer besides its input."""
+"""What a pass gives to a layer besides its input.
+
+Memory is a part of it. A large new array costs more than filling it: the operating system hands out
+its pages one fault at a time. A context keeps each array under a name and gives the same memory
+again when the same name is asked for. A context belongs to one step and one worker; a pass may
+therefore keep such arrays in its cache until the next pass of the same layer begins.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cnnexp.engine.machine import Limits
-from cnnexp.engine.scratch import Array, Scratch
 
 if TYPE_CHECKING:
     from cnnexp.engine.operations import Operation
 
+Array = npt.NDArray[Any]
 Outer = Callable[[str, Array, Array], None]
 
 
@@ -26,8 +34,9 @@ class Context:
     operation, training_operation : Operation or None
         What computes the layer under the chosen implementation; the second one in training, if
         that differs.
-    scratch : Scratch
-        Memory of this layer and this worker.
+    reuse : bool
+        Whether memory is used again. If not, every request gives new memory: for a single pass,
+        for looking into caches, and to test that reuse changes nothing.
     training : bool
         The mode: training or inference. A layer such as dropout works in training only.
     keep_cache : bool
@@ -50,11 +59,20 @@ class Context:
         Position of the first sample in the mini-batch.
     deferred_outer : callable, optional
         Takes the factors of gradients that are multiplied once per mini-batch.
+
+    Examples
+    --------
+    >>> context = Context(reuse=True)
+    >>> first = context.array("cols", (2, 3), np.float32)
+    >>> context.array("cols", (2, 3), np.float32) is first
+    True
+    >>> context.bytes
+    24
     """
 
     operation: Operation | None = None
     training_operation: Operation | None = None
-    scratch: Scratch = field(default_factory=lambda: Scratch(reuse=False))
+    reuse: bool = False
     training: bool = True
     keep_cache: bool = True
     need_dA_prev: bool = True
@@ -66,6 +84,46 @@ class Context:
     step: int = 0
     first: int = 0
     deferred_outer: Outer | None = None
+
+    def __post_init__(self) -> None:
+        self._memory: dict[str, Array] = {}
+        self._arrays: dict[str, Array] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """Return an array with undefined contents, the same memory for the same name.
+
+        A smaller shape than before uses the beginning of the same memory, so that a short last
+        piece allocates nothing.
+        """
+        kept = self._arrays.get(name)
+        if kept is not None and kept.shape == shape and kept.dtype == dtype:
+            return kept
+        if not self.reuse:
+            return np.empty(shape, dtype)
+        size = math.prod(shape)
+        memory = self._memory.get(name)
+        if memory is None or memory.size < size or memory.dtype != dtype:
+            memory = self._memory[name] = np.empty(size, dtype)
+        array = self._arrays[name] = memory[:size].reshape(shape)
+        return array
+
+    def zeros(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """Return an array of zeros, the same memory for the same request."""
+        array = self.array(name, shape, dtype)
+        array.fill(0)
+        return array
+
+    def like(self, name: str, array: Array, dtype: npt.DTypeLike | None = None) -> Array:
+        """Return an array of the same shape and the same order of axes in memory as `array`."""
+        order = memory_order(array)
+        shape = tuple(array.shape[axis] for axis in order)
+        inner = self.array(name, shape, array.dtype if dtype is None else dtype)
+        return inner.transpose(np.argsort(order))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all arrays held."""
+        return sum(memory.nbytes for memory in self._memory.values())
 
     def outer(self, name: str, A: Array, dZ: Array) -> Array | None:
         """Return the gradient ``A.T @ dZ`` of a parameter, or None where it comes later.
@@ -107,3 +165,17 @@ class Context:
         """
         bits = np.random.PCG64DXSM(np.random.SeedSequence([*self.seed, self.step]))
         return np.random.Generator(bits.advance(self.first * draws))
+
+
+def memory_order(array: Array) -> tuple[int, ...]:
+    """Return the axes of an array from the outermost in memory to the innermost.
+
+    Examples
+    --------
+    >>> memory_order(np.zeros((2, 3, 4)))
+    (0, 1, 2)
+    >>> memory_order(np.zeros((2, 3, 4)).transpose(2, 0, 1))
+    (1, 2, 0)
+    """
+    strides = array.strides
+    return tuple(sorted(range(array.ndim), key=lambda axis: -strides[axis]))

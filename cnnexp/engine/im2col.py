@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context
 from cnnexp.engine.operations import (
     IMPLEMENTATIONS,
     Cache,
@@ -24,7 +24,6 @@ from cnnexp.engine.operations import (
     Operation,
     Params,
 )
-from cnnexp.engine.scratch import Array
 from cnnexp.engine.shared import NUMPY
 from cnnexp.engine.window import Window
 

@@ -11,7 +11,7 @@ transposed view of the other and costs nothing::
 
 from __future__ import annotations
 
-from cnnexp.engine.scratch import Array, Scratch
+from cnnexp.engine.context import Array, Context
 from cnnexp.engine.window import AxisGroup, Window
 
 
@@ -29,7 +29,7 @@ def padded_batch_last(
     A: Array,
     window: Window,
     value: float,
-    scratch: Scratch,
+    context: Context,
     extent: tuple[int, int] | None = None,
 ) -> Array:
     """Return images (n_c, h, w, n_m), padded with `value`, contiguous in memory.
@@ -41,7 +41,7 @@ def padded_batch_last(
     extent = extent or (window.rows.padded, window.cols.padded)
     if X.shape[1:3] == extent and X.flags.c_contiguous:
         return X
-    padded = scratch.array("padded", (X.shape[0], *extent, X.shape[3]), A.dtype)
+    padded = context.array("padded", (X.shape[0], *extent, X.shape[3]), A.dtype)
     if X.shape[1:3] != extent:
         padded.fill(value)
     padded[:, window.rows.inside, window.cols.inside, :] = X

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context
 from cnnexp.engine.operations import (
     IMPLEMENTATIONS,
     Cache,
@@ -30,7 +30,6 @@ from cnnexp.engine.operations import (
     Params,
     Reduction,
 )
-from cnnexp.engine.scratch import Array
 from cnnexp.engine.shared import NUMPY
 from cnnexp.engine.window import Window
 

@@ -13,7 +13,7 @@ All operations have the same form::
 example the `Window` of a convolution. Shapes are canonical, memory order is free: every array of
 images is logically (n_m, rows, columns, channels), whichever axis is innermost in memory. Neither
 function changes what it was given. Gradients are sums over the samples given. Arrays that are
-returned may live in `context.scratch`: they hold until the next pass that uses the same scratch.
+returned may live in the context's memory: they hold until its next pass.
 
 =============  =====================================  =========================================
 operation      params                                 geometry
@@ -33,8 +33,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from cnnexp.engine.context import Context
-from cnnexp.engine.scratch import Array
+from cnnexp.engine.context import Array, Context
 from cnnexp.errors import OptionError
 from cnnexp.registry import Registry
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnnexp.engine.context import Array
 from cnnexp.engine.machine import Limits
-from cnnexp.engine.scratch import Array
 
 
 def product(W: Array, X: Array, out: Array, limits: Limits) -> Array:

@@ -12,9 +12,8 @@ import numpy as np
 
 from cnnexp.engine.activations import Pointwise
 from cnnexp.engine.batch_norm import BATCH_NORM, BATCH_NORM_TRAINING
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context, memory_order
 from cnnexp.engine.operations import Cache, Gradients, Implementation, Operation, Params
-from cnnexp.engine.scratch import Array, memory_order
 
 
 def dense_forward(
@@ -44,8 +43,8 @@ def dense_backward(
 def _like(A: Array, n: int, name: str, context: Context) -> Array:
     """Return memory for (n_m, n) numbers, batch-last if `A` is."""
     if _batch_last(A):
-        return context.scratch.array(name, (n, len(A)), A.dtype).T
-    return context.scratch.array(name, (len(A), n), A.dtype)
+        return context.array(name, (n, len(A)), A.dtype).T
+    return context.array(name, (len(A), n), A.dtype)
 
 
 def _batch_last(A: Array) -> bool:
@@ -57,7 +56,7 @@ def pointwise_forward(
     A_prev: Array, params: Params, function: Pointwise, context: Context
 ) -> tuple[Array, Cache]:
     """Return the function of every value."""
-    A = context.scratch.like("A", A_prev)
+    A = context.like("A", A_prev)
     order = memory_order(A)
     function.apply(A_prev.transpose(order), A.transpose(order))
     return A, A if function.from_output else A_prev
@@ -67,7 +66,7 @@ def pointwise_backward(
     dA: Array, params: Params, function: Pointwise, kept: Array, context: Context
 ) -> tuple[Array, Gradients]:
     """Return the gradient of every value."""
-    dZ = context.scratch.like("dZ", kept)
+    dZ = context.like("dZ", kept)
     order = memory_order(kept)
     function.gradient(dA.transpose(order), kept.transpose(order), dZ.transpose(order))
     return dZ, {}

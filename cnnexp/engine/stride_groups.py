@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context
 from cnnexp.engine.layout import (
     batch_first,
     batch_last,
@@ -44,7 +44,6 @@ from cnnexp.engine.operations import (
     Operation,
     Params,
 )
-from cnnexp.engine.scratch import Array, Scratch
 from cnnexp.engine.shared import NUMPY
 from cnnexp.engine.window import AxisGroup, Window
 
@@ -56,20 +55,19 @@ def conv_forward(
 
     The bias is one more weight of each filter, for a pixel that is always 1.
     """
-    scratch = context.scratch
-    padded = _padded(A_prev, window, 0.0, scratch)
+    padded = _padded(A_prev, window, 0.0, context)
     W_rows = _filters(params, len(padded))
     n_m, n_f = padded.shape[3], params["b"].size
-    Z = scratch.array("Z", (n_f, *window.out, n_m), A_prev.dtype)
+    Z = context.array("Z", (n_f, *window.out, n_m), A_prev.dtype)
     cache = []
     for k, group in enumerate(window.groups()):
         rows, cols = group
         count = rows.count * cols.count * n_m
-        flat = scratch.array(f"cols{k}", (len(W_rows), W_rows.shape[2], count), A_prev.dtype)
+        flat = context.array(f"cols{k}", (len(W_rows), W_rows.shape[2], count), A_prev.dtype)
         view = blocks_by_channels(padded, group, window, len(W_rows))
         flat[:, :-1].reshape(view.shape)[...] = view
         flat[:, -1] = 1
-        product = scratch.array("product", (n_f, count), A_prev.dtype)
+        product = context.array("product", (n_f, count), A_prev.dtype)
         np.matmul(W_rows, flat, out=product.reshape(len(W_rows), -1, count))
         Z[:, rows.positions, cols.positions] = product.reshape(n_f, rows.count, cols.count, n_m)
         cache.append(flat)
@@ -80,19 +78,19 @@ def conv_backward(
     dZ: Array, params: Params, window: Window, cache: Cache, context: Context
 ) -> tuple[Array | None, Gradients]:
     """Two products per stride group: one for the weights, one for the slice of the input."""
-    scratch, (cols_by_group, padded_shape) = context.scratch, cache
+    cols_by_group, padded_shape = cache
     W_rows, dZ_in = _filters(params, padded_shape[0]), batch_last(dZ)
     dW_rows = np.zeros_like(W_rows)
-    dA = scratch.zeros("dA", padded_shape, dZ.dtype) if context.need_dA_prev else None
+    dA = context.zeros("dA", padded_shape, dZ.dtype) if context.need_dA_prev else None
     for group, flat in zip(window.groups(), cols_by_group, strict=True):
         rows, cols = group
         part = dZ_in[:, rows.positions, cols.positions]
-        dZ_flat = scratch.array("dZ", (len(flat), W_rows.shape[1], flat.shape[2]), dZ.dtype)
+        dZ_flat = context.array("dZ", (len(flat), W_rows.shape[1], flat.shape[2]), dZ.dtype)
         dZ_flat.reshape(part.shape)[...] = part
         dW_rows += dZ_flat @ flat.transpose(0, 2, 1)
         if dA is None:
             continue
-        d_cols = scratch.array("d_cols", (len(flat), flat.shape[1] - 1, flat.shape[2]), dZ.dtype)
+        d_cols = context.array("d_cols", (len(flat), flat.shape[1] - 1, flat.shape[2]), dZ.dtype)
         np.matmul(W_rows[:, :, :-1].transpose(0, 2, 1), dZ_flat, out=d_cols)
         under = blocks_by_channels(dA, group, window, len(flat))
         under += d_cols.reshape(under.shape)
@@ -106,13 +104,12 @@ def max_pool_forward(
     A_prev: Array, params: Params, window: Window, context: Context
 ) -> tuple[Array, Cache]:
     """Take one maximum over the pixels of the window per stride group."""
-    scratch = context.scratch
-    padded = _padded(A_prev, window, -np.inf, scratch)
-    A = scratch.array("A", (len(padded), *window.out, padded.shape[3]), A_prev.dtype)
+    padded = _padded(A_prev, window, -np.inf, context)
+    A = context.array("A", (len(padded), *window.out, padded.shape[3]), A_prev.dtype)
     cache = []
     for k, group in enumerate(window.groups()):
-        pixels = _pixels(padded, window, group, scratch, f"pixels{k}")
-        best = np.max(pixels, axis=0, out=scratch.like(f"best{k}", pixels[0]))
+        pixels = _pixels(padded, window, group, context, f"pixels{k}")
+        best = np.max(pixels, axis=0, out=context.like(f"best{k}", pixels[0]))
         A[:, group[0].positions, group[1].positions] = best
         cache.append((pixels, best))
     return batch_first(A), (cache, padded.shape)
@@ -122,13 +119,13 @@ def max_pool_backward(
     dA: Array, params: Params, window: Window, cache: Cache, context: Context
 ) -> tuple[Array | None, Gradients]:
     """Send each gradient to the first pixel of its window that equals the maximum."""
-    scratch, (pixels_by_group, padded_shape) = context.scratch, cache
+    pixels_by_group, padded_shape = cache
     dA_in = batch_last(dA)
-    dA_padded = scratch.zeros("dA", padded_shape, dA.dtype)
+    dA_padded = context.zeros("dA", padded_shape, dA.dtype)
     for group, (pixels, best) in zip(window.groups(), pixels_by_group, strict=True):
-        first = _first_equal(pixels, best, scratch)
+        first = _first_equal(pixels, best, context)
         part = dA_in[:, group[0].positions, group[1].positions]
-        grads = np.multiply(first, part, out=scratch.like("grads", pixels))
+        grads = np.multiply(first, part, out=context.like("grads", pixels))
         under = blocks(dA_padded, group, window)
         under += grads.reshape(*window.kernel, *part.shape).transpose(2, 3, 0, 4, 1, 5)
     return unpadded(dA_padded, window), {}
@@ -138,11 +135,10 @@ def avg_pool_forward(
     A_prev: Array, params: Params, window: Window, context: Context
 ) -> tuple[Array, Cache]:
     """Take one mean over the pixels of the window per stride group."""
-    scratch = context.scratch
-    padded = _padded(A_prev, window, 0.0, scratch)
-    A = scratch.array("A", (len(padded), *window.out, padded.shape[3]), A_prev.dtype)
+    padded = _padded(A_prev, window, 0.0, context)
+    A = context.array("A", (len(padded), *window.out, padded.shape[3]), A_prev.dtype)
     for group in window.groups():
-        pixels = _pixels(padded, window, group, scratch, "pixels")
+        pixels = _pixels(padded, window, group, context, "pixels")
         A[:, group[0].positions, group[1].positions] = pixels.mean(axis=0)
     return batch_first(A), padded.shape
 
@@ -152,7 +148,7 @@ def avg_pool_backward(
 ) -> tuple[Array | None, Gradients]:
     """Add an even share of each gradient to the slice of each stride group."""
     share = batch_last(dA) / dA.dtype.type(window.size)
-    dA_padded = context.scratch.zeros("dA", cache, dA.dtype)
+    dA_padded = context.zeros("dA", cache, dA.dtype)
     for group in window.groups():
         part = share[:, group[0].positions, group[1].positions]  # (n_c, m_h, m_w, n_m)
         under = blocks(dA_padded, group, window)
@@ -160,10 +156,10 @@ def avg_pool_backward(
     return unpadded(dA_padded, window), {}
 
 
-def _padded(A: Array, window: Window, value: float, scratch: Scratch) -> Array:
+def _padded(A: Array, window: Window, value: float, context: Context) -> Array:
     """Return images (n_c, h, w, n_m) that reach as far as the blocks of the stride groups."""
     extent = (window.rows.extent, window.cols.extent)
-    return padded_batch_last(A, window, value, scratch, extent)
+    return padded_batch_last(A, window, value, context, extent)
 
 
 def _filters(params: Params, channels: int) -> Array:
@@ -173,10 +169,10 @@ def _filters(params: Params, channels: int) -> Array:
     return rows.reshape(channels // W.shape[2], -1, rows.shape[1])
 
 
-def _first_equal(pixels: Array, best: Array, scratch: Scratch) -> Array:
+def _first_equal(pixels: Array, best: Array, context: Context) -> Array:
     """Return where along the first axis of `pixels` the maximum stands for the first time."""
-    first = np.equal(pixels, best, out=scratch.array("first", pixels.shape, np.dtype(bool)))
-    free = np.logical_not(first[0], out=scratch.array("free", best.shape, np.dtype(bool)))
+    first = np.equal(pixels, best, out=context.array("first", pixels.shape, np.dtype(bool)))
+    free = np.logical_not(first[0], out=context.array("free", best.shape, np.dtype(bool)))
     for equal in first[1:]:
         equal &= free  # not where an earlier pixel has it
         free ^= equal
@@ -187,12 +183,12 @@ def _pixels(
     padded: Array,
     window: Window,
     group: tuple[AxisGroup, AxisGroup],
-    scratch: Scratch,
+    context: Context,
     name: str,
 ) -> Array:
     """Return the pixels under the windows of one group, (f_h·f_w, n_c, m_h, m_w, n_m)."""
     view = blocks(padded, group, window).transpose(2, 4, 0, 1, 3, 5)
-    pixels = scratch.array(name, view.shape, padded.dtype)
+    pixels = context.array(name, view.shape, padded.dtype)
     pixels[...] = view
     return pixels.reshape(-1, *view.shape[2:])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnexp.engine import Array, Scratch
+from cnnexp.engine import Array, Context
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Batch:
             raise IndexError(f"rows must lie in 0 … {len(self.targets) - 1}.")
         return Batch(self.X, self.targets, rows)
 
-    def part(self, at: slice, scratch: Scratch) -> tuple[Array, Array]:
+    def part(self, at: slice, memory: Context) -> tuple[Array, Array]:
         """Return the samples and targets of a micro-batch."""
         if self.rows is None:
             return self.X[at], self.targets[at]
         rows = self.rows[at]
-        X = scratch.array("samples", (len(rows), *self.X.shape[1:]), self.X.dtype)
+        X = memory.array("samples", (len(rows), *self.X.shape[1:]), self.X.dtype)
         return np.take(self.X, rows, axis=0, out=X, mode="clip"), self.targets[rows]
 
     def gather(self, X: Array, targets: Array) -> None:

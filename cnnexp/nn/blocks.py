@@ -112,7 +112,7 @@ class Residual(Block):
 
     def join(self, results: Sequence[Array], context: Context) -> tuple[Array, Any]:
         """Return the sum."""
-        return np.add(results[0], results[1], out=context.scratch.like("A", results[0])), None
+        return np.add(results[0], results[1], out=context.like("A", results[0])), None
 
     def split(self, cache: Any, dA: Array, context: Context) -> Sequence[Array]:
         """Return the gradient for both branches."""

@@ -237,7 +237,7 @@ class Flatten(Layer):
         """Return samples (n_m, features); they stay batch-last in memory if they were."""
         n_m = len(A_prev)
         if A_prev.ndim == 4 and n_m > 1 and A_prev.strides[0] == A_prev.itemsize:
-            inner = context.scratch.array("A", (*A_prev.shape[1:], n_m), A_prev.dtype)
+            inner = context.array("A", (*A_prev.shape[1:], n_m), A_prev.dtype)
             inner[...] = A_prev.transpose(1, 2, 3, 0)
             return inner.reshape(-1, n_m).T, A_prev.shape
         return A_prev.reshape(n_m, math.prod(A_prev.shape[1:])), A_prev.shape
@@ -340,10 +340,10 @@ class Dropout(Layer):
         draws = -(-size // 4)  # a draw of 64 bits serves four values
         words = context.random(draws).bit_generator.random_raw(n_m * draws)
         bits = words.view(np.uint16).reshape(n_m, 4 * draws)[:, :size].reshape(A_prev.shape)
-        mask = context.scratch.like("mask", A_prev)
+        mask = context.like("mask", A_prev)
         np.less(bits, max(kept, 1), out=mask, casting="unsafe")
         mask *= A_prev.dtype.type(65536 / max(kept, 1))
-        return np.multiply(A_prev, mask, out=context.scratch.like("A", A_prev)), mask
+        return np.multiply(A_prev, mask, out=context.like("A", A_prev)), mask
 
     def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
         """Return the gradients of the values that were kept."""

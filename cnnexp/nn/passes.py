@@ -106,7 +106,7 @@ def _branches_backward(
         dA_prev = yield from backward(branch, inner, dA_branch, contexts, profile)
         if not step.need_dA_prev:
             continue
-        out = None if total is None else context.scratch.like("dA_prev", dA_prev)
+        out = None if total is None else context.like("dA_prev", dA_prev)
         total = dA_prev if total is None else np.add(total, dA_prev, out=out)
     return total, {}
 

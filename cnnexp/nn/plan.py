@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from cnnexp.engine import Context, Fusion, Implementation, Limits, Operation, Scratch
+from cnnexp.engine import Context, Fusion, Implementation, Limits, Operation
 from cnnexp.nn.layer import Container, Layer
 
 
@@ -125,7 +125,7 @@ class Plan:
             Context(
                 operation=step.operation,
                 training_operation=step.training_operation,
-                scratch=Scratch(reuse),
+                reuse=reuse,
                 need_dA_prev=step.need_dA_prev,
                 limits=self.limits,
                 seed=(self.seed, RANDOM, *step.layer.path.encode()),

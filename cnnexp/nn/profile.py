@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from cnnexp.engine import Array, Scratch, Window
+from cnnexp.engine import Array, Context, Window
 from cnnexp.nn.layer import Layer
 from cnnexp.nn.plan import Plan, Step
 
 FORWARD, BACKWARD = "forward", "backward"
-NO_CACHE = (Layer, Scratch, Window, str, bytes)  # what a cache may name without keeping it
+NO_CACHE = (Context, Layer, Window, str, bytes)  # what a cache may name without keeping it
 
 
 @dataclass

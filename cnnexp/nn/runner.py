@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cnnexp.engine import Array, Context, Scratch
+from cnnexp.engine import Array, Context
 from cnnexp.nn import passes
 from cnnexp.nn.batch import Batch
 from cnnexp.nn.executor import Executor, micro_batches
@@ -49,7 +49,7 @@ class Workspace:
     """What a worker uses again and again: a context with its own memory for every step."""
 
     def __init__(self, plan: Plan) -> None:
-        self.samples = Scratch()
+        self.samples = Context(reuse=True)
         self.contexts = plan.contexts()
         for context, step in zip(self.contexts, plan.all_steps, strict=True):
             for layer in step.layers:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnexp.engine import IMPLEMENTATIONS, Context, Scratch, Window
+from cnnexp.engine import IMPLEMENTATIONS, Context, Window
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.processes import Worker, in_turns, spread
 
@@ -128,7 +128,7 @@ def counted(by: str, geometry: Geometry, samples: int) -> int:
     )
 
 
-_layers: dict[Any, Any] = {}  # of this process: scratch is reused, as in training
+_layers: dict[Any, Any] = {}  # of this process: memory is reused, as in training
 
 
 def layer_of(by: str, geometry: Geometry, samples: int) -> Any:
@@ -150,7 +150,7 @@ def _made_layer(by: str, geometry: Geometry, samples: int) -> Any:
     dA = generator.random((samples, *window.out, n_f or n_c), np.float32)
     W, b = generator.random((f_w, f_w, n_c, n_f or 1), np.float32), np.zeros(n_f or 1, np.float32)
 
-    params, context = {"W": W, "b": b}, Context(scratch=Scratch())
+    params, context = {"W": W, "b": b}, Context(reuse=True)
 
     def run() -> None:
         _, cache = operation.forward(A_prev, params, window, context)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnexp.engine import IMPLEMENTATIONS as TABLE
-from cnnexp.engine import Context, Limits, Scratch, Window
+from cnnexp.engine import Context, Limits, Window
 from cnnexp.engine.products import outer, product
 from cnnexp.errors import ShapeError
 from tests.engine.geometries import (
@@ -33,10 +33,10 @@ CASES = [
 FEW = CASES[::7]
 
 
-def run(impl, operation, g, A, W, b, dZ=None, scratch=None, limits=None, **flags):
+def run(impl, operation, g, A, W, b, dZ=None, context=None, **flags):
     """Forward and backward of one operation: its result and all its gradients."""
     found, _ = TABLE[impl].find(operation)
-    context = Context(scratch=scratch or Scratch(), limits=limits or Limits(), **flags)
+    context = context or Context(reuse=True, **flags)
     params = {"W": W, "b": b} if operation == "conv" else {}
     Z, cache = found.forward(A, params, g.window, context)
     Z = Z.copy()
@@ -199,12 +199,12 @@ def test_a_batch_equals_its_micro_batches(operation: str, g: Geometry, impl: str
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 @pytest.mark.parametrize(("operation", "g"), FEW)
-def test_reused_scratch_equals_fresh(operation: str, g: Geometry, impl: str):
-    (W, b), scratch = weights(g), Scratch()
+def test_reused_memory_equals_fresh(operation: str, g: Geometry, impl: str):
+    (W, b), context = weights(g), Context(reuse=True)
     for n_m in (4, 2, 5):  # memory that is too large, and too small
         A = images(g._replace(n_m=n_m))
-        fresh = run(impl, operation, g, A, W, b, scratch=Scratch(reuse=False))
-        reused = run(impl, operation, g, A, W, b, scratch=scratch)
+        fresh = run(impl, operation, g, A, W, b, context=Context(reuse=False))
+        reused = run(impl, operation, g, A, W, b, context=context)
         for one, other in zip(reused, fresh, strict=True):
             np.testing.assert_array_equal(one, other)
 

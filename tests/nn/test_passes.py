@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from cnnexp import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Network, Residual, Softmax
-from cnnexp.engine import Scratch
+from cnnexp.engine import Context
 from cnnexp.nn import runner
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.executor import Serial, Threads, micro_batches
@@ -77,21 +77,20 @@ def test_the_gradient_of_every_parameter():
 
 
 def equal_convolutions(impl):
-    """Two layers that ask for scratch of the same names and shapes, one after the other."""
+    """Two layers that ask for memory of the same names and shapes, one after the other."""
     kinds = [Conv2D(4, 3, padding="same", activation="relu") for _ in range(2)]
     return Network(
         [*kinds, Flatten(), Dense(4), Softmax()], impl=impl, dtype="float64", micro_batch=6
     )
 
 
-def gradients_with(monkeypatch, impl, scratches):
-    """Return loss and gradient after earlier passes, with the memory of each step replaced."""
+def gradients_with(monkeypatch, impl, change):
+    """Return loss and gradient after earlier passes, with the memory of all steps changed."""
     begin = runner.Workspace.__init__
 
     def init(self, plan):
         begin(self, plan)
-        for context, scratch in zip(self.contexts, scratches or [], strict=False):
-            context.scratch = scratch
+        change(self.contexts)
 
     monkeypatch.setattr(runner.Workspace, "__init__", init)
     net = equal_convolutions(impl)
@@ -103,25 +102,36 @@ def gradients_with(monkeypatch, impl, scratches):
     return sums.tolist(), gradient.copy()
 
 
+def use_new_memory(contexts):
+    for context in contexts:
+        context.reuse = False
+
+
+def share_memory(contexts):
+    shared = Context(reuse=True)
+    for context in contexts:
+        context.array = shared.array
+
+
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 def test_reused_memory_equals_fresh_with_two_equal_layers_in_a_row(impl, monkeypatch):
-    sums, gradient = gradients_with(monkeypatch, impl, None)
-    fresh_sums, fresh = gradients_with(monkeypatch, impl, [Scratch(reuse=False)] * 9)
+    sums, gradient = gradients_with(monkeypatch, impl, lambda contexts: None)
+    fresh_sums, fresh = gradients_with(monkeypatch, impl, use_new_memory)
     assert sums == fresh_sums
     np.testing.assert_array_equal(gradient, fresh)
 
 
 def test_memory_shared_by_two_layers_would_be_found(monkeypatch):
-    """The test above can fail: with one scratch for all layers gradients are wrong."""
-    _, gradient = gradients_with(monkeypatch, "sg", None)
-    _, wrong = gradients_with(monkeypatch, "sg", [Scratch()] * 9)
+    """The test above can fail: with one memory for all layers gradients are wrong."""
+    _, gradient = gradients_with(monkeypatch, "sg", lambda contexts: None)
+    _, wrong = gradients_with(monkeypatch, "sg", share_memory)
     assert np.abs(wrong - gradient).max() > 1e-3
 
 
 def test_workers_do_not_share_memory():
     found = network(threads=2).build((8, 7, 2))._runner
     contexts = [*found._workspace(0).contexts, *found._workspace(1).contexts]
-    assert len({id(context.scratch) for context in contexts}) == 2 * len(found.plan.all_steps)
+    assert len({id(context) for context in contexts}) == 2 * len(found.plan.all_steps)
 
 
 # Layers that depend on the whole mini-batch --------------------------------------------------

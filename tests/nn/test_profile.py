@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnexp import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network
-from cnnexp.engine import Scratch
+from cnnexp.engine import Context
 from cnnexp.engine.machine import cache_bytes as cache_of_the_machine
 from cnnexp.nn.profile import cache_bytes
 from tests.nn.networks import IMPLEMENTATIONS, batch
@@ -143,8 +143,8 @@ def test_bytes_of_a_cache():
     class Work:
         def __init__(self):
             self.X, self.again, self.W = array, [array[:2], {"k": array.T}], weights[:5]
-            self.scratch = Scratch()
-            self.scratch.array("big", (1000,), np.float32)
+            self.context = Context(reuse=True)
+            self.context.array("big", (1000,), np.float32)
 
     assert cache_bytes((Work(), None, 3, "words"), {id(weights)}) == array.nbytes
     assert cache_bytes(np.broadcast_to(array, (50, 4, 6)), set()) == array.nbytes

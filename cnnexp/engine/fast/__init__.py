@@ -3,7 +3,7 @@
 What makes it fast, in the order of what it brings:
 
 1. Batch-last layout: every slice is long runs (`columns.py`).
-2. Memory that is allocated once (`cnnexp.engine.scratch`), and micro-batches that fit the cache.
+2. Memory that is allocated once (`cnnexp.engine.context`), and micro-batches that fit the cache.
 3. Layers that belong together computed together, with the pixels of a pooling window as stride
    groups (`pooled_conv.py`), merged filters (`merged.py`), Winograd's convolution (`winograd.py`,
    `winograd_pool.py`); what is fused is a table, and a network's summary names it.

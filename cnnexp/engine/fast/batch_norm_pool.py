@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnexp.engine.batch_norm import dots, running_statistics, statistics, sums, update_statistics
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context
 from cnnexp.engine.fast import winograd
 from cnnexp.engine.fast.convolution import flat_gradient
 from cnnexp.engine.fast.merged import MergedConv, merging_pays
@@ -29,7 +29,6 @@ from cnnexp.engine.fast.pooled_conv import PooledConv
 from cnnexp.engine.fast.running_max import RunningMax
 from cnnexp.engine.layout import batch_first, padded_batch_last, unpadded
 from cnnexp.engine.operations import Cache, Fusion, Gradients, Reduction
-from cnnexp.engine.scratch import Array
 
 
 class _Pooled(NamedTuple):
@@ -109,7 +108,7 @@ class ConvBatchNormPointwiseMaxPool(Fusion):
         self, layers: Sequence[Any], cache: _Pooled, dA: Array, context: Context
     ) -> tuple[Array, Array]:
         """Return the gradients of the normalised maxima, and sums of them and of dZ·x."""
-        dZ = context.scratch.like("dZ", cache.A)
+        dZ = context.like("dZ", cache.A)
         layers[2].geometry.gradient(flat_gradient(dA), cache.A, out=dZ)
         total = sums(dZ).astype(np.float64)
         return dZ, np.stack([total, (dots(dZ, cache.best) - cache.mean * total) / cache.spread])
@@ -142,12 +141,12 @@ class ConvBatchNormPointwiseMaxPool(Fusion):
         """
         conv, pool = layers[0].geometry, layers[3].geometry
         method = MergedConv if merging_pays(conv, pool) else PooledConv
-        X = padded_batch_last(A_prev, conv, 0.0, context.scratch)
+        X = padded_batch_last(A_prev, conv, 0.0, context)
         W, sign = layers[0].params["W"], _sign(layers)
         keep = context.keep_cache
         work = method(X, W * sign.astype(W.dtype), conv, pool, context, keep=keep)
-        best = context.scratch.array("best", work.Z.shape[1:], X.dtype)
-        running = RunningMax(best, pool.size, context.scratch, "greater", keep)
+        best = context.array("best", work.Z.shape[1:], X.dtype)
+        running = RunningMax(best, pool.size, context)
         shift = _column(sign * (layers[0].params["b"] - context.state["mean"]), best)
         for k in range(pool.size):
             Z = work.candidate(k)
@@ -167,7 +166,7 @@ class ConvBatchNormPointwiseMaxPool(Fusion):
         """Normalise the maxima and apply the activation; return images, and the same as rows."""
         params = layers[1].params
         factor = _sign(layers) * params["scale"] / spread
-        A = context.scratch.like("A", best)
+        A = context.like("A", best)
         np.multiply(best, _column(factor, A), out=A)
         A += _column(params["shift"] - factor * mean, A)
         layers[2].geometry.apply(A, out=A)

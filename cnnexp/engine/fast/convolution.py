@@ -10,26 +10,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context
 from cnnexp.engine.fast import winograd
-from cnnexp.engine.fast.columns import add_windows, columns, images_like, windows
+from cnnexp.engine.fast.columns import Columns
 from cnnexp.engine.layout import batch_first, batch_last, padded_batch_last, unpadded
 from cnnexp.engine.operations import Cache, Gradients, Operation, Params
 from cnnexp.engine.products import outer, product
-from cnnexp.engine.scratch import Array
 from cnnexp.engine.window import Window
 
 
 def forward(A_prev: Array, params: Params, window: Window, context: Context) -> tuple[Array, Cache]:
     """Return ``Z`` (n_m, oh, ow, n_f) and a cache."""
-    W, b, scratch = params["W"], params["b"], context.scratch
+    W, b = params["W"], params["b"]
     if winograd.suits(W, A_prev.shape[3], window):
         return _winograd_forward(A_prev, params, window, context)
-    X = padded_batch_last(A_prev, window, 0.0, scratch)
+    X = padded_batch_last(A_prev, window, 0.0, context)
     groups = len(X) // W.shape[2]
-    view = windows(X, window.kernel, window.stride, window.out, window.dilation)
-    cols = columns(view, groups, "cols", scratch)
-    Z = scratch.array("Z", (b.size, cols.shape[-1]), X.dtype)
+    cols = Columns.of(window).matrix(X, groups, context)
+    Z = context.array("Z", (b.size, cols.shape[-1]), X.dtype)
     filters = _filters(W, groups)
     product(filters.swapaxes(-1, -2), cols, _like(Z, filters), context.limits)
     Z += b[:, None]
@@ -40,7 +38,7 @@ def backward(
     dZ: Array, params: Params, window: Window, cache: Cache, context: Context
 ) -> tuple[Array | None, Gradients]:
     """Return ``dA_prev``, ``dW`` and ``db``: two products, and the columns added to the image."""
-    W, scratch = params["W"], context.scratch
+    W = params["W"]
     if isinstance(cache, winograd.Convolution):
         return _winograd_backward(dZ, window, cache, context)
     cols, X_shape = cache
@@ -53,14 +51,9 @@ def backward(
     grads: Gradients = {"W": dW.reshape(W.shape), "b": flat.sum(axis=1)}
     if not context.need_dA_prev:
         return None, grads
-    d_cols = scratch.array("d_cols", cols.shape, dZ.dtype)
+    d_cols = context.array("d_cols", cols.shape, dZ.dtype)
     product(filters, dZ_parts, d_cols, context.limits)
-    shape = images_like(X_shape, window.kernel, window.stride, window.out, window.dilation)
-    dX = scratch.zeros("dX", shape, dZ.dtype)
-    channels = dX.reshape(groups, -1, *dX.shape[1:])
-    parts = d_cols.reshape(groups, *window.kernel, W.shape[2], *window.out, X_shape[3])
-    for part, d_part in zip(channels, parts, strict=True):
-        add_windows(part, d_part, window.stride, window.dilation)
+    dX = Columns.of(window).add(d_cols, X_shape, context, groups)
     return unpadded(dX, window), grads
 
 
@@ -80,7 +73,7 @@ def _like(Z: Array, filters: Array) -> Array:
 def tiled_input(A_prev: Array, window: Window, context: Context) -> Array:
     """Return images (n_c, h, w, n_m) as large as the tiles reach; a view where possible."""
     extent = winograd.Tiling.over(window.out).image
-    return padded_batch_last(A_prev, window, 0.0, context.scratch, extent)
+    return padded_batch_last(A_prev, window, 0.0, context, extent)
 
 
 def _winograd_forward(
@@ -92,7 +85,7 @@ def _winograd_forward(
     work = winograd.Convolution(X, W, window, context)
     tiling = work.tiling
     shape = (b.size, tiling.rows, 4, tiling.cols, 4, X.shape[3])
-    whole = context.scratch.array("whole", shape, X.dtype)
+    whole = context.array("whole", shape, X.dtype)
     bias = b[:, None, None, None, None, None]
     for block in work.blocks:
         Y = work.forward(block).reshape(4, 4, b.size, *block.shape, X.shape[3])
@@ -108,7 +101,7 @@ def _winograd_backward(
     dZ_in, tiling = batch_last(dZ), work.tiling
     n_f, n_m = dZ_in.shape[0], dZ_in.shape[3]
     shape = (n_f, 4 * tiling.rows, 4 * tiling.cols, n_m)
-    whole = context.scratch.array("whole gradient", shape, dZ.dtype)
+    whole = context.array("whole gradient", shape, dZ.dtype)
     if whole.shape[1:3] != window.out:
         whole.fill(0)
     whole[:, : window.rows.out, : window.cols.out] = dZ_in

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context, memory_order
 from cnnexp.engine.operations import Cache, Fusion, Gradients, Reduction
-from cnnexp.engine.scratch import Array, memory_order
 
 
 class InPlace(Fusion):
@@ -72,6 +71,6 @@ def _apply(function: Any, Z: Array) -> Array:
 
 def _gradient(function: Any, dA: Array, A: Array, context: Context) -> Array:
     """Return the gradient for what the function was applied to."""
-    dZ, order = context.scratch.like("dZ of activation", A), memory_order(A)
+    dZ, order = context.like("dZ of activation", A), memory_order(A)
     function.gradient(dA.transpose(order), A.transpose(order), out=dZ.transpose(order))
     return dZ

@@ -22,10 +22,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnnexp.engine.fast.columns import add_windows, columns, images_like, windows
+from cnnexp.engine.context import Array
+from cnnexp.engine.fast.columns import Columns
 from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool, PooledConv
 from cnnexp.engine.products import outer, product
-from cnnexp.engine.scratch import Array
 from cnnexp.engine.window import Window
 
 MOST_EXTRA = 2.0  # times the arithmetic of the convolution alone
@@ -42,10 +42,10 @@ class MergedConv(PooledConv):
         for k, rows, cols in self._places():
             laid[k, :, rows, cols] = self.W.transpose(3, 0, 1, 2)
         self.filters = laid.reshape(self.pool.size * n_f, -1)
-        view = windows(X, self.patch, self.step, self.pool.out)
-        self.cols = columns(view, 1, "cols", self.context.scratch)
+        self.patches = Columns(self.patch, self.step, self.pool.out)
+        self.cols = self.patches.matrix(X, 1, self.context)
         shape = (self.pool.size, n_f, self.cols.shape[1])
-        self.Z = self.context.scratch.array("Z", shape, self.W.dtype)
+        self.Z = self.context.array("Z", shape, self.W.dtype)
         product(self.filters, self.cols, self._flat(), self.context.limits)
 
     def candidate(self, k: int) -> Array:
@@ -55,19 +55,15 @@ class MergedConv(PooledConv):
 
     def backward(self, gradients: Iterator[tuple[int, Array]]) -> tuple[Array, Array | None]:
         """Return the gradients by two products: one for the filters, one for the images."""
-        limits, scratch = self.context.limits, self.context.scratch
         for _ in gradients:  # each is written into its place in the one matrix
             pass
+        context, limits = self.context, self.context.limits
         dW = self._sum_over_places(outer(self.cols, self._flat(), limits).T)
-        if not self.context.need_dA_prev:
+        if not context.need_dA_prev:
             return dW, None
-        d_cols = scratch.array("d_cols", self.cols.shape, dW.dtype)
+        d_cols = context.array("d_cols", self.cols.shape, dW.dtype)
         product(self.filters.T, self._flat(), d_cols, limits)
-        shape = images_like(self.X_shape, self.patch, self.step, self.pool.out)
-        dX = scratch.zeros("dX", shape, dW.dtype)
-        patches = (*self.patch, self.X_shape[0], *self.pool.out, self.X_shape[3])
-        add_windows(dX, d_cols.reshape(patches), self.step)
-        return dW, dX
+        return dW, self.patches.add(d_cols, self.X_shape, context)
 
     def _sum_over_places(self, d_filters: Array) -> Array:
         """Return ``dW`` from the gradients of the laid filters."""

@@ -25,13 +25,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context
 from cnnexp.engine.fast.convolution import flat_gradient
-from cnnexp.engine.fast.running_max import RunningMax, winners
+from cnnexp.engine.fast.running_max import RunningMax
 from cnnexp.engine.layout import batch_first, padded_batch_last, unpadded
 from cnnexp.engine.operations import Cache, Fusion, Gradients
 from cnnexp.engine.products import outer, product
-from cnnexp.engine.scratch import Array
 from cnnexp.engine.window import Window
 
 
@@ -69,12 +68,12 @@ class PooledConv:
     def prepare(self, X: Array) -> None:
         """Copy the columns of every pixel of the pooling windows."""
         view = self._windows(X)
-        cols = self.context.scratch.array("cols", view.shape, X.dtype)
+        cols = self.context.array("cols", view.shape, X.dtype)
         np.copyto(cols, view)
         self.W_flat = self.W.reshape(-1, self.W.shape[3])
         self.cols = cols.reshape(self.pool.size, len(self.W_flat), -1)
         shape = (self.pool.size if self.keep else 1, self.W.shape[3], self.cols.shape[2])
-        self.Z = self.context.scratch.array("Z", shape, self.W.dtype)
+        self.Z = self.context.array("Z", shape, self.W.dtype)
 
     def candidate(self, k: int) -> Array:
         """Return the outputs at pixel `k` of all pooling windows, (n_f, oh · ow · n_m)."""
@@ -97,15 +96,14 @@ class PooledConv:
         line : (slope, level), optional
             Numbers (n_f, 1): ``slope · Z + level`` is added, which needs all candidates kept.
         """
-        scratch = self.context.scratch
-        for k, won in winners(greater, scratch):
+        for k, won in RunningMax.winners(greater, self.context):
             if line is None:
                 yield k, np.multiply(dA, won, out=self.Z[k % len(self.Z)])
                 continue
             Z = self.Z[k]
             Z *= line[0]
             Z += line[1]
-            Z += np.multiply(dA, won, out=scratch.array("won gradient", dA.shape, dA.dtype))
+            Z += np.multiply(dA, won, out=self.context.like("won gradient", dA))
             yield k, Z
 
     def backward(self, gradients: Iterator[tuple[int, Array]]) -> tuple[Array, Array | None]:
@@ -116,15 +114,15 @@ class PooledConv:
         gradients : iterator
             From `spread`.
         """
-        limits, scratch = self.context.limits, self.context.scratch
+        context, limits = self.context, self.context.limits
         dW, dX = np.zeros_like(self.W_flat), None
-        if self.context.need_dA_prev:
-            dX = scratch.zeros("dX", self.X_shape, self.W.dtype)
+        if context.need_dA_prev:
+            dX = context.zeros("dX", self.X_shape, self.W.dtype)
         for k, d_k in gradients:
             dW += outer(self.cols[k], d_k, limits)
             if dX is None:
                 continue
-            d_cols = scratch.array("d_cols", self.cols.shape[1:], self.W.dtype)
+            d_cols = context.array("d_cols", self.cols.shape[1:], self.W.dtype)
             product(self.W_flat, d_k, d_cols, limits)
             view = self._windows(dX)[divmod(k, self.pool.cols.width)]
             parts = d_cols.reshape(view.shape)
@@ -162,11 +160,11 @@ class ConvPointwiseMaxPool(Fusion):
         """Return the pooled activations: one maximum per pixel of the pooling window."""
         conv, activation, pool = (layer.geometry for layer in layers)
         W, b = layers[0].params["W"], layers[0].params["b"]
-        X = padded_batch_last(A_prev, conv, 0.0, context.scratch)
+        X = padded_batch_last(A_prev, conv, 0.0, context)
         work = self.method(X, W, conv, pool, context)
         shape = (b.size, pool.out[0] * pool.out[1] * X.shape[3])
-        A = context.scratch.array("A", shape, X.dtype)
-        running = RunningMax(A, pool.size, context.scratch, "greater", context.keep_cache)
+        A = context.array("A", shape, X.dtype)
+        running = RunningMax(A, pool.size, context)
         for k in range(pool.size):
             running.take(k, work.candidate(k))
         A += b[:, None]
@@ -179,7 +177,7 @@ class ConvPointwiseMaxPool(Fusion):
     ) -> tuple[Array | None, Gradients]:
         """Give each gradient to the candidate that won."""
         work, greater, A = cache
-        dZ = context.scratch.like("dZ", A)
+        dZ = context.like("dZ", A)
         layers[1].geometry.gradient(flat_gradient(dA), A, out=dZ)
         dW, dX = work.backward(work.spread(dZ, greater))
         dA_prev = None if dX is None else unpadded(dX, work.conv)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cnnexp.engine.scratch import Array, Scratch
+from cnnexp.engine.context import Array, Context
 
 
 class RunningMax:
@@ -31,19 +31,17 @@ class RunningMax:
         Where the maximum is kept; the first candidate overwrites it.
     count : int
         Number of candidates.
-    scratch : Scratch
-        Where the bytes are kept.
+    context : Context
+        Where the bytes are kept; none are if it keeps no cache.
     name : str
         Under which name.
-    keep : bool
-        Whether `winners` will be asked for; if not, no bytes are kept.
     """
 
-    def __init__(self, best: Array, count: int, scratch: Scratch, name: str, keep: bool) -> None:
+    def __init__(self, best: Array, count: int, context: Context, name: str = "greater") -> None:
         self.best = best
         self.greater: Array | None = None
-        if keep:
-            self.greater = scratch.array(name, (count, *best.shape), np.bool_)
+        if context.keep_cache:
+            self.greater = context.array(name, (count, *best.shape), np.bool_)
 
     def take(self, k: int, candidate: Array) -> None:
         """Compare candidate `k`, and keep the greater values."""
@@ -54,16 +52,16 @@ class RunningMax:
             np.greater(candidate, self.best, out=self.greater[k])
         np.maximum(candidate, self.best, out=self.best)
 
+    @staticmethod
+    def winners(greater: Array, context: Context) -> Iterator[tuple[int, Array]]:
+        """Yield (k, where candidate k is the first maximum), from the last to the first.
 
-def winners(greater: Array, scratch: Scratch) -> Iterator[tuple[int, Array]]:
-    """Yield (k, where candidate k is the first maximum), from the last candidate to the first.
-
-    The array that is yielded is used again for the next candidate.
-    """
-    later = scratch.zeros("later", greater.shape[1:], np.bool_)
-    won = scratch.array("won", greater.shape[1:], np.bool_)
-    for k in reversed(range(1, len(greater))):
-        np.greater(greater[k], later, out=won)
-        np.logical_or(greater[k], later, out=later)
-        yield k, won
-    yield 0, np.logical_not(later, out=won)
+        The array that is yielded is used again for the next candidate.
+        """
+        later = context.zeros("later", greater.shape[1:], np.bool_)
+        won = context.array("won", greater.shape[1:], np.bool_)
+        for k in reversed(range(1, len(greater))):
+            np.greater(greater[k], later, out=won)
+            np.logical_or(greater[k], later, out=later)
+            yield k, won
+        yield 0, np.logical_not(later, out=won)

@@ -33,9 +33,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context
 from cnnexp.engine.products import product
-from cnnexp.engine.scratch import Array
 from cnnexp.engine.window import Window
 
 TILE, STEP = 6, 4  # pixels of a tile, and from one tile to the next: its outputs
@@ -86,9 +85,9 @@ def both_axes(m: Array, values: Array, name: str, context: Context) -> Array:
     """
     r, k = m.shape
     rest = values.shape[2:]
-    rows = context.scratch.array("one axis", (r, k, math.prod(rest)), values.dtype)
+    rows = context.array("one axis", (r, k, math.prod(rest)), values.dtype)
     product(m, values.reshape(k, -1), rows.reshape(r, -1), context.limits)
-    both = context.scratch.array(name, (r, r, *rest), values.dtype)
+    both = context.array(name, (r, r, *rest), values.dtype)
     np.matmul(m, rows, out=both.reshape(r, r, -1))
     return both
 
@@ -182,7 +181,6 @@ class Convolution:
 
     def __init__(self, X: Array, W: Array, window: Window, context: Context) -> None:
         self.X, self.tiling, self.context = X, Tiling.over(window.out), context
-        self.scratch = context.scratch
         self.tiles = tiles_of(X, self.tiling)
         self.n_c, self.n_f = W.shape[2:]
         self.matrices = matrices(W.dtype)
@@ -195,12 +193,12 @@ class Convolution:
     def forward(self, block: Block) -> Array:
         """Return the outputs of a block, (16, n_f, tiles · n_m)."""
         view = self.tiles[:, :, :, block.rows, block.cols]
-        d = self.scratch.array("tiles", view.shape, self.X.dtype)
+        d = self.context.array("tiles", view.shape, self.X.dtype)
         np.copyto(d, view)
         V = both_axes(self.matrices.image, d, f"V{block.number}", self.context)
         V = V.reshape(36, self.n_c, -1)
         self.V.append(V)
-        M = self.scratch.array("M", (36, self.n_f, V.shape[2]), self.X.dtype)
+        M = self.context.array("M", (36, self.n_f, V.shape[2]), self.X.dtype)
         np.matmul(self.U, V, out=M)
         Y = both_axes(self.matrices.output, M.reshape(6, 6, self.n_f, -1), "Y", self.context)
         return Y.reshape(16, self.n_f, -1)
@@ -208,12 +206,12 @@ class Convolution:
     def outputs_like(self, block: Block) -> Array:
         """Return memory for the gradients of the outputs of a block."""
         tiles = self.V[block.number].shape[2]
-        return self.scratch.array("Y", (16, self.n_f, tiles), self.X.dtype)
+        return self.context.array("Y", (16, self.n_f, tiles), self.X.dtype)
 
     def images_gradient(self) -> Array:
         """Return memory for the gradients of the images; what no tile owns is zero."""
         rows, cols = self.tiling.rows * STEP, self.tiling.cols * STEP
-        dX = self.scratch.array(
+        dX = self.context.array(
             "dX", (self.n_c, rows + STEP, cols + STEP, self.X.shape[3]), self.X.dtype
         )
         dX[:, rows:] = 0
@@ -240,7 +238,7 @@ class Convolution:
         self._dU = dU if self._dU is None else np.add(self._dU, dU, out=self._dU)
         if dX is None:
             return
-        dV = self.scratch.array("dV", V.shape, dY.dtype)
+        dV = self.context.array("dV", V.shape, dY.dtype)
         np.matmul(self.U.transpose(0, 2, 1), dM, out=dV)
         by_pixel = dV.reshape(TILE, TILE, self.n_c, -1)
         d_tiles = both_axes(self.matrices.image.T, by_pixel, "tiles", self.context)

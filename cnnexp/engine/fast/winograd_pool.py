@@ -19,14 +19,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnnexp.engine.context import Context
+from cnnexp.engine.context import Array, Context
 from cnnexp.engine.fast import winograd
 from cnnexp.engine.fast.convolution import tiled_input
 from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool
-from cnnexp.engine.fast.running_max import RunningMax, winners
+from cnnexp.engine.fast.running_max import RunningMax
 from cnnexp.engine.layout import batch_first, batch_last, unpadded
 from cnnexp.engine.operations import Cache, Gradients
-from cnnexp.engine.scratch import Array
 
 
 class WinogradPointwiseMaxPool(ConvPointwiseMaxPool):
@@ -49,18 +48,17 @@ class WinogradPointwiseMaxPool(ConvPointwiseMaxPool):
         self, layers: Sequence[Any], A_prev: Array, context: Context
     ) -> tuple[Array, Cache]:
         """Return the pooled activations."""
-        scratch = context.scratch
         conv, activation, pool = (layer.geometry for layer in layers)
         b, p = layers[0].params["b"], pool.rows.width
         X = tiled_input(A_prev, conv, context)
         work = winograd.Convolution(X, layers[0].params["W"], conv, context)
-        whole = scratch.array("A", _by_tile(len(b), work.tiling, p, X.shape[3]), X.dtype)
+        whole = context.array("A", _by_tile(len(b), work.tiling, p, X.shape[3]), X.dtype)
         greater = []
         for block in work.blocks:
             Y = _candidates(work.forward(block), p)
-            best = scratch.array("best", (4 // p, 4 // p, *Y.shape[4:]), X.dtype)
+            best = context.array("best", (4 // p, 4 // p, *Y.shape[4:]), X.dtype)
             name = f"greater{block.number}"
-            running = RunningMax(best, p * p, scratch, name, context.keep_cache)
+            running = RunningMax(best, p * p, context, name)
             for k in range(p * p):
                 running.take(k, Y[:, k // p, :, k % p])
             greater.append(running.greater)
@@ -75,21 +73,20 @@ class WinogradPointwiseMaxPool(ConvPointwiseMaxPool):
         self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
     ) -> tuple[Array | None, Gradients]:
         """Give each gradient to the output that won, and go back through the tiles."""
-        scratch = context.scratch
         work, greater, A = cache
         p, n_m = layers[2].geometry.rows.width, dA.shape[0]
-        dZ = scratch.array("dZ", A.shape, A.dtype)
+        dZ = context.array("dZ", A.shape, A.dtype)
         layers[1].geometry.gradient(batch_last(dA), A, out=dZ)
-        whole = scratch.array("dA by tile", _by_tile(work.n_f, work.tiling, p, n_m), dA.dtype)
+        whole = context.array("dA by tile", _by_tile(work.n_f, work.tiling, p, n_m), dA.dtype)
         _fill(_joined(whole), dZ)
         dX = work.images_gradient() if context.need_dA_prev else None
         for block in reversed(work.blocks):
             ordered = whole[:, block.rows, :, block.cols].transpose(2, 4, 0, 1, 3, 5)
-            d_best = scratch.array("best", ordered.shape, dA.dtype)
+            d_best = context.array("best", ordered.shape, dA.dtype)
             d_best[...] = ordered
             d_best = d_best.reshape(greater[block.number].shape[1:])
             dY = work.outputs_like(block)
-            for k, won in winners(greater[block.number], scratch):
+            for k, won in RunningMax.winners(greater[block.number], context):
                 np.multiply(d_best, won, out=_candidates(dY, p)[:, k // p, :, k % p])
             work.backward(block, dY, dX)
         dA_prev = None if dX is None else unpadded(dX, layers[0].geometry)
