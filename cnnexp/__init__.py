@@ -17,8 +17,7 @@ from cnnexp.nn.activations import LeakyReLU, PointwiseLayer, ReLU, Sigmoid, Soft
 from cnnexp.nn.blocks import Block, Residual
 from cnnexp.nn.layer import LAYERS, Container, Layer
 from cnnexp.nn.layers import AvgPool2D, Conv2D, Dense, Dropout, Flatten, MaxPool2D
-from cnnexp.nn.losses import LOSSES, CrossEntropy, Loss, MeanSquaredError
-from cnnexp.nn.metrics import METRICS
+from cnnexp.nn.losses import LOSSES, METRICS, CrossEntropy, Loss, MeanSquaredError
 from cnnexp.nn.network import Network
 from cnnexp.nn.normalization import BatchNorm
 

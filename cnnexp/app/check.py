@@ -25,8 +25,7 @@ from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation, no_official_split
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, DataError, did_you_mean
-from cnnexp.nn.losses import LOSSES
-from cnnexp.nn.metrics import METRICS
+from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.registry import Registry
 from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.fingerprint import PATHS

@@ -18,8 +18,7 @@ from omegaconf import OmegaConf
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
 from cnnexp.errors import OptionError, did_you_mean
-from cnnexp.nn.losses import LOSSES
-from cnnexp.nn.metrics import METRICS
+from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.runs import version1
 from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.train import OPTIMIZERS, SCHEDULES

@@ -7,7 +7,6 @@ part. Pixels are scaled last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -199,27 +198,6 @@ def epoch_order(samples: int, seed: int, epoch: int) -> Array:
     """
     generator = np.random.default_rng(np.random.SeedSequence([seed, SHUFFLE, epoch]))
     return generator.permutation(samples)
-
-
-def batches(order: Array, batch_size: int, first: int = 0) -> Iterator[tuple[int, Array]]:
-    """Yield (number, indices) of batches in the given order, the last short one included.
-
-    Parameters
-    ----------
-    order : integer array
-        Indices of samples, as `epoch_order` gives them.
-    batch_size : int
-        Samples of a batch.
-    first : int
-        Number of the batch to begin with, counted from 0.
-
-    Examples
-    --------
-    >>> [(number, rows.tolist()) for number, rows in batches(np.array([2, 0, 1]), 2)]
-    [(0, [2, 0]), (1, [1])]
-    """
-    for number in range(first, -(-len(order) // batch_size)):
-        yield number, order[number * batch_size : (number + 1) * batch_size]
 
 
 def no_official_split(source: Source) -> str:

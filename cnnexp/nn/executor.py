@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.engine import Array
+from cnnexp.engine import Array, Implementation
 from cnnexp.nn.blas import ignore_fp_warnings
 
 if TYPE_CHECKING:
@@ -135,28 +135,6 @@ class Threads(Executor):
             self._pool = None
 
 
-def micro_batches(samples: int, size: int | None) -> list[slice]:
-    """Cut a number of samples into slices of `size`; the last may be shorter.
-
-    A single sample that is left over joins the slice before it: alone it would not tell how its
-    arrays lie in memory.
-
-    Examples
-    --------
-    >>> micro_batches(8, 3)
-    [slice(0, 3, None), slice(3, 6, None), slice(6, 8, None)]
-    >>> micro_batches(7, 3)
-    [slice(0, 3, None), slice(3, 7, None)]
-    >>> micro_batches(5, None)
-    [slice(0, 5, None)]
-    """
-    size = max(samples, 1) if size is None else size
-    starts = list(range(0, max(samples, 1), size))
-    if size > 1 and len(starts) > 1 and samples - starts[-1] == 1:
-        starts.pop()
-    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], samples], strict=True)]
-
-
 _most_cores: list[int] = []
 
 
@@ -172,3 +150,8 @@ def available_cores() -> int:
     else:
         found = os.cpu_count() or 1
     return min([found, *_most_cores])
+
+
+def automatic_threads(implementation: Implementation) -> int:
+    """Return one worker for an implementation that runs in Python loops, else all cores."""
+    return available_cores() if implementation.releases_gil else 1

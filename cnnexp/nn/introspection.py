@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from cnnexp.engine import Array, Context, Implementation
-from cnnexp.nn import passes
 from cnnexp.nn.blas import ignore_fp_warnings
 from cnnexp.nn.layer import Layer
-from cnnexp.nn.plan import Plan, Step
+from cnnexp.nn.plan import Plan, Step, finish
 
 
 def activations(
@@ -57,18 +56,18 @@ def input_gradient(
     plan = Plan(layers, implementation, fuse=False, input_gradient=True)
     contexts = _contexts(plan)
     with ignore_fp_warnings():
-        A, caches = passes.finish(passes.forward(plan.steps, X, contexts))
+        A, caches = finish(plan.forward(X, contexts))
         dA = np.zeros_like(A, order="C")
         dA[np.arange(len(classes)), classes] = 1
-        dX: Array = passes.finish(passes.backward(plan.steps, caches, dA, contexts))
+        dX: Array = finish(plan.backward(caches, dA, contexts))
     return np.array(dX, order="C")
 
 
 def _contexts(plan: Plan) -> list[Context]:
     """Return contexts for one pass in inference whose caches are kept."""
     contexts = plan.contexts(reuse=False)
-    for context, step in zip(contexts, plan.all_steps, strict=True):
-        context.training, context.state = False, step.layer.state
+    for context in contexts:
+        context.training = False
     return contexts
 
 

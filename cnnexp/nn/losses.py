@@ -1,6 +1,6 @@
-"""Losses: what training makes small.
+"""Losses: what training makes small. Metrics: what people read beside them.
 
-A loss adds up over samples, so that micro-batches can be summed in order; whoever wants a mean
+Both add up over samples, so that micro-batches can be summed in order; whoever wants a mean
 divides by their number. Its options are the fields of its dataclass.
 
 ==================== ================================================== =====================
@@ -14,6 +14,7 @@ mean_squared_error   the mean of ``(Z - y)²`` over the outputs          any
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -165,6 +166,34 @@ class MeanSquaredError(Loss):
         difference, size = cache
         dZ: Array = difference * difference.dtype.type(2 * scale / size)
         return dZ
+
+
+Metric = Callable[[Array, Array], float]
+"""A sum over samples, given outputs (n_m, …) and checked targets."""
+
+METRICS: Registry[Metric] = Registry("metric")
+
+
+@METRICS.register("error")
+def error(outputs: Array, targets: Array) -> float:
+    """Return the number of samples whose largest output is not that of their class.
+
+    Of equal outputs the first counts.
+
+    Examples
+    --------
+    >>> error(np.array([[0.1, 0.9], [0.6, 0.4]]), np.array([1, 1]))
+    1.0
+    """
+    classes = targets if targets.ndim == 1 else targets.argmax(axis=1)
+    return float(np.count_nonzero(outputs.argmax(axis=1) != classes))
+
+
+@METRICS.register("mean_absolute_error")
+def mean_absolute_error(outputs: Array, targets: Array) -> float:
+    """Return the sum over samples of the mean distance between outputs and targets."""
+    distance = np.abs(outputs - targets).reshape(len(outputs), -1)
+    return float(distance.mean(axis=1, dtype=np.float64).sum())
 
 
 def real_targets(Y: Array, output_shape: Shape, dtype: Any) -> Array:

@@ -1,4 +1,4 @@
-"""How many samples a micro-batch has, and how many workers share them, when nobody says.
+"""How many samples a micro-batch has, when nobody says.
 
 A micro-batch should be so large that its work outweighs the fixed cost of a call to NumPy, a few
 microseconds each, and so small that the largest result of its layers stays near the processor. The
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 
-from cnnexp.engine import Implementation
-from cnnexp.nn.executor import available_cores
 from cnnexp.nn.plan import Plan
 
 FEWEST, USUAL, MOST = 16, 64, 128  # samples of a micro-batch; powers of two
@@ -38,8 +36,3 @@ def automatic_micro_batch(plan: Plan, itemsize: int) -> int:
     while samples > FEWEST and samples * largest > most_bytes:
         samples //= 2
     return samples
-
-
-def automatic_threads(implementation: Implementation) -> int:
-    """Return one worker for an implementation that runs in Python loops, else all cores."""
-    return available_cores() if implementation.releases_gil else 1

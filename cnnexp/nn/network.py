@@ -13,18 +13,16 @@ import numpy.typing as npt
 from cnnexp.engine import IMPLEMENTATIONS, Array, Context, Implementation, Limits
 from cnnexp.errors import CnnexpError, OptionError, ShapeError
 from cnnexp.nn import introspection
-from cnnexp.nn.batch import Batch
 from cnnexp.nn.blas import ignore_fp_warnings, one_blas_thread
-from cnnexp.nn.executor import Executor, Serial, Threads
+from cnnexp.nn.executor import Executor, Serial, Threads, automatic_threads
 from cnnexp.nn.layer import Layer, Shape, expand_activations, name_layers, walk
-from cnnexp.nn.losses import LOSSES, Loss, class_indices
-from cnnexp.nn.metrics import METRICS
-from cnnexp.nn.micro_batch import automatic_micro_batch, automatic_threads
+from cnnexp.nn.losses import LOSSES, METRICS, Loss, class_indices
+from cnnexp.nn.micro_batch import automatic_micro_batch
 from cnnexp.nn.parameters import Parameter, Parameters
 from cnnexp.nn.plan import Plan
 from cnnexp.nn.processes import POSSIBLE, Processes
 from cnnexp.nn.profile import Profile
-from cnnexp.nn.runner import Runner, Task
+from cnnexp.nn.runner import Batch, Runner, Task
 from cnnexp.nn.summary import summary
 
 WEIGHTS = 1  # the purpose of a draw, part of its seed
@@ -60,7 +58,7 @@ class Network:
     loss : str or Loss
         What training makes small, a name from `cnnexp.nn.losses.LOSSES`.
     metrics : sequence of str
-        Metrics beside those that suit the loss, names from `cnnexp.nn.metrics.METRICS`.
+        Metrics beside those that suit the loss, names from `cnnexp.nn.losses.METRICS`.
     limits : Limits, optional
         Sizes that choose between ways to compute the same.
 
@@ -205,9 +203,8 @@ class Network:
             executor = Processes(workers) if POSSIBLE and not self._profile else Threads(workers)
         self._pid = os.getpid()
         task = Task(self.loss, list(self.metrics.values()))
-        runner = Runner(self._plan, self._parameters, task, executor)
-        runner.profile = self._profile
-        return runner
+        self._plan.profile = self._profile
+        return Runner(self._plan, self._parameters, task, executor)
 
     def _ready(self) -> Runner:
         """Return the runner; a process that the user's program forked gets one of its own."""
@@ -246,7 +243,8 @@ class Network:
         Sums are those of `figures`, and the number of samples. The gradient is one vector. Both
         are used again by the next call.
         """
-        return self.batch_gradients(self.batch(X, Y), self.steps_done)
+        with one_blas_thread():
+            return self.batch_gradients(self.batch(X, Y), self.steps_done)
 
     def batch(self, X: Array, Y: Array) -> Batch:
         """Return samples and targets, checked once: for many steps on the same arrays."""
@@ -260,6 +258,8 @@ class Network:
     def batch_gradients(self, batch: Batch, step: int = 0) -> tuple[Array, Array]:
         """Return sums and gradient, as `gradients` does, for a checked batch.
 
+        Whoever takes many steps holds BLAS to one thread meanwhile, by `one_blas_thread`.
+
         Parameters
         ----------
         batch : Batch
@@ -267,7 +267,7 @@ class Network:
         step : int
             How many mini-batches came before it: random draws depend on it.
         """
-        with self._lock, one_blas_thread():
+        with self._lock:
             runner = self._ready()
             found = runner.gradients(batch, int(self.micro_batch), step)
             self._new_state = runner.new_state() if self._parameters.state.size else None

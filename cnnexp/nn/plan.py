@@ -1,18 +1,37 @@
-"""A network compiled for one implementation: a tree of steps, and what they need to know.
+"""A network compiled for one implementation: a tree of steps, and the passes through it.
 
 A step is one layer, several layers that the implementation computes as one, or a container whose
-branches are lists of steps. A plan is made once, when a network is built; passes run through it.
+branches are lists of steps. A plan is made once, when a network is built.
+
+A mini-batch is cut into micro-batches, and each runs forward, through the loss and backward before
+its worker takes the next, so that what it touches stays in the cache of the processor. Where a
+layer needs sums over the whole mini-batch, as batch normalisation does, the pass stops: it yields
+its partial sum, and goes on when it is sent the sum over all micro-batches::
+
+    micro-batch 1   ──conv──┐ partial          ┌──relu──loss──┐            ┌──conv
+    micro-batch 2   ──conv──┼──────────> sum ──┼──relu──loss──┼──> sum ────┼──conv
+    micro-batch 3   ──conv──┘                  └──relu──loss──┘            └──conv
+
+So a pass is a generator. One that never stops is run to its end at once, by `finish`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cnnexp.engine import Context, Fusion, Implementation, Limits, Operation
+import numpy as np
+
+from cnnexp.engine import Array, Context, Fusion, Implementation, Limits, Operation
 from cnnexp.nn.layer import Container, Layer
+
+if TYPE_CHECKING:
+    from cnnexp.nn.profile import Profile
+
+Partials = Generator[Array, Array, Any]
+RANDOM = 2  # the purpose of a draw, part of its seed
 
 
 @dataclass(eq=False)
@@ -97,6 +116,11 @@ class Plan:
         Sizes that choose between ways to compute the same.
     input_gradient : bool
         Whether a backward pass must return the gradient for the input.
+
+    Attributes
+    ----------
+    profile : Profile or None
+        What is told of every step that a pass in training has done.
     """
 
     def __init__(
@@ -110,6 +134,7 @@ class Plan:
     ) -> None:
         self.implementation, self.fuse, self.seed = implementation, fuse, seed
         self.limits = limits or Limits()
+        self.profile: Profile | None = None
         self.steps = self._steps(layers)
         self.all_steps = list(_walk(self.steps))
         for index, step in enumerate(self.all_steps):
@@ -127,11 +152,100 @@ class Plan:
                 training_operation=step.training_operation,
                 reuse=reuse,
                 need_dA_prev=step.need_dA_prev,
+                state={key: v for layer in step.layers for key, v in layer.state.items()},
                 limits=self.limits,
                 seed=(self.seed, RANDOM, *step.layer.path.encode()),
             )
             for step in self.all_steps
         ]
+
+    def forward(
+        self, A: Array, contexts: Sequence[Context], steps: Sequence[Step] | None = None
+    ) -> Partials:
+        """Run forward, and return the result and the caches of all steps.
+
+        Parameters
+        ----------
+        A : array (n_m, …)
+            Samples, or what earlier steps made of them.
+        contexts : sequence of Context
+            One for each step.
+        steps : sequence of Step, optional
+            Those of a branch; all, if not given.
+        """
+        caches = []
+        for step in self.steps if steps is None else steps:
+            context = contexts[step.index]
+            profile = self.profile if context.training else None
+            start = profile.now() if profile else 0.0
+            if step.branches:
+                A, cache = yield from self._branches_forward(step, A, contexts)
+            elif step.cross_sample and context.training:
+                A, cache = yield from step.train_forward(A, context)
+            else:
+                A, cache = step.forward(A, context)
+            if profile:
+                profile.forward_done(step, start, len(A), cache)
+            caches.append(cache)
+        return A, caches
+
+    def backward(
+        self,
+        caches: Sequence[Any],
+        dA: Array,
+        contexts: Sequence[Context],
+        steps: Sequence[Step] | None = None,
+    ) -> Partials:
+        """Run backward, write the gradients of parameters, and return ``dA_prev``."""
+        dA_prev: Array | None = dA
+        run = self.steps if steps is None else steps
+        for step, cache in zip(reversed(run), reversed(caches), strict=True):
+            context = contexts[step.index]
+            if not (step.need_dA_prev or step.trains):
+                return None
+            profile = self.profile if context.training else None
+            start = profile.now() if profile else 0.0
+            if step.branches:
+                dA_prev, grads = yield from self._branches_backward(step, cache, dA_prev, contexts)
+            elif step.cross_sample and context.training:
+                dA_prev, grads = yield from step.train_backward(cache, dA_prev, context)
+            else:
+                dA_prev, grads = step.backward(cache, dA_prev, context)
+            for name, gradient in grads.items():
+                into = context.grads.get(name)
+                if gradient is not None and into is not None and gradient is not into:
+                    into[...] = gradient
+            if profile:
+                profile.backward_done(step, start)
+        return dA_prev
+
+    def _branches_forward(self, step: Step, A: Array, contexts: Sequence[Context]) -> Partials:
+        """Run every branch of a container on the same input, and join the results."""
+        results, caches = [], []
+        for branch in step.branches:
+            result, inner = yield from self.forward(A, contexts, branch)
+            results.append(result)
+            caches.append(inner)
+        container: Container = step.layer  # type: ignore[assignment]
+        A, cache = container.join(results, contexts[step.index])
+        return A, (caches, cache)
+
+    def _branches_backward(
+        self, step: Step, cache: Any, dA: Any, contexts: Sequence[Context]
+    ) -> Partials:
+        """Run every branch of a container backward, and add up what they return."""
+        caches, joined = cache
+        context = contexts[step.index]
+        container: Container = step.layer  # type: ignore[assignment]
+        total: Array | None = None
+        gradients = container.split(joined, dA, context)
+        for branch, inner, dA_branch in zip(step.branches, caches, gradients, strict=True):
+            dA_prev = yield from self.backward(inner, dA_branch, contexts, branch)
+            if not step.need_dA_prev:
+                continue
+            out = None if total is None else context.like("dA_prev", dA_prev)
+            total = dA_prev if total is None else np.add(total, dA_prev, out=out)
+        return total, {}
 
     def taken(self) -> dict[str, list[str]]:
         """Return the operations that are taken from other implementations, by these."""
@@ -173,7 +287,13 @@ class Plan:
         return step
 
 
-RANDOM = 2  # the purpose of a draw, part of its seed
+def finish(passing: Partials) -> Any:
+    """Run a pass that does not stop, and return what it returns."""
+    try:
+        next(passing)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("a pass in inference cannot wait for sums over a mini-batch")
 
 
 def _walk(steps: Sequence[Step]) -> Iterator[Step]:

@@ -9,24 +9,71 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnexp.engine import Array, Context
-from cnnexp.nn import passes
-from cnnexp.nn.batch import Batch
-from cnnexp.nn.executor import Executor, micro_batches
-from cnnexp.nn.losses import Loss
-from cnnexp.nn.metrics import Metric
+from cnnexp.nn.executor import Executor
+from cnnexp.nn.losses import Loss, Metric
 from cnnexp.nn.parameters import Parameters
-from cnnexp.nn.plan import Plan
+from cnnexp.nn.plan import Partials, Plan, finish
 from cnnexp.nn.processes import WorkerLost
 
-if TYPE_CHECKING:
-    from cnnexp.nn.profile import Profile
-
 SHARE = 1024  # rows of a deferred gradient that a worker multiplies at a time
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples and their targets, checked; or some of them, in an order.
+
+    Attributes
+    ----------
+    X : array (n, …)
+        Samples in the network's dtype.
+    targets : array (n, …)
+        Class indices, or real values, as the loss takes them.
+    rows : integer array (n_m,), optional
+        Which of them make the mini-batch; all, if not given. They are gathered when they are used.
+    """
+
+    X: Array
+    targets: Array
+    rows: Array | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of samples in the mini-batch."""
+        return len(self.targets) if self.rows is None else len(self.rows)
+
+    def at(self, rows: Array) -> Batch:
+        """Return a mini-batch of some of the samples.
+
+        Raises
+        ------
+        IndexError
+            If a row is not there; they are counted from 0.
+        """
+        if len(rows) and not 0 <= np.min(rows) <= np.max(rows) < len(self.targets):
+            raise IndexError(f"rows must lie in 0 … {len(self.targets) - 1}.")
+        return Batch(self.X, self.targets, rows)
+
+    def part(self, at: slice, memory: Context) -> tuple[Array, Array]:
+        """Return the samples and targets of a micro-batch."""
+        if self.rows is None:
+            return self.X[at], self.targets[at]
+        rows = self.rows[at]
+        X = memory.array("samples", (len(rows), *self.X.shape[1:]), self.X.dtype)
+        return np.take(self.X, rows, axis=0, out=X, mode="clip"), self.targets[rows]
+
+    def gather(self, X: Array, targets: Array) -> None:
+        """Copy all samples and targets of the mini-batch."""
+        if self.rows is None:
+            X[...], targets[...] = self.X, self.targets
+        else:
+            np.take(self.X, self.rows, axis=0, out=X, mode="clip")
+            np.take(self.targets, self.rows, axis=0, out=targets, mode="clip")
 
 
 class Task(NamedTuple):
@@ -43,28 +90,6 @@ class Slot(NamedTuple):
     grads: list[dict[str, Array]]
     state: Array
     states: list[dict[str, Array]]
-
-
-class Workspace:
-    """What a worker uses again and again: a context with its own memory for every step."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.samples = Context(reuse=True)
-        self.contexts = plan.contexts()
-        for context, step in zip(self.contexts, plan.all_steps, strict=True):
-            for layer in step.layers:
-                context.state = {**context.state, **layer.state}
-
-    def begin(
-        self, training: bool, slot: Slot | None = None, step: int = 0, first: int = 0
-    ) -> None:
-        """Set every context to a new pass."""
-        for k, context in enumerate(self.contexts):
-            context.training = context.keep_cache = training
-            context.grads = slot.grads[k] if slot else {}
-            context.state_updates = {}
-            context.deferred_outer = None
-            context.step, context.first = step, first
 
 
 class Runner:
@@ -84,9 +109,8 @@ class Runner:
 
     def __init__(self, plan: Plan, parameters: Parameters, task: Task, executor: Executor) -> None:
         self.plan, self.parameters, self.task, self.executor = plan, parameters, task, executor
-        self.profile: Profile | None = None
-        self._workspaces: dict[int, Workspace] = {}
-        self._passing: dict[int, tuple[passes.Partials, int]] = {}
+        self._contexts: dict[int, list[Context]] = {}  # by worker, or by micro-batch
+        self._passing: dict[int, tuple[Partials, int]] = {}
         self._header = executor.allocate((3,), np.int64)  # samples, step, samples of a micro-batch
         self._capacity = (0, 0)
         self._slots = [self._slot(parameters.values.size)]
@@ -128,12 +152,8 @@ class Runner:
         found: list[Any] = [None] * len(slices)
 
         def job(worker: int, k: int) -> None:
-            workspace = self._workspace(worker)
-            workspace.begin(training=False)
-            result = passes.finish(
-                passes.forward(self.plan.steps, X[slices[k]], workspace.contexts)
-            )
-            found[k] = result[0].copy()
+            contexts = self._contexts_of(worker, training=False)
+            found[k] = finish(self.plan.forward(X[slices[k]], contexts))[0].copy()
 
         self.executor.map(job, len(slices))
         return np.concatenate(found)
@@ -163,10 +183,11 @@ class Runner:
         at, name, rows = self._shares[k]
         size = int(self._header[0])
         A, dZ = (factor[:, :size] for factor in self._factors[at, name])
-        start = self.profile.now() if self.profile else 0.0
+        profile = self.plan.profile
+        start = profile.now() if profile else 0.0
         np.matmul(A[rows], dZ.T, out=self._slots[0].grads[at][name][rows])
-        if self.profile:
-            self.profile.backward_done(self.plan.all_steps[at], start)
+        if profile:
+            profile.backward_done(self.plan.all_steps[at], start)
 
     def _run(self, count: int) -> None:
         """Run all micro-batches to their end, and make what was deferred."""
@@ -179,35 +200,36 @@ class Runner:
         if count > 1 and self._shares:
             self.executor.map(self.multiply, len(self._shares))
 
-    def _pass(self, worker: int, k: int) -> passes.Partials:
+    def _pass(self, worker: int, k: int) -> Partials:
         """Run one micro-batch forward, through the loss and backward."""
         size, step, _ = self._header.tolist()
         slices = self._slices()
         at, slot = slices[k], self._slots[k]
         # Between two parts of a pass its caches must stay, so each has memory of its own then.
-        workspace = self._workspace(k if self.plan.cross_sample else worker)
-        workspace.begin(True, slot, step, at.start)
+        contexts = self._contexts_of(k if self.plan.cross_sample else worker, training=True)
+        for context, grads in zip(contexts, slot.grads, strict=True):
+            context.grads, context.step, context.first = grads, step, at.start
         if len(slices) > 1:
             for index, _ in self._factors:
-                context = workspace.contexts[index]
-                context.deferred_outer = functools.partial(
+                contexts[index].deferred_outer = functools.partial(
                     Runner._keep, weakref.proxy(self), index, at
                 )
-        X, targets = self._batch.part(at, workspace.samples)
-        A, caches = yield from passes.forward(self.plan.steps, X, workspace.contexts, self.profile)
+        X, targets = self._batch.part(at, contexts[0])
+        A, caches = yield from self.plan.forward(X, contexts)
         dA = self._loss(k, A, targets, size)
-        yield from passes.backward(self.plan.steps, caches, dA, workspace.contexts, self.profile)
-        _keep_state(workspace.contexts, slot)
+        yield from self.plan.backward(caches, dA, contexts)
+        _keep_state(contexts, slot)
 
     def _loss(self, k: int, A: Array, targets: Array, size: int) -> Array:
         """Note the loss and the metrics of a micro-batch, and return the loss's gradient."""
-        start = self.profile.now() if self.profile else 0.0
+        profile = self.plan.profile
+        start = profile.now() if profile else 0.0
         total, cache = self.task.loss.forward(A, targets)
         metrics = (metric(A, targets) for metric in self.task.metrics)
         self._rows[k] = (total, *metrics, len(A))
         dA = self.task.loss.backward(cache, 1 / size)
-        if self.profile:
-            self.profile.loss_done(start, len(A))
+        if profile:
+            profile.loss_done(start, len(A))
         return dA
 
     def _keep(self, index: int, at: slice, name: str, A: Array, dZ: Array) -> None:
@@ -255,7 +277,7 @@ class Runner:
 
     def _in_worker(self) -> None:
         """In a worker process: use the shared parameters, and memory of its own."""
-        self._workspaces.clear()
+        self._contexts.clear()
         self._passing.clear()
         self.parameters.bind(self._values, self._state)
 
@@ -275,11 +297,14 @@ class Runner:
             [parameters.state_views(step.layers, state) for step in self.plan.all_steps],
         )
 
-    def _workspace(self, key: int) -> Workspace:
-        """Return the memory of a worker, or of a micro-batch."""
-        if key not in self._workspaces:
-            self._workspaces[key] = Workspace(self.plan)
-        return self._workspaces[key]
+    def _contexts_of(self, key: int, training: bool) -> list[Context]:
+        """Return the contexts of a worker, or of a micro-batch, set to a new pass."""
+        if key not in self._contexts:
+            self._contexts[key] = self.plan.contexts()
+        for context in self._contexts[key]:
+            context.training = context.keep_cache = training
+            context.state_updates, context.deferred_outer = {}, None
+        return self._contexts[key]
 
 
 def _shares(plan: Plan, parameters: Parameters) -> list[tuple[int, str, slice]]:
@@ -297,3 +322,25 @@ def _keep_state(contexts: Sequence[Context], slot: Slot) -> None:
     for context, views in zip(contexts, slot.states, strict=True):
         for name, view in views.items():
             view[...] = context.state_updates.get(name, context.state[name])
+
+
+def micro_batches(samples: int, size: int | None) -> list[slice]:
+    """Cut a number of samples into slices of `size`; the last may be shorter.
+
+    A single sample that is left over joins the slice before it: alone it would not tell how its
+    arrays lie in memory.
+
+    Examples
+    --------
+    >>> micro_batches(8, 3)
+    [slice(0, 3, None), slice(3, 6, None), slice(6, 8, None)]
+    >>> micro_batches(7, 3)
+    [slice(0, 3, None), slice(3, 7, None)]
+    >>> micro_batches(5, None)
+    [slice(0, 5, None)]
+    """
+    size = max(samples, 1) if size is None else size
+    starts = list(range(0, max(samples, 1), size))
+    if size > 1 and len(starts) > 1 and samples - starts[-1] == 1:
+        starts.pop()
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], samples], strict=True)]

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cnnexp.engine import Window
-from cnnexp.nn.batch import Batch
+from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.layer import walk
 from cnnexp.nn.network import Network
 from cnnexp.nn.profile import Profile, ProfileRow, Times
+from cnnexp.nn.runner import Batch
 
 PROBE = 16  # samples of the first pass of an implementation that is not written in loops
 LEAST, MOST = 3, 200  # passes
@@ -66,7 +67,8 @@ class Course:
         """Make one pass, note its figures, and return its seconds."""
         self.profile.reset()
         start = time.perf_counter()
-        self.network.batch_gradients(self.batch)
+        with one_blas_thread():
+            self.network.batch_gradients(self.batch)
         seconds = time.perf_counter() - start
         self.clock.append(seconds)
         self.figures.append(self.profile.times())

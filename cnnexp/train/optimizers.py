@@ -80,7 +80,7 @@ class Optimizer(ABC):
             clips.append(ClipValue(self.clip_value))
         if self.clip_norm is not None:
             clips.append(ClipNorm(self.clip_norm))
-        decay = (WeightDecay(self.weight_decay, self.decay_biases),) if self.weight_decay else ()
+        decay = (WeightDecay(self.weight_decay),) if self.weight_decay else ()
         if self.decoupled:
             return (*clips, *self.core(), *decay)
         return (*clips, *decay, *self.core())
@@ -129,7 +129,7 @@ class Optimizer(ABC):
             # A sum of squares that is finite, found in one pass, says that the step will be so.
             sure = math.isfinite(np.dot(gradient, gradient)) and learning_rate < LARGE_RATE
             moved = values if sure else values.copy()
-            for part, decays in _parts(parameters, len(values), chunk):
+            for part, decays in self._parts(parameters, len(values), chunk):
                 inner = {key: v[part] if v.ndim else v for key, v in state.items()}
                 update = gradient[part]
                 for transform in self.chain:
@@ -141,6 +141,20 @@ class Optimizer(ABC):
                     return False
                 values[...] = moved
         return True
+
+    def _parts(
+        self, parameters: Sequence[Parameter], size: int, chunk: int
+    ) -> Iterator[tuple[slice, bool]]:
+        """Yield slices of at most `chunk` numbers, and whether they decay.
+
+        Biases and scales come first in the vector.
+        """
+        first = 0
+        if self.weight_decay and not self.decay_biases:
+            first = next((p.part.start for p in parameters if p.kind == "weight"), size)
+        for start, stop, decays in ((0, first, False), (first, size, True)):
+            for at in range(start, stop, chunk):
+                yield slice(at, min(at + chunk, stop)), decays
 
 
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("optimizer")
@@ -224,17 +238,6 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
     decoupled: ClassVar[bool] = True
-
-
-def _parts(parameters: Sequence[Parameter], size: int, chunk: int) -> Iterator[tuple[slice, bool]]:
-    """Yield slices of at most `chunk` numbers, and whether they are weights.
-
-    Biases and scales come first in the vector.
-    """
-    first = next((p.part.start for p in parameters if p.kind == "weight"), size)
-    for start, stop, decays in ((0, first, False), (first, size, True)):
-        for at in range(start, stop, chunk):
-            yield slice(at, min(at + chunk, stop)), decays
 
 
 def _check_fraction(name: str, value: float) -> None:

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnexp.data import Dataset, Samples
-from cnnexp.data.dataset import batches, epoch_order
+from cnnexp.data.dataset import epoch_order
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.network import Network
+from cnnexp.nn.runner import Batch
 from cnnexp.train.optimizers import Optimizer
 from cnnexp.train.schedules import Moment, Schedule
 from cnnexp.train.transforms import State
@@ -118,6 +119,11 @@ class Trainer:
         How long, and how many samples a step.
     seed : int
         Of the order of samples.
+
+    Attributes
+    ----------
+    batches_per_epoch : int
+        Mini-batches of one epoch, the last short one included.
     """
 
     network: Network
@@ -132,6 +138,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.network.build(self.dataset.image_shape)
+        self.batches_per_epoch = -(-self.dataset.train.count // self.batch_size)
         self._train = self.network.batch(self.dataset.train.X, self.dataset.train.Y)
         if self.state.sums is None:
             self.state.sums = self._no_sums()
@@ -168,11 +175,6 @@ class Trainer:
             best=None if best is None else Best(**best),
         )
 
-    @property
-    def batches_per_epoch(self) -> int:
-        """Number of mini-batches of one epoch, the last short one included."""
-        return -(-self.dataset.train.count // self.batch_size)
-
     def events(self) -> Iterator[Event]:
         """Train from the present state to the last epoch, one event after another."""
         with one_blas_thread():
@@ -187,7 +189,8 @@ class Trainer:
         state, epoch = self.state, self.state.epoch + 1
         order = epoch_order(self.dataset.train.count, self.seed, epoch)
         rate = math.nan
-        for number, rows in batches(order, self.batch_size, state.batch):
+        for number in range(state.batch, self.batches_per_epoch):
+            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
             event = self._step(epoch, number, rows)
             yield event
             if isinstance(event, Diverged):
@@ -203,7 +206,8 @@ class Trainer:
         """Train on one mini-batch, the one after `number` others of this epoch."""
         start = time.perf_counter()
         step = (epoch - 1) * self.batches_per_epoch + number
-        sums, gradient = self.network.batch_gradients(self._train.at(rows), step)
+        batch = Batch(self._train.X, self._train.targets, rows)
+        sums, gradient = self.network.batch_gradients(batch, step)
         figures, rate = self.network.means(sums), self._rate(epoch, number)
         if not math.isfinite(figures["loss"]):
             return Diverged(epoch, number + 1, f"the loss is {figures['loss']}")

@@ -46,7 +46,7 @@ class Transform(ABC):
         state : dict of str to array
             The part of the state that belongs to these parameters.
         decays : bool
-            Whether they are weights; biases and scales are not decayed.
+            Whether decay is for them; biases and scales may be spared.
         """
 
 
@@ -88,8 +88,6 @@ class ClipNorm(Transform):
 class WeightDecay(Transform):
     """Add ``rate · weight``: before momentum that is L2 regularisation, after it decoupled decay.
 
-    Biases and scales are spared, unless `all` says otherwise.
-
     References
     ----------
     I. Loshchilov and F. Hutter, Decoupled Weight Decay Regularization, 2019,
@@ -97,11 +95,10 @@ class WeightDecay(Transform):
     """
 
     rate: float
-    all: bool = True
 
     def apply(self, update: Array, values: Array, state: State, decays: bool) -> Array:
         """Add the decay."""
-        if decays or self.all:
+        if decays:
             update += update.dtype.type(self.rate) * values
         return update
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cnnexp.nn.batch import Batch
+from cnnexp.nn.runner import Batch
 from cnnexp.train import BatchDone, Trainer
 from experiments.benchmarks.jobs import NETS, POOL, Job
 from experiments.benchmarks.machine import describe

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexp.nn.blas import one_blas_thread
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.processes import Worker, in_turns, spread
 
@@ -112,12 +113,13 @@ def multiply_adds(sizes: dict[str, int]) -> int:
 def step_seconds(by: str, sizes: dict[str, int]) -> float:
     """Return the seconds of one batch, forward and backward: the mean over a turn."""
     network, batch = _network(by, sizes)
-    count, start = 0, time.perf_counter()
-    while True:
-        network.batch_gradients(batch)
-        count, seconds = count + 1, time.perf_counter() - start
-        if seconds >= TURN:
-            return seconds / count
+    with one_blas_thread():
+        count, start = 0, time.perf_counter()
+        while True:
+            network.batch_gradients(batch)
+            count, seconds = count + 1, time.perf_counter() - start
+            if seconds >= TURN:
+                return seconds / count
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnexp.data import Dataset
-from cnnexp.data.dataset import Preparation, batches, epoch_order, split_indices
+from cnnexp.data.dataset import Preparation, epoch_order, split_indices
 from cnnexp.data.sources import Digits
 from cnnexp.errors import DataError, OptionError
 from tests.data.made import Numbered
@@ -194,16 +194,7 @@ def test_options_are_checked(options, message):
     assert message in str(raised.value)
 
 
-# Batches --------------------------------------------------------------------------------------
-
-
-def test_batches_follow_the_order_and_end_with_a_short_one():
-    order = np.arange(10)[::-1]
-    found = list(batches(order, 4))
-    assert [number for number, _ in found] == [0, 1, 2]
-    assert [rows.tolist() for _, rows in found] == [[9, 8, 7, 6], [5, 4, 3, 2], [1, 0]]
-    assert [rows.tolist() for _, rows in batches(order, 4, first=2)] == [[1, 0]]
-    assert list(batches(order, 4, first=3)) == []
+# Order --------------------------------------------------------------------------------------
 
 
 def test_the_order_of_an_epoch_depends_on_seed_and_epoch():

@@ -8,9 +8,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from cnnexp import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Network, Residual, Softmax
 from cnnexp.engine import Context
-from cnnexp.nn import runner
 from cnnexp.nn.blas import one_blas_thread
-from cnnexp.nn.executor import Serial, Threads, micro_batches
+from cnnexp.nn.executor import Serial, Threads
+from cnnexp.nn.plan import Plan
+from cnnexp.nn.runner import micro_batches
 from tests.nn.networks import IMPLEMENTATIONS, batch, layers, network, slope
 
 X, Y = batch(23)
@@ -86,13 +87,14 @@ def equal_convolutions(impl):
 
 def gradients_with(monkeypatch, impl, change):
     """Return loss and gradient after earlier passes, with the memory of all steps changed."""
-    begin = runner.Workspace.__init__
+    make = Plan.contexts
 
-    def init(self, plan):
-        begin(self, plan)
-        change(self.contexts)
+    def changed(plan):
+        contexts = make(plan)
+        change(contexts)
+        return contexts
 
-    monkeypatch.setattr(runner.Workspace, "__init__", init)
+    monkeypatch.setattr(Plan, "contexts", changed)
     net = equal_convolutions(impl)
     images = np.random.default_rng(8).standard_normal((14, 6, 6, 4))
     labels = np.arange(14) % 4
@@ -130,7 +132,7 @@ def test_memory_shared_by_two_layers_would_be_found(monkeypatch):
 
 def test_workers_do_not_share_memory():
     found = network(threads=2).build((8, 7, 2))._runner
-    contexts = [*found._workspace(0).contexts, *found._workspace(1).contexts]
+    contexts = [*found._contexts_of(0, True), *found._contexts_of(1, True)]
     assert len({id(context) for context in contexts}) == 2 * len(found.plan.all_steps)
 
 
@@ -216,7 +218,7 @@ def test_masks_depend_on_seed_path_and_step():
 def test_dropout_keeps_the_mean_and_the_rate():
     drop = Dropout(0.3)
     net = Network([drop, Dense(1)], loss="mean_squared_error", dtype="float64").build((4000,))
-    context = net._runner._workspace(0).contexts[0]
+    context = net._runner._contexts_of(0, True)[0]
     A, mask = drop.forward(np.ones((20, 4000)), context)
     assert (A == 0).mean() == pytest.approx(0.3, abs=0.01)
     assert A.mean() == pytest.approx(1.0, abs=0.01)

@@ -23,8 +23,7 @@ from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import UnknownName, did_you_mean
 from cnnexp.nn.initializers import INITIALIZERS
 from cnnexp.nn.layer import LAYERS
-from cnnexp.nn.losses import LOSSES
-from cnnexp.nn.metrics import METRICS
+from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.registry import Registry
 from cnnexp.runs.plugins import load_plugins
 from cnnexp.train import OPTIMIZERS, SCHEDULES

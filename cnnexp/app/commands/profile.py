@@ -19,8 +19,8 @@ from cnnexp.app.messages import dotted
 from cnnexp.app.outputs import telling
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, OptionError
-from cnnexp.nn.batch import Batch
 from cnnexp.nn.network import Network
+from cnnexp.nn.runner import Batch
 from cnnexp.nn.timing import loop_seconds, measure
 from cnnexp.report.profiles import COLUMNS, csv_rows, table_of
 from cnnexp.runs import rebuild
