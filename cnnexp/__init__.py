@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cnnexp.engine import Context
-from cnnexp.nn.activations import LeakyReLU, PointwiseLayer, ReLU, Sigmoid, Softmax, Tanh
+from cnnexp.nn.activations import LeakyReLU, Pointwise, ReLU, Sigmoid, Softmax, Tanh
 from cnnexp.nn.blocks import Block, Residual
 from cnnexp.nn.layer import LAYERS, Container, Layer
 from cnnexp.nn.layers import AvgPool2D, Conv2D, Dense, Dropout, Flatten, MaxPool2D
@@ -46,7 +46,7 @@ __all__ = [
     "MaxPool2D",
     "MeanSquaredError",
     "Network",
-    "PointwiseLayer",
+    "Pointwise",
     "ReLU",
     "Residual",
     "Run",

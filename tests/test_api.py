@@ -37,7 +37,7 @@ def test_all_is_what_is_promised():
         "MaxPool2D",
         "MeanSquaredError",
         "Network",
-        "PointwiseLayer",
+        "Pointwise",
         "ReLU",
         "Residual",
         "Run",

@@ -64,8 +64,8 @@ def is_type_checking(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
-def imports(path: Path) -> Iterator[Import]:
-    """Yield all imports of a file, those inside functions too, but none for type checkers."""
+def imports(path: Path, for_types: bool = False) -> Iterator[Import]:
+    """Yield all imports of a file, those inside functions too; those for type checkers if asked."""
     waiting = [(node, True) for node in ast.parse(path.read_text(encoding="utf-8")).body]
     while waiting:
         node, at_once = waiting.pop()
@@ -79,10 +79,17 @@ def imports(path: Path) -> Iterator[Import]:
                     known = alias.name in ARROWS
                     yield Import(path, f"cnnexp.{alias.name}" if known else module, at_once)
             else:
-                yield Import(path, module, at_once)
-        elif not is_type_checking(node):
+                for name in {place_of(f"{module}.{alias.name}") for alias in node.names}:
+                    yield Import(path, name or module, at_once)
+        elif for_types or not is_type_checking(node):
             inner = at_once and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
             waiting += [(child, inner) for child in ast.iter_child_nodes(node)]
+
+
+def place_of(module: str) -> str:
+    """Return the name of a module if it is a file of the package: ``from package import file``."""
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    return module if module.startswith("cnnexp.") and path.with_suffix(".py").is_file() else ""
 
 
 def third_party(path: Path) -> list[Import]:
@@ -105,6 +112,44 @@ def test_a_room_imports_only_what_it_may(path):
         if found.package == "cnnexp":
             other = room_named(found.module)
             assert other == room or other in ARROWS[room], f"{room} imports {found.module}"
+
+
+def neighbours(path: Path) -> set[Path]:
+    """Return the files of the package that a file imports."""
+    own = [i.module.split(".")[1:] for i in imports(path, for_types=True) if i.package == "cnnexp"]
+    places = [PACKAGE.joinpath(*parts) for parts in own]
+    files = {place.with_suffix(".py") for place in places} | {p / "__init__.py" for p in places}
+    return {file for file in files if file.is_file() and file != path}
+
+
+def cycle(start: Path, graph: dict[Path, set[Path]]) -> list[str]:
+    """Return the files of a cycle of imports through a file; none if there is no such."""
+    waiting = [[start]]
+    seen = set()
+    while waiting:
+        way = waiting.pop()
+        for following in graph.get(way[-1], ()):
+            if following == start:
+                return [named(path) for path in [*way, start]]
+            if following not in seen:
+                seen.add(following)
+                waiting.append([*way, following])
+    return []
+
+
+CORE = [path for path in FILES if room_of(path) in {"engine", "nn", "train", "data"}]
+
+
+@pytest.mark.parametrize("path", CORE, ids=named)
+def test_files_of_the_core_do_not_import_each_other_in_a_circle(path):
+    assert cycle(path, {file: neighbours(file) for file in FILES}) == []
+
+
+def test_a_circle_would_be_found():
+    graph = {PACKAGE / "a": {PACKAGE / "b"}, PACKAGE / "b": {PACKAGE / "c"}}
+    assert cycle(PACKAGE / "a", graph) == []
+    graph[PACKAGE / "c"] = {PACKAGE / "a"}
+    assert cycle(PACKAGE / "a", graph) == ["a", "b", "c", "a"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
@@ -138,4 +183,4 @@ def test_this_test_sees_imports_inside_functions(tmp_path):
         "class A:\n    import rich\n    def f(self):\n        from cnnexp.app import main\n"
     )
     found = {(i.module, i.at_once) for i in imports(path)}
-    assert found == {("numpy", True), ("rich", True), ("cnnexp.app", False)}
+    assert found == {("numpy", True), ("rich", True), ("cnnexp.app.main", False)}

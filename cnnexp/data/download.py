@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
-from cnnexp.data.idx import File, IdxSource, find
+from cnnexp.data.files import File, find
 from cnnexp.errors import DataError
 
 TIMEOUT = 30.0  # seconds without a byte before a mirror is given up
 RETRIES = 2  # on the same mirror
 
 
-def download(source: IdxSource, files: Sequence[File]) -> None:
+class Remote(Protocol):
+    """A source whose files lie on mirrors: addresses of folders that hold them packed."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the table of sources."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder that will hold them."""
+
+    @property
+    def files(self) -> Sequence[File]:
+        """All files."""
+
+    @property
+    def mirrors(self) -> Sequence[str]:
+        """Addresses, the first of them first."""
+
+
+def download(source: Remote, files: Sequence[File]) -> None:
     """Fetch packed files into the folder of a source.
 
     Jobs that run side by side wait for one another and download once. Each file is checked before
@@ -39,7 +60,7 @@ def download(source: IdxSource, files: Sequence[File]) -> None:
         ) from None
 
 
-def _fetch(source: IdxSource, file: File) -> None:
+def _fetch(source: Remote, file: File) -> None:
     """Try one mirror after the other."""
     import pooch
     import requests
@@ -65,7 +86,7 @@ def _fetch(source: IdxSource, file: File) -> None:
     raise DataError(_nothing_came(source, reasons))
 
 
-def _nothing_came(source: IdxSource, reasons: Sequence[str]) -> str:
+def _nothing_came(source: Remote, reasons: Sequence[str]) -> str:
     """Say what is needed, where it was looked for, and what else can be done."""
     files = "\n".join(f"    {file.name}.gz" for file in source.files)
     return (

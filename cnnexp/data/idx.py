@@ -11,26 +11,18 @@ H. Xiao et al., Fashion-MNIST, 2017, https://arxiv.org/abs/1708.07747
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
+from cnnexp.data.download import download
+from cnnexp.data.files import File, find, read
 from cnnexp.data.images import Figure
 from cnnexp.data.sources import SOURCES, Array, Raw, Source, data_folder
 from cnnexp.errors import DataError
-
-
-class File(NamedTuple):
-    """One of the four files: its name, and the checksums of it packed and unpacked."""
-
-    name: str
-    packed: str
-    unpacked: str
 
 
 class IdxSource(Source):
@@ -63,8 +55,6 @@ class IdxSource(Source):
         """Read the four files, after downloading those that are absent."""
         absent = [file for file in self.files if find(self.folder, file) is None]
         if absent:
-            from cnnexp.data.download import download
-
             download(self, absent)
         contents = [read(self.folder, file) for file in self.files]
         digest = hashlib.sha256("".join(file.unpacked for file in self.files).encode())
@@ -179,49 +169,6 @@ class FashionMnist(IdxSource):
             "md5:15d484375f8d13e6eb1aabb0c3f46965",
         ),
     )
-
-
-def find(folder: Path, file: File) -> Path | None:
-    """Return the path of a file, packed or not, or None."""
-    for path in (folder / file.name, folder / f"{file.name}.gz"):
-        if path.is_file():
-            return path
-    return None
-
-
-def read(folder: Path, file: File) -> bytes:
-    """Return the unpacked bytes of a file, after checking them.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged, or is not the file it should be.
-    """
-    path = find(folder, file)
-    if path is None:
-        raise DataError(f"{folder / file.name}: there is no such file, packed or not.")
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path}: cannot be unpacked ({error}). Expected a gzip file whose contents have"
-            f" {file.unpacked}. It was left as it is: delete it to have it downloaded again."
-        ) from None
-    found = checksum(content, file.unpacked.partition(":")[0])
-    if found != file.unpacked:
-        raise DataError(
-            f"{path}: not the file it should be. Expected contents with {file.unpacked}, found"
-            f" {found} ({len(content):,} bytes). It was left as it is: delete it to have it"
-            " downloaded again."
-        )
-    return content
-
-
-def checksum(content: bytes, algorithm: str) -> str:
-    """Return ``<algorithm>:<hexadecimal digest>``."""
-    return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
 
 
 def _parse(content: bytes) -> Array:

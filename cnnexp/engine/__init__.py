@@ -1,7 +1,6 @@
-"""Arithmetic: windows, convolution and pooling under several implementations, activations."""
+"""Arithmetic: windows, convolution and pooling under several implementations."""
 
 from cnnexp.engine import fast, im2col, naive, stride_groups
-from cnnexp.engine.activations import Pointwise
 from cnnexp.engine.context import Array, Context
 from cnnexp.engine.machine import Limits
 from cnnexp.engine.operations import (
@@ -23,7 +22,6 @@ __all__ = [
     "Implementation",
     "Limits",
     "Operation",
-    "Pointwise",
     "Reduction",
     "Window",
     "fast",

@@ -11,15 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cnnexp.engine.machine import Limits
-
-if TYPE_CHECKING:
-    from cnnexp.engine.operations import Operation
 
 Array = npt.NDArray[Any]
 Outer = Callable[[str, Array, Array], None]
@@ -70,8 +67,8 @@ class Context:
     24
     """
 
-    operation: Operation | None = None
-    training_operation: Operation | None = None
+    operation: Any = None
+    training_operation: Any = None
     reuse: bool = False
     training: bool = True
     keep_cache: bool = True

@@ -22,7 +22,7 @@ conv           W (f_h, f_w, n_c / groups, n_f), b     Window
 max_pool                                              Window
 avg_pool                                              Window
 dense          W (n_in, n_out), b
-pointwise                                             `Pointwise`: the function and its gradient
+pointwise                                             what has `apply` and `gradient`
 =============  =====================================  =========================================
 """
 

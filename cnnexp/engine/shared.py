@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from cnnexp.engine.activations import Pointwise
 from cnnexp.engine.batch_norm import BATCH_NORM, BATCH_NORM_TRAINING
 from cnnexp.engine.context import Array, Context, memory_order
 from cnnexp.engine.operations import Cache, Gradients, Implementation, Operation, Params
@@ -53,7 +52,7 @@ def _batch_last(A: Array) -> bool:
 
 
 def pointwise_forward(
-    A_prev: Array, params: Params, function: Pointwise, context: Context
+    A_prev: Array, params: Params, function: Any, context: Context
 ) -> tuple[Array, Cache]:
     """Return the function of every value."""
     A = context.like("A", A_prev)
@@ -63,7 +62,7 @@ def pointwise_forward(
 
 
 def pointwise_backward(
-    dA: Array, params: Params, function: Pointwise, kept: Array, context: Context
+    dA: Array, params: Params, function: Any, kept: Array, context: Context
 ) -> tuple[Array, Gradients]:
     """Return the gradient of every value."""
     dZ = context.like("dZ", kept)

@@ -7,60 +7,97 @@ inference, so dropout does nothing and batch normalisation uses its running stat
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from cnnexp.engine import Array, Context, Implementation
-from cnnexp.nn.blas import ignore_fp_warnings
+from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.layer import Layer
+from cnnexp.nn.losses import class_indices
 from cnnexp.nn.plan import Plan, Step, finish
 
 
-def activations(
-    layers: Sequence[Layer], implementation: Implementation, X: Array
-) -> list[tuple[str, Array]]:
-    """Return path and result of each layer for samples `X`, from the first to the last.
+class Introspection(ABC):
+    """What a network can show of itself."""
 
-    The layers of a block come before the block itself.
-    """
-    plan = Plan(layers, implementation, fuse=False)
-    found: list[tuple[str, Array]] = []
-    with ignore_fp_warnings():
-        _collect(plan.steps, X, _contexts(plan), found)
-    return found
+    layers: list[Layer]
+    implementation: Implementation
 
+    @property
+    @abstractmethod
+    def _before_loss(self) -> Sequence[Layer]:
+        """The layers without a last one that is computed with the loss."""
 
-def input_gradient(
-    layers: Sequence[Layer], implementation: Implementation, X: Array, classes: Array
-) -> Array:
-    """Return how one output of each sample changes with each number of its input.
+    @abstractmethod
+    def _samples(self, X: Array) -> Array:
+        """Return samples in the network's dtype and shape; build the network if needed."""
 
-    Parameters
-    ----------
-    layers : sequence of Layer
-        Up to the logits.
-    implementation : Implementation
-        What computes them.
-    X : array (n_m, …)
-        Samples.
-    classes : integer array (n_m,)
-        Which output, for each sample.
+    @abstractmethod
+    def _need_loss(self) -> None:
+        """Say what is wrong if the network does not end as its loss needs."""
 
-    Returns
-    -------
-    array (n_m, …)
-        Of the shape of `X`.
-    """
-    plan = Plan(layers, implementation, fuse=False, input_gradient=True)
-    contexts = _contexts(plan)
-    with ignore_fp_warnings():
-        A, caches = finish(plan.forward(X, contexts))
-        dA = np.zeros_like(A, order="C")
-        dA[np.arange(len(classes)), classes] = 1
-        dX: Array = finish(plan.backward(caches, dA, contexts))
-    return np.array(dX, order="C")
+    def activations(self, X: Array) -> list[tuple[str, Array]]:
+        """Return path and result of every layer, for a few samples; nothing is fused.
+
+        Returns
+        -------
+        list of (str, array)
+            From the first layer to the last, those of a block before the block itself; arrays are
+            (n_m, …), each with memory of its own.
+
+        Examples
+        --------
+        >>> from cnnexp import Dense, Flatten, Network
+        >>> net = Network([Flatten(), Dense(3, activation="relu")])
+        >>> [(name, A.shape) for name, A in net.activations(np.ones((2, 4, 4, 1)))]
+        [('flatten1', (2, 16)), ('dense1', (2, 3)), ('relu1', (2, 3))]
+        """
+        X = self._samples(X)
+        plan = Plan(self.layers, self.implementation, fuse=False)
+        found: list[tuple[str, Array]] = []
+        with one_blas_thread():
+            _collect(plan.steps, X, _contexts(plan), found)
+        return found
+
+    def saliency(self, X: Array, labels: Array) -> Array:
+        """Return how the logit of a class changes with every pixel, for a few samples.
+
+        Parameters
+        ----------
+        X : array (n_m, …)
+            Samples.
+        labels : integer array (n_m,) or one-hot (n_m, classes)
+            The class of each sample whose logit is looked at, right or not. Logits are what goes
+            into the final softmax.
+
+        Returns
+        -------
+        array (n_m, …)
+            The gradient, of the shape of the samples.
+
+        References
+        ----------
+        K. Simonyan, A. Vedaldi, A. Zisserman, Deep Inside Convolutional Networks: Visualising
+        Image Classification Models and Saliency Maps, 2014
+        """
+        X = self._samples(X)
+        self._need_loss()
+        classes = class_indices(labels, self.layers[-1].output_shape[0])
+        plan = Plan(self._before_loss, self.implementation, fuse=False, input_gradient=True)
+        contexts = _contexts(plan)
+        with one_blas_thread():
+            A, caches = finish(plan.forward(X, contexts))
+            dA = np.zeros_like(A, order="C")
+            dA[np.arange(len(classes)), classes] = 1
+            return np.array(finish(plan.backward(caches, dA, contexts)), order="C")
+
+    def context(self, layer: Layer, training: bool = False) -> Context:
+        """Return a context with memory of its own, to call one layer of a built network."""
+        operation = self.implementation.find(layer.operation)[0] if layer.operation else None
+        return Context(operation=operation, training=training, state=layer.state)
 
 
 def _contexts(plan: Plan) -> list[Context]:

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from cnnexp.engine import IMPLEMENTATIONS, Array, Context, Implementation, Limits
 from cnnexp.errors import CnnexpError, OptionError, ShapeError
-from cnnexp.nn import introspection
 from cnnexp.nn.blas import ignore_fp_warnings, one_blas_thread
 from cnnexp.nn.executor import Executor, Serial, Threads, automatic_threads
+from cnnexp.nn.introspection import Introspection
 from cnnexp.nn.layer import Layer, Shape, expand_activations, name_layers, walk
-from cnnexp.nn.losses import LOSSES, METRICS, Loss, class_indices
+from cnnexp.nn.losses import LOSSES, METRICS, Loss
 from cnnexp.nn.micro_batch import automatic_micro_batch
 from cnnexp.nn.parameters import Parameter, Parameters
 from cnnexp.nn.plan import Plan
@@ -28,7 +28,7 @@ from cnnexp.nn.summary import summary
 WEIGHTS = 1  # the purpose of a draw, part of its seed
 
 
-class Network:
+class Network(Introspection):
     """Layers from input to output, with their parameters, a loss, and metrics.
 
     Parameters are made from the shape of the first batch, or by `build`.
@@ -104,8 +104,8 @@ class Network:
         self.inference_micro_batch = _count("inference_micro_batch", inference_micro_batch)
         self.fuse, self.limits = fuse, limits or Limits()
         self.loss = LOSSES[loss]() if isinstance(loss, str) else loss
-        names = dict.fromkeys([*self.loss.metrics, *metrics])
-        self.metrics = {name: METRICS[name] for name in names}
+        self.metrics = {name: METRICS[name] for name in [*self.loss.metrics, *metrics]}
+        self.figures = ("loss", *self.metrics)  # the names of what is measured
         self.steps_done = 0
         self._new_state: Array | None = None
         self._lock = threading.RLock()
@@ -146,11 +146,6 @@ class Network:
         """Number of parameters."""
         return int(self.parameters.size)
 
-    @property
-    def figures(self) -> tuple[str, ...]:
-        """The names of what is measured: ``loss``, and the metrics."""
-        return ("loss", *self.metrics)
-
     def build(self, input_shape: Shape) -> Network:
         """Draw the parameters for samples of this shape; once built, nothing happens.
 
@@ -181,25 +176,21 @@ class Network:
 
     def _compile(self) -> None:
         """Make the vectors, the plan, and the sizes that nobody has set."""
-        everything = list(walk(self.layers))
-        self._parameters = Parameters(everything, self.dtype, wide=self.limits.cache)
-        layers = self.layers[:-1] if self._ends_in_loss else self.layers
-        self._plan = Plan(layers, self.implementation, self.fuse, self.seed, self.limits)
+        self._parameters = Parameters(list(walk(self.layers)), self.dtype, self.limits.cache)
+        self._plan = Plan(self._before_loss, self.implementation, self.fuse, self.seed, self.limits)
         if self.threads == "auto":
             self.threads = automatic_threads(self.implementation)
+        samples = automatic_micro_batch(self._plan, self.dtype.itemsize)
         if self.micro_batch == "auto":
-            self.micro_batch = automatic_micro_batch(self._plan, self.dtype.itemsize)
+            self.micro_batch = samples
         if self.inference_micro_batch == "auto":
-            # nothing is kept there, so twice as many
-            samples = automatic_micro_batch(self._plan, self.dtype.itemsize)
-            self.inference_micro_batch = 2 * samples
+            self.inference_micro_batch = 2 * samples  # nothing is kept there
         self._runner = self._new_runner()
 
     def _new_runner(self) -> Runner:
         """Return what runs mini-batches, in this process."""
-        workers = int(self.threads)
         executor: Executor = Serial()
-        if workers > 1:
+        if (workers := int(self.threads)) > 1:
             executor = Processes(workers) if POSSIBLE and not self._profile else Threads(workers)
         self._pid = os.getpid()
         task = Task(self.loss, list(self.metrics.values()))
@@ -235,7 +226,8 @@ class Network:
         gradient *= gradient.dtype.type(learning_rate)
         self.parameters[...] -= gradient
         self.take_state()
-        return self._loss_and_error(sums)
+        means = self.means(sums)
+        return means["loss"], means.get("error")
 
     def gradients(self, X: Array, Y: Array) -> tuple[Array, Array]:
         """Return the sums of a batch, and the gradient of its mean loss for `parameters`.
@@ -299,70 +291,15 @@ class Network:
     def evaluate_figures(self, X: Array, Y: Array) -> tuple[Array, dict[str, float]]:
         """Return the network's output, and the loss and all metrics by name."""
         batch = self.batch(X, Y)
-        Z = self._outputs(batch.X)
+        Z, targets = self._outputs(batch.X), batch.targets
         with ignore_fp_warnings():
-            total, _ = self.loss.forward(Z, batch.targets)
-            sums = [total, *(metric(Z, batch.targets) for metric in self.metrics.values())]
+            sums = [self.loss.forward(Z, targets)[0]]
+            sums += [metric(Z, targets) for metric in self.metrics.values()]
         return self._activate(Z), self.means(np.array([*sums, batch.size]))
 
     def predict(self, X: Array) -> Array:
         """Return the output of the last layer, (n_m, …)."""
         return self._activate(self._outputs(self._samples(X)))
-
-    def activations(self, X: Array) -> list[tuple[str, Array]]:
-        """Return path and result of every layer, for a few samples; nothing is fused.
-
-        Returns
-        -------
-        list of (str, array)
-            From the first layer to the last; arrays are (n_m, …), each with memory of its own.
-
-        Examples
-        --------
-        >>> from cnnexp import Dense, Flatten, Network
-        >>> net = Network([Flatten(), Dense(3, activation="relu")])
-        >>> [(name, A.shape) for name, A in net.activations(np.ones((2, 4, 4, 1)))]
-        [('flatten1', (2, 16)), ('dense1', (2, 3)), ('relu1', (2, 3))]
-        """
-        X = self._samples(X)
-        with one_blas_thread():
-            return introspection.activations(self.layers, self.implementation, X)
-
-    def saliency(self, X: Array, labels: Array) -> Array:
-        """Return how the logit of a class changes with every pixel, for a few samples.
-
-        Parameters
-        ----------
-        X : array (n_m, …)
-            Samples.
-        labels : integer array (n_m,) or one-hot (n_m, classes)
-            The class of each sample whose logit is looked at, right or not. Logits are what goes
-            into the final softmax.
-
-        Returns
-        -------
-        array (n_m, …)
-            The gradient, of the shape of the samples.
-
-        References
-        ----------
-        K. Simonyan, A. Vedaldi, A. Zisserman, Deep Inside Convolutional Networks: Visualising
-        Image Classification Models and Saliency Maps, 2014
-        """
-        X = self._samples(X)
-        self._need_loss()
-        classes = class_indices(labels, self.output_shape[0])
-        layers = self.layers[:-1] if self._ends_in_loss else self.layers
-        with one_blas_thread():
-            return introspection.input_gradient(layers, self.implementation, X, classes)
-
-    def context(self, layer: Layer, training: bool = False) -> Context:
-        """Return a context with memory of its own, to call one layer by itself."""
-        self._need_built("context")
-        operation = None
-        if layer.operation:
-            operation, _ = self.implementation.find(layer.operation)
-        return Context(operation=operation, training=training, state=layer.state)
 
     def profile(self) -> Profile:
         """Measure every step of training from now on, and return where the figures gather.
@@ -402,6 +339,11 @@ class Network:
         """Whether the last layer is computed with the loss."""
         return bool(self.loss.fuses) and self.layers[-1].type == self.loss.fuses
 
+    @property
+    def _before_loss(self) -> Sequence[Layer]:
+        """The layers without a last one that is computed with the loss."""
+        return self.layers[:-1] if self._ends_in_loss else self.layers
+
     def _outputs(self, X: Array) -> Array:
         """Return what the loss takes, for samples `X`."""
         size = int(self.inference_micro_batch)
@@ -417,10 +359,6 @@ class Network:
         with ignore_fp_warnings():
             return self.layers[-1].forward(Z, Context(training=False, keep_cache=False))[0]
 
-    def _loss_and_error(self, sums: Array) -> tuple[float, float | None]:
-        means = self.means(sums)
-        return means["loss"], means.get("error")
-
     def _need_loss(self) -> None:
         """Say what is wrong if the network does not end as its loss needs."""
         if self.loss.fuses and not (self._ends_in_loss and len(self.output_shape) == 1):
@@ -435,9 +373,9 @@ class Network:
         X = np.asarray(X)
         if X.ndim < 2 or not len(X):
             raise ShapeError(f"X must be samples (n_m, …), one at least. Got shape {X.shape}.")
-        if not self.built:
-            self.build((*X.shape[1:], 1) if X.ndim == 3 else X.shape[1:])
-        if X.shape[1:] != self.input_shape and (*X.shape[1:], 1) == self.input_shape:
+        with_channel = (*X.shape[1:], 1)
+        self.build(with_channel if X.ndim == 3 else X.shape[1:])
+        if X.shape[1:] != self.input_shape == with_channel:
             X = X[..., None]
         if X.shape[1:] != self.input_shape:
             raise ShapeError(
@@ -456,8 +394,7 @@ class Network:
 
 def _count(name: str, value: int | str) -> int | str:
     """Return a positive number or "auto"."""
-    if isinstance(value, str) and value == "auto":
+    whole = isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+    if whole or (isinstance(value, str) and value == "auto"):
         return value
-    if isinstance(value, Integral) and not isinstance(value, bool) and value >= 1:
-        return int(value)
     raise OptionError(f"{name} must be 'auto' or a number of at least 1. Got {value!r}.")

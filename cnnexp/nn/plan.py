@@ -20,15 +20,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cnnexp.engine import Array, Context, Fusion, Implementation, Limits, Operation
 from cnnexp.nn.layer import Container, Layer
-
-if TYPE_CHECKING:
-    from cnnexp.nn.profile import Profile
 
 Partials = Generator[Array, Array, Any]
 RANDOM = 2  # the purpose of a draw, part of its seed
@@ -134,7 +131,7 @@ class Plan:
     ) -> None:
         self.implementation, self.fuse, self.seed = implementation, fuse, seed
         self.limits = limits or Limits()
-        self.profile: Profile | None = None
+        self.profile: Any = None
         self.steps = self._steps(layers)
         self.all_steps = list(_walk(self.steps))
         for index, step in enumerate(self.all_steps):

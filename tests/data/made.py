@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from cnnexp.data import Source
-from cnnexp.data.idx import File, IdxSource
+from cnnexp.data.files import File
+from cnnexp.data.idx import IdxSource
 from cnnexp.data.sources import Raw
 
 NAMES = (

@@ -93,6 +93,7 @@ def test_nothing_of_a_batch_is_kept_on_a_layer(case):
 
 def test_relu_has_slope_zero_at_zero():
     layer = ReLU()
+    layer.build((3,), np.random.default_rng(0), "float64")
     context = context_of(layer)
     A, cache = layer.forward(np.array([[-1.0, 0.0, 2.0]]), context)
     assert A.tolist() == [[0, 0, 2]]
