@@ -1,6 +1,6 @@
 """Pictures from anywhere, made like those of a data set.
 
-A network has learnt from images of one kind. MNIST's are light digits on black, scaled so that the
+A network was trained on images of one kind. MNIST's are light digits on black, scaled so that the
 longer side of the digit has 20 of 28 pixels, and moved so that the centre of mass of its ink is in
 the middle. A photograph or a drawing has to be brought into that form first::
 

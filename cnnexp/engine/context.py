@@ -90,7 +90,7 @@ class Context:
         """Return an array with undefined contents, the same memory for the same name.
 
         A smaller shape than before uses the beginning of the same memory, so that a short last
-        piece allocates nothing.
+        micro-batch allocates nothing.
         """
         kept = self._arrays.get(name)
         if kept is not None and kept.shape == shape and kept.dtype == dtype:

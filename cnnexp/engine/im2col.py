@@ -7,7 +7,7 @@ and the convolution is one product of that matrix with the filters::
                                             rows @ W (f_h · f_w · n_c, n_f)  =  Z
 
 It is short, and the product is as fast as BLAS can be. The price is memory, ``f_h · f_w`` times the
-image for stride 1, and copying in short runs: samples lie outermost, a run is one row of a window.
+image for stride 1, and copying in short runs: in batch-first layout a run is one row of a window.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Images in batch-last layout.
 
-NumPy runs at full speed along the innermost axis in memory. With the samples innermost (the field
-calls it CHWN) every pixel of a window position is one run over all samples, however the window
-moves, so slices of the image stay fast to copy, to compare and to add. The arrays are logically
-(n_m, rows, columns, channels) outside and (channels, rows, columns, n_m) inside; one is a
+NumPy runs at full speed along the axis that is contiguous in memory. In batch-last layout (CHWN)
+that is the samples: every pixel of a window position is one run over all samples, however the
+window moves, so slices of the image stay fast to copy, to compare and to add. The arrays are
+logically (n_m, rows, columns, channels) outside and (channels, rows, columns, n_m) inside; one is a
 transposed view of the other and costs nothing::
 
     outside  A[i, h, w, c]      inside  X[c, h, w, i]      X = A.transpose(3, 1, 2, 0)

@@ -6,7 +6,7 @@ on sixteen. There are three executors with one interface:
 
 ========= =====================================================================================
 Serial    this thread runs one micro-batch after the other
-Threads   threads share them; NumPy lets go of the interpreter lock inside its loops and products
+Threads   threads share them; NumPy releases the interpreter lock inside its loops and products
 Processes forked processes share them (`processes`): no lock at all, but memory must be shared
 ========= =====================================================================================
 """
@@ -71,7 +71,7 @@ class Executor(ABC):
         """
 
     def forget(self) -> None:  # noqa: B027
-        """Let go of other processes: memory that they know of has been replaced."""
+        """End other processes: memory that they know of has been replaced."""
 
     def close(self) -> None:  # noqa: B027
         """End all workers; they start again when they are needed."""

@@ -1,4 +1,4 @@
-"""Losses: what training makes small. Metrics: what people read beside them.
+"""Losses, which training minimises, and metrics, which people read beside them.
 
 Both add up over samples, so that micro-batches can be summed in order; whoever wants a mean
 divides by their number. Its options are the fields of its dataclass.

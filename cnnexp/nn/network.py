@@ -56,7 +56,7 @@ class Network(Introspection):
     fuse : bool
         Whether the implementation may compute several layers as one step.
     loss : str or Loss
-        What training makes small, a name from `cnnexp.nn.losses.LOSSES`.
+        What training minimises, a name from `cnnexp.nn.losses.LOSSES`.
     metrics : sequence of str
         Metrics beside those that suit the loss, names from `cnnexp.nn.losses.METRICS`.
     limits : Limits, optional

@@ -48,7 +48,7 @@ class Step:
     branches : list of list of Step
         The steps inside a container.
     index : int
-        Its place among all steps of the plan.
+        Its index among all steps of the plan.
     need_dA_prev : bool
         Whether anything before it has parameters.
     trains : bool
@@ -255,7 +255,7 @@ class Plan:
         return found
 
     def _steps(self, layers: Sequence[Layer]) -> list[Step]:
-        """Return the steps for some layers: at each place the first fusion that applies."""
+        """Return the steps for some layers: at each layer the first fusion that applies."""
         steps: list[Step] = []
         start = 0
         while start < len(layers):

@@ -1,7 +1,8 @@
 """Worker processes that take micro-batches in lockstep, on memory that they share.
 
-Threads of Python take turns at everything but NumPy's loops, and waiting for a turn costs some
-fifty microseconds on a virtual machine, as long as a small layer takes. Processes need no turns.
+Threads of Python hold the interpreter lock for everything but NumPy's loops, and waiting for it
+costs some fifty microseconds on a virtual machine, as long as a small layer takes. Processes have
+a lock each.
 So the workers are forks of this process, made once all memory is in place: they have the same
 arrays at the same addresses, those of `Processes.allocate` are truly the same memory. A control
 block in shared memory tells them what to do; its generation counter says that there is something

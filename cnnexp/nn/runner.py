@@ -1,7 +1,7 @@
 """Runs mini-batches: cuts them into micro-batches, and adds up what those give.
 
 All memory that several workers read and write is here, and comes from the executor, which knows
-whether it must be shared among processes. Nothing else in this room knows of workers.
+whether it must be shared among processes. No other file of `nn` but the executors knows of workers.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Task(NamedTuple):
     metrics: Sequence[Metric]
 
 
-class Slot(NamedTuple):
+class GradientBuffer(NamedTuple):
     """Where one micro-batch leaves gradients and state, as vectors and by step."""
 
     gradient: Array
@@ -113,7 +113,7 @@ class Runner:
         self._passing: dict[int, tuple[Partials, int]] = {}
         self._header = executor.allocate((3,), np.int64)  # samples, step, samples of a micro-batch
         self._capacity = (0, 0)
-        self._slots = [self._slot(parameters.values.size)]
+        self._buffers = [self._buffer(parameters.values.size)]
         self._shares = _shares(plan, parameters)
 
     def gradients(self, batch: Batch, micro_batch: int | None, step: int) -> tuple[Array, Array]:
@@ -129,20 +129,20 @@ class Runner:
             self._run(len(slices))
         finally:
             self._passing.clear()
-        first, *others = self._slots[: len(slices)]
-        for slot in others:
-            first.gradient[: slot.gradient.size] += slot.gradient
+        first, *others = self._buffers[: len(slices)]
+        for buffer in others:
+            first.gradient[: buffer.gradient.size] += buffer.gradient
         return self._rows[: len(slices)].sum(axis=0), first.gradient
 
     def new_state(self) -> Array:
         """Return the state after the mini-batch that ran last, as one vector."""
         merged = np.empty_like(self.parameters.state)
-        slots = self._slots[: len(micro_batches(int(self._header[0]), int(self._header[2])))]
+        buffers = self._buffers[: len(micro_batches(int(self._header[0]), int(self._header[2])))]
         for k, step in enumerate(self.plan.all_steps):
             for layer in step.layers:
                 if layer.state:
                     views = self.parameters.state_views((layer,), merged)
-                    for name, value in layer.merge_state([s.states[k] for s in slots]).items():
+                    for name, value in layer.merge_state([s.states[k] for s in buffers]).items():
                         views[name][...] = value
         return merged
 
@@ -160,23 +160,23 @@ class Runner:
 
     def advance(self, worker: int, k: int) -> None:
         """Run micro-batch `k` until it is done, or until it waits for a sum over all of them."""
-        passing, turn = self._passing.pop(k, (None, 0))
+        passing, stops = self._passing.pop(k, (None, 0))
         total = None
         if passing is None:
             passing = self._pass(worker, k)
         else:
             shape, count = self._shapes[k], len(self._slices())
-            partials = self._partials[(turn - 1) % 2, :count, : self._waiting[k]]
+            partials = self._partials[(stops - 1) % 2, :count, : self._waiting[k]]
             total = partials.sum(axis=0).reshape(shape)
         self._waiting[k] = 0
         try:
             partial = passing.send(total)  # type: ignore[arg-type]
         except StopIteration:
             return
-        self._partials[turn % 2, k, : partial.size] = partial.reshape(-1)
+        self._partials[stops % 2, k, : partial.size] = partial.reshape(-1)
         self._waiting[k] = partial.size
         self._shapes[k] = partial.shape
-        self._passing[k] = passing, turn + 1
+        self._passing[k] = passing, stops + 1
 
     def multiply(self, worker: int, k: int) -> None:
         """Make a part of one deferred gradient: ``dW = A.T @ dZ`` for some of its rows."""
@@ -185,7 +185,7 @@ class Runner:
         A, dZ = (factor[:, :size] for factor in self._factors[at, name])
         profile = self.plan.profile
         start = profile.now() if profile else 0.0
-        np.matmul(A[rows], dZ.T, out=self._slots[0].grads[at][name][rows])
+        np.matmul(A[rows], dZ.T, out=self._buffers[0].grads[at][name][rows])
         if profile:
             profile.backward_done(self.plan.all_steps[at], start)
 
@@ -204,10 +204,10 @@ class Runner:
         """Run one micro-batch forward, through the loss and backward."""
         size, step, _ = self._header.tolist()
         slices = self._slices()
-        at, slot = slices[k], self._slots[k]
+        at, buffer = slices[k], self._buffers[k]
         # Between two parts of a pass its caches must stay, so each has memory of its own then.
         contexts = self._contexts_of(k if self.plan.cross_sample else worker, training=True)
-        for context, grads in zip(contexts, slot.grads, strict=True):
+        for context, grads in zip(contexts, buffer.grads, strict=True):
             context.grads, context.step, context.first = grads, step, at.start
         if len(slices) > 1:
             for index, _ in self._factors:
@@ -218,7 +218,7 @@ class Runner:
         A, caches = yield from self.plan.forward(X, contexts)
         dA = self._loss(k, A, targets, size)
         yield from self.plan.backward(caches, dA, contexts)
-        _keep_state(contexts, slot)
+        _keep_state(contexts, buffer)
 
     def _loss(self, k: int, A: Array, targets: Array, size: int) -> Array:
         """Note the loss and the metrics of a micro-batch, and return the loss's gradient."""
@@ -256,8 +256,8 @@ class Runner:
         count = max(count, self._capacity[1])
         self._capacity = samples, count
         allocate, values = self.executor.allocate, self.parameters.values
-        while len(self._slots) < count:
-            self._slots.append(self._slot(self.parameters.direct))
+        while len(self._buffers) < count:
+            self._buffers.append(self._buffer(self.parameters.direct))
         self._rows = allocate((count, len(self.task.metrics) + 2), np.float64)
         self._partials = allocate((2, count, self.plan.partial_size), np.float64)
         self._waiting = allocate((count,), np.int64)
@@ -285,12 +285,12 @@ class Runner:
         size, _, micro_batch = self._header.tolist()
         return micro_batches(size, micro_batch)
 
-    def _slot(self, size: int) -> Slot:
+    def _buffer(self, size: int) -> GradientBuffer:
         """Return memory for what one micro-batch leaves."""
         parameters = self.parameters
         gradient = self.executor.allocate((size,), parameters.values.dtype)
         state = self.executor.allocate(parameters.state.shape, parameters.values.dtype)
-        return Slot(
+        return GradientBuffer(
             gradient,
             [parameters.views(step.layers, gradient) for step in self.plan.all_steps],
             state,
@@ -317,9 +317,9 @@ def _shares(plan: Plan, parameters: Parameters) -> list[tuple[int, str, slice]]:
     return found
 
 
-def _keep_state(contexts: Sequence[Context], slot: Slot) -> None:
+def _keep_state(contexts: Sequence[Context], buffer: GradientBuffer) -> None:
     """Copy the state after a micro-batch, what it has not changed included."""
-    for context, views in zip(contexts, slot.states, strict=True):
+    for context, views in zip(contexts, buffer.states, strict=True):
         for name, view in views.items():
             view[...] = context.state_updates.get(name, context.state[name])
 

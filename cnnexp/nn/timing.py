@@ -2,8 +2,8 @@
 
 All of them get the same batch, in turn, again and again until the time is up, and the figures are
 medians over the passes: what else the machine does in a moment hits all alike. An implementation
-that is too slow for whole batches gets a few samples instead; its figures are a sample's, as all
-are, and say that they were measured so.
+that is too slow for whole batches gets a few samples instead; all figures are per sample, and those
+say that they were measured so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from cnnexp.nn.runner import Batch
 
 PROBE = 16  # samples of the first pass of an implementation that is not written in loops
 LEAST, MOST = 3, 200  # passes
-LOOP_SECONDS = 20e-6  # what a loop in Python takes for one output, there and back; a rough figure
+LOOP_SECONDS = (
+    20e-6  # what a loop in Python takes for one output, forward and backward; a rough figure
+)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def measure(networks: Mapping[str, Network], batch: Batch, seconds: float) -> li
 
 
 def loop_seconds(network: Network) -> float:
-    """Return about what one sample takes where every output is a turn of a loop in Python."""
+    """Return about what one sample takes where every output is an iteration of a loop in Python."""
     if network.implementation.releases_gil:
         return 0.0
     images = [layer for layer in walk(network.layers) if isinstance(layer.geometry, Window)]

@@ -112,7 +112,7 @@ class Optimizer(ABC):
         learning_rate : float
             Factor of the update.
         parameters : sequence of Parameter
-            Name, kind and place of each.
+            Name, kind and position of each.
         chunk : int
             Numbers that are worked on at a time; the result does not depend on it.
 

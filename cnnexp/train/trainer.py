@@ -2,7 +2,7 @@
 
 Whoever runs the trainer takes its events one by one, and may stop at any of them. Between two
 events the state is whole: saved then and given back later, training resumes bit-for-bit, because
-every random draw comes from the seed and its place and never from a generator's past.
+every random draw comes from the seed and the step and never from a generator's past.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Trainer:
     network : Network
         Built for the images of the data set.
     dataset : Dataset
-        The training part is learnt from, the other parts are evaluated after every epoch.
+        The training part is for training, the other parts are evaluated after every epoch.
     optimizer, schedule : Optimizer, Schedule
         What a step is, and how the learning rate changes.
     learning_rate : float

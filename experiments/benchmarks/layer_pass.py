@@ -94,11 +94,11 @@ def describe_geometry(geometry: Geometry, by: str, samples: int) -> Row:
     return dict(zip(names, geometry, strict=True)) | {"by": by, "samples": samples}
 
 
-def pass_seconds(by: str, geometry: Geometry, samples: int, piece: int) -> float:
+def pass_seconds(by: str, geometry: Geometry, samples: int, micro_batch: int) -> float:
     """Run one layer forward and backward on some samples, and return the seconds."""
-    run = layer_of(by, geometry, piece)
+    run = layer_of(by, geometry, micro_batch)
     start = time.perf_counter()
-    for _ in range(samples // piece):
+    for _ in range(samples // micro_batch):
         run()
     return time.perf_counter() - start
 

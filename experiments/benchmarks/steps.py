@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 SUMMARY = "what each idea between im2col and fast bought"
 NEEDS = ()
 SHOWN = ("net", "step", "microseconds_per_sample", "over_im2col")
-WHOLE = {"micro_batch": 128}  # a batch in one piece
+WHOLE = {"micro_batch": 128}  # a mini-batch as one micro-batch
 STEPS: dict[str, dict[str, Any]] = {
     "im2col": {"by": "im2col", **WHOLE},
     "sg": {"by": "sg", **WHOLE},
-    "fast, neither fused nor cut": {"fuse": False, **WHOLE},
+    "fast, whole batches": {"fuse": False, **WHOLE},
     "fast, fused": {**WHOLE},
-    "fast, cut into sub-batches": {"fuse": False},
-    "fast, fused and cut": {},
+    "fast, in micro-batches": {"fuse": False},
+    "fast, fused, in micro-batches": {},
     "fast, with 2 workers": {"threads": 2},
 }
 

@@ -1,4 +1,4 @@
-"""Small networks and batches for the tests of this room."""
+"""Small networks and batches for the tests of `nn`."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ def test_activations_stay_when_the_network_is_used_again(impl):
         np.testing.assert_array_equal(A, right, err_msg=name)
 
 
-def score(net: Network, X, labels):
-    """Return the score of a label for each sample, without softmax."""
+def logit(net: Network, X, labels):
+    """Return the logit of a label for each sample, without softmax."""
     return net.activations(X)[-2][1][np.arange(len(labels)), labels]
 
 
@@ -57,7 +57,7 @@ def test_saliency_is_the_slope_of_the_score_pixel_by_pixel(impl):
     for pixel in [(0, 0, 0), (3, 4, 1), (7, 6, 0), (5, 2, 1)]:
         moved = np.zeros(X.shape[1:])
         moved[pixel] = step
-        slope = (score(net, X + moved, Y) - score(net, X - moved, Y)) / (2 * step)
+        slope = (logit(net, X + moved, Y) - logit(net, X - moved, Y)) / (2 * step)
         np.testing.assert_allclose(found[:, *pixel], slope, atol=1e-7)
 
 
@@ -73,7 +73,7 @@ def test_saliency_through_layers_that_would_be_fused(impl):
     ]
     net = Network(parts, impl=impl, dtype="float64")
     direction = np.random.default_rng(3).standard_normal(X.shape)
-    slope = (score(net, X + 1e-6 * direction, Y) - score(net, X - 1e-6 * direction, Y)) / 2e-6
+    slope = (logit(net, X + 1e-6 * direction, Y) - logit(net, X - 1e-6 * direction, Y)) / 2e-6
     found = (net.saliency(X, Y) * direction).sum(axis=(1, 2, 3))
     np.testing.assert_allclose(found, slope, rtol=1e-5, atol=1e-6)
 
@@ -91,7 +91,7 @@ def test_saliency_of_any_class_right_or_not_and_one_by_one():
 def test_saliency_through_batch_norm_uses_its_running_statistics():
     net = Network([Flatten(), BatchNorm(), Dense(4), Softmax()], dtype="float64")
     direction = np.random.default_rng(3).standard_normal(X.shape)
-    up, down = (score(net, X + sign * 1e-6 * direction, Y).sum() for sign in (1, -1))
+    up, down = (logit(net, X + sign * 1e-6 * direction, Y).sum() for sign in (1, -1))
     assert (net.saliency(X, Y) * direction).sum() == pytest.approx((up - down) / 2e-6, rel=1e-5)
 
 

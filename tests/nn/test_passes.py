@@ -140,7 +140,7 @@ def test_workers_do_not_share_memory():
 
 
 def normed(position, **options):
-    """A network with batch normalisation at a place, and dropout."""
+    """A network with batch normalisation at a position, and dropout."""
     kinds = [Conv2D(4, 3, activation="relu"), Flatten(), Dense(6, activation="tanh"), Dense(4)]
     kinds[position:position] = [BatchNorm()]
     kinds[-1:-1] = [Dropout(0.3)]

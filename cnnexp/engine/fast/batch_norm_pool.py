@@ -1,4 +1,4 @@
-"""Convolution, batch normalisation, activation and max-pooling in one go.
+"""Convolution, batch normalisation, activation and max-pooling as one step.
 
 Batch normalisation is a line for each channel, ``scale · x + shift``. Where the scale is positive
 it never decreases, so it can wait until after pooling, as the activation does in `pooled_conv`.
@@ -122,7 +122,7 @@ class ConvBatchNormPointwiseMaxPool(Fusion):
         line: tuple[Array, Array] | None,
         context: Context,
     ) -> tuple[Array | None, Gradients]:
-        """Go back through the line and the convolution."""
+        """Return the gradients of the convolution, given those of the normalised maxima."""
         sign, work = _sign(layers), cache.work
         dZ *= _column(sign * layers[1].params["scale"] / cache.spread, dZ)
         dW, dX = work.backward(work.spread(dZ, cache.greater, line))

@@ -89,9 +89,9 @@ class Columns(NamedTuple):
             As large as the images, or larger: whole strides, as far as windows reach.
         """
         sizes = []
-        for size, f, s, places, d in zip(X_shape[1:3], *self, strict=True):
+        for size, f, s, positions, d in zip(X_shape[1:3], *self, strict=True):
             last = (f - 1) // s * s if d == 1 else (f - 1) * d
-            sizes.append(max(last + places * s, size))
+            sizes.append(max(last + positions * s, size))
         dX = context.zeros("dX", (X_shape[0], *sizes, X_shape[3]), d_cols.dtype)
         by_group = dX.reshape(groups, -1, *dX.shape[1:])
         parts = d_cols.reshape(groups, *self.kernel, -1, *self.out, X_shape[3])

@@ -1,4 +1,4 @@
-"""Convolution, activation and max-pooling in one go, by stride groups.
+"""Convolution, activation and max-pooling as one step, by stride groups.
 
 A pooling window covers some outputs of a convolution, and each of its pixels, taken over all
 windows at once, is a stride group of the convolution: positions that lie one pooling stride apart.

@@ -8,9 +8,9 @@ for each candidate notes where it was *strictly greater* than everything before 
     running maximum  3   5   5   5                        ^ the last 1 is the first maximum
 
 The candidate to which the gradient belongs is the last one that was greater, which by the strict
-comparison is the first of equal maxima in row-major order. Going backward, "greater here and not
-later" is one comparison of bytes. No index is ever stored and no masked copy is made: NumPy does
-comparisons and maxima at full speed, and those slowly.
+comparison is the first of equal maxima in row-major order. On the backward pass, "greater here
+and not later" is one comparison of bytes. No index is ever stored and no masked copy is made: NumPy
+does comparisons and maxima at full speed, and those slowly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Winograd's convolution, an activation and max-pooling in one go.
+"""Winograd's convolution, an activation and max-pooling as one step.
 
 The 16 outputs of a tile come out of the transform pixel by pixel, each for all tiles together: just
 as the running maximum wants them. A pooling window of 2x2 or 4x4 lies within a tile, so the
@@ -72,7 +72,7 @@ class WinogradPointwiseMaxPool(ConvPointwiseMaxPool):
     def backward(
         self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
     ) -> tuple[Array | None, Gradients]:
-        """Give each gradient to the output that won, and go back through the tiles."""
+        """Give each gradient to the output that won, then take the tiles backward."""
         work, greater, A = cache
         p, n_m = layers[2].geometry.rows.width, dA.shape[0]
         dZ = context.array("dZ", A.shape, A.dtype)
