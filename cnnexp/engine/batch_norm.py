@@ -56,8 +56,13 @@ def backward(
     return dA * (params["scale"] / spread), grads
 
 
-def train_forward(A_prev: Array, params: Params, layer: Any, context: Context) -> Reduction:
-    """Yield the sums of every channel, and normalise with those of the mini-batch."""
+def train_forward(
+    A_prev: Array, params: Params, layer: Any, context: Context, function: Any = None
+) -> Reduction:
+    """Yield the sums of every channel, and normalise with those of the mini-batch.
+
+    If a pointwise function is given, it is applied while the values are in the cache.
+    """
     X = batch_last(A_prev)
     x = context.array("x", X.shape, X.dtype)  # the distances from the mean of this micro-batch
     m, squares = np.empty(len(X), X.dtype), np.empty(len(X), X.dtype)
@@ -74,19 +79,30 @@ def train_forward(A_prev: Array, params: Params, layer: Any, context: Context) -
     spread = np.sqrt(variance + layer.epsilon)
     factor, offset = params["scale"] / spread, m - mean
     A = context.array("A", X.shape, X.dtype)
-    _scale_and_shift(x, factor, params["shift"] + factor * offset, A, context)
-    return batch_first(A), (x, offset, spread, total[0, 0])
+    _scale_and_shift(x, factor, params["shift"] + factor * offset, A, context, function)
+    return batch_first(A), (x, offset, spread, total[0, 0], A)
 
 
 def train_backward(
-    dA: Array, params: Params, layer: Any, cache: Cache, context: Context
+    dA: Array, params: Params, layer: Any, cache: Cache, context: Context, function: Any = None
 ) -> Reduction:
-    """Yield the sums of the gradients, and take the share of mean and variance off each."""
-    x, offset, spread, count = cache
+    """Yield the sums of the gradients, and take the share of mean and variance off each.
+
+    The function's gradient is computed twice, which takes less time than to store it.
+    """
+    x, offset, spread, count, A = cache
     dX, kind = batch_last(dA), x.dtype
+
+    def gradient(rows: slice) -> Array:
+        if function is None:
+            return _rows(dX[rows])
+        out: Array = context.array("gradient", x[rows].shape, kind)
+        function.gradient(dX[rows], A[rows], out=out)
+        return _rows(out)
+
     partial = np.empty((2, len(x)))
     for rows in _blocks(x, context):
-        d_rows = _rows(dX[rows])
+        d_rows = gradient(rows)
         partial[:, rows] = sums(d_rows), dots(d_rows, _rows(x[rows]))
     partial[1] = (partial[1] + offset * partial[0]) / spread
     total = yield partial
@@ -99,7 +115,7 @@ def train_backward(
         here *= slope[rows, None].astype(kind)
         here += level[rows, None].astype(kind)
         scaled = context.array("scaled", here.shape, kind)
-        here += np.multiply(_rows(dX[rows]), factor[rows, None].astype(kind), out=scaled)
+        here += np.multiply(gradient(rows), factor[rows, None].astype(kind), out=scaled)
     return batch_first(x), {"scale": partial[1], "shift": partial[0]}
 
 
@@ -125,13 +141,17 @@ def running_statistics(layer: Any, context: Context) -> tuple[Array, Array]:
     return mean, np.sqrt(variance + variance.dtype.type(layer.epsilon))
 
 
-def _scale_and_shift(X: Array, factor: Array, shift: Array, out: Array, context: Context) -> None:
-    """Write ``factor · X + shift``, with a number for each channel."""
+def _scale_and_shift(
+    X: Array, factor: Array, shift: Array, out: Array, context: Context, function: Any = None
+) -> None:
+    """Write ``factor · X + shift``, with a number for each channel, or a function of it."""
     kind = out.dtype
     for rows in _blocks(X, context):
         A = _rows(out[rows])
         np.multiply(_rows(X[rows]), factor[rows, None].astype(kind), out=A)
         A += shift[rows, None].astype(kind)
+        if function is not None:
+            function.apply(out[rows], out=out[rows])
 
 
 def _blocks(X: Array, context: Context) -> Iterator[slice]:

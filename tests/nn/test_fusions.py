@@ -7,7 +7,7 @@ from cnnexp import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, 
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.engine.fast import FAST
 from cnnexp.engine.fast.batch_norm_pool import ConvBatchNormPointwiseMaxPool
-from cnnexp.engine.fast.in_place import InPlace
+from cnnexp.engine.fast.in_place import BatchNormInPlace, InPlace
 from cnnexp.engine.fast.merged import MergedConvPointwiseMaxPool
 from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool
 from cnnexp.engine.fast.winograd_pool import WinogradPointwiseMaxPool
@@ -150,7 +150,7 @@ def test_batch_norm_between_conv_and_max_pool_equals_naive(g, pool):
     fused, naive = normalised(g, pool), normalised(g, pool, "naive")
     covers = pool[0] == pool[1] and all(size % pool[0] == 0 for size in g.window.out)
     winograd = g.f == 3 and g.s == 1 and min(g.n_c, g.n_f) >= 8
-    first = ConvBatchNormPointwiseMaxPool if covers and not winograd else InPlace
+    first = ConvBatchNormPointwiseMaxPool if covers and not winograd else BatchNormInPlace
     assert fusions(fused)[0] is first
     X, Y = samples(g)
     check_equal(fused, naive, X, Y)

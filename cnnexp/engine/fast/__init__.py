@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from cnnexp.engine.fast.batch_norm_pool import ConvBatchNormPointwiseMaxPool
 from cnnexp.engine.fast.convolution import CONV
-from cnnexp.engine.fast.in_place import InPlace
+from cnnexp.engine.fast.in_place import BatchNormInPlace, InPlace
 from cnnexp.engine.fast.merged import MergedConvPointwiseMaxPool
 from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool
 from cnnexp.engine.fast.pooling import AVG_POOL, MAX_POOL
@@ -36,7 +36,7 @@ FAST = Implementation(
         ConvPointwiseMaxPool(),
         InPlace("conv"),
         InPlace("dense"),
-        InPlace("batch_norm"),
+        BatchNormInPlace(),
     ),
     caches=8,
 )

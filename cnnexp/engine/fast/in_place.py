@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cnnexp.engine import batch_norm
 from cnnexp.engine.context import Array, Context, memory_order
 from cnnexp.engine.operations import Cache, Fusion, Gradients, Reduction
 
@@ -47,18 +48,25 @@ class InPlace(Fusion):
         found: tuple[Array | None, Gradients] = layers[0].backward(inner, dZ, context)
         return found
 
+
+class BatchNormInPlace(InPlace):
+    """Batch normalisation and an activation, some channels at a time."""
+
+    def __init__(self) -> None:
+        super().__init__("batch_norm")
+
     def train_forward(self, layers: Sequence[Any], A_prev: Array, context: Context) -> Reduction:
-        """Return what `forward` does, for a layer that waits for sums over the mini-batch."""
-        Z, cache = yield from layers[0].train_forward(A_prev, context)
-        return _apply(layers[1].geometry, Z), (cache, Z)
+        """Return what `forward` does, with the statistics of the mini-batch."""
+        norm, function = layers[0], layers[1].geometry
+        run = batch_norm.train_forward(A_prev, norm.params, norm, context, function)
+        return (yield from run)
 
     def train_backward(
         self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
     ) -> Reduction:
         """Return what `backward` does after `train_forward`."""
-        inner, A = cache
-        dZ = _gradient(layers[1].geometry, dA, A, context)
-        run: Reduction = layers[0].train_backward(inner, dZ, context)
+        norm, function = layers[0], layers[1].geometry
+        run = batch_norm.train_backward(dA, norm.params, norm, cache, context, function)
         return (yield from run)
 
 
