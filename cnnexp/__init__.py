@@ -13,13 +13,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cnnexp.engine import Context
-from cnnexp.nn.activations import LeakyReLU, Pointwise, ReLU, Sigmoid, Softmax, Tanh
-from cnnexp.nn.blocks import Block, Residual
+from cnnexp.nn.activations import (
+    ELU,
+    GELU,
+    HardSwish,
+    LeakyReLU,
+    LogSoftmax,
+    Pointwise,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from cnnexp.nn.blocks import Block, Concat, Residual, SeparableConv2D
+from cnnexp.nn.convolutions import Conv2D, DepthwiseConv2D, PointwiseConv2D, TransposedConv2D
 from cnnexp.nn.layer import LAYERS, Container, Layer
-from cnnexp.nn.layers import AvgPool2D, Conv2D, Dense, Dropout, Flatten, MaxPool2D
+from cnnexp.nn.layers import AvgPool2D, Dense, Dropout, Flatten, MaxPool2D, SpatialDropout
 from cnnexp.nn.losses import LOSSES, METRICS, CrossEntropy, Loss, MeanSquaredError
 from cnnexp.nn.network import Network
-from cnnexp.nn.normalization import BatchNorm
+from cnnexp.nn.normalization import BatchNorm, GroupNorm, LayerNorm
+from cnnexp.nn.shapes import (
+    Crop2D,
+    GlobalAvgPool2D,
+    GlobalMaxPool2D,
+    Pad2D,
+    Reshape,
+    UpSample2D,
+)
 
 if TYPE_CHECKING:
     from cnnexp.runs.reading import Run, load_run, load_runs
@@ -27,32 +49,52 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ELU",
+    "GELU",
     "LAYERS",
     "LOSSES",
     "METRICS",
     "AvgPool2D",
     "BatchNorm",
     "Block",
+    "Concat",
     "Container",
     "Context",
     "Conv2D",
+    "Crop2D",
     "CrossEntropy",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
+    "GroupNorm",
+    "HardSwish",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
+    "LogSoftmax",
     "Loss",
     "MaxPool2D",
     "MeanSquaredError",
     "Network",
+    "Pad2D",
     "Pointwise",
+    "PointwiseConv2D",
     "ReLU",
+    "Reshape",
     "Residual",
     "Run",
+    "SeparableConv2D",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
+    "SpatialDropout",
     "Tanh",
+    "TransposedConv2D",
+    "UpSample2D",
     "__version__",
     "load_run",
     "load_runs",

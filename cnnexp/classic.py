@@ -31,8 +31,9 @@ from typing import Any, overload
 import numpy.typing as npt
 
 from cnnexp.errors import OptionError
+from cnnexp.nn.convolutions import Conv2D
 from cnnexp.nn.layer import Layer
-from cnnexp.nn.layers import AvgPool2D, Conv2D, Dense, Flatten, MaxPool2D
+from cnnexp.nn.layers import AvgPool2D, Dense, Flatten, MaxPool2D
 from cnnexp.nn.network import Network
 
 __all__ = [

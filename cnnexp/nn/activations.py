@@ -7,6 +7,8 @@ else has to be kept::
     leaky ReLU   A = max(Z, 0) + s·min(Z, 0)  dZ = dA · (1 if A > 0 else s)
     sigmoid      A = 1 / (1 + exp -Z)         dZ = dA · A · (1 - A)
     tanh         A = tanh Z                   dZ = dA · (1 - A²)
+    ELU          A = Z, or α(exp Z - 1)       dZ = dA · (1, or A + α)
+    softplus     A = log(1 + exp Z)           dZ = dA · (1 - exp -A)
     softmax      A = exp Z / Σ exp Z          dZ = A · (dA - Σ A·dA)    (sums over the classes)
 """
 
@@ -184,6 +186,151 @@ class Tanh(Pointwise):
         np.multiply(dA, 1 - kept * kept, out=out)
 
 
+@LAYERS.register("elu")
+@dataclass
+class ELU(Pointwise):
+    """Exponential linear unit: ``Z`` above zero, ``alpha · (exp(Z) - 1)`` elsewhere.
+
+    Parameters
+    ----------
+    alpha : float
+        Minus the limit for large negative values; above 0.
+
+    References
+    ----------
+    D.-A. Clevert, T. Unterthiner, S. Hochreiter, Fast and Accurate Deep Network Learning by
+    Exponential Linear Units (ELUs), 2015, https://arxiv.org/abs/1511.07289
+    """
+
+    monotonic: ClassVar[bool] = True
+    from_output: ClassVar[bool] = True
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.alpha > 0:
+            raise OptionError(f"alpha must be above 0. Got {self.alpha}.")
+
+    def apply(self, Z: Array, out: Array) -> None:
+        """Return the line above zero, and the curve below it."""
+        curve = np.expm1(np.minimum(Z, 0))
+        curve *= Z.dtype.type(self.alpha)
+        np.maximum(Z, 0, out=out)
+        out += curve
+
+    def gradient(self, dA: Array, kept: Array, out: Array) -> None:
+        """Return ``dA`` above zero, ``dA · (A + alpha)`` elsewhere."""
+        slope = np.minimum(kept, 0)
+        slope += (kept <= 0) * kept.dtype.type(self.alpha) + (kept > 0)
+        np.multiply(dA, slope, out=out)
+
+
+@LAYERS.register("softplus")
+@dataclass
+class Softplus(Pointwise):
+    """A smooth ReLU: ``log(1 + exp(Z))``.
+
+    References
+    ----------
+    C. Dugas et al., Incorporating Second-Order Functional Knowledge for Better Option Pricing, 2000
+    """
+
+    monotonic: ClassVar[bool] = True
+    from_output: ClassVar[bool] = True
+
+    def apply(self, Z: Array, out: Array) -> None:
+        """Return ``log(1 + exp(Z))``, without overflow."""
+        np.logaddexp(Z, Z.dtype.type(0), out=out)
+
+    def gradient(self, dA: Array, kept: Array, out: Array) -> None:
+        """Return ``dA · sigmoid(Z)``, which is ``dA · (1 - exp(-A))``."""
+        np.multiply(dA, -np.expm1(-kept), out=out)
+
+
+@LAYERS.register("silu")
+@dataclass
+class SiLU(Pointwise):
+    """``Z · sigmoid(Z)``, also known as swish.
+
+    References
+    ----------
+    S. Elfwing, E. Uchibe, K. Doya, Sigmoid-Weighted Linear Units, 2017,
+    https://arxiv.org/abs/1702.03118
+    """
+
+    def apply(self, Z: Array, out: Array) -> None:
+        """Return ``Z · sigmoid(Z)``."""
+        np.multiply(Z, _sigmoid(Z), out=out)
+
+    def gradient(self, dA: Array, kept: Array, out: Array) -> None:
+        """Return ``dA · s · (1 + Z · (1 - s))`` with ``s = sigmoid(Z)``."""
+        s = _sigmoid(kept)
+        np.multiply(dA, s * (1 + kept * (1 - s)), out=out)
+
+
+@LAYERS.register("gelu")
+@dataclass
+class GELU(Pointwise):
+    """Gaussian error linear unit, in the form with a hyperbolic tangent.
+
+    ``Z · (1 + tanh(√(2/π) · (Z + 0.044715 Z³))) / 2``, which is ``Z · Φ(Z)`` to within 0.0005; Φ is
+    the normal distribution function.
+
+    References
+    ----------
+    D. Hendrycks and K. Gimpel, Gaussian Error Linear Units (GELUs), 2016,
+    https://arxiv.org/abs/1606.08415
+    """
+
+    def apply(self, Z: Array, out: Array) -> None:
+        """Return the formula."""
+        np.multiply(Z, self._half(Z), out=out)
+
+    def gradient(self, dA: Array, kept: Array, out: Array) -> None:
+        """Return ``dA · (h + Z · h')`` with ``h`` the factor of ``Z``."""
+        kind = kept.dtype.type
+        h = self._half(kept)
+        inner = kind(0.7978845608028654) * (1 + kind(3 * 0.044715) * kept * kept)
+        np.multiply(dA, h + kept * 2 * h * (1 - h) * inner, out=out)
+
+    def _half(self, Z: Array) -> Array:
+        """Return ``(1 + tanh u) / 2``, which is ``sigmoid(2u)``."""
+        kind = Z.dtype.type
+        u = kind(0.7978845608028654) * (Z + kind(0.044715) * Z * Z * Z)
+        return _sigmoid(2 * u)
+
+
+@LAYERS.register("hard_swish")
+@dataclass
+class HardSwish(Pointwise):
+    """``Z · min(max(Z + 3, 0), 6) / 6``: swish from straight lines.
+
+    References
+    ----------
+    A. Howard et al., Searching for MobileNetV3, 2019, https://arxiv.org/abs/1905.02244
+    """
+
+    def apply(self, Z: Array, out: Array) -> None:
+        """Return the formula."""
+        factor = np.clip(Z + 3, 0, 6)
+        factor /= 6
+        np.multiply(Z, factor, out=out)
+
+    def gradient(self, dA: Array, kept: Array, out: Array) -> None:
+        """Return ``dA`` times 0, ``(2 Z + 3) / 6`` or 1."""
+        slope = (2 * kept + 3) / 6
+        slope[kept <= -3] = 0
+        slope[kept >= 3] = 1
+        np.multiply(dA, slope, out=out)
+
+
+def _sigmoid(Z: Array) -> Array:
+    """Return ``1 / (1 + exp(-Z))``."""
+    A = np.empty_like(Z)
+    Sigmoid().apply(Z, out=A)
+    return A
+
+
 @LAYERS.register("softmax")
 @dataclass
 class Softmax(Layer):
@@ -208,3 +355,21 @@ class Softmax(Layer):
         """Return ``A · (dA - Σ A·dA)``."""
         A = cache
         return A * (dA - (A * dA).sum(axis=-1, keepdims=True)), {}
+
+
+@LAYERS.register("log_softmax")
+@dataclass
+class LogSoftmax(Layer):
+    """Logarithms of probabilities over the last axis."""
+
+    is_activation: ClassVar[bool] = True
+
+    def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
+        """Return ``Z - log Σ exp(Z)``, shifted by the maximum so that nothing overflows."""
+        A: Array = A_prev - A_prev.max(axis=-1, keepdims=True)
+        A -= np.log(np.exp(A).sum(axis=-1, keepdims=True))
+        return A, A
+
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
+        """Return ``dA - softmax(Z) · Σ dA``."""
+        return dA - np.exp(cache) * dA.sum(axis=-1, keepdims=True), {}

@@ -17,8 +17,17 @@ from typing import Any
 import numpy as np
 
 from cnnexp.engine import Array, Context
+from cnnexp.engine.window import Padding, Pair
 from cnnexp.errors import OptionError, ShapeError
-from cnnexp.nn.layer import LAYERS, Container, Layer, Shape, expand_activations
+from cnnexp.nn.convolutions import DepthwiseConv2D, PointwiseConv2D
+from cnnexp.nn.layer import (
+    LAYERS,
+    Container,
+    Layer,
+    Shape,
+    check_activation,
+    expand_activations,
+)
 
 
 @LAYERS.register("block")
@@ -117,3 +126,112 @@ class Residual(Block):
     def split(self, cache: Any, dA: Array, context: Context) -> Sequence[Array]:
         """Return the gradient for both branches."""
         return [dA, dA]
+
+
+@LAYERS.register("concat")
+@dataclass
+class Concat(Container):
+    """Several layers on the same input, their channels side by side, as in an inception block.
+
+    Parameters
+    ----------
+    layers : list of layers
+        Each is a branch; a `block` makes a branch of several layers. Rows and columns of all
+        results must agree.
+
+    References
+    ----------
+    C. Szegedy et al., Going Deeper with Convolutions, 2014, https://arxiv.org/abs/1409.4842
+
+    Examples
+    --------
+    >>> from cnnexp import Conv2D
+    >>> Concat([Conv2D(4, 1), Conv2D(8, 3, padding="same")]).infer_shape((14, 14, 16))
+    (14, 14, 12)
+    """
+
+    layers: list[Layer] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise OptionError("layers is empty: concat needs at least one branch.")
+        self.branches = [expand_activations([layer]) for layer in self.layers]
+
+    def children(self) -> Mapping[str, Sequence[Layer]]:
+        """Return a branch for each layer."""
+        return {f"branch{k}": branch for k, branch in enumerate(self.branches, 1)}
+
+    def join_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the shape with the channels of all branches."""
+        if len({shape[:-1] for shape in shapes}) > 1:
+            found = ", ".join("x".join(map(str, shape)) for shape in shapes)
+            raise ShapeError(f"its branches must agree but for channels. They give {found}")
+        return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
+
+    def join(self, results: Sequence[Array], context: Context) -> tuple[Array, Any]:
+        """Return the results side by side, in batch-last layout."""
+        sizes, first = [result.shape[-1] for result in results], results[0]
+        A = context.array("A", (sum(sizes), *first.shape[1:-1], len(first)), first.dtype)
+        joined = A.swapaxes(0, -1)
+        np.concatenate(results, axis=-1, out=joined)
+        return joined, np.cumsum(sizes)[:-1]
+
+    def split(self, cache: Any, dA: Array, context: Context) -> Sequence[Array]:
+        """Return the channels of each branch."""
+        return np.split(dA, cache, axis=-1)
+
+
+@LAYERS.register("separable_conv")
+@dataclass
+class SeparableConv2D(Container):
+    """A depthwise convolution and a pointwise one: a convolution with far fewer weights.
+
+    Parameters
+    ----------
+    filters, kernel_size, stride, padding, activation, initializer
+        See `Conv2D`; window, stride and padding are those of the depthwise part.
+
+    References
+    ----------
+    F. Chollet, Xception: Deep Learning with Depthwise Separable Convolutions, 2016,
+    https://arxiv.org/abs/1610.02357
+
+    Examples
+    --------
+    >>> SeparableConv2D(64, 3, padding="same").infer_shape((14, 14, 32))
+    (14, 14, 64)
+    """
+
+    branch_options = ()
+
+    filters: int
+    kernel_size: Pair
+    stride: Pair = 1
+    padding: Padding = "valid"
+    activation: str | None = None
+    initializer: str = "he_normal"
+
+    def __post_init__(self) -> None:
+        self.parts: list[Layer] = [
+            DepthwiseConv2D(
+                self.kernel_size, self.stride, self.padding, initializer=self.initializer
+            ),
+            PointwiseConv2D(self.filters, initializer=self.initializer),
+        ]
+        check_activation(self.activation)
+
+    def children(self) -> Mapping[str, Sequence[Layer]]:
+        """Return both convolutions."""
+        return {"": self.parts}
+
+    def join_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the shape of the pointwise convolution's result."""
+        return shapes[0]
+
+    def join(self, results: Sequence[Array], context: Context) -> tuple[Array, Any]:
+        """Return the pointwise convolution's result."""
+        return results[0], None
+
+    def split(self, cache: Any, dA: Array, context: Context) -> Sequence[Array]:
+        """Return the gradient as it is."""
+        return [dA]

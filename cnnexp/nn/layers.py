@@ -3,22 +3,22 @@
 ========== ============================ =====================================================
 in YAML    class                        what it does
 ========== ============================ =====================================================
-conv       `Conv2D(filters, …)`         slides `filters` small windows of weights over an image
 max_pool   `MaxPool2D(kernel_size, …)`  keeps the largest value under a sliding window
 avg_pool   `AvgPool2D(kernel_size, …)`  keeps the mean under a sliding window
 flatten    `Flatten()`                  turns rows, columns and channels into one row of features
 dense      `Dense(units, …)`            connects every input with every output
-dropout    `Dropout(rate)`              sets values to zero at random, in training
+dropout    `Dropout(rate)`              sets values to zero at random, in training; there is also
+                                        `SpatialDropout(rate)`, which drops whole channels
 ========== ============================ =====================================================
 
-Activations are in `activations`, batch normalisation in `normalization`, blocks in `blocks`.
+Convolutions are in `convolutions`, activations in `activations`, normalisation in `normalization`,
+blocks in `blocks`, layers that only move values in `shapes`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -28,122 +28,11 @@ from cnnexp.engine import Array, Context, Window
 from cnnexp.engine.window import Padding, Pair, check_padding, pair
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.initializers import INITIALIZERS
-from cnnexp.nn.layer import LAYERS, Layer, Shape, check_activation
+from cnnexp.nn.layer import LAYERS, Layer, Shape
+from cnnexp.nn.options import at_least, check_weights, image_shape
 
 if TYPE_CHECKING:
     from cnnexp.engine import Gradients
-
-
-def at_least(name: str, value: int, bound: int) -> None:
-    """Raise OptionError if a number is below its bound, or no whole number."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise OptionError(f"{name} must be a whole number. Got {value!r}.")
-    if value < bound:
-        raise OptionError(f"{name} must be at least {bound}. Got {value}.")
-
-
-def _check_weights(initializer: str, activation: str | None) -> None:
-    """Raise an error if the initializer or the activation is unknown."""
-    if initializer not in INITIALIZERS:
-        raise OptionError(f"initializer: {INITIALIZERS.complaint(initializer)}")
-    check_activation(activation)
-
-
-def _image(input_shape: Shape) -> tuple[int, int, int]:
-    """Return (ih, iw, n_c), or raise ShapeError."""
-    if len(input_shape) != 3:
-        raise ShapeError(
-            f"needs images of (rows, columns, channels). Got samples of shape {input_shape};"
-            " it must stand before flatten and dense."
-        )
-    ih, iw, n_c = input_shape
-    return ih, iw, n_c
-
-
-@LAYERS.register("conv")
-@dataclass
-class Conv2D(Layer):
-    """A convolution: cross-correlation of an image with small filters, plus a bias per filter.
-
-    Parameters
-    ----------
-    filters : int
-        Number of filters `n_f`, and so of output channels.
-    kernel_size : int or pair of int
-        Rows `f_h` and columns `f_w` of a filter.
-    stride : int or pair of int
-        Pixels from one filter position to the next, along rows and columns.
-    padding : {"valid", "same"}, int, pair of int, or pair of pairs
-        See `Window.over`.
-    dilation : int or pair of int
-        Pixels from one weight of a filter to the next.
-    groups : int
-        The channels are divided into so many groups, and each filter sees one of them. As many
-        groups as channels make a depthwise convolution.
-    activation : str, optional
-        Shorthand for a layer of this type after this one.
-    initializer : str
-        How the weights are drawn, a name from `cnnexp.nn.initializers`.
-
-    Examples
-    --------
-    >>> Conv2D(32, 3).infer_shape((28, 28, 1))
-    (26, 26, 32)
-    >>> Conv2D(8, (3, 5), stride=(2, 1), padding=((1, 2), (0, 0))).infer_shape((28, 28, 4))
-    (15, 24, 8)
-    """
-
-    operation: ClassVar[str] = "conv"
-
-    filters: int
-    kernel_size: Pair
-    stride: Pair = 1
-    padding: Padding = "valid"
-    activation: str | None = None
-    initializer: str = "he_normal"
-    dilation: Pair = 1
-    groups: int = 1
-
-    def __post_init__(self) -> None:
-        at_least("filters", self.filters, 1)
-        at_least("groups", self.groups, 1)
-        for name in ("kernel_size", "stride", "dilation"):
-            pair(name, getattr(self, name))
-        check_padding(self.padding)
-        _check_weights(self.initializer, self.activation)
-        if self.filters % self.groups:
-            raise OptionError(
-                f"filters must be a multiple of groups. Got {self.filters} filters and"
-                f" {self.groups} groups."
-            )
-
-    def infer_shape(self, input_shape: Shape) -> Shape:
-        """Return (oh, ow, filters)."""
-        n_c = _image(input_shape)[2]
-        if n_c % self.groups:
-            raise ShapeError(f"groups must divide the {n_c} channels. Got {self.groups} groups.")
-        return (*self._window(input_shape).out, self.filters)
-
-    def build(
-        self, input_shape: Shape, generator: np.random.Generator, dtype: npt.DTypeLike
-    ) -> None:
-        """Draw ``W`` (f_h, f_w, n_c / groups, n_f) and set ``b`` (n_f,) to zero."""
-        super().build(input_shape, generator, dtype)
-        self.geometry = window = self._window(input_shape)
-        n_f, shape = self.filters, (*window.kernel, input_shape[2] // self.groups)
-        draw = INITIALIZERS[self.initializer]
-        fan_out = window.size * n_f // self.groups
-        W = draw((*shape, n_f), math.prod(shape), fan_out, generator)
-        self.params = {"W": W.astype(dtype), "b": np.zeros(n_f, dtype)}
-
-    def _window(self, input_shape: Shape) -> Window:
-        ih, iw, _ = _image(input_shape)
-        return Window.over((ih, iw), self.kernel_size, self.stride, self.padding, self.dilation)
-
-    @property
-    def multiply_adds(self) -> int:
-        """``oh · ow · n_f`` outputs of ``f_h · f_w · n_c / groups`` products each."""
-        return math.prod(self.output_shape) * math.prod(self.params["W"].shape[:3])
 
 
 @dataclass
@@ -177,7 +66,7 @@ class _Pool2D(Layer):
         self.geometry = self._window(input_shape)
 
     def _window(self, input_shape: Shape) -> Window:
-        ih, iw, _ = _image(input_shape)
+        ih, iw, _ = image_shape(input_shape)
         stride = self.kernel_size if self.stride is None else self.stride
         return Window.over((ih, iw), self.kernel_size, stride, self.padding)
 
@@ -278,7 +167,7 @@ class Dense(Layer):
     def __post_init__(self) -> None:
         if self.units is not None:
             at_least("units", self.units, 1)
-        _check_weights(self.initializer, self.activation)
+        check_weights(self.initializer, self.activation)
 
     def infer_shape(self, input_shape: Shape) -> Shape:
         """Return (units,)."""
@@ -336,15 +225,42 @@ class Dropout(Layer):
         kept = round((1 - self.rate) * 65536)
         if not context.training or kept == 65536:
             return A_prev, None
-        n_m, size = len(A_prev), math.prod(A_prev.shape[1:])
+        shape = self._mask_shape(A_prev.shape)
+        n_m, size = len(A_prev), math.prod(shape[1:])
         draws = -(-size // 4)  # a draw of 64 bits serves four values
         words = context.random(draws).bit_generator.random_raw(n_m * draws)
-        bits = words.view(np.uint16).reshape(n_m, 4 * draws)[:, :size].reshape(A_prev.shape)
-        mask = context.like("mask", A_prev)
+        bits = words.view(np.uint16).reshape(n_m, 4 * draws)[:, :size].reshape(shape)
+        whole = shape == A_prev.shape
+        mask = context.like("mask", A_prev) if whole else np.empty(shape, A_prev.dtype)
         np.less(bits, max(kept, 1), out=mask, casting="unsafe")
         mask *= A_prev.dtype.type(65536 / max(kept, 1))
         return np.multiply(A_prev, mask, out=context.like("A", A_prev)), mask
 
+    def _mask_shape(self, shape: Shape) -> Shape:
+        """Return the shape of what is drawn, given that of the samples."""
+        return shape
+
     def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
         """Return the gradients of the values that were kept."""
         return (dA if cache is None else dA * cache), {}
+
+
+@LAYERS.register("spatial_dropout")
+@dataclass
+class SpatialDropout(Dropout):
+    """Dropout of whole channels: neighbouring pixels of a feature map are too alike to drop one.
+
+    Parameters
+    ----------
+    rate : float
+        The fraction of channels that are set to zero, to within 1/65536.
+
+    References
+    ----------
+    J. Tompson et al., Efficient Object Localization Using Convolutional Networks, 2014,
+    https://arxiv.org/abs/1411.4280
+    """
+
+    def _mask_shape(self, shape: Shape) -> Shape:
+        """Return a number for each channel of each sample."""
+        return (shape[0], *(1 for _ in shape[1:-1]), shape[-1])

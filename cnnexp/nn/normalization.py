@@ -1,17 +1,22 @@
-"""Batch normalisation as a layer."""
+"""Normalisation: of every channel over the mini-batch, or of every sample by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.errors import OptionError
+from cnnexp.engine import Array, Context
+from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.layer import LAYERS, Layer, Shape
+from cnnexp.nn.options import at_least
+
+if TYPE_CHECKING:
+    from cnnexp.engine import Gradients
 
 
 @LAYERS.register("batch_norm")
@@ -59,3 +64,112 @@ class BatchNorm(Layer):
         self.partial_size = 3 * n_c
         self.params = {"scale": np.ones(n_c, dtype), "shift": np.zeros(n_c, dtype)}
         self.state = {"mean": np.zeros(n_c, dtype), "variance": np.ones(n_c, dtype)}
+
+
+class _SampleNorm(Layer):
+    """What layer and group normalisation share: mean 0 and variance 1 over parts of a sample.
+
+    A sample is seen as (positions, groups, channels of a group).
+    """
+
+    kinds: ClassVar[Mapping[str, str]] = MappingProxyType({"scale": "scale", "shift": "bias"})
+    axes: ClassVar[tuple[int, ...]]
+
+    groups: int = 1
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not self.epsilon > 0:
+            raise OptionError(f"epsilon must be above 0. Got {self.epsilon}.")
+
+    def build(
+        self, input_shape: Shape, generator: np.random.Generator, dtype: npt.DTypeLike
+    ) -> None:
+        """Begin with scale 1 and shift 0."""
+        super().build(input_shape, generator, dtype)
+        n_c = input_shape[-1]
+        self.params = {"scale": np.ones(n_c, dtype), "shift": np.zeros(n_c, dtype)}
+
+    def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
+        """Return normalised values, times the scale, plus the shift."""
+        parts = A_prev.reshape(len(A_prev), -1, self.groups, A_prev.shape[-1] // self.groups)
+        x = parts - parts.mean(axis=self.axes, keepdims=True)
+        variance = np.square(x).mean(axis=self.axes, keepdims=True)
+        spread = np.sqrt(variance + A_prev.dtype.type(self.epsilon))
+        x /= spread
+        A = x.reshape(A_prev.shape) * self.params["scale"]
+        A += self.params["shift"]
+        return A, (x, spread)
+
+    def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
+        """Return the gradients; mean and variance take their share."""
+        x, spread = cache
+        over = tuple(range(dA.ndim - 1))
+        grads: Gradients = {
+            "scale": (dA * x.reshape(dA.shape)).sum(axis=over),
+            "shift": dA.sum(axis=over),
+        }
+        dx = (dA * self.params["scale"]).reshape(x.shape)
+        share = (dx * x).mean(axis=self.axes, keepdims=True)
+        dx -= dx.mean(axis=self.axes, keepdims=True) + x * share
+        dx /= spread
+        return dx.reshape(dA.shape), grads
+
+
+@LAYERS.register("layer_norm")
+@dataclass
+class LayerNorm(_SampleNorm):
+    """Give the features of every sample, or the channels of every pixel, mean 0 and variance 1.
+
+    Training and inference are the same, and samples do not depend on each other.
+
+    Parameters
+    ----------
+    epsilon : float
+        Added to the variance.
+
+    References
+    ----------
+    J. Ba, J. Kiros, G. Hinton, Layer Normalization, 2016, https://arxiv.org/abs/1607.06450
+    """
+
+    axes: ClassVar[tuple[int, ...]] = (3,)
+
+    epsilon: float = 1e-5
+
+
+@LAYERS.register("group_norm")
+@dataclass
+class GroupNorm(_SampleNorm):
+    """Give groups of channels of every sample mean 0 and variance 1 over all its pixels.
+
+    One group is the whole sample; as many groups as channels are instance normalisation.
+
+    Parameters
+    ----------
+    groups : int
+        The channels are divided into so many groups.
+    epsilon : float
+        Added to the variance.
+
+    References
+    ----------
+    Y. Wu and K. He, Group Normalization, 2018, https://arxiv.org/abs/1803.08494
+    """
+
+    axes: ClassVar[tuple[int, ...]] = (1, 3)
+
+    groups: int = 1
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        at_least("groups", self.groups, 1)
+        super().__post_init__()
+
+    def infer_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape; the groups must divide the channels."""
+        if input_shape[-1] % self.groups:
+            raise ShapeError(
+                f"groups must divide the {input_shape[-1]} channels. Got {self.groups} groups."
+            )
+        return input_shape

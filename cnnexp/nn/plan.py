@@ -278,7 +278,8 @@ class Plan:
             step.training_operation, _ = self.implementation.find(layer.training_operation)
         for fusion in self.implementation.fusions if self.fuse else ():
             group = tuple(layers[: len(fusion.pattern)])
-            operations = tuple(member.operation for member in group)
+            plain = (type(member).forward is Layer.forward for member in group)
+            operations = tuple(member.operation for member in group if next(plain))
             if operations == fusion.pattern and fusion.applies(group):
                 return replace(step, layers=group, fusion=fusion)
         return step

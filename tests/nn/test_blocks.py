@@ -6,12 +6,14 @@ import pytest
 from cnnexp import (
     BatchNorm,
     Block,
+    Concat,
     Conv2D,
     Dense,
     Flatten,
     Network,
     ReLU,
     Residual,
+    SeparableConv2D,
     Softmax,
 )
 from cnnexp.errors import OptionError, ShapeError
@@ -31,6 +33,12 @@ def layers():
             [Conv2D(6, 3, stride=2, padding="same")],
             shortcut=[Conv2D(6, 1, stride=2, activation="tanh")],
         ),
+        Concat(
+            [
+                Conv2D(2, 1, activation="relu"),
+                Block([SeparableConv2D(3, 3, padding="same", activation="tanh")]),
+            ]
+        ),
         Flatten(),
         Dense(4, activation="softmax"),
     ]
@@ -49,6 +57,9 @@ def test_parameters_have_paths():
         "block1.residual1.conv1.W",
         "residual2.conv1.W",
         "residual2.shortcut.conv1.W",
+        "concat1.branch1.conv1.W",
+        "concat1.branch2.block1.separable_conv1.depthwise_conv1.W",
+        "concat1.branch2.block1.separable_conv1.pointwise_conv1.W",
         "dense1.W",
     ]
 
@@ -171,3 +182,11 @@ def test_mistakes(make, error, message):
     with pytest.raises(error) as raised:
         make()
     assert message in str(raised.value)
+
+
+def test_branches_of_concat_must_agree_but_for_channels():
+    wrong = Concat([Conv2D(2, 1), Conv2D(2, 3)])
+    with pytest.raises(ShapeError, match="its branches must agree but for channels"):
+        Network([wrong, Flatten(), Dense(4), Softmax()]).build((8, 7, 2))
+    with pytest.raises(OptionError, match="needs at least one branch"):
+        Concat()

@@ -12,21 +12,43 @@ import numpy as np
 import pytest
 
 from cnnexp import (
+    ELU,
+    GELU,
     BatchNorm,
+    Block,
+    Concat,
     Conv2D,
+    Crop2D,
     CrossEntropy,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
+    GlobalMaxPool2D,
+    GroupNorm,
+    HardSwish,
     Layer,
+    LayerNorm,
     LeakyReLU,
+    LogSoftmax,
     Loss,
     MaxPool2D,
     MeanSquaredError,
     Network,
+    Pad2D,
+    PointwiseConv2D,
     ReLU,
+    Reshape,
     Residual,
+    SeparableConv2D,
+    SiLU,
     Softmax,
+    Softplus,
+    SpatialDropout,
+    Tanh,
+    TransposedConv2D,
+    UpSample2D,
 )
 from tests.nn.networks import IMPLEMENTATIONS
 from tests.nn.torch_networks import Peer
@@ -54,6 +76,46 @@ CASES: dict[str, tuple[Callable[[], list[Layer]], Loss]] = {
         lambda: _end(
             Residual([Conv2D(8, 3, padding="same", stride=2)], [Conv2D(8, 1, stride=2)]), ReLU()
         ),
+        CrossEntropy(),
+    ),
+    **{
+        name: (lambda layer=layer: _end(Conv2D(4, 3), layer(), MaxPool2D(2)), CrossEntropy())
+        for name, layer in {
+            "elu": lambda: ELU(0.7),
+            "softplus": Softplus,
+            "silu": SiLU,
+            "gelu": GELU,
+            "hard_swish": HardSwish,
+            "layer_norm": LayerNorm,
+            "group_norm": lambda: GroupNorm(2),
+            "spatial_dropout": lambda: SpatialDropout(0.4),
+            "depthwise_conv": lambda: DepthwiseConv2D(3, multiplier=2, padding="same"),
+            "pointwise_conv": lambda: PointwiseConv2D(3, activation="relu"),
+            "separable_conv": lambda: SeparableConv2D(6, 3, padding="same"),
+            "transposed_conv": lambda: TransposedConv2D(3, 3, stride=2, padding="same"),
+            "pad": lambda: Pad2D([[1, 2], [0, 1]], value=0.5),
+            "crop": lambda: Crop2D([[0, 1], [1, 0]]),
+            "upsample": lambda: UpSample2D((2, 3)),
+            "concat": lambda: Concat(
+                [
+                    PointwiseConv2D(2, activation="relu"),
+                    Block([Conv2D(3, 3, padding="same"), Tanh()]),
+                    MaxPool2D(3, stride=1, padding="same"),
+                ]
+            ),
+        }.items()
+    },
+    "log_softmax": (
+        lambda: [Flatten(), Dense(9), LogSoftmax(), Dense(3), Softmax()],
+        CrossEntropy(),
+    ),
+    "reshape": (lambda: _end(Reshape([12, 3, -1]), Conv2D(4, 2), ReLU()), CrossEntropy()),
+    "global_avg_pool": (
+        lambda: [Conv2D(6, 3, activation="relu"), GlobalAvgPool2D(), Dense(3), Softmax()],
+        CrossEntropy(),
+    ),
+    "global_max_pool": (
+        lambda: [Conv2D(6, 3), GlobalMaxPool2D(), Dense(3), Softmax()],
         CrossEntropy(),
     ),
     "cross_entropy, smoothed": (lambda: _end(Conv2D(4, 3), ReLU()), CrossEntropy(0.1)),
@@ -86,7 +148,10 @@ def difference(case: str, impl: str) -> float:
     return worst
 
 
-@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize(
+    "impl",
+    [pytest.param(i, marks=pytest.mark.long if i == "naive" else ()) for i in IMPLEMENTATIONS],
+)
 @pytest.mark.parametrize("case", CASES)
 def test_fifty_steps_are_those_of_pytorch(case, impl):
     pytest.importorskip("torch")

@@ -6,20 +6,38 @@ import numpy as np
 import pytest
 
 from cnnexp import (
+    ELU,
+    GELU,
     LAYERS,
     AvgPool2D,
     BatchNorm,
     Context,
     Conv2D,
+    Crop2D,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
+    GlobalMaxPool2D,
+    GroupNorm,
+    HardSwish,
+    LayerNorm,
     LeakyReLU,
+    LogSoftmax,
     MaxPool2D,
+    Pad2D,
+    PointwiseConv2D,
     ReLU,
+    Reshape,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
+    SpatialDropout,
     Tanh,
+    TransposedConv2D,
+    UpSample2D,
 )
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import OptionError, ShapeError
@@ -39,8 +57,27 @@ CASES = {
     "leaky_relu": (LeakyReLU(0.3), IMAGE),
     "dropout": (Dropout(0.4), IMAGE),
     "batch_norm": (BatchNorm(), IMAGE),
+    "elu": (ELU(0.7), IMAGE),
+    "softplus": (Softplus(), IMAGE),
+    "silu": (SiLU(), IMAGE),
+    "gelu": (GELU(), IMAGE),
+    "hard_swish": (HardSwish(), IMAGE),
+    "log_softmax": (LogSoftmax(), (5,)),
+    "layer_norm": (LayerNorm(), IMAGE),
+    "group_norm": (GroupNorm(2), (3, 4, 4)),
+    "spatial_dropout": (SpatialDropout(0.4), IMAGE),
+    "depthwise_conv": (DepthwiseConv2D(3, multiplier=2, padding="same"), IMAGE),
+    "pointwise_conv": (PointwiseConv2D(3), IMAGE),
+    "transposed_conv": (TransposedConv2D(3, (3, 2), stride=(2, 3), padding="same"), IMAGE),
+    "pad": (Pad2D([[1, 2], [0, 1]], value=2.0), IMAGE),
+    "crop": (Crop2D([[1, 2], [0, 1]]), IMAGE),
+    "reshape": (Reshape([2, -1]), IMAGE),
+    "upsample": (UpSample2D((2, 3)), IMAGE),
+    "global_avg_pool": (GlobalAvgPool2D(), IMAGE),
+    "global_max_pool": (GlobalMaxPool2D(), IMAGE),
 }
-CONTAINERS = {"block", "residual"}  # their plans run them: tests/nn/test_blocks.py
+# The plans of networks run these: tests/nn/test_blocks.py
+CONTAINERS = {"block", "residual", "concat", "separable_conv"}
 
 
 def context_of(layer):
@@ -153,6 +190,16 @@ def test_multiply_adds_and_parameters():
         (lambda: Dense(0), "units must be at least 1. Got 0."),
         (lambda: MaxPool2D(0), "kernel_size must be at least 1. Got 0."),
         (lambda: AvgPool2D(2, stride=0), "stride must be at least 1. Got 0."),
+        (lambda: TransposedConv2D(2, 3, padding=3), "must be below its kernel, 3. Got 3."),
+        (lambda: DepthwiseConv2D(3, multiplier=0), "multiplier must be at least 1. Got 0."),
+        (lambda: ELU(0.0), "alpha must be above 0. Got 0.0."),
+        (lambda: GroupNorm(0), "groups must be at least 1. Got 0."),
+        (lambda: LayerNorm(epsilon=0.0), "epsilon must be above 0. Got 0.0."),
+        (lambda: Pad2D("same"), "padding must be a number, a pair, or a pair of pairs."),
+        (lambda: Pad2D(1, value=math.inf), "value must be finite. Got inf."),
+        (lambda: Reshape([2, 0]), "shape must be a list of sizes, such as [7, 7, 16]."),
+        (lambda: Reshape([-1, -1]), "shape may have one -1. Got [-1, -1]."),
+        (lambda: UpSample2D(0), "factor must be at least 1. Got 0."),
         (lambda: MaxPool2D(3, padding=2), "at most half its window, 1. Got 2."),
         (lambda: MaxPool2D((4, 2), padding=((0, 0), (0, 2))), "at most half its window, 1. Got 2."),
     ],
@@ -192,3 +239,36 @@ def test_a_convolutions_fan_in_is_its_window():
     conv = Conv2D(200, 3)
     conv.build((5, 5, 40), np.random.default_rng(0), "float64")
     assert conv.params["W"].std() == pytest.approx(math.sqrt(2 / (9 * 40)), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (GroupNorm(3), (4, 4, 4), "groups must divide the 4 channels. Got 3 groups."),
+        (Crop2D(2), (4, 9, 1), "a margin of 2 leaves nothing of 4x9 pixels"),
+        (Reshape([5, -1]), (12,), "does not hold the 12 numbers"),
+        (GlobalAvgPool2D(), (12,), "needs images of"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(layer, shape, message):
+    with pytest.raises(ShapeError) as raised:
+        layer.infer_shape(shape)
+    assert message in str(raised.value)
+
+
+def test_a_transposed_convolution_worked_by_hand():
+    """Two pixels, 1 and 2, a filter (1, 10) and stride 2: each pixel adds its filter."""
+    layer = TransposedConv2D(1, (1, 2), stride=(1, 2))
+    layer.build((1, 2, 1), np.random.default_rng(0), "float64")
+    layer.params["W"][...] = np.array([1, 10]).reshape(1, 2, 1, 1)
+    layer.params["b"][...] = 0.5
+    Z, _ = layer.forward(np.array([1.0, 2.0]).reshape(1, 1, 2, 1), context_of(layer))
+    assert Z.reshape(-1).tolist() == [1.5, 10.5, 2.5, 20.5]
+
+
+def test_spatial_dropout_drops_whole_channels():
+    layer = SpatialDropout(0.5)
+    A, _ = layer.forward(np.ones((50, 4, 3, 8)), Context(training=True))
+    assert set(np.unique(A)) == {0.0, 2.0}
+    assert (A[:, :1, :1] == A).all()
+    assert 0.4 < (A == 0).mean() < 0.6

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnnexp import (
+    LAYERS,
     AvgPool2D,
     BatchNorm,
     Block,
@@ -29,6 +30,7 @@ from cnnexp import (
     Softmax,
     Tanh,
 )
+from cnnexp.engine.window import check_padding, pair
 from cnnexp.errors import ShapeError
 from cnnexp.nn.plan import RANDOM
 
@@ -154,6 +156,87 @@ class Peer:
 
     def _tanh(self, layer: Any, A: Tensor) -> Tensor:
         return self.torch.tanh(A)
+
+    def _elu(self, layer: Any, A: Tensor) -> Tensor:
+        return self.torch.nn.functional.elu(A, layer.alpha)
+
+    def _softplus(self, layer: Any, A: Tensor) -> Tensor:
+        return self.torch.nn.functional.softplus(A)
+
+    def _silu(self, layer: Any, A: Tensor) -> Tensor:
+        return self.torch.nn.functional.silu(A)
+
+    def _gelu(self, layer: Any, A: Tensor) -> Tensor:
+        return self.torch.nn.functional.gelu(A, approximate="tanh")
+
+    def _hard_swish(self, layer: Any, A: Tensor) -> Tensor:
+        return self.torch.nn.functional.hardswish(A)
+
+    def _log_softmax(self, layer: Any, A: Tensor) -> Tensor:
+        return self.torch.nn.functional.log_softmax(A, dim=1)
+
+    def _depthwise_conv(self, layer: Any, A: Tensor) -> Tensor:
+        return self._conv(layer, A)
+
+    def _pointwise_conv(self, layer: Any, A: Tensor) -> Tensor:
+        return self._conv(layer, A)
+
+    def _separable_conv(self, layer: Any, A: Tensor) -> Tensor:
+        A = self.run(layer.parts, A)
+        return self.run([LAYERS[layer.activation]()], A) if layer.activation else A
+
+    def _transposed_conv(self, layer: Any, A: Tensor) -> Tensor:
+        """Compute the whole result, and cut off what the padding says."""
+        W, b = (self.params[f"{layer.path}.{key}"] for key in "Wb")
+        stride = pair("stride", layer.stride)
+        W = W.permute(2, 3, 0, 1).contiguous()
+        Z = self.torch.nn.functional.conv_transpose2d(A, W, None, stride)
+        (top, _), (left, _) = layer._cut()
+        rows, cols, _ = layer.output_shape
+        beyond = (0, max(left + cols - Z.shape[3], 0), 0, max(top + rows - Z.shape[2], 0))
+        Z = self.torch.nn.functional.pad(Z, beyond) + b[:, None, None]
+        return Z[:, :, top : top + rows, left : left + cols]
+
+    def _layer_norm(self, layer: Any, A: Tensor) -> Tensor:
+        scale, shift = (self.params[f"{layer.path}.{key}"] for key in ("scale", "shift"))
+        last = A.movedim(1, -1)
+        size = last.shape[-1:]
+        found = self.torch.nn.functional.layer_norm(last, size, scale, shift, layer.epsilon)
+        return found.movedim(-1, 1)
+
+    def _group_norm(self, layer: Any, A: Tensor) -> Tensor:
+        scale, shift = (self.params[f"{layer.path}.{key}"] for key in ("scale", "shift"))
+        return self.torch.nn.functional.group_norm(A, layer.groups, scale, shift, layer.epsilon)
+
+    def _spatial_dropout(self, layer: Any, A: Tensor) -> Tensor:
+        return self._dropout(layer, A)
+
+    def _pad(self, layer: Any, A: Tensor) -> Tensor:
+        (top, bottom), (left, right) = check_padding(layer.padding)
+        pads = (left, right, top, bottom)
+        return self.torch.nn.functional.pad(A, pads, value=layer.value)
+
+    def _crop(self, layer: Any, A: Tensor) -> Tensor:
+        (top, _), (left, _) = check_padding(layer.margin)
+        rows, cols, _ = layer.output_shape
+        return A[:, :, top : top + rows, left : left + cols]
+
+    def _reshape(self, layer: Any, A: Tensor) -> Tensor:
+        found = self._flatten(layer, A).reshape(len(A), *layer.output_shape)
+        return found.permute(0, 3, 1, 2) if found.ndim == 4 else found
+
+    def _upsample(self, layer: Any, A: Tensor) -> Tensor:
+        tall, wide = pair("factor", layer.factor)
+        return A.repeat_interleave(tall, dim=2).repeat_interleave(wide, dim=3)
+
+    def _global_avg_pool(self, layer: Any, A: Tensor) -> Tensor:
+        return A.mean(dim=(2, 3))
+
+    def _global_max_pool(self, layer: Any, A: Tensor) -> Tensor:
+        return A.flatten(2).max(dim=2).values
+
+    def _concat(self, layer: Any, A: Tensor) -> Tensor:
+        return self.torch.cat([self.run(branch, A) for branch in layer.branches], dim=1)
 
     def _block(self, layer: Any, A: Tensor) -> Tensor:
         return self.run(layer.layers, A)
