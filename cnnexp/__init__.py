@@ -28,10 +28,11 @@ from cnnexp.nn.activations import (
     Tanh,
 )
 from cnnexp.nn.blocks import Block, Concat, Residual, SeparableConv2D
+from cnnexp.nn.class_losses import BinaryCrossEntropy, CrossEntropy, Focal, Hinge
 from cnnexp.nn.convolutions import Conv2D, DepthwiseConv2D, PointwiseConv2D, TransposedConv2D
 from cnnexp.nn.layer import LAYERS, Container, Layer
 from cnnexp.nn.layers import AvgPool2D, Dense, Dropout, Flatten, MaxPool2D, SpatialDropout
-from cnnexp.nn.losses import LOSSES, METRICS, CrossEntropy, Loss, MeanSquaredError
+from cnnexp.nn.losses import LOSSES, METRICS, Loss
 from cnnexp.nn.network import Network
 from cnnexp.nn.normalization import BatchNorm, GroupNorm, LayerNorm
 from cnnexp.nn.shapes import (
@@ -42,6 +43,7 @@ from cnnexp.nn.shapes import (
     Reshape,
     UpSample2D,
 )
+from cnnexp.nn.value_losses import Huber, MeanAbsoluteError, MeanSquaredError
 
 if TYPE_CHECKING:
     from cnnexp.runs.reading import Run, load_run, load_runs
@@ -56,6 +58,7 @@ __all__ = [
     "METRICS",
     "AvgPool2D",
     "BatchNorm",
+    "BinaryCrossEntropy",
     "Block",
     "Concat",
     "Container",
@@ -67,16 +70,20 @@ __all__ = [
     "DepthwiseConv2D",
     "Dropout",
     "Flatten",
+    "Focal",
     "GlobalAvgPool2D",
     "GlobalMaxPool2D",
     "GroupNorm",
     "HardSwish",
+    "Hinge",
+    "Huber",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "LogSoftmax",
     "Loss",
     "MaxPool2D",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "Network",
     "Pad2D",

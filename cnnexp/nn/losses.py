@@ -3,25 +3,19 @@
 Both add up over samples, so that micro-batches can be summed in order; whoever wants a mean
 divides by their number. Its options are the fields of its dataclass.
 
-==================== ================================================== =====================
-in YAML              for one sample with outputs Z                      last layer
-==================== ================================================== =====================
-cross_entropy        ``-log softmax(Z)[y]``, in nats                    softmax over classes
-mean_squared_error   the mean of ``(Z - y)²`` over the outputs          any
-==================== ================================================== =====================
+Those for classes are in `class_losses`, those for real values in `value_losses`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from cnnexp.engine import Array
-from cnnexp.errors import OptionError, ShapeError
+from cnnexp.errors import ShapeError
 from cnnexp.registry import Registry
 
 Shape = tuple[int, ...]
@@ -64,110 +58,6 @@ class Loss(ABC):
 LOSSES: Registry[type[Loss]] = Registry("loss")
 
 
-@LOSSES.register("cross_entropy")
-@dataclass(frozen=True)
-class CrossEntropy(Loss):
-    """Softmax and categorical cross-entropy as one step.
-
-    For one sample with logits ``z`` and the class ``y``::
-
-        loss = -log softmax(z)[y] = log Σ exp(z - max z) - (z[y] - max z)
-        dloss / dz = softmax(z) - onehot(y)
-
-    Taken together they need no logarithm of a probability that may have been rounded to zero, so
-    nothing is clipped: the gradient is exact wherever the logits are finite.
-
-    Parameters
-    ----------
-    label_smoothing : float
-        The fraction of the target that all classes share evenly.
-
-    References
-    ----------
-    C. Szegedy et al., Rethinking the Inception Architecture for Computer Vision, 2015,
-    https://arxiv.org/abs/1512.00567 (label smoothing)
-
-    Examples
-    --------
-    >>> total, cache = CrossEntropy().forward(np.zeros((1, 2)), np.array([1]))
-    >>> round(total, 4), CrossEntropy().backward(cache, 1.0)
-    (0.6931, array([[ 0.5, -0.5]]))
-    """
-
-    fuses: ClassVar[str] = "softmax"
-    metrics: ClassVar[tuple[str, ...]] = ("error",)
-
-    label_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
-            raise OptionError(
-                f"label_smoothing must be at least 0 and below 1. Got {self.label_smoothing}."
-            )
-
-    def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
-        """Return class indices (n_m,), from indices or from one-hot rows."""
-        return class_indices(Y, output_shape[0])
-
-    def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
-        """Return the sum over samples of the cross-entropy, in nats."""
-        shifted: Array = Z - Z.max(axis=1, keepdims=True)
-        at_class = shifted[np.arange(len(targets)), targets]
-        if self.label_smoothing:
-            share = Z.dtype.type(self.label_smoothing)
-            at_class = (1 - share) * at_class + share * shifted.mean(axis=1)
-        exp = np.exp(shifted, out=shifted)
-        total = exp.sum(axis=1)
-        loss = float(np.sum(np.log(total) - at_class, dtype=np.float64))
-        return loss, (exp, total, targets)
-
-    def backward(self, cache: Any, scale: float) -> Array:
-        """Return ``scale · (softmax(Z) - target)``."""
-        exp, total, targets = cache
-        kind = exp.dtype.type
-        dZ: Array = exp / (total / kind(scale))[:, None]
-        if self.label_smoothing:
-            dZ -= kind(scale * self.label_smoothing / exp.shape[1])
-        dZ[np.arange(len(targets)), targets] -= kind(scale * (1 - self.label_smoothing))
-        return dZ
-
-
-@LOSSES.register("mean_squared_error")
-@dataclass(frozen=True)
-class MeanSquaredError(Loss):
-    """The mean over the outputs of the squared distance to the target.
-
-    Targets are real values of the shape of the outputs, or class indices, which stand for one-hot
-    rows.
-
-    Examples
-    --------
-    >>> total, cache = MeanSquaredError().forward(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))
-    >>> total, MeanSquaredError().backward(cache, 1.0)
-    (2.0, array([[0., 2.]]))
-    """
-
-    def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
-        """Return real targets; class indices become one-hot rows."""
-        Y = np.asarray(Y)
-        if Y.ndim == 1 and len(output_shape) == 1 and output_shape[0] > 1:
-            return np.eye(output_shape[0], dtype=dtype)[class_indices(Y, output_shape[0])]
-        return real_targets(Y, output_shape, dtype)
-
-    def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
-        """Return the sum over samples of the mean squared error."""
-        difference = Z - targets
-        flat = difference.reshape(-1)
-        size = difference[0].size if len(difference) else 1
-        return float(np.dot(flat, flat)) / size, (difference, size)
-
-    def backward(self, cache: Any, scale: float) -> Array:
-        """Return ``scale · 2 (Z - target) / outputs``."""
-        difference, size = cache
-        dZ: Array = difference * difference.dtype.type(2 * scale / size)
-        return dZ
-
-
 Metric = Callable[[Array, Array], float]
 """A sum over samples, given outputs (n_m, …) and checked targets."""
 
@@ -185,8 +75,48 @@ def error(outputs: Array, targets: Array) -> float:
     >>> error(np.array([[0.1, 0.9], [0.6, 0.4]]), np.array([1, 1]))
     1.0
     """
+    if outputs.shape[1] == 1:  # a single output says yes or no
+        return binary_error(outputs, targets.reshape(outputs.shape))
     classes = targets if targets.ndim == 1 else targets.argmax(axis=1)
     return float(np.count_nonzero(outputs.argmax(axis=1) != classes))
+
+
+@METRICS.register("binary_error")
+def binary_error(outputs: Array, targets: Array) -> float:
+    """Return the sum over samples of the fraction of outputs on the wrong side of zero.
+
+    Examples
+    --------
+    >>> binary_error(np.array([[2.0, -1.0], [-3.0, 0.5]]), np.array([[1.0, 1.0], [0.0, 1.0]]))
+    0.5
+    """
+    if targets.ndim == 1:
+        targets = np.eye(outputs.shape[1])[targets]
+    return float(((outputs > 0) != (targets > 0.5)).mean(axis=1).sum())
+
+
+@METRICS.register("top_3_error")
+def top_3_error(outputs: Array, targets: Array) -> float:
+    """Return the number of samples whose class is not among the three largest outputs."""
+    return _beyond(outputs, targets, 3)
+
+
+@METRICS.register("top_5_error")
+def top_5_error(outputs: Array, targets: Array) -> float:
+    """Return the number of samples whose class is not among the five largest outputs."""
+    return _beyond(outputs, targets, 5)
+
+
+def _beyond(outputs: Array, targets: Array, k: int) -> float:
+    """Return the number of samples with `k` outputs or more above that of their class.
+
+    Of equal outputs the first counts as the larger.
+    """
+    classes = targets if targets.ndim == 1 else targets.argmax(axis=1)
+    own = np.take_along_axis(outputs, classes[:, None], axis=1)
+    earlier = np.arange(outputs.shape[1]) < classes[:, None]
+    above = (outputs > own) | ((outputs == own) & earlier)
+    return float(np.count_nonzero(above.sum(axis=1) >= k))
 
 
 @METRICS.register("mean_absolute_error")
@@ -217,6 +147,14 @@ def real_targets(Y: Array, output_shape: Shape, dtype: Any) -> Array:
     if not np.isfinite(Y).all():
         raise ShapeError("Y has targets that are not finite.")
     return Y.astype(dtype, copy=False)
+
+
+def one_hot(Y: Array, output_shape: Shape, dtype: Any) -> Array:
+    """Return real-valued targets; class indices become rows with a single 1."""
+    Y = np.asarray(Y)
+    if Y.ndim == 1 and len(output_shape) == 1 and output_shape[0] > 1:
+        return np.eye(output_shape[0], dtype=dtype)[class_indices(Y, output_shape[0])]
+    return real_targets(Y, output_shape, dtype)
 
 
 def class_indices(Y: Array, classes: int) -> Array:

@@ -10,7 +10,7 @@ from numbers import Integral
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.engine import IMPLEMENTATIONS, Array, Context, Implementation, Limits
+from cnnexp.engine import IMPLEMENTATIONS, Array, Implementation, Limits
 from cnnexp.errors import CnnexpError, OptionError, ShapeError
 from cnnexp.nn.blas import ignore_fp_warnings, one_blas_thread
 from cnnexp.nn.executor import Executor, Serial, Threads, automatic_threads
@@ -357,7 +357,7 @@ class Network(Introspection):
         if not self._ends_in_loss:
             return Z
         with ignore_fp_warnings():
-            return self.layers[-1].forward(Z, Context(training=False, keep_cache=False))[0]
+            return self.layers[-1].forward(Z, self.context(self.layers[-1]))[0]
 
     def _need_loss(self) -> None:
         """Say what is wrong if the network does not end as its loss needs."""

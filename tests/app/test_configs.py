@@ -60,6 +60,8 @@ def test_every_config_composes_and_passes_the_checks(path, own_data):
     extra = own_data.get(name, []) if group == "data" else []
     if name == "lenet5":
         extra = ["data=mnist"]
+    if name == "binary_cross_entropy":
+        extra = ["model=linear", "model.layers.1.activation=sigmoid"]
     config = check(compose(f"{group}={name}", *extra))
     assert config[group]["name"] == name
 

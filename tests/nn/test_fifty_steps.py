@@ -15,6 +15,7 @@ from cnnexp import (
     ELU,
     GELU,
     BatchNorm,
+    BinaryCrossEntropy,
     Block,
     Concat,
     Conv2D,
@@ -24,16 +25,20 @@ from cnnexp import (
     DepthwiseConv2D,
     Dropout,
     Flatten,
+    Focal,
     GlobalAvgPool2D,
     GlobalMaxPool2D,
     GroupNorm,
     HardSwish,
+    Hinge,
+    Huber,
     Layer,
     LayerNorm,
     LeakyReLU,
     LogSoftmax,
     Loss,
     MaxPool2D,
+    MeanAbsoluteError,
     MeanSquaredError,
     Network,
     Pad2D,
@@ -42,6 +47,7 @@ from cnnexp import (
     Reshape,
     Residual,
     SeparableConv2D,
+    Sigmoid,
     SiLU,
     Softmax,
     Softplus,
@@ -119,6 +125,21 @@ CASES: dict[str, tuple[Callable[[], list[Layer]], Loss]] = {
         CrossEntropy(),
     ),
     "cross_entropy, smoothed": (lambda: _end(Conv2D(4, 3), ReLU()), CrossEntropy(0.1)),
+    "cross_entropy, weighted": (
+        lambda: _end(Conv2D(4, 3), ReLU()),
+        CrossEntropy(0.1, [0.5, 1.0, 2.0]),
+    ),
+    "focal": (lambda: _end(Conv2D(4, 3), ReLU()), Focal()),
+    "hinge": (lambda: [Conv2D(4, 3), ReLU(), Flatten(), Dense(3)], Hinge()),
+    "binary_cross_entropy": (
+        lambda: [Conv2D(4, 3), ReLU(), Flatten(), Dense(3), Sigmoid()],
+        BinaryCrossEntropy(),
+    ),
+    "mean_absolute_error": (
+        lambda: [Conv2D(4, 3), ReLU(), Flatten(), Dense(3)],
+        MeanAbsoluteError(),
+    ),
+    "huber": (lambda: [Conv2D(4, 3), ReLU(), Flatten(), Dense(3)], Huber(0.4)),
     "mean_squared_error": (
         lambda: [Conv2D(4, 3), ReLU(), Flatten(), Dense(3)],
         MeanSquaredError(),
@@ -133,8 +154,10 @@ def difference(case: str, impl: str) -> float:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((10, 6, 6, 2))
     targets: Any = rng.integers(0, 3, 10)
-    if isinstance(loss, MeanSquaredError):
+    if isinstance(loss, (MeanSquaredError, MeanAbsoluteError, Huber)):
         targets = rng.standard_normal((10, 3))
+    if isinstance(loss, BinaryCrossEntropy):
+        targets = rng.random((10, 3))
     peer, worst = Peer(net.build((6, 6, 2))), 0.0
     for step in range(STEPS):
         peer.step = step

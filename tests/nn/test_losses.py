@@ -8,9 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from cnnexp import LOSSES, METRICS, CrossEntropy, Dense, Flatten, MeanSquaredError, Network
+from cnnexp import (
+    LOSSES,
+    METRICS,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Dense,
+    Flatten,
+    Focal,
+    Hinge,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Network,
+)
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.losses import class_indices, real_targets
+from tests.nn.torch_networks import loss_of
 
 
 def loss_and_gradient(loss, Z, targets, scale=1.0):
@@ -93,12 +107,27 @@ def test_cross_entropy_equals_scipy_and_finite_differences(seed, n_m, classes, s
     np.testing.assert_allclose(dZ.sum(axis=1), 0, atol=1e-12)
 
 
-LOSS_CASES = [CrossEntropy(), CrossEntropy(0.1), MeanSquaredError()]
+LOSS_CASES = [
+    CrossEntropy(),
+    CrossEntropy(0.1),
+    CrossEntropy(class_weights=[1.0, 0.5, 2.0, 0.0, 1.5]),
+    CrossEntropy(0.2, [1.0, 0.5, 2.0, 0.0, 1.5]),
+    Focal(),
+    Focal(0.5),
+    Hinge(),
+    Hinge(0.3),
+    BinaryCrossEntropy(),
+    MeanSquaredError(),
+    MeanAbsoluteError(),
+    Huber(0.4),
+]
 
 
 def targets_for(loss, rng, n_m, n):
-    if isinstance(loss, CrossEntropy):
+    if isinstance(loss, (CrossEntropy, Focal, Hinge)):
         return rng.integers(0, n, n_m)
+    if isinstance(loss, BinaryCrossEntropy):
+        return rng.random((n_m, n))
     return rng.standard_normal((n_m, n))
 
 
@@ -109,7 +138,7 @@ def test_every_loss_has_a_case():
 @pytest.mark.parametrize("loss", LOSS_CASES, ids=str)
 def test_micro_batches_add_up_and_inputs_stay(loss):
     rng = np.random.default_rng(0)
-    Z, targets = rng.standard_normal((9, 4)), targets_for(loss, rng, 9, 4)
+    Z, targets = rng.standard_normal((9, 5)), targets_for(loss, rng, 9, 5)
     before = Z.copy()
     whole, dZ = loss_and_gradient(loss, Z, targets, 1 / 9)
     parts = [
@@ -126,15 +155,76 @@ def test_equals_pytorch(loss):
     rng = np.random.default_rng(0)
     Z, targets = rng.standard_normal((7, 5)), targets_for(loss, rng, 7, 5)
     tensor = torch.tensor(Z, requires_grad=True)
-    if isinstance(loss, CrossEntropy):
-        peer = torch.nn.CrossEntropyLoss(label_smoothing=loss.label_smoothing)
-    else:
-        peer = torch.nn.MSELoss()
-    value = peer(tensor, torch.tensor(targets))
+    value = loss_of(loss, tensor, torch.tensor(targets))
     value.backward()
     total, dZ = loss_and_gradient(loss, Z, targets, 1 / 7)
     assert total / 7 == pytest.approx(value.item(), rel=1e-13)
     np.testing.assert_allclose(dZ, tensor.grad.numpy(), atol=1e-15)
+
+
+@pytest.mark.parametrize("loss", LOSS_CASES, ids=str)
+def test_gradients_equal_finite_differences(loss):
+    rng = np.random.default_rng(3)
+    Z, targets = rng.standard_normal((4, 5)), targets_for(loss, rng, 4, 5)
+    _, dZ = loss_and_gradient(loss, Z, targets)
+    for index in np.ndindex(Z.shape):
+        step = np.zeros_like(Z)
+        step[index] = 1e-6
+        slope = (loss.forward(Z + step, targets)[0] - loss.forward(Z - step, targets)[0]) / 2e-6
+        assert dZ[index] == pytest.approx(slope, abs=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("loss", LOSS_CASES, ids=str)
+def test_large_outputs_give_finite_losses_of_the_same_type(loss, dtype):
+    rng = np.random.default_rng(0)
+    Z, targets = (rng.standard_normal((6, 5)) * 1e4).astype(dtype), targets_for(loss, rng, 6, 5)
+    if targets.dtype.kind == "f":
+        targets = targets.astype(dtype)
+    total, dZ = loss_and_gradient(loss, Z, targets, 1 / 6)
+    assert np.isfinite(total) and np.isfinite(dZ).all()
+    assert dZ.dtype == dtype
+
+
+def test_losses_worked_by_hand():
+    # focal: p = 1/2, (1/2)² · log 2
+    assert Focal().forward(np.zeros((1, 2)), np.array([0]))[0] == pytest.approx(math.log(2) / 4)
+    # hinge: margins 1 - 2 + 1.5 and 1 - 2 + 0, over 3 classes
+    Z = np.array([[2.0, 1.5, 0.0]])
+    assert Hinge().forward(Z, np.array([0]))[0] == pytest.approx(0.5 / 3)
+    # binary cross-entropy: log(1 + e^-2) for a right one, log 2 for a doubtful one
+    total, _ = BinaryCrossEntropy().forward(np.array([[2.0, 0.0]]), np.array([[1.0, 0.0]]))
+    assert total == pytest.approx((math.log(1 + math.exp(-2)) + math.log(2)) / 2)
+    # Huber: 0.5² / 2 and 1 · (3 - 1/2), over 2 outputs; absolute: (0.5 + 3) / 2
+    Z, targets = np.array([[0.5, 3.0]]), np.zeros((1, 2))
+    assert Huber().forward(Z, targets)[0] == pytest.approx((0.125 + 2.5) / 2)
+    assert MeanAbsoluteError().forward(Z, targets)[0] == pytest.approx(1.75)
+
+
+def test_a_single_output_says_yes_or_no():
+    net = Network([Flatten(), Dense(1, activation="sigmoid")], loss="binary_cross_entropy")
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3, 3, 1))
+    Y = (X.sum(axis=(1, 2, 3)) > 0).astype(float)
+    errors = [net.train(X, Y, 1.0)[1] for _ in range(60)]
+    assert errors[0] > 0.2 and errors[-1] < 0.05
+    assert net.predict(X).shape == (60, 1)
+    with pytest.raises(ShapeError, match="must lie between 0 and 1"):
+        net.train(X, Y + 1, 1.0)
+
+
+def test_class_weights_are_as_many_as_classes():
+    net = Network(
+        [Flatten(), Dense(3, activation="softmax")], loss=CrossEntropy(class_weights=[1, 2])
+    )
+    with pytest.raises(ShapeError, match="class_weights must be 3 numbers"):
+        net.train(np.ones((2, 2, 2, 1)), np.array([0, 1]), 0.1)
+
+
+def test_top_k_errors_worked_by_hand():
+    Z = np.array([[5.0, 4, 3, 2, 1, 0], [5, 4, 3, 3, 1, 0], [1, 1, 1, 1, 1, 1]])
+    assert METRICS["top_3_error"](Z, np.array([2, 3, 3])) == 2  # of equal ones the first counts
+    assert METRICS["top_5_error"](Z, np.array([5, 4, 4])) == 1
 
 
 def test_a_batch_of_as_many_samples_as_classes_is_not_mistaken():

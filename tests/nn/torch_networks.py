@@ -12,6 +12,7 @@ from cnnexp import (
     LAYERS,
     AvgPool2D,
     BatchNorm,
+    BinaryCrossEntropy,
     Block,
     Context,
     Conv2D,
@@ -19,9 +20,14 @@ from cnnexp import (
     Dense,
     Dropout,
     Flatten,
+    Focal,
+    Hinge,
+    Huber,
     Layer,
     LeakyReLU,
+    Loss,
     MaxPool2D,
+    MeanAbsoluteError,
     MeanSquaredError,
     Network,
     ReLU,
@@ -62,18 +68,12 @@ class Peer:
     def outputs(self, X: np.ndarray) -> Tensor:
         """Return what the loss takes: channels first inside, logits at the end."""
         A = self.torch.tensor(X).permute(0, 3, 1, 2) if X.ndim == 4 else self.torch.tensor(X)
-        layers = self.net.layers
-        return self.run(layers[:-1] if isinstance(layers[-1], Softmax) else layers, A)
+        layers, fused = self.net.layers, self.net.loss.fuses
+        return self.run(layers[:-1] if layers[-1].type == fused else layers, A)
 
     def loss(self, X: np.ndarray, targets: np.ndarray) -> Tensor:
         """Return the mean loss."""
-        loss, Z = self.net.loss, self.outputs(X)
-        if isinstance(loss, CrossEntropy):
-            smoothing = loss.label_smoothing
-            peer = self.torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
-        else:
-            peer = self.torch.nn.MSELoss()
-        return peer(Z, self.torch.tensor(targets))
+        return loss_of(self.net.loss, self.outputs(X), self.torch.tensor(targets))
 
     def descend(self, rate: float) -> dict[str, np.ndarray]:
         """Take a plain gradient step, and return the gradients."""
@@ -243,6 +243,33 @@ class Peer:
 
     def _residual(self, layer: Any, A: Tensor) -> Tensor:
         return self.run(layer.layers, A) + self.run(layer.shortcut, A)
+
+
+def loss_of(loss: Loss, Z: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean loss of outputs."""
+    import torch
+    from torch.nn import functional
+
+    if isinstance(loss, CrossEntropy):
+        weights = None if loss.class_weights is None else torch.tensor(loss.class_weights).to(Z)
+        smoothing = loss.label_smoothing
+        total = functional.cross_entropy(
+            Z, targets, weights, reduction="sum", label_smoothing=smoothing
+        )
+        return total / len(Z)
+    if isinstance(loss, Focal):  # PyTorch has none; its gradient is found by differentiation
+        log_p = functional.log_softmax(Z, dim=1)[torch.arange(len(Z)), targets]
+        return (-((1 - log_p.exp()) ** loss.gamma) * log_p).mean()
+    if isinstance(loss, Hinge):
+        return functional.multi_margin_loss(Z, targets, margin=loss.margin)
+    peers = {
+        MeanSquaredError: functional.mse_loss,
+        MeanAbsoluteError: functional.l1_loss,
+        BinaryCrossEntropy: functional.binary_cross_entropy_with_logits,
+    }
+    if isinstance(loss, Huber):
+        return functional.huber_loss(Z, targets, delta=loss.delta)
+    return peers[type(loss)](Z, targets)
 
 
 def _walk(layers: Sequence[Layer]) -> list[Layer]:

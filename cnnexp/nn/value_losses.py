@@ -1,0 +1,130 @@
+"""Losses for real values: the mean over the outputs, for each sample.
+
+==================== ==================================================================
+in YAML              of the difference ``d = Z - y``
+==================== ==================================================================
+mean_squared_error   ``d²``
+mean_absolute_error  ``|d|``
+huber                ``d² / 2`` up to delta, ``delta · (|d| - delta / 2)`` beyond
+==================== ==================================================================
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cnnexp.engine import Array
+from cnnexp.errors import OptionError
+from cnnexp.nn.losses import LOSSES, Loss, Shape, one_hot
+
+
+@LOSSES.register("mean_squared_error")
+@dataclass(frozen=True)
+class MeanSquaredError(Loss):
+    """The mean over the outputs of the squared distance to the target.
+
+    Targets are real values of the shape of the outputs, or class indices, which stand for one-hot
+    rows.
+
+    Examples
+    --------
+    >>> total, cache = MeanSquaredError().forward(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))
+    >>> total, MeanSquaredError().backward(cache, 1.0)
+    (2.0, array([[0., 2.]]))
+    """
+
+    def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
+        """Return real targets; class indices become one-hot rows."""
+        return one_hot(Y, output_shape, dtype)
+
+    def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
+        """Return the sum over samples of the mean squared error."""
+        difference = Z - targets
+        flat = difference.reshape(-1)
+        size = difference[0].size if len(difference) else 1
+        return float(np.dot(flat, flat)) / size, (difference, size)
+
+    def backward(self, cache: Any, scale: float) -> Array:
+        """Return ``scale · 2 (Z - target) / outputs``."""
+        difference, size = cache
+        dZ: Array = difference * difference.dtype.type(2 * scale / size)
+        return dZ
+
+
+class _OfDifference(Loss):
+    """What is computed from the difference of output and target, number by number."""
+
+    def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
+        """Return real targets; class indices become one-hot rows."""
+        return one_hot(Y, output_shape, dtype)
+
+    def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
+        """Return the sum over samples of the mean over outputs."""
+        difference = Z - targets
+        size = difference[0].size if len(difference) else 1
+        total = float(np.sum(self.each(difference), dtype=np.float64))
+        return total / size, (difference, size)
+
+    def backward(self, cache: Any, scale: float) -> Array:
+        """Return the slope at every difference, times `scale`, over the outputs."""
+        difference, size = cache
+        dZ: Array = self.slope(difference) * difference.dtype.type(scale / size)
+        return dZ
+
+    @abstractmethod
+    def each(self, d: Array) -> Array:
+        """Return the loss of every difference."""
+
+    @abstractmethod
+    def slope(self, d: Array) -> Array:
+        """Return its derivative."""
+
+
+@LOSSES.register("mean_absolute_error")
+@dataclass(frozen=True)
+class MeanAbsoluteError(_OfDifference):
+    """The mean over the outputs of the distance to the target; its slope at 0 is 0."""
+
+    def each(self, d: Array) -> Array:
+        """Return ``|d|``."""
+        return np.abs(d)
+
+    def slope(self, d: Array) -> Array:
+        """Return the sign."""
+        return np.sign(d)
+
+
+@LOSSES.register("huber")
+@dataclass(frozen=True)
+class Huber(_OfDifference):
+    """Squared for small differences, absolute for large ones: outliers count less.
+
+    Parameters
+    ----------
+    delta : float
+        Where one becomes the other.
+
+    References
+    ----------
+    P. Huber, Robust Estimation of a Location Parameter, 1964
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.delta > 0:
+            raise OptionError(f"delta must be above 0. Got {self.delta}.")
+
+    def each(self, d: Array) -> Array:
+        """Return the parabola, or the line."""
+        delta, distance = d.dtype.type(self.delta), np.abs(d)
+        return np.where(distance <= delta, d * d / 2, delta * (distance - delta / 2))
+
+    def slope(self, d: Array) -> Array:
+        """Return the difference, clipped."""
+        delta = d.dtype.type(self.delta)
+        return np.clip(d, -delta, delta)
