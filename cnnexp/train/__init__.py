@@ -1,6 +1,7 @@
 """How a network learns: optimizers, learning-rate schedules, the training loop."""
 
-from cnnexp.train.optimizers import OPTIMIZERS, Optimizer
+from cnnexp.train import optimizers
+from cnnexp.train.optimizer import OPTIMIZERS, Optimizer
 from cnnexp.train.schedules import SCHEDULES, Moment, Schedule
 from cnnexp.train.trainer import BatchDone, Diverged, EpochDone, Trainer, TrainingState
 
@@ -15,4 +16,5 @@ __all__ = [
     "Schedule",
     "Trainer",
     "TrainingState",
+    "optimizers",
 ]

@@ -20,7 +20,7 @@ from cnnexp.data.dataset import epoch_order
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.network import Network
 from cnnexp.nn.runner import Batch
-from cnnexp.train.optimizers import Optimizer
+from cnnexp.train.optimizer import Optimizer
 from cnnexp.train.schedules import Moment, Schedule
 from cnnexp.train.transforms import State
 

@@ -175,3 +175,125 @@ class AdamMoments(Transform):
         np.divide(mean, root, out=update)
         update *= kind(1 / (1 - self.beta1**steps))
         return update
+
+
+@dataclass(frozen=True)
+class L1(Transform):
+    """Add ``rate · sign(weight)``: it drives small weights to zero.
+
+    References
+    ----------
+    R. Tibshirani, Regression Shrinkage and Selection via the Lasso, 1996
+    """
+
+    rate: float
+
+    def apply(self, update: Array, values: Array, state: State, decays: bool) -> Array:
+        """Add the slope of the sum of distances from zero."""
+        if decays:
+            update += update.dtype.type(self.rate) * np.sign(values)
+        return update
+
+
+@dataclass(frozen=True)
+class SquaredSum(Transform):
+    """The gradient over the root of the sum of all its squares so far (Adagrad)."""
+
+    epsilon: float
+
+    def initial_state(self, values: Array) -> State:
+        """Return a sum of zero."""
+        return {"sum_square": np.zeros_like(values)}
+
+    def apply(self, update: Array, values: Array, state: State, decays: bool) -> Array:
+        """Return the quotient."""
+        total = state["sum_square"]
+        total += update * update
+        update /= np.sqrt(total) + update.dtype.type(self.epsilon)
+        return update
+
+
+@dataclass(frozen=True)
+class SquaredMean(Transform):
+    """The gradient over the root of the running mean of its squares (RMSprop)."""
+
+    decay: float
+    epsilon: float
+
+    def initial_state(self, values: Array) -> State:
+        """Return a mean of zero."""
+        return {"mean_square": np.zeros_like(values)}
+
+    def apply(self, update: Array, values: Array, state: State, decays: bool) -> Array:
+        """Return the quotient."""
+        kind, mean_square = update.dtype.type, state["mean_square"]
+        mean_square *= kind(self.decay)
+        mean_square += kind(1 - self.decay) * (update * update)
+        update /= np.sqrt(mean_square) + kind(self.epsilon)
+        return update
+
+
+@dataclass(frozen=True)
+class NesterovMoments(Transform):
+    """Adam's moments with a look ahead along the mean (NAdam)."""
+
+    beta1: float
+    beta2: float
+    epsilon: float
+    momentum_decay: float
+
+    def initial_state(self, values: Array) -> State:
+        """Return means of zero, no steps, and an empty product of momenta."""
+        return {
+            "mean": np.zeros_like(values),
+            "mean_square": np.zeros_like(values),
+            "steps": np.zeros((), np.int64),
+            "momenta": np.ones((), np.float64),
+        }
+
+    def begin(self, gradient: Array, state: State) -> float:
+        """Count the steps, and multiply up the momenta."""
+        state["steps"] += 1
+        state["momenta"] *= self._momentum(int(state["steps"]))
+        return 1.0
+
+    def apply(self, update: Array, values: Array, state: State, decays: bool) -> Array:
+        """Return the corrected gradient and mean over the corrected root."""
+        kind, steps, momenta = update.dtype.type, int(state["steps"]), float(state["momenta"])
+        mean, mean_square = state["mean"], state["mean_square"]
+        mean *= kind(self.beta1)
+        mean += kind(1 - self.beta1) * update
+        mean_square *= kind(self.beta2)
+        mean_square += kind(1 - self.beta2) * (update * update)
+        now, following = self._momentum(steps), self._momentum(steps + 1)
+        update *= kind((1 - now) / (1 - momenta))
+        update += kind(following / (1 - momenta * following)) * mean
+        update /= np.sqrt(mean_square / kind(1 - self.beta2**steps)) + kind(self.epsilon)
+        return update
+
+    def _momentum(self, step: int) -> float:
+        """Return the momentum of a step, which grows to `beta1`."""
+        return self.beta1 * (1 - 0.5 * float(0.96 ** (step * self.momentum_decay)))
+
+
+@dataclass(frozen=True)
+class SignOfMean(Transform):
+    """The sign of a running mean of gradients (Lion)."""
+
+    beta1: float
+    beta2: float
+
+    def initial_state(self, values: Array) -> State:
+        """Return a mean of zero."""
+        return {"mean": np.zeros_like(values)}
+
+    def apply(self, update: Array, values: Array, state: State, decays: bool) -> Array:
+        """Return the sign of the mean with this gradient, and keep another mean."""
+        kind, mean = update.dtype.type, state["mean"]
+        gradient = update.copy()
+        update *= kind(1 - self.beta1)
+        update += kind(self.beta1) * mean
+        np.sign(update, out=update)
+        mean *= kind(self.beta2)
+        mean += kind(1 - self.beta2) * gradient
+        return update

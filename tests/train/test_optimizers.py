@@ -10,7 +10,8 @@ import yaml
 from cnnexp.errors import OptionError
 from cnnexp.nn.parameters import Parameter
 from cnnexp.train import OPTIMIZERS
-from cnnexp.train.optimizers import SGD, Adam, AdamW
+from cnnexp.train.optimizer import limit_norms
+from cnnexp.train.optimizers import LAMB, SGD, Adam, AdamW, Lion, RMSprop
 
 
 def parameters_of(size, biases=0):
@@ -91,6 +92,55 @@ def test_decoupled_decay_is_not_scaled_by_the_moments():
     assert steps(AdamW(weight_decay=0.5), [1.0]) == pytest.approx([0.15])
 
 
+def test_lion_worked_by_hand():
+    # Means 0, then 0.01·1; signs of 0.1·1 and of 0.9·0.01 - 0.1·0.01: both above zero
+    assert steps(Lion(), [1.0, -0.01]) == pytest.approx([0.1, 0.1])
+    # Decoupled decay: the rate times 1 + 0.5 · 1
+    assert steps(Lion(weight_decay=0.5), [1.0]) == pytest.approx([0.15])
+
+
+def test_lamb_worked_by_hand():
+    # Adam's first update is (1, 1), of norm √2; the weights (3, 4) have norm 5.
+    values, names = np.array([3.0, 4.0]), parameters_of(2)
+    optimizer = LAMB(weight_decay=0.0, epsilon=1e-12)
+    state = optimizer.initial_state(names, values)
+    assert optimizer.step(values, np.array([0.5, 2.0]), state, 0.1, names)
+    assert values == pytest.approx(np.array([3.0, 4.0]) - 0.1 * 5 / np.sqrt(2))
+
+
+def test_lamb_leaves_arrays_of_zeros_to_adam():
+    values, names = np.zeros(2), parameters_of(2)
+    optimizer = LAMB()
+    assert optimizer.step(values, np.ones(2), optimizer.initial_state(names, values), 0.1, names)
+    assert values == pytest.approx([-0.1, -0.1], rel=1e-5)
+
+
+def test_rmsprop_worked_by_hand():
+    # Mean squares 0.01·1 and 0.99·0.01 + 0.01·4 = 0.0499
+    expected = [0.1 / np.sqrt(0.01), 0.1 * 2 / np.sqrt(0.0499)]
+    assert steps(RMSprop(), [1.0, 2.0]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_l1_pulls_weights_towards_zero_and_may_spare_biases():
+    values, names = np.array([1.0, -2.0, 0.0, 3.0]), parameters_of(4, biases=1)
+    optimizer = SGD(momentum=0.0, l1=0.5, decay_biases=False)
+    assert optimizer.step(values, np.zeros(4), {}, 0.1, names)
+    assert values == pytest.approx([1.0, -1.95, 0.0, 2.95])
+
+
+def test_weights_of_a_unit_have_a_largest_norm():
+    # Two units: (3, 4) of norm 5 becomes (0.6, 0.8), (0.1, 0.2) stays; the bias is left alone.
+    values = np.array([9.0, 3.0, 0.1, 4.0, 0.2])
+    names = [
+        Parameter("b", "bias", slice(0, 1), (1,)),
+        Parameter("W", "weight", slice(1, 5), (2, 2)),
+    ]
+    limit_norms(values, names, 1.0)
+    assert values == pytest.approx([9.0, 0.6, 0.1, 0.8, 0.2])
+    assert SGD(momentum=0.0, max_norm=0.5).step(values, np.zeros(5), {}, 0.1, names)
+    assert values == pytest.approx([9.0, 0.3, 0.1, 0.4, 0.2])
+
+
 CASES = [
     ("sgd", {"momentum": 0.0, "nesterov": False}),
     ("sgd", {"momentum": 0.9, "nesterov": False}),
@@ -101,22 +151,37 @@ CASES = [
     ("adam", {"beta1": 0.5, "beta2": 0.9, "epsilon": 1e-3}),
     ("adam", {"weight_decay": 0.05}),
     ("adamw", {"weight_decay": 0.05}),
+    ("adagrad", {}),
+    ("adagrad", {"weight_decay": 0.05}),
+    ("rmsprop", {}),
+    ("rmsprop", {"decay": 0.9, "momentum": 0.8, "weight_decay": 0.02}),
+    ("nadam", {}),
+    ("nadam", {"beta1": 0.8, "weight_decay": 0.02}),
 ]
+NOT_IN_PYTORCH = [("lion", {}), ("lamb", {})]
 CLIPS = [{}, {"clip_norm": 2.0}, {"clip_value": 0.5}]
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=str)
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_equals_pytorch_over_fifty_steps(name, options, clip):
+def test_equals_pytorch_over_fifty_steps(name, options, clip, request):
     torch = pytest.importorskip("torch")
+    torch.set_default_dtype(torch.float64)  # of NAdam's product of momenta
+    request.addfinalizer(lambda: torch.set_default_dtype(torch.float32))
     theirs = dict(options)
-    if name != "sgd":
+    if "adam" in name:
         betas = (theirs.pop("beta1", 0.9), theirs.pop("beta2", 0.999))
         theirs |= {"betas": betas, "eps": theirs.pop("epsilon", 1e-8)}
+    if name in ("adagrad", "rmsprop"):
+        theirs |= {"eps": OPTIMIZERS[name]().epsilon}
+    if name == "rmsprop":
+        theirs["alpha"] = theirs.pop("decay", 0.99)
     rng = np.random.default_rng(0)
     values, names = rng.standard_normal(50), parameters_of(50, biases=7)
     tensor = torch.tensor(values.copy())
     kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    kinds |= {"adagrad": torch.optim.Adagrad, "rmsprop": torch.optim.RMSprop}
+    kinds["nadam"] = torch.optim.NAdam
     peer = kinds[name]([tensor], lr=0.03, **theirs)
     optimizer = OPTIMIZERS[name](**options, **clip)
     state = optimizer.initial_state(names, values)
@@ -134,7 +199,7 @@ def test_equals_pytorch_over_fifty_steps(name, options, clip):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize(("name", "options"), [*CASES, *NOT_IN_PYTORCH])
 def test_chunks_change_nothing_and_the_dtype_is_kept(name, options, dtype):
     rng = np.random.default_rng(0)
     gradients = rng.standard_normal((3, 40)).astype(dtype)
@@ -148,12 +213,12 @@ def test_chunks_change_nothing_and_the_dtype_is_kept(name, options, dtype):
             assert optimizer.step(values, gradient.copy(), state, 0.1, names, chunk)
         assert values.dtype == dtype
         assert all(state[key] is array for key, array in kept.items())  # advanced in place
-        assert all(state[key].dtype == dtype for key in state if key != "steps")
+        assert all(state[key].dtype == dtype for key in state if key not in ("steps", "momenta"))
         found.append(values.tobytes())
     assert found[0] == found[1] == found[2]
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize(("name", "options"), [*CASES, *NOT_IN_PYTORCH])
 def test_a_step_that_is_not_finite_changes_no_parameter(name, options):
     values, names = np.linspace(-1, 1, 9).astype(np.float32), parameters_of(9)
     optimizer, before = OPTIMIZERS[name](**options), values.copy()
@@ -185,6 +250,10 @@ def test_yaml_and_python_have_the_same_defaults(name):
         (lambda: Adam(beta2=-1.0), "beta2 must be at least 0 and below 1. Got -1.0."),
         (lambda: Adam(epsilon=0.0), "epsilon must be above 0. Got 0.0."),
         (lambda: SGD(clip_norm=0.0), "clip_norm must be above 0, and finite. Got 0.0."),
+        (lambda: SGD(l1=-1.0), "l1 must be at least 0. Got -1.0."),
+        (lambda: SGD(max_norm=0.0), "max_norm must be above 0, and finite. Got 0.0."),
+        (lambda: Lion(beta1=1.0), "beta1 must be at least 0 and below 1. Got 1.0."),
+        (lambda: RMSprop(decay=1.0), "decay must be at least 0 and below 1. Got 1.0."),
         (lambda: AdamW(clip_value=-1.0), "clip_value must be above 0, and finite. Got -1.0."),
     ],
 )

@@ -1,0 +1,193 @@
+"""Optimizers: how a gradient becomes a step.
+
+All parameters of a network are one vector. An optimizer is a chain of transforms
+(`transforms`), which work on the vector part by part. Its settings are fixed; its state is a
+dictionary of arrays that the trainer keeps, saves and restores.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from cnnexp.errors import OptionError
+from cnnexp.registry import Registry
+from cnnexp.train.transforms import (
+    L1,
+    Array,
+    ClipNorm,
+    ClipValue,
+    State,
+    Transform,
+    WeightDecay,
+)
+
+if TYPE_CHECKING:
+    from cnnexp.nn.parameters import Parameter
+
+CHUNK = 1 << 15  # numbers that stay in the cache while all transforms work on them
+LARGE_RATE = 1e15  # above it a finite gradient may give a step that is not finite
+
+
+@dataclass(frozen=True)
+class Optimizer(ABC):
+    """Base of all optimizers. The dataclass fields of a subclass are its options.
+
+    Parameters
+    ----------
+    weight_decay : float
+        How much of each weight is taken off.
+    decay_biases : bool
+        Whether biases, and the scales of normalisation, decay as well.
+    clip_value : float, optional
+        The largest number of a gradient.
+    clip_norm : float, optional
+        The largest Euclidean norm of the whole gradient.
+    l1 : float
+        Factor of the sign of each weight, which is added to the gradient; biases are spared as
+        they are from the decay.
+    max_norm : float, optional
+        The largest Euclidean norm of the weights of one filter or unit: longer ones are scaled
+        down after the step (N. Srivastava et al., Dropout, 2014, section 5.1).
+    """
+
+    weight_decay: float = 0.0
+    decay_biases: bool = True
+    clip_value: float | None = None
+    clip_norm: float | None = None
+    l1: float = 0.0
+    max_norm: float | None = None
+
+    default_learning_rate: ClassVar[float]
+    decoupled: ClassVar[bool] = False
+    layerwise: ClassVar[bool] = False  # whether `rescale` looks at the update of each parameter
+
+    def __post_init__(self) -> None:
+        for name in ("weight_decay", "l1"):
+            if not getattr(self, name) >= 0:
+                raise OptionError(f"{name} must be at least 0. Got {getattr(self, name)}.")
+        for name in ("clip_value", "clip_norm", "max_norm"):
+            limit = getattr(self, name)
+            if limit is not None and not 0 < limit < math.inf:
+                raise OptionError(f"{name} must be above 0, and finite. Got {limit}.")
+
+    @abstractmethod
+    def core(self) -> tuple[Transform, ...]:
+        """Return the transforms that are this optimizer's own."""
+
+    @cached_property
+    def chain(self) -> tuple[Transform, ...]:
+        """All transforms: clipping, decay, and its own; decoupled decay comes last."""
+        clips: list[Transform] = []
+        if self.clip_value is not None:
+            clips.append(ClipValue(self.clip_value))
+        if self.clip_norm is not None:
+            clips.append(ClipNorm(self.clip_norm))
+        decay = (WeightDecay(self.weight_decay),) if self.weight_decay else ()
+        l1 = (L1(self.l1),) if self.l1 else ()
+        if self.decoupled:
+            return (*clips, *l1, *self.core(), *decay)
+        return (*clips, *l1, *decay, *self.core())
+
+    def rescale(  # noqa: B027 - most have nothing to rescale
+        self, update: Array, values: Array, parameters: Sequence[Parameter]
+    ) -> None:
+        """Change the whole update in place, parameter by parameter, where `layerwise`."""
+
+    def initial_state(self, parameters: Sequence[Parameter], values: Array) -> State:
+        """Return the state before the first step."""
+        state: State = {}
+        for transform in self.chain:
+            state |= transform.initial_state(values)
+        return state
+
+    def step(
+        self,
+        values: Array,
+        gradient: Array,
+        state: State,
+        learning_rate: float,
+        parameters: Sequence[Parameter],
+        chunk: int = CHUNK,
+    ) -> bool:
+        """Take one step in place; if it would not be finite, change no parameter.
+
+        Parameters
+        ----------
+        values, gradient : array (n,)
+            The parameters and their gradient, which is overwritten.
+        state : dict of str to array
+            Advanced in place.
+        learning_rate : float
+            Factor of the update.
+        parameters : sequence of Parameter
+            Name, kind and position of each.
+        chunk : int
+            Numbers that are worked on at a time; the result does not depend on it.
+
+        Returns
+        -------
+        bool
+            Whether the step was taken.
+        """
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            factor = math.prod(transform.begin(gradient, state) for transform in self.chain)
+            if factor != 1.0:
+                gradient *= gradient.dtype.type(factor)
+            rate = gradient.dtype.type(learning_rate)
+            # A sum of squares that is finite, found in one pass, says that the step will be so.
+            sure = math.isfinite(np.dot(gradient, gradient)) and learning_rate < LARGE_RATE
+            if not sure and not np.isfinite(gradient).all():
+                return False
+            moved = values if sure else values.copy()
+            for part, decays in self._parts(parameters, len(values), chunk):
+                inner = {key: v[part] if v.ndim else v for key, v in state.items()}
+                update = gradient[part]
+                for transform in self.chain:
+                    update = transform.apply(update, values[part], inner, decays)
+                if not self.layerwise:
+                    update *= rate
+                    moved[part] -= update
+            if self.layerwise:
+                self.rescale(gradient, values, parameters)
+                gradient *= rate
+                moved -= gradient
+            if not sure:
+                if not np.isfinite(moved).all():
+                    return False
+                values[...] = moved
+        if self.max_norm is not None:
+            limit_norms(values, parameters, self.max_norm)
+        return True
+
+    def _parts(
+        self, parameters: Sequence[Parameter], size: int, chunk: int
+    ) -> Iterator[tuple[slice, bool]]:
+        """Yield slices of at most `chunk` numbers, and whether they decay.
+
+        Biases and scales come first in the vector.
+        """
+        first = 0
+        if (self.weight_decay or self.l1) and not self.decay_biases:
+            first = next((p.part.start for p in parameters if p.kind == "weight"), size)
+        for start, stop, decays in ((0, first, False), (first, size, True)):
+            for at in range(start, stop, chunk):
+                yield slice(at, min(at + chunk, stop)), decays
+
+
+def limit_norms(values: Array, parameters: Sequence[Parameter], largest: float) -> None:
+    """Scale down, in place, the weights of every filter or unit whose norm is above a limit."""
+    for parameter in parameters:
+        if parameter.kind == "weight":
+            columns = values[parameter.part].reshape(-1, parameter.shape[-1])
+            norms = np.sqrt(np.einsum("ij,ij->j", columns, columns))
+            columns *= np.minimum(largest / np.maximum(norms, 1e-30), 1).astype(values.dtype)
+
+
+OPTIMIZERS: Registry[type[Optimizer]] = Registry("optimizer")
