@@ -72,6 +72,8 @@ def check(cfg: DictConfig) -> Plain:
     check_options([SweepConfig], config["sweep"], "sweep.", faults)
     if not faults and config["sweep"]["objective"] is None:
         config["sweep"]["objective"] = f"validation_{_chosen_by(config)}"
+    if not faults and config["schedule"]["name"] == "reduce_on_plateau":
+        _check_metric(config, faults)
     images = check_data(config, faults)
     check_model(config, images, faults)
     if not faults:
@@ -88,6 +90,22 @@ def _chosen_by(config: Plain) -> str:
     """Return the figure by which settings are chosen: the error where there is one."""
     measured = (*LOSSES[config["loss"]["name"]].metrics, *config["metrics"])
     return "error" if "error" in measured else "loss"
+
+
+def _check_metric(config: Plain, faults: list[str]) -> None:
+    """Check that the figure which a schedule watches is measured."""
+    watched, parts = str(config["schedule"]["metric"]), ["train"]
+    if config["data"].get("validation"):
+        parts.append("validation")
+    measured = ["loss", *LOSSES[config["loss"]["name"]].metrics, *config["metrics"]]
+    known = [f"{part}_{name}" for part in parts for name in measured]
+    if watched not in known:
+        hint = did_you_mean(watched, known)
+        if watched.startswith("validation_") and len(parts) == 1:
+            hint = " There is no validation part: add data.validation=0.1."
+        faults.append(
+            f"schedule.metric: no figure is named '{watched}'.{hint} Figures: {', '.join(known)}."
+        )
 
 
 def _make_absolute(config: Plain) -> None:

@@ -209,7 +209,7 @@ class SeparableConv2D(Container):
     stride: Pair = 1
     padding: Padding = "valid"
     activation: str | None = None
-    initializer: str = "he_normal"
+    initializer: str | float = "he_normal"
 
     def __post_init__(self) -> None:
         self.parts: list[Layer] = [

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from cnnexp.engine import Array, Context, Window
 from cnnexp.engine.window import Padding, Pads, Pair, check_padding, pair
 from cnnexp.errors import OptionError, ShapeError
-from cnnexp.nn.initializers import INITIALIZERS
+from cnnexp.nn.initializers import initializer
 from cnnexp.nn.layer import LAYERS, Layer, Shape
 from cnnexp.nn.options import at_least, check_weights, image_shape
 
@@ -42,7 +42,7 @@ class _Conv2D(Layer):
     padding: Padding = "valid"
     dilation: Pair = 1
     activation: str | None = None
-    initializer: str = "he_normal"
+    initializer: str | float = "he_normal"
 
     def __post_init__(self) -> None:
         for name in ("kernel_size", "stride", "dilation"):
@@ -67,7 +67,7 @@ class _Conv2D(Layer):
         self.geometry = window = self._window(input_shape)
         n_f, self.groups = self._counts(input_shape[2])
         shape = (*window.kernel, input_shape[2] // self.groups)
-        draw = INITIALIZERS[self.initializer]
+        draw = initializer(self.initializer)
         fan_out = window.size * n_f // self.groups
         W = draw((*shape, n_f), math.prod(shape), fan_out, generator)
         self.params = {"W": W.astype(dtype), "b": np.zeros(n_f, dtype)}
@@ -104,8 +104,8 @@ class Conv2D(_Conv2D):
         groups as channels make a depthwise convolution.
     activation : str, optional
         Shorthand for a layer of this type after this one.
-    initializer : str
-        How the weights are drawn, a name from `cnnexp.nn.initializers`.
+    initializer : str or float
+        How the weights are drawn, a name from `cnnexp.nn.initializers`, or a number for all.
 
     Examples
     --------
@@ -120,7 +120,7 @@ class Conv2D(_Conv2D):
     stride: Pair = 1
     padding: Padding = "valid"
     activation: str | None = None
-    initializer: str = "he_normal"
+    initializer: str | float = "he_normal"
     dilation: Pair = 1
     groups: int = 1
 
@@ -167,7 +167,7 @@ class DepthwiseConv2D(_Conv2D):
     stride: Pair = 1
     padding: Padding = "valid"
     activation: str | None = None
-    initializer: str = "he_normal"
+    initializer: str | float = "he_normal"
     dilation: Pair = 1
     multiplier: int = 1
 
@@ -204,7 +204,7 @@ class PointwiseConv2D(_Conv2D):
     filters: int
     stride: Pair = 1
     activation: str | None = None
-    initializer: str = "he_normal"
+    initializer: str | float = "he_normal"
 
     def __post_init__(self) -> None:
         at_least("filters", self.filters, 1)
@@ -247,7 +247,7 @@ class TransposedConv2D(_Conv2D):
     stride: Pair = 1
     padding: Padding = "valid"
     activation: str | None = None
-    initializer: str = "he_normal"
+    initializer: str | float = "he_normal"
 
     def __post_init__(self) -> None:
         at_least("filters", self.filters, 1)

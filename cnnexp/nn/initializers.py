@@ -34,6 +34,64 @@ def he_normal(
     return generator.normal(0.0, np.sqrt(2.0 / fan_in), shape)
 
 
+@INITIALIZERS.register("he_uniform")
+def he_uniform(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
+) -> Array:
+    """Uniform with variance 2 / fan_in; see `he_normal`."""
+    return _uniform(2.0 / fan_in, shape, generator)
+
+
+@INITIALIZERS.register("glorot_normal")
+def glorot_normal(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
+) -> Array:
+    """Normal with variance 2 / (fan_in + fan_out); see `glorot_uniform`."""
+    return generator.normal(0.0, np.sqrt(2.0 / (fan_in + fan_out)), shape)
+
+
+@INITIALIZERS.register("lecun_normal")
+def lecun_normal(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
+) -> Array:
+    """Normal with variance 1 / fan_in: keeps the size of signals through linear layers.
+
+    References
+    ----------
+    Y. LeCun et al., Efficient BackProp, 1998
+    """
+    return generator.normal(0.0, np.sqrt(1.0 / fan_in), shape)
+
+
+@INITIALIZERS.register("lecun_uniform")
+def lecun_uniform(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
+) -> Array:
+    """Uniform with variance 1 / fan_in; see `lecun_normal`."""
+    return _uniform(1.0 / fan_in, shape, generator)
+
+
+@INITIALIZERS.register("orthogonal")
+def orthogonal(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
+) -> Array:
+    """Filters or units at right angles to each other, each of norm 1.
+
+    Where there are more of them than inputs, the inputs' weights are at right angles instead.
+
+    References
+    ----------
+    A. Saxe, J. McClelland, S. Ganguli, Exact Solutions to the Nonlinear Dynamics of Learning in
+    Deep Linear Neural Networks, 2013, https://arxiv.org/abs/1312.6120
+    """
+    rows, cols = int(np.prod(shape[:-1])), shape[-1]
+    normal = generator.normal(size=(max(rows, cols), min(rows, cols)))
+    q, r = np.linalg.qr(normal)
+    q *= np.sign(np.diagonal(r))  # all rotations are equally likely then
+    square: Array = (q if rows >= cols else q.T).reshape(shape)
+    return square
+
+
 @INITIALIZERS.register("glorot_uniform")
 def glorot_uniform(
     shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
@@ -45,8 +103,7 @@ def glorot_uniform(
     Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks,
     2010, https://proceedings.mlr.press/v9/glorot10a.html
     """
-    limit = np.sqrt(6.0 / (fan_in + fan_out))
-    return generator.uniform(-limit, limit, shape)
+    return _uniform(2.0 / (fan_in + fan_out), shape, generator)
 
 
 @INITIALIZERS.register("small_normal")
@@ -57,9 +114,44 @@ def small_normal(
     return generator.normal(0.0, 0.01, shape)
 
 
+@INITIALIZERS.register("original_uniform")
+def original_uniform(
+    shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
+) -> Array:
+    """Uniform from 0 to 0.1 for filters, from 0 to 0.0001 for dense layers, as cnn-numpy has it.
+
+    References
+    ----------
+    D. Stein, cnn-numpy, cnn_numpy_sg.py, https://www.github.com/neuron-whisperer/cnn-numpy
+    """
+    return generator.uniform(0.0, 0.1 if len(shape) == 4 else 0.0001, shape)
+
+
 @INITIALIZERS.register("zeros")
 def zeros(
     shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
 ) -> Array:
     """All zeros, to see that a network with equal weights cannot learn different features."""
     return np.zeros(shape)
+
+
+def constant(value: float) -> Initializer:
+    """Return what fills all weights with one number; an initializer that is a number means this."""
+
+    def fill(
+        shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
+    ) -> Array:
+        return np.full(shape, value)
+
+    return fill
+
+
+def initializer(name: str | float) -> Initializer:
+    """Return the initializer of a name, or of a number."""
+    return INITIALIZERS[name] if isinstance(name, str) else constant(name)
+
+
+def _uniform(variance: float, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
+    """Draw from a uniform distribution around 0."""
+    limit = np.sqrt(3.0 * variance)
+    return generator.uniform(-limit, limit, shape)

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from cnnexp.engine import Array, Context, Window
 from cnnexp.engine.window import Padding, Pair, check_padding, pair
 from cnnexp.errors import OptionError, ShapeError
-from cnnexp.nn.initializers import INITIALIZERS
+from cnnexp.nn.initializers import initializer
 from cnnexp.nn.layer import LAYERS, Layer, Shape
 from cnnexp.nn.options import at_least, check_weights, image_shape
 
@@ -148,8 +148,8 @@ class Dense(Layer):
         of classes.
     activation : str, optional
         Shorthand for a layer of this type after this one.
-    initializer : str
-        How the weights are drawn, a name from `cnnexp.nn.initializers`.
+    initializer : str or float
+        How the weights are drawn, a name from `cnnexp.nn.initializers`, or a number for all.
 
     Examples
     --------
@@ -162,7 +162,7 @@ class Dense(Layer):
 
     units: int | None = None
     activation: str | None = None
-    initializer: str = "he_normal"
+    initializer: str | float = "he_normal"
 
     def __post_init__(self) -> None:
         if self.units is not None:
@@ -186,7 +186,7 @@ class Dense(Layer):
         """Draw ``W`` (n_in, units) and set ``b`` (units,) to zero."""
         super().build(input_shape, generator, dtype)
         n_in, (n_out,) = input_shape[0], self.output_shape
-        W = INITIALIZERS[self.initializer]((n_in, n_out), n_in, n_out, generator)
+        W = initializer(self.initializer)((n_in, n_out), n_in, n_out, generator)
         self.params = {"W": W.astype(dtype), "b": np.zeros(n_out, dtype)}
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral
 
 from cnnexp.errors import OptionError, ShapeError
@@ -17,10 +18,12 @@ def at_least(name: str, value: int, bound: int) -> None:
         raise OptionError(f"{name} must be at least {bound}. Got {value}.")
 
 
-def check_weights(initializer: str, activation: str | None) -> None:
+def check_weights(initializer: str | float, activation: str | None) -> None:
     """Raise an error if the initializer or the activation is unknown."""
-    if initializer not in INITIALIZERS:
+    if isinstance(initializer, str) and initializer not in INITIALIZERS:
         raise OptionError(f"initializer: {INITIALIZERS.complaint(initializer)}")
+    if not isinstance(initializer, str) and not math.isfinite(initializer):
+        raise OptionError(f"initializer must be a name or a finite number. Got {initializer}.")
     check_activation(activation)
 
 

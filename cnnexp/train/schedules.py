@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 from cnnexp.errors import OptionError
@@ -29,8 +28,8 @@ class Moment(NamedTuple):
         The epoch, counted from 1.
     steps_per_epoch, epochs : int
         How long it is.
-    metrics : mapping of str to float
-        Figures of the last finished epoch, such as ``validation_loss``; empty in the first one.
+    history : sequence of mappings of str to float
+        Figures, such as ``validation_loss``, of each epoch that is finished.
 
     Examples
     --------
@@ -42,12 +41,17 @@ class Moment(NamedTuple):
     epoch: int
     steps_per_epoch: int
     epochs: int
-    metrics: Mapping[str, float] = MappingProxyType({})
+    history: Sequence[Mapping[str, float]] = ()
 
     @property
     def progress(self) -> float:
         """The fraction of the training that is done, 0 at its first step."""
         return self.step / (self.epochs * self.steps_per_epoch)
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Figures of the last finished epoch; empty in the first one."""
+        return self.history[-1] if self.history else {}
 
 
 class Schedule(ABC):
@@ -86,6 +90,8 @@ class Cosine(Schedule):
         Fraction of the training over which the factor rises from 0 to 1.
     final : float
         Factor at the end.
+    restarts : int
+        How often the factor goes back to 1 after the rise; the parts are equally long.
 
     References
     ----------
@@ -99,9 +105,12 @@ class Cosine(Schedule):
 
     warmup: float = 0.0
     final: float = 0.0
+    restarts: int = 0
 
     def __post_init__(self) -> None:
         _check_warmup(self.warmup)
+        if self.restarts < 0:
+            raise OptionError(f"restarts must be at least 0. Got {self.restarts}.")
         if not 0 <= self.final <= 1:
             raise OptionError(f"final must lie between 0 and 1. Got {self.final}.")
 
@@ -110,7 +119,11 @@ class Cosine(Schedule):
         progress = moment.progress
         if progress < self.warmup:
             return progress / self.warmup
-        along = (progress - self.warmup) / (1 - self.warmup)
+        along = (progress - self.warmup) / (1 - self.warmup) * (self.restarts + 1)
+        if self.restarts and progress < 1:
+            along %= 1
+        elif self.restarts:
+            along = 1.0
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * along))
 
 
@@ -145,6 +158,217 @@ class Triangle(Schedule):
         if progress < self.warmup:
             return progress / self.warmup
         return (1 - progress) / (1 - self.warmup)
+
+
+@SCHEDULES.register("step")
+@dataclass(frozen=True)
+class Step(Schedule):
+    """Times `factor` after every so many epochs.
+
+    Parameters
+    ----------
+    every : int
+        Epochs from one fall to the next.
+    fall : float
+        The factor of each fall.
+
+    Examples
+    --------
+    >>> [Step(every=2, fall=0.5).factor(Moment(0, epoch, 10, 6)) for epoch in (1, 2, 3, 5)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+
+    depends_on_epochs = False
+
+    every: int = 10
+    fall: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise OptionError(f"every must be at least 1. Got {self.every}.")
+        _check_fall("fall", self.fall)
+
+    def factor(self, moment: Moment) -> float:
+        """Return the factor of the epoch."""
+        return float(self.fall ** ((moment.epoch - 1) // self.every))
+
+
+@SCHEDULES.register("exponential")
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    """Times `fall` from one epoch to the next.
+
+    Parameters
+    ----------
+    fall : float
+        The factor of each epoch.
+    """
+
+    depends_on_epochs = False
+
+    fall: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check_fall("fall", self.fall)
+
+    def factor(self, moment: Moment) -> float:
+        """Return the factor of the epoch."""
+        return float(self.fall ** (moment.epoch - 1))
+
+
+@SCHEDULES.register("polynomial")
+@dataclass(frozen=True)
+class Polynomial(Schedule):
+    """From 1 to `final` along a power of what is left of the training.
+
+    Parameters
+    ----------
+    power : float
+        1 is a straight line.
+    warmup : float
+        Fraction of the training over which the factor rises from 0 to 1.
+    final : float
+        Factor at the end.
+
+    Examples
+    --------
+    >>> Polynomial(power=2.0).factor(Moment(1, 1, 2, 1))
+    0.25
+    """
+
+    power: float = 1.0
+    warmup: float = 0.0
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_warmup(self.warmup)
+        if not self.power > 0:
+            raise OptionError(f"power must be above 0. Got {self.power}.")
+        if not 0 <= self.final <= 1:
+            raise OptionError(f"final must lie between 0 and 1. Got {self.final}.")
+
+    def factor(self, moment: Moment) -> float:
+        """Return the factor for the step that comes next."""
+        progress = moment.progress
+        if progress < self.warmup:
+            return progress / self.warmup
+        left = (1 - progress) / (1 - self.warmup)
+        return float(self.final + (1 - self.final) * left**self.power)
+
+
+@SCHEDULES.register("one_cycle")
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Up from `start` to 1 along half a cosine, and down to `final` along another.
+
+    Parameters
+    ----------
+    warmup : float
+        Fraction of the training over which the factor rises.
+    start, final : float
+        Factors at the beginning and at the end.
+
+    References
+    ----------
+    L. Smith and N. Topin, Super-Convergence, 2018, https://arxiv.org/abs/1708.07120
+    """
+
+    warmup: float = 0.3
+    start: float = 0.04
+    final: float = 4e-6
+
+    def __post_init__(self) -> None:
+        _check_warmup(self.warmup)
+        for name in ("start", "final"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionError(f"{name} must lie between 0 and 1. Got {getattr(self, name)}.")
+
+    def factor(self, moment: Moment) -> float:
+        """Return the factor for the step that comes next, of the last one at the last step."""
+        last = moment.epochs * moment.steps_per_epoch - 1
+        peak = self.warmup * (last + 1) - 1
+        if moment.step <= peak:
+            return _along_cosine(self.start, 1.0, moment.step / peak if peak else 1.0)
+        return _along_cosine(1.0, self.final, (moment.step - peak) / max(last - peak, 1e-9))
+
+
+@SCHEDULES.register("reduce_on_plateau")
+@dataclass(frozen=True)
+class ReduceOnPlateau(Schedule):
+    """Times `fall` whenever a figure has not become smaller for some epochs.
+
+    Parameters
+    ----------
+    metric : str
+        The figure, such as ``validation_loss`` or ``train_loss``.
+    patience : int
+        So many epochs without a smaller one are accepted.
+    fall : float
+        The factor of each fall.
+    threshold : float
+        By which fraction a figure must be smaller to count.
+    least : float
+        The smallest factor.
+
+    Examples
+    --------
+    >>> plateau = ReduceOnPlateau(metric="train_loss", patience=1, fall=0.5)
+    >>> losses = [1.0, 0.9, 0.9, 0.9, 0.8]
+    >>> history = [{"train_loss": loss} for loss in losses]
+    >>> [plateau.factor(Moment(0, k + 1, 1, 9, history[:k])) for k in range(6)]
+    [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
+    """
+
+    depends_on_epochs = False
+
+    metric: str = "validation_loss"
+    patience: int = 5
+    fall: float = 0.1
+    threshold: float = 1e-4
+    least: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.patience < 0:
+            raise OptionError(f"patience must be at least 0. Got {self.patience}.")
+        _check_fall("fall", self.fall)
+        for name in ("threshold", "least"):
+            if not 0 <= getattr(self, name) < 1:
+                raise OptionError(
+                    f"{name} must be at least 0 and below 1. Got {getattr(self, name)}."
+                )
+        if self.metric.startswith("test_"):
+            raise OptionError(
+                f"metric must not be of the test part, by which nothing may be chosen."
+                f" Got '{self.metric}'."
+            )
+
+    def factor(self, moment: Moment) -> float:
+        """Return the factor after all epochs that are finished; it is found from their figures."""
+        factor, best, waited = 1.0, math.inf, 0
+        for figures in moment.history:
+            if self.metric not in figures:
+                known = ", ".join(name for name in figures if not name.startswith("test_"))
+                raise OptionError(
+                    f"schedule.metric: no figure is named '{self.metric}'. Figures: {known}."
+                    " Those of a validation part need data.validation, for example 0.1."
+                )
+            if figures[self.metric] < best * (1 - self.threshold):
+                best, waited = figures[self.metric], 0
+            else:
+                waited += 1
+            if waited > self.patience:
+                factor, waited = max(factor * self.fall, self.least), 0
+        return factor
+
+
+def _along_cosine(first: float, last: float, part: float) -> float:
+    """Return a value on the half cosine from one number to another."""
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * part))
+
+
+def _check_fall(name: str, value: float) -> None:
+    if not 0 < value <= 1:
+        raise OptionError(f"{name} must be above 0 and at most 1. Got {value}.")
 
 
 def _check_warmup(warmup: float) -> None:

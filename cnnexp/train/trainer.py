@@ -86,8 +86,8 @@ class TrainingState:
         Sums of the figures over the mini-batches done in this epoch, and the number of samples.
     seconds : float
         Training time of the mini-batches done in this epoch.
-    figures : dict of str to float
-        dict[str, float] of the last finished epoch, such as ``validation_loss``, for the schedule.
+    history : list of dict of str to float
+        Figures, such as ``validation_loss``, of each epoch that is finished, for the schedule.
     best : Best or None
         The best epoch so far.
     """
@@ -97,7 +97,7 @@ class TrainingState:
     optimizer: State = field(default_factory=dict)
     sums: Any = None
     seconds: float = 0.0
-    figures: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
     best: Best | None = None
 
 
@@ -157,7 +157,7 @@ class Trainer:
             "optimizer": {key: value.copy() for key, value in state.optimizer.items()},
             "sums": state.sums.tolist(),
             "seconds": state.seconds,
-            "figures": dict(state.figures),
+            "history": [dict(figures) for figures in state.history],
             "best": None if state.best is None else dict(vars(state.best)),
         }
 
@@ -171,7 +171,7 @@ class Trainer:
             optimizer={key: np.array(value) for key, value in snapshot["optimizer"].items()},
             sums=np.array(snapshot["sums"], np.float64),
             seconds=snapshot["seconds"],
-            figures=dict(snapshot["figures"]),
+            history=[dict(figures) for figures in snapshot["history"]],
             best=None if best is None else Best(**best),
         )
 
@@ -226,7 +226,7 @@ class Trainer:
         """Return the learning rate of a mini-batch."""
         per_epoch = self.batches_per_epoch
         step = (epoch - 1) * per_epoch + number
-        moment = Moment(step, epoch, per_epoch, self.epochs, self.state.figures)
+        moment = Moment(step, epoch, per_epoch, self.epochs, self.state.history)
         return self.learning_rate * self.schedule.factor(moment)
 
     def _epoch_done(self, epoch: int, rate: float) -> EpochDone:
@@ -242,9 +242,8 @@ class Trainer:
         if state.best is None or figures[chosen] < state.best.value:
             state.best = Best(f"{part}_{chosen}", figures[chosen], epoch)
         parts = {"train": train, "test": test, "validation": validation or {}}
-        state.figures = {
-            f"{p}_{name}": v for p, found in parts.items() for name, v in found.items()
-        }
+        figures = {f"{p}_{name}": v for p, found in parts.items() for name, v in found.items()}
+        state.history = [*state.history, figures]
         speed = state.sums[-1] / state.seconds if state.seconds else math.inf
         return EpochDone(
             epoch, train, test, validation, rate, state.seconds, eval_seconds, float(speed)

@@ -66,8 +66,8 @@ def test_options_and_their_defaults_are_those_of_the_dataclass(capsys: Captured)
 
 def test_defaults_that_a_config_sets_are_those_a_run_gets(capsys: Captured) -> None:
     assert listed("optimizers", capsys)["sgd"][1] == (
-        "weight_decay=0.0 decay_biases=true clip_value=null clip_norm=null momentum=0.9"
-        " nesterov=true"
+        "weight_decay=0.0 decay_biases=true clip_value=null clip_norm=null l1=0.0"
+        " max_norm=null momentum=0.9 nesterov=true"
     )
     assert listed("data", capsys)["npz"][1].startswith("file=… split=null seed=0 limit=null")
 

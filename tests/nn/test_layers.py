@@ -26,6 +26,7 @@ from cnnexp import (
     LeakyReLU,
     LogSoftmax,
     MaxPool2D,
+    Network,
     Pad2D,
     PointwiseConv2D,
     ReLU,
@@ -222,6 +223,11 @@ def test_image_layers_need_images(layer):
         ("he_normal", math.sqrt(2 / 900)),
         ("glorot_uniform", math.sqrt(2 / (900 + 300))),
         ("small_normal", 0.01),
+        ("he_uniform", math.sqrt(2 / 900)),
+        ("glorot_normal", math.sqrt(2 / (900 + 300))),
+        ("lecun_normal", math.sqrt(1 / 900)),
+        ("lecun_uniform", math.sqrt(1 / 900)),
+        ("orthogonal", math.sqrt(1 / 900)),
         ("zeros", 0.0),
     ],
 )
@@ -272,3 +278,40 @@ def test_spatial_dropout_drops_whole_channels():
     assert set(np.unique(A)) == {0.0, 2.0}
     assert (A[:, :1, :1] == A).all()
     assert 0.4 < (A == 0).mean() < 0.6
+
+
+@pytest.mark.parametrize(("n_in", "units"), [(30, 12), (12, 30), (9, 9)])
+def test_orthogonal_weights_are_at_right_angles(n_in, units):
+    dense = Dense(units, initializer="orthogonal")
+    dense.build((n_in,), np.random.default_rng(0), "float64")
+    W = dense.params["W"]
+    square = W.T @ W if units <= n_in else W @ W.T
+    np.testing.assert_allclose(square, np.eye(min(n_in, units)), atol=1e-12)
+
+
+def test_a_number_fills_all_weights():
+    conv = Conv2D(3, 2, initializer=0.25)
+    conv.build((4, 4, 2), np.random.default_rng(0), "float32")
+    assert (conv.params["W"] == 0.25).all() and not conv.params["b"].any()
+    with pytest.raises(OptionError, match="must be a name or a finite number"):
+        Dense(2, initializer=math.nan)
+
+
+def test_the_originals_weights_are_never_below_zero():
+    conv, dense = (
+        Conv2D(20, 5, initializer="original_uniform"),
+        Dense(9, initializer="original_uniform"),
+    )
+    conv.build((9, 9, 3), np.random.default_rng(0), "float64")
+    dense.build((99,), np.random.default_rng(0), "float64")
+    assert conv.params["W"].min() >= 0 and 0.09 < conv.params["W"].max() <= 0.1
+    assert dense.params["W"].min() >= 0 and 0.00009 < dense.params["W"].max() <= 0.0001
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_every_initializer_trains(name):
+    layers = [Conv2D(3, 2, activation="relu", initializer=name), Flatten()]
+    net = Network([*layers, Dense(2, initializer=name), Softmax()])
+    rng = np.random.default_rng(0)
+    loss, _ = net.train(rng.standard_normal((4, 5, 5, 1)), np.array([0, 1, 0, 1]), 0.1)
+    assert math.isfinite(loss)

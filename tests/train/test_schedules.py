@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from cnnexp.errors import OptionError
 from cnnexp.train import SCHEDULES, EpochDone
-from cnnexp.train.schedules import Constant, Cosine, Moment, Triangle
+from cnnexp.train.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    Moment,
+    OneCycle,
+    Polynomial,
+    ReduceOnPlateau,
+    Step,
+    Triangle,
+)
 from tests.train.trainings import trainer
 
 
@@ -49,8 +59,101 @@ def test_factors_lie_between_0_and_1(kind, warmup, at):
     assert -1e-12 <= kind(warmup=warmup).factor(moment(at)) <= 1 + 1e-12
 
 
-def test_only_the_constant_one_does_not_depend_on_the_number_of_epochs():
-    assert {name for name in SCHEDULES if not SCHEDULES[name].depends_on_epochs} == {"constant"}
+def test_some_do_not_depend_on_the_number_of_epochs():
+    found = {name for name in SCHEDULES if not SCHEDULES[name].depends_on_epochs}
+    assert found == {"constant", "step", "exponential", "reduce_on_plateau"}
+
+
+EPOCHS, PER_EPOCH = 12, 5
+STEPS = EPOCHS * PER_EPOCH
+
+
+def factors(schedule, losses=()):
+    """The factor of every step of a training."""
+    history = [{"validation_loss": loss} for loss in losses]
+    return [
+        schedule.factor(Moment(k, 1 + k // PER_EPOCH, PER_EPOCH, EPOCHS, history[: k // PER_EPOCH]))
+        for k in range(STEPS)
+    ]
+
+
+def peers(torch):
+    """The schedules of PyTorch, how often they step, and ours."""
+    kinds = torch.optim.lr_scheduler
+    return {
+        "constant": (lambda o: kinds.ConstantLR(o, 1.0), 1, Constant()),
+        "step": (lambda o: kinds.StepLR(o, 3, 0.5), PER_EPOCH, Step(3, 0.5)),
+        "exponential": (lambda o: kinds.ExponentialLR(o, 0.8), PER_EPOCH, Exponential(0.8)),
+        "polynomial": (lambda o: kinds.PolynomialLR(o, STEPS, 2.5), 1, Polynomial(2.5)),
+        "cosine": (lambda o: kinds.CosineAnnealingLR(o, STEPS, 0.1), 1, Cosine(final=0.1)),
+        "cosine with restarts": (
+            lambda o: kinds.CosineAnnealingWarmRestarts(o, STEPS // 3, eta_min=0.1),
+            1,
+            Cosine(final=0.1, restarts=2),
+        ),
+        "one_cycle": (lambda o: kinds.OneCycleLR(o, 1.0, STEPS), 1, OneCycle()),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "constant",
+        "step",
+        "exponential",
+        "polynomial",
+        "cosine",
+        "cosine with restarts",
+        "one_cycle",
+    ],
+)
+def test_every_step_of_a_training_has_the_rate_of_pytorch(name):
+    torch = pytest.importorskip("torch")
+    make, every, schedule = peers(torch)[name]
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    peer, expected = make(optimizer), []
+    for k in range(STEPS):
+        if k and k % every == 0:
+            optimizer.step()
+            peer.step()
+        expected.append(optimizer.param_groups[0]["lr"])
+    assert factors(schedule) == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+def test_plateaus_are_those_of_pytorch():
+    torch = pytest.importorskip("torch")
+    losses = [1.0, 0.8, 0.8, 0.79999, 0.9, 0.7, 0.71, 0.72, 0.73, 0.5, 0.51, 0.52]
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    peer = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "min", 0.5, 1, min_lr=0.2, eps=0)
+    expected = []
+    for loss in losses:
+        expected += [optimizer.param_groups[0]["lr"]] * PER_EPOCH
+        peer.step(loss)
+    found = factors(ReduceOnPlateau(patience=1, fall=0.5, least=0.2), losses)
+    assert found == pytest.approx(expected)
+    assert min(found) < 0.3
+
+
+def test_a_plateau_of_a_figure_that_is_not_there_says_what_is():
+    with pytest.raises(OptionError, match=r"named 'validation_loss'\. Figures: train_loss\."):
+        ReduceOnPlateau().factor(Moment(0, 2, 1, 3, [{"train_loss": 1.0, "test_loss": 2.0}]))
+
+
+def test_a_training_that_is_resumed_remembers_its_plateau():
+    """The figures of all epochs are in the checkpoint."""
+
+    def rates(training, epochs):
+        training.schedule = ReduceOnPlateau("train_loss", patience=0, fall=0.5, threshold=0.9)
+        done = [event for event in training.events() if isinstance(event, EpochDone)]
+        return [event.learning_rate for event in done][:epochs]
+
+    whole = rates(trainer(epochs=4), 4)
+    first = trainer(epochs=2)
+    rates(first, 2)
+    second = trainer(epochs=4)
+    second.restore(first.snapshot())
+    assert rates(second, 2) == whole[2:]
+    assert whole[-1] < whole[0]
 
 
 def test_rates_of_a_training():
@@ -85,6 +188,16 @@ def test_a_schedule_sees_step_epoch_and_the_figures_of_the_last_epoch():
     [
         (lambda: Cosine(warmup=1.0), "warmup must be at least 0 and below 1. Got 1.0."),
         (lambda: Triangle(warmup=-0.1), "warmup must be at least 0 and below 1. Got -0.1."),
+        (lambda: Cosine(restarts=-1), "restarts must be at least 0. Got -1."),
+        (lambda: Step(every=0), "every must be at least 1. Got 0."),
+        (lambda: Exponential(fall=0.0), "fall must be above 0 and at most 1. Got 0.0."),
+        (lambda: Polynomial(power=0.0), "power must be above 0. Got 0.0."),
+        (lambda: OneCycle(start=2.0), "start must lie between 0 and 1. Got 2.0."),
+        (lambda: ReduceOnPlateau(patience=-1), "patience must be at least 0. Got -1."),
+        (
+            lambda: ReduceOnPlateau("test_loss"),
+            "metric must not be of the test part, by which nothing may be chosen. Got 'test_loss'.",
+        ),
         (lambda: Cosine(final=1.5), "final must lie between 0 and 1. Got 1.5."),
     ],
 )
