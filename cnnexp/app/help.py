@@ -41,7 +41,7 @@ also: --cfg job, --info, --config-dir FOLDER, --version, and Hydra's own page: -
 
 def show_help() -> int:
     """Print the page."""
-    commands = "\n".join(f"  {name:<10} {summary}" for name, summary in SUMMARIES.items())
+    commands = "\n".join(f"  {name:<12} {summary}" for name, summary in SUMMARIES.items())
     groups = "\n".join(_of_group(group) for group in GROUPS)
     print(
         "\n".join([HEAD, f"commands\n{commands}\n", f"groups and their options\n{groups}\n", KEYS])

@@ -12,6 +12,8 @@ SUMMARIES = {
     "show": "one run: its settings, curves, results, and where the time went",
     "inspect": "pictures of what a run's network does; the stride groups of a window",
     "profile": "where the time goes, layer by layer, under every implementation",
+    "gradcheck": "compare the gradient of every parameter with differences of the loss",
+    "check-layer": "check a layer of your own against the rules that all layers keep",
     "evaluate": "evaluate a run's network again, on its own or on another data set",
     "predict": "say what is drawn on pictures",
     "export": "write a run's weights as .npz or .safetensors",
@@ -26,7 +28,7 @@ class _Commands(Mapping[str, Command]):
     def __getitem__(self, name: str) -> Command:
         if name not in SUMMARIES:
             raise KeyError(name)
-        command: Command = importlib.import_module(f"{__name__}.{name}").main
+        command: Command = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").main
         return command
 
     def __iter__(self) -> Iterator[str]:

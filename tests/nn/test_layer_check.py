@@ -1,0 +1,139 @@
+"""Every layer of the table against every rule, under every implementation.
+
+``python -m tests.nn.test_layer_check`` writes the table of ``docs/layers.md`` again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnnexp import Layer, Pointwise
+from cnnexp.nn.layer import make_layer
+from cnnexp.nn.layer_check import RULES, check_layer
+from tests.nn.networks import IMPLEMENTATIONS
+from tests.nn.test_every_layer import OWN, SETTINGS
+
+PAGE = Path(__file__).parents[2] / "docs" / "layers.md"
+BEGIN, END = "<!-- table: layers -->", "<!-- end of table -->"
+SHAPES = {"dense": (8,), "reshape": (6, 6, 4)}
+
+
+def found(name: str, impl: str) -> dict[str, str]:
+    """Return the faults of a layer by rule."""
+    settings = SETTINGS.get(name, {"units": 5} if name == "dense" else {})
+    if name in ("block", "residual", "concat"):
+        settings = {"layers": [{"type": "conv", "filters": 4, "kernel_size": 1}] * 2}
+    shape = SHAPES.get(name, (6, 5, 4))
+    return dict(check_layer(lambda: make_layer({"type": name} | settings), shape, impl))
+
+
+@pytest.mark.parametrize(
+    "impl",
+    [pytest.param(i, marks=() if i == "fast" else pytest.mark.long) for i in IMPLEMENTATIONS],
+)
+@pytest.mark.parametrize("name", OWN)
+def test_every_layer_keeps_every_rule(name: str, impl: str) -> None:
+    faults = {rule: fault for rule, fault in found(name, impl).items() if fault}
+    assert not faults
+
+
+def table() -> str:
+    """Return the table: layers down, rules across, implementations in the cells."""
+    short = {impl: impl for impl in IMPLEMENTATIONS}
+    rules = [f"{k}" for k, _ in enumerate(RULES, 1)]
+    rows = [f"| layer | {' | '.join(rules)} |", "|---" * (len(rules) + 1) + "|"]
+    for name in OWN:
+        results = {impl: found(name, impl) for impl in IMPLEMENTATIONS}
+        cells = []
+        for rule in RULES:
+            kept = [short[impl] for impl, faults in results.items() if not faults[rule]]
+            cells.append("all" if len(kept) == len(results) else ", ".join(kept) or "none")
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def test_the_page_has_a_row_for_every_layer() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    inside = text[text.index(BEGIN) : text.index(END)]
+    rows = [
+        line.split("|")[1].strip(" `") for line in inside.splitlines() if line.startswith("| `")
+    ]
+    assert rows == OWN
+    assert all(f"{k}. {rule}" in text for k, rule in enumerate(RULES, 1))
+    assert "none" not in inside
+
+
+@dataclass
+class Wrong(Layer):
+    """Breaks the rule that it is told to break."""
+
+    rule: int = 0
+
+    def forward(self, A_prev: Any, context: Any) -> Any:
+        if self.rule == 3:
+            A_prev *= 2
+        if self.rule == 4:
+            self.kept = A_prev
+        if self.rule == 5:
+            return A_prev.astype(np.float64), None
+        if self.rule == 7:
+            return A_prev - A_prev.mean(axis=0), len(A_prev)
+        return A_prev[:, :-1] if self.rule == 0 else A_prev + 0, None
+
+    def backward(self, cache: Any, dA: Any, context: Any) -> Any:
+        if self.rule == 7:
+            return dA - dA.mean(axis=0), {}
+        return dA * (2 if self.rule == 1 else 1), {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (0, "infer_shape says (6, 5, 4), and forward gives (5, 5, 4)"),
+        (1, "Those of the layer before it come from dA_prev."),
+        (3, "forward or backward changes its input"),
+        (4, "a pass stores kept on the layer; return it in the cache"),
+        (5, "where its input is float32"),
+        (7, "the gradients depend on the size of a micro-batch"),
+    ],
+)
+def test_a_broken_rule_is_found_and_said_in_words(rule: int, words: str) -> None:
+    Wrong.type = "wrong"
+    checks = check_layer(lambda: Wrong(rule), (6, 5, 4))
+    assert words in checks[rule].fault
+
+
+def test_what_a_layer_raises_is_a_fault() -> None:
+    class Raises(Wrong):
+        def forward(self, A_prev: Any, context: Any) -> Any:
+            raise ValueError("no")
+
+    checks = check_layer(Raises, (6, 5, 4))
+    assert {check.fault for check in checks} == {"raises ValueError: no"}
+
+
+def test_draws_of_ones_own_are_found() -> None:
+    generator = np.random.default_rng(0)
+
+    class Noise(Pointwise):
+        type = "noise"
+
+        def apply(self, Z: Any, out: Any) -> None:
+            np.add(Z, generator.random(Z.shape), out=out)
+
+        def gradient(self, dA: Any, kept: Any, out: Any) -> None:
+            np.copyto(out, dA)
+
+    faults = {check.rule for check in check_layer(Noise, (6, 5, 4)) if check.fault}
+    assert {"any size of a micro-batch", "resumed, bit for bit"} <= faults
+
+
+if __name__ == "__main__":
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text[: text.index(BEGIN)], text[text.index(END) :]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{table()}\n\n{after}", encoding="utf-8")
