@@ -140,9 +140,14 @@ def cycle(start: Path, graph: dict[Path, set[Path]]) -> list[str]:
 CORE = [path for path in FILES if room_of(path) in {"engine", "nn", "train", "data"}]
 
 
+@pytest.fixture(scope="module")
+def graph():
+    return {file: neighbours(file) for file in FILES}
+
+
 @pytest.mark.parametrize("path", CORE, ids=named)
-def test_files_of_the_core_do_not_import_each_other_in_a_circle(path):
-    assert cycle(path, {file: neighbours(file) for file in FILES}) == []
+def test_files_of_the_core_do_not_import_each_other_in_a_circle(path, graph):
+    assert cycle(path, graph) == []
 
 
 def test_a_circle_would_be_found():

@@ -154,7 +154,6 @@ def test_batch_norm_between_conv_and_max_pool_equals_naive(g, pool):
     assert fusions(fused)[0] is first
     X, Y = samples(g)
     check_equal(fused, naive, X, Y)
-    check_equal(normalised(g, pool, threads=2), fused, X, Y, tolerance=0)
     for net in (fused, naive):
         net.take_state()
     for name, value in naive.weights().items():  # the running statistics are among them
@@ -162,9 +161,17 @@ def test_batch_norm_between_conv_and_max_pool_equals_naive(g, pool):
     np.testing.assert_allclose(fused.predict(X), naive.predict(X), atol=1e-9)
 
 
+@pytest.mark.parametrize(("g", "pool"), pooled_cases()[::9])
+def test_workers_change_no_bit_of_batch_norm(g, pool):
+    X, Y = samples(g)
+    shared = normalised(g, pool, threads=2)
+    check_equal(shared, normalised(g, pool), X, Y, tolerance=0)
+    shared.close()
+
+
 def test_every_fusion_of_the_table_is_tried_here():
-    nets = [network(*_built(case)) for case in pooled_cases()]
-    nets += [normalised(*case.values) for case in pooled_cases()]
+    nets = [network(*_built(case)) for case in pooled_cases()[::3]]
+    nets += [normalised(*case.values) for case in pooled_cases()[::7]]
     found = {fusion for net in nets for fusion in fusions(net)}
     assert found == {type(fusion) for fusion in FAST.fusions}
 
