@@ -61,7 +61,7 @@ class ImplConfig:
 
 @dataclass
 class SweepConfig:
-    """Where a sweep lies, what it runs again, and what a search makes small."""
+    """Where a sweep lies, what it runs again, and what a search minimises."""
 
     dir: str = ""
     rerun: str = "failed"
@@ -82,7 +82,7 @@ class SweepConfig:
 
 
 def figure_names() -> list[str]:
-    """Return the names of all figures of a run that can be made small."""
+    """Return the names of all figures of a run that can be minimised."""
     measured = ["loss", *METRICS]
     parts = [f"{part}_{name}" for part in ("validation", "test", "train") for name in measured]
     best = [f"best_{name}" for name in parts if not name.startswith("train")]

@@ -1,4 +1,4 @@
-"""The textbook way: every window becomes a row of a matrix, and a layer is one product.
+"""The textbook implementation: every window becomes a row of a matrix, and a layer is one product.
 
 The windows of all positions are copied side by side, pixels repeated as often as windows overlap,
 and the convolution is one product of that matrix with the filters::

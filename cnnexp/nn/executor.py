@@ -1,6 +1,6 @@
 """Executors: who runs the micro-batches of a mini-batch.
 
-A mini-batch is cut by the size of a micro-batch, never by the number of workers, and whatever is
+A mini-batch is split by the size of a micro-batch, never by the number of workers, and whatever is
 summed is summed in the order of the micro-batches. So the numbers are the same on one worker or
 on sixteen. There are three executors with one interface:
 

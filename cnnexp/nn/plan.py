@@ -3,9 +3,9 @@
 A step is one layer, several layers that the implementation computes as one, or a container whose
 branches are lists of steps. A plan is made once, when a network is built.
 
-A mini-batch is cut into micro-batches, and each runs forward, through the loss and backward before
-its worker takes the next, so that what it touches stays in the cache of the processor. Where a
-layer needs sums over the whole mini-batch, as batch normalisation does, the pass stops: it yields
+A mini-batch is split into micro-batches, and each runs forward, through the loss and backward
+before its worker takes the next, so that what it touches stays in the cache of the processor. Where
+a layer needs sums over the whole mini-batch, as batch normalisation does, the pass stops: it yields
 its partial sum, and goes on when it is sent the sum over all micro-batches::
 
     micro-batch 1   ──conv──┐ partial          ┌──relu──loss──┐            ┌──conv

@@ -56,7 +56,7 @@ class ProfileRow:
     forward_seconds, backward_seconds : float
         Sums over all threads.
     gflops : float or None
-        Billions of operations a second, forward and backward: an addition or a multiplication is
+        Billions of operations per second, forward and backward: an addition or a multiplication is
         one. They are counted as the definition of the layer has them; a method that needs fewer
         gets a higher figure. None where there are no multiply-adds.
     cache_bytes : int

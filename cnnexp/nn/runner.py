@@ -1,4 +1,4 @@
-"""Runs mini-batches: cuts them into micro-batches, and adds up what those give.
+"""Runs mini-batches: splits them into micro-batches, and adds up what those give.
 
 All memory that several workers read and write is here, and comes from the executor, which knows
 whether it must be shared among processes. No other file of `nn` but the executors knows of workers.

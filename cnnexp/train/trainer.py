@@ -116,7 +116,7 @@ class Trainer:
     learning_rate : float
         Before the schedule's factor.
     epochs, batch_size : int
-        How long, and how many samples a step.
+        How long, and how many samples per step.
     seed : int
         Of the order of samples.
 

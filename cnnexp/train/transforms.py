@@ -30,7 +30,7 @@ class Transform(ABC):
         return {}
 
     def begin(self, gradient: Array, state: State) -> float:
-        """Look at the whole gradient once a step, and count; return a factor for the gradient."""
+        """Look at the whole gradient once per step, and count; return a factor for the gradient."""
         return 1.0
 
     @abstractmethod

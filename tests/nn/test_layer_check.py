@@ -12,12 +12,30 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnexp import Layer, Pointwise
+from cnnexp import LAYERS, Layer, Pointwise
 from cnnexp.nn.layer import make_layer
 from cnnexp.nn.layer_check import RULES, check_layer
 from tests.nn.networks import IMPLEMENTATIONS
-from tests.nn.test_every_layer import OWN, SETTINGS
 
+OWN = [name for name in LAYERS if LAYERS[name].__module__.startswith("cnnexp.")]
+CONV = {"type": "conv", "filters": 4, "kernel_size": 3, "padding": "same"}
+SETTINGS = {
+    "conv": {"filters": 3, "kernel_size": [3, 2], "groups": 1},
+    "depthwise_conv": {"kernel_size": 3, "multiplier": 2},
+    "pointwise_conv": {"filters": 3},
+    "separable_conv": {"filters": 3, "kernel_size": 3, "activation": "relu"},
+    "transposed_conv": {"filters": 3, "kernel_size": 3, "stride": 2, "padding": "same"},
+    "max_pool": {"kernel_size": 2},
+    "avg_pool": {"kernel_size": 2},
+    "pad": {"padding": 1},
+    "crop": {"margin": 1},
+    "reshape": {"shape": [3, 12, -1]},
+    "upsample": {"factor": 2},
+    "group_norm": {"groups": 2},
+    "block": {"layers": [CONV, {"type": "relu"}]},
+    "residual": {"layers": [CONV]},
+    "concat": {"layers": [CONV, {"type": "block", "layers": [CONV, {"type": "tanh"}]}]},
+}
 PAGE = Path(__file__).parents[2] / "docs" / "layers.md"
 BEGIN, END = "<!-- table: layers -->", "<!-- end of table -->"
 SHAPES = {"dense": (8,), "reshape": (6, 6, 4)}
@@ -26,8 +44,6 @@ SHAPES = {"dense": (8,), "reshape": (6, 6, 4)}
 def found(name: str, impl: str) -> dict[str, str]:
     """Return the faults of a layer by rule."""
     settings = SETTINGS.get(name, {"units": 5} if name == "dense" else {})
-    if name in ("block", "residual", "concat"):
-        settings = {"layers": [{"type": "conv", "filters": 4, "kernel_size": 1}] * 2}
     shape = SHAPES.get(name, (6, 5, 4))
     return dict(check_layer(lambda: make_layer({"type": name} | settings), shape, impl))
 

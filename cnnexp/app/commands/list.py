@@ -144,7 +144,7 @@ KINDS: Mapping[str, Kind] = {
     "schedules": Kind(
         "courses of the learning rate", lambda: _of_table(SCHEDULES, "schedule"), "schedule=NAME"
     ),
-    "losses": Kind("what training makes small", lambda: _of_table(LOSSES, "loss"), "loss=NAME"),
+    "losses": Kind("what training minimises", lambda: _of_table(LOSSES, "loss"), "loss=NAME"),
     "metrics": Kind("further figures to log", lambda: _of_table(METRICS), "metrics=[NAME]"),
     "initializers": Kind(
         "ways to draw initial weights",

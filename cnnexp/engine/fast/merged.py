@@ -1,6 +1,6 @@
 """Convolution, activation and max-pooling as one wider convolution.
 
-The outputs that one pooling window looks at depend on one patch of the image, of
+The receptive field of the outputs in one pooling window is one patch of the image, of
 ``(p - 1) · s + f`` pixels along an axis. So the filters are laid into such a patch, once for each
 pixel of the pooling window, and one product gives all the candidates of all windows::
 
