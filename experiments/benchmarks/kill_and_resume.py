@@ -4,8 +4,9 @@ A run is started as a process of its own and killed by SIGKILL at a random momen
 first import to its last file. Then ``cnnexp resume`` goes on with it until it is done; one resume
 in three is killed as well. A run that was killed before it wrote its record is started again. In
 the end it must have the same bits in every array of ``weights.pkl``, the same rows in both logs but
-for seconds and rates, the same results in ``run.json``, and nothing left over. Half of the runs
-learn by gradient descent with Nesterov's momentum, half by Adam.
+for seconds and rates, the same results in ``run.json``, and nothing left over. A third of the runs
+learns by gradient descent with Nesterov's momentum, a third by Adam, and a third trains a residual
+network with batch normalisation and dropout.
 """
 
 from __future__ import annotations
@@ -33,9 +34,16 @@ SUMMARY = "kill runs at random moments, resume them, and compare"
 NEEDS = ()
 SHOWN = ("run", "optimizer", "killed_after_seconds", "found_at_the_kill", "outcome")
 
+RESIDUAL = (
+    "[{type: conv, filters: 8, kernel_size: 3, padding: same}, {type: batch_norm}, {type: relu},"
+    " {type: residual, layers: [{type: conv, filters: 8, kernel_size: 3, padding: same},"
+    " {type: batch_norm}, {type: relu}, {type: dropout, rate: 0.2}]}, {type: max_pool,"
+    " kernel_size: 2}, {type: flatten}, {type: dropout}, {type: dense, activation: softmax}]"
+)
 SETTINGS = {
     "sgd": ["optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true"],
     "adam": ["optimizer=adam", "schedule=triangle"],
+    "residual": ["optimizer=adamw", f"model.layers={RESIDUAL}"],
 }
 COMMON = [
     "data=digits",

@@ -114,7 +114,7 @@ NAMES = ["as it is", "inverted", "moved and large", "transparent", "coloured", "
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=NAMES)
-@pytest.mark.parametrize("kind", ["digits", "mnist"])
+@pytest.mark.parametrize("kind", ["digits", pytest.param("mnist", marks=pytest.mark.long)])
 def test_predictions_stay_the_same_on_changed_pictures(kind, change, request, tmp_path):
     folder = request.getfixturevalue(f"{kind}_run")
     run = load_run(folder)

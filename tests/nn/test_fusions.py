@@ -32,6 +32,14 @@ def pooled_cases():
     ]
 
 
+def thinned(cases, every):
+    """The same cases, of which most are long: one in so many is tried by default."""
+    return [
+        case if k % every == 0 else pytest.param(*case.values, id=case.id, marks=pytest.mark.long)
+        for k, case in enumerate(cases)
+    ]
+
+
 def layers(g, *between, activation="relu"):
     return [
         Conv2D(
@@ -113,7 +121,7 @@ def test_conv_relu_and_dense_relu_equal_their_layers_one_by_one_and_naive(g):
     check_equal(fused, network(g, impl="naive"), X, Y)
 
 
-@pytest.mark.parametrize(("g", "pool"), pooled_cases())
+@pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 3))
 def test_in_single_precision_they_agree_to_its_rounding(g, pool):
     X, Y = samples(g)
     fused = network(g, MaxPool2D(*pool), dtype="float32")
@@ -144,7 +152,7 @@ def normalised(g, pool, impl="fast", threads=1):
     return net.load_weights(net.weights() | {"batch_norm1.scale": scale})
 
 
-@pytest.mark.parametrize(("g", "pool"), pooled_cases())
+@pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 3))
 def test_batch_norm_between_conv_and_max_pool_equals_naive(g, pool):
     """Where pooling covers every output it waits until after pooling; else it has its own step."""
     fused, naive = normalised(g, pool), normalised(g, pool, "naive")
@@ -218,7 +226,7 @@ def tied(g, pool, **options):
     return net.load_weights(net.weights() | {"conv1.W": rng.integers(-1, 2, W.shape).astype(float)})
 
 
-@pytest.mark.parametrize(("g", "pool"), pooled_cases())
+@pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 3))
 def test_results_agree_on_ties_too(g, pool):
     X, _ = samples(g, whole_numbers=True)
     expected = tied(g, pool, impl="naive").predict(X)
@@ -236,7 +244,7 @@ def test_plain_products_give_a_tied_gradient_to_the_first_as_naive_does(g, pool)
     check_equal(net, tied(g, pool, impl="naive"), *samples(g, whole_numbers=True))
 
 
-@pytest.mark.parametrize(("g", "pool"), pooled_cases())
+@pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 3))
 def test_a_tied_gradient_goes_to_one_of_the_tied(g, pool):
     """Above zero the sum of what is let through, the bias's gradient, does not depend on which."""
     X, Y = samples(g, whole_numbers=True)
