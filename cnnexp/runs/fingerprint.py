@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """Raised only when the same config gives other numbers than before."""
 
 PATHS = (("data", "dir"), ("data", "file"))  # where something lies does not change what it is

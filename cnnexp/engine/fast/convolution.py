@@ -80,9 +80,9 @@ def _winograd_forward(
     A_prev: Array, params: Params, window: Window, context: Context
 ) -> tuple[Array, Cache]:
     """Return ``Z`` and a cache, by tiles."""
-    W, b = params["W"], params["b"]
+    b = params["b"]
     X = tiled_input(A_prev, window, context)
-    work = winograd.Convolution(X, W, window, context)
+    work = winograd.Convolution(X, params, window, context)
     tiling = work.tiling
     shape = (b.size, tiling.rows, 4, tiling.cols, 4, X.shape[3])
     whole = context.array("whole", shape, X.dtype)

@@ -12,8 +12,13 @@ the 144 · n_c products of the definition for 4x4 outputs it takes 36 · n_c, an
 The transforms are products too, of a 6x6 or 4x6 matrix with all tiles at once, one axis after the
 other. Backward runs the same way in reverse with the transposed matrices.
 
-Its sums are other sums than the definition's: an exact zero may come out as 1e-7. In float32 the
-error is ten to thirty times that of the plain product (``docs/fast.md`` measures one).
+Its sums are other sums than the definition's. In float32 the error is ten to thirty times that of
+the plain product (``docs/fast.md`` measures one).
+
+One error would not be small: a patch of zeros gives exactly the bias by definition, and here the
+bias plus 1e-8. With a bias of 0, as at the first step, a ReLU would let the gradient of half of
+these outputs pass, and a max-pool would take any of them. So for filters with a bias of 0 such
+outputs are found from the image, and set to 0 (`_filled_patches`).
 
 References
 ----------
@@ -34,6 +39,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from cnnexp.engine.context import Array, Context
+from cnnexp.engine.operations import Params
 from cnnexp.engine.products import product
 from cnnexp.engine.window import Window
 
@@ -166,8 +172,8 @@ class Convolution:
     ----------
     X : array (n_c, h, w, n_m)
         Images as large as the tiles reach; backward, the gradients of the images.
-    W : array (3, 3, n_c, n_f)
-        The filters.
+    params : mapping of str to array
+        The filters ``W`` (3, 3, n_c, n_f), and their biases ``b``, which the caller adds.
     window : Window
         Where they stand.
     context : Context
@@ -179,7 +185,8 @@ class Convolution:
         The blocks of this batch; on the backward pass they come in reverse order.
     """
 
-    def __init__(self, X: Array, W: Array, window: Window, context: Context) -> None:
+    def __init__(self, X: Array, params: Params, window: Window, context: Context) -> None:
+        W, b = params["W"], params["b"]
         self.X, self.tiling, self.context = X, Tiling.over(window.out), context
         self.tiles = tiles_of(X, self.tiling)
         self.n_c, self.n_f = W.shape[2:]
@@ -189,6 +196,8 @@ class Convolution:
         self._dU: Array | None = None
         bytes_per_tile = 36 * max(self.n_c, self.n_f) * X.shape[3] * X.itemsize
         self.blocks = list(self.tiling.blocks(context.limits.cache // bytes_per_tile))
+        self._unbiased = np.flatnonzero(b == 0)
+        self._filled = _filled_patches(X, self.tiling) if len(self._unbiased) else None
 
     def forward(self, block: Block) -> Array:
         """Return the outputs of a block, (16, n_f, tiles · n_m)."""
@@ -201,7 +210,12 @@ class Convolution:
         M = self.context.array("M", (36, self.n_f, V.shape[2]), self.X.dtype)
         np.matmul(self.U, V, out=M)
         Y = both_axes(self.matrices.output, M.reshape(6, 6, self.n_f, -1), "Y", self.context)
-        return Y.reshape(16, self.n_f, -1)
+        Y = Y.reshape(16, self.n_f, -1)
+        if self._filled is not None:
+            filled = self._filled[:, :, block.rows, block.cols].reshape(16, 1, -1)
+            every = len(self._unbiased) == self.n_f
+            Y[:, slice(None) if every else self._unbiased] *= filled
+        return Y
 
     def outputs_like(self, block: Block) -> Array:
         """Return memory for the gradients of the outputs of a block."""
@@ -250,6 +264,25 @@ class Convolution:
         by_pixel = self._dU.reshape(TILE, TILE, self.n_f, self.n_c)
         dW = both_axes(self.matrices.filter.T, by_pixel, "dW", self.context)
         return dW.transpose(0, 1, 3, 2)
+
+
+def _filled_patches(X: Array, tiling: Tiling) -> Array:
+    """Say which outputs (4, 4, rows, columns, n_m) see anything but zeros.
+
+    Parameters
+    ----------
+    X : array (n_c, h, w, n_m)
+        Images as large as the tiles reach.
+    tiling : Tiling
+        Their tiles.
+    """
+    pixels = (X.max(axis=0) != 0) | (X.min(axis=0) != 0)  # several times as fast as X.any(axis=0)
+    rows, cols = tiling.rows * STEP, tiling.cols * STEP
+    filled = np.zeros((rows, cols, X.shape[3]), np.bool_)
+    for row, col in np.ndindex(3, 3):
+        filled |= pixels[row : row + rows, col : col + cols]
+    by_tile = filled.reshape(tiling.rows, STEP, tiling.cols, STEP, -1)
+    return by_tile.transpose(1, 3, 0, 2, 4)
 
 
 def _lay_tiles(dX: Array, d_tiles: Array, block: Block) -> None:

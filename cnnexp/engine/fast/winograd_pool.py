@@ -51,7 +51,7 @@ class WinogradPointwiseMaxPool(ConvPointwiseMaxPool):
         conv, activation, pool = (layer.geometry for layer in layers)
         b, p = layers[0].params["b"], pool.rows.width
         X = tiled_input(A_prev, conv, context)
-        work = winograd.Convolution(X, layers[0].params["W"], conv, context)
+        work = winograd.Convolution(X, layers[0].params, conv, context)
         whole = context.array("A", _by_tile(len(b), work.tiling, p, X.shape[3]), X.dtype)
         greater = []
         for block in work.blocks:
