@@ -166,7 +166,7 @@ class Trainer:
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Put everything back to a snapshot; training then resumes bit-for-bit.
 
-        Snapshots of version 0.2.0 lack what came later, and may name a best epoch by the test part.
+        Earlier versions had fewer entries, and may name a best epoch by the test part.
         """
         best, average = snapshot["best"], None if self.ema is None else Average(self.ema)
         if average is not None:
