@@ -33,6 +33,10 @@ class RunError(CnnexpError):
     """A run folder is absent, damaged, in use, or does not allow what was asked."""
 
 
+class CallbackError(CnnexpError):
+    """A callback of the user's raised an error, and the run has ended with it."""
+
+
 class UnsafePickle(RunError):
     """A pickle asks for something that is not on the list of harmless things."""
 

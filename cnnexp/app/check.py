@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cnnexp.app.check_model import Images, check_model
+from cnnexp.app.check_training import check_training, chosen_figure
 from cnnexp.app.init_from import weights_faults
 from cnnexp.app.options import check_options
 from cnnexp.app.schema import TABLES, Config, ImplConfig, SweepConfig
@@ -25,7 +26,7 @@ from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation, no_official_split
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, DataError, did_you_mean
-from cnnexp.nn.losses import LOSSES, METRICS
+from cnnexp.nn.losses import METRICS
 from cnnexp.registry import Registry
 from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.fingerprint import PATHS
@@ -43,8 +44,15 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def check(cfg: DictConfig) -> Plain:
+def check(cfg: DictConfig, search: bool = False) -> Plain:
     """Return a composed config as a plain dictionary, checked and with all defaults filled in.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        The config as Hydra composed it.
+    search : bool
+        Whether it belongs to a search, which chooses by the results.
 
     Raises
     ------
@@ -71,9 +79,9 @@ def check(cfg: DictConfig) -> Plain:
     check_options([CheckpointPolicy], config["checkpoint"], "checkpoint.", faults)
     check_options([SweepConfig], config["sweep"], "sweep.", faults)
     if not faults and config["sweep"]["objective"] is None:
-        config["sweep"]["objective"] = f"validation_{_chosen_by(config)}"
-    if not faults and config["schedule"]["name"] == "reduce_on_plateau":
-        _check_metric(config, faults)
+        config["sweep"]["objective"] = f"validation_{chosen_figure(config)}"
+    if not faults:
+        check_training(config, search, faults)
     images = check_data(config, faults)
     check_model(config, images, faults)
     if not faults:
@@ -84,28 +92,6 @@ def check(cfg: DictConfig) -> Plain:
     if config["learning_rate"] is None:
         config["learning_rate"] = OPTIMIZERS[config["optimizer"]["name"]].default_learning_rate
     return config
-
-
-def _chosen_by(config: Plain) -> str:
-    """Return the figure by which settings are chosen: the error where there is one."""
-    measured = (*LOSSES[config["loss"]["name"]].metrics, *config["metrics"])
-    return "error" if "error" in measured else "loss"
-
-
-def _check_metric(config: Plain, faults: list[str]) -> None:
-    """Check that the figure which a schedule watches is measured."""
-    watched, parts = str(config["schedule"]["metric"]), ["train"]
-    if config["data"].get("validation"):
-        parts.append("validation")
-    measured = ["loss", *LOSSES[config["loss"]["name"]].metrics, *config["metrics"]]
-    known = [f"{part}_{name}" for part in parts for name in measured]
-    if watched not in known:
-        hint = did_you_mean(watched, known)
-        if watched.startswith("validation_") and len(parts) == 1:
-            hint = " There is no validation part: add data.validation=0.1."
-        faults.append(
-            f"schedule.metric: no figure is named '{watched}'.{hint} Figures: {', '.join(known)}."
-        )
 
 
 def _make_absolute(config: Plain) -> None:

@@ -22,16 +22,27 @@ from cnnexp.app.locations import near
 from cnnexp.app.progress import Progress
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.data import Dataset
-from cnnexp.errors import CnnexpError, ConfigError, RunError
+from cnnexp.errors import CallbackError, CnnexpError, ConfigError, RunError
 from cnnexp.nn.network import Network
 from cnnexp.registry import Registry
 from cnnexp.runs import rebuild
 from cnnexp.runs.checkpoint import Checkpoint, CheckpointPolicy
 from cnnexp.runs.fingerprint import config_hash, fingerprint
+from cnnexp.runs.per_class import Classified
 from cnnexp.runs.reading import load_run
 from cnnexp.runs.record import Record
 from cnnexp.runs.writing import RunWriter
-from cnnexp.train import OPTIMIZERS, SCHEDULES, BatchDone, Diverged, EpochDone, Trainer
+from cnnexp.train import (
+    CALLBACKS,
+    OPTIMIZERS,
+    SCHEDULES,
+    BatchDone,
+    Callback,
+    Diverged,
+    EarlyStopping,
+    EpochDone,
+    Trainer,
+)
 
 log = logging.getLogger("cnnexp")
 
@@ -96,7 +107,8 @@ def recorded(folder: Path, record: Record) -> Iterator[RunWriter]:
     try:
         yield writer
     except CnnexpError as error:
-        log.error("%s", error)
+        trace = isinstance(error, CallbackError)  # whose it is wants to see where
+        log.error("%s", traceback.format_exc() if trace else error)
         writer.finish("failed", str(error))
         raise
     except (KeyboardInterrupt, SystemExit):
@@ -174,6 +186,7 @@ def describe(record: Record, dataset: Dataset, network: Network) -> None:
 
 def build_trainer(config: Plain, network: Network, dataset: Dataset) -> Trainer:
     """Make the trainer that a config asks for."""
+    stopping = config["early_stopping"]
     return Trainer(
         network,
         dataset,
@@ -183,7 +196,19 @@ def build_trainer(config: Plain, network: Network, dataset: Dataset) -> Trainer:
         epochs=config["epochs"],
         batch_size=config["batch_size"],
         seed=config["seed"],
+        evaluate=config["evaluate"],
+        early_stopping=EarlyStopping(**stopping) if stopping else None,
+        best_weights=config["best_weights"],
+        ema=config["ema"],
+        accumulate=config["accumulate"],
+        callbacks=[_callback(options) for options in config["callbacks"]],
+        diagnose=config["diagnostics"],
     )
+
+
+def _callback(options: Plain) -> Callback:
+    """Make what an entry of the list of callbacks names, with its options."""
+    return CALLBACKS[options["type"]](**{k: v for k, v in options.items() if k != "type"})
 
 
 def _made(table: Registry[type[Thing]], options: Plain) -> Thing:
@@ -210,7 +235,9 @@ def recheck(config: Plain, images: Images) -> None:
 def train_to_the_end(trainer: Trainer, writer: RunWriter, stop: StopRequest, label: str) -> None:
     """Train, and write the weights and how the run ended."""
     log.info("\n%s", trainer.network.summary())
-    writer.open_logs(trainer.network.figures, trainer.dataset.validation is not None)
+    writer.open_logs(
+        trainer.network.figures, trainer.dataset.validation is not None, trainer.diagnose
+    )
     if writer.record["config"]["profile"]:
         writer.watch(trainer.network.profile())
     if not (trainer.state.epoch or trainer.state.batch):
@@ -219,9 +246,23 @@ def train_to_the_end(trainer: Trainer, writer: RunWriter, stop: StopRequest, lab
         # A figure that is not finite ends the run, and that is said; NumPy need not add to it.
         warnings.filterwarnings("ignore", r".* encountered in ", RuntimeWarning)
         status, reason = train(trainer, writer, stop, label)
-    writer.save_weights(trainer.network.weights())
+    if status == "finished":
+        save_classes(trainer, writer)
+    writer.save_weights(trainer.kept_weights())
     log.info("%s%s", status, f": {reason}" if reason else "")
     writer.finish(status, reason)
+
+
+def save_classes(trainer: Trainer, writer: RunWriter) -> None:
+    """Write what was taken for what, where there are classes."""
+    parts = {}
+    for part in ("validation", "test"):
+        samples = getattr(trainer.dataset, part)
+        predicted = None if samples is None else trainer.predicted(part)
+        if predicted is not None:
+            parts[part] = Classified(samples.Y, predicted)
+    if parts:
+        writer.save_classes(parts, trainer.dataset.classes)
 
 
 def train(
@@ -238,23 +279,39 @@ def train(
                 writer.epoch_done(event, trainer.snapshot)
                 progress.epoch_done(event)
                 log.info("%s", event)
-                if not math.isfinite(event.test["loss"]):
-                    return _diverged(_after_an_epoch(event, trainer), progress)
+                if (diverged := _after_an_epoch(event, trainer)) is not None:
+                    return _diverged(diverged, progress)
             elif isinstance(event, Diverged):
                 return _diverged(event, progress)
-            if stop.asked and trainer.state.epoch < trainer.epochs:
+            if stop.asked and not trainer.done:
                 writer.checkpoint(trainer.snapshot())
                 folder = near(writer.folder)
                 progress.say(f"interrupted; what was learnt is kept in {folder}")
                 progress.say(f"to go on: python -m cnnexp resume {shlex.quote(folder)}")
                 return "interrupted", None
-    return "finished", None
+        return "finished", _say_what_is_kept(trainer, progress)
 
 
-def _after_an_epoch(event: EpochDone, trainer: Trainer) -> Diverged:
-    """Return a divergence that only the test samples show."""
-    batches = trainer.batches_per_epoch
-    return Diverged(event.epoch, batches, f"the loss on the test samples is {event.test['loss']}")
+def _say_what_is_kept(trainer: Trainer, progress: Progress) -> str | None:
+    """Say whose weights are kept, and return why the training stopped early."""
+    state = trainer.state
+    reason = f"stopped early: {state.stopped}" if state.stopped else None
+    if reason is not None:
+        progress.say(reason)
+    if trainer.best_weights and state.best is not None:
+        best = state.best
+        progress.say(f"kept: the weights of epoch {best.epoch}, {best.metric} {best.value:.4f}")
+    return reason
+
+
+def _after_an_epoch(event: EpochDone, trainer: Trainer) -> Diverged | None:
+    """Return a divergence that only the samples show which are evaluated."""
+    for part in ("test", "validation"):
+        figures = getattr(event, part)
+        if figures is not None and not math.isfinite(figures["loss"]):
+            reason = f"the loss on the {part} samples is {figures['loss']}"
+            return Diverged(event.epoch, trainer.batches_per_epoch, reason)
+    return None
 
 
 def _diverged(event: Diverged, progress: Progress) -> tuple[str, str]:

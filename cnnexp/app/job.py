@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from cnnexp.app.check import Plain, check
 from cnnexp.app.experiment import begin
 from cnnexp.app.resume import resume_held
-from cnnexp.app.search import objective
+from cnnexp.app.search import GRID, objective
 from cnnexp.runs.folders import hold
 from cnnexp.runs.reading import GROUPS
 from cnnexp.runs.record import FILE, Record
@@ -33,7 +33,9 @@ def train_task(cfg: DictConfig) -> float | None:
         if (folder / FILE).exists():
             record = resume_held(folder, label=label)
         else:
-            record = begin(folder, record_of(check(cfg), HydraConfig.get()), label)
+            hydra = HydraConfig.get()
+            checked = check(cfg, hydra.sweeper.get("_target_") != GRID)
+            record = begin(folder, record_of(checked, hydra), label)
     return objective(record)
 
 

@@ -112,8 +112,9 @@ def epoch_line(event: EpochDone, epochs: int, width: int | None = None) -> str:
     ]
     if event.validation is not None:
         parts.append(f"validation {_words(event.validation)}")
+    if event.test is not None:
+        parts.append(f"test {_words(event.test)}")
     parts += [
-        f"test {_words(event.test)}",
         f"{event.seconds:.2f} s",
         f"{event.samples_per_second:,.0f} samples/s",
     ]

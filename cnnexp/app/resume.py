@@ -18,6 +18,7 @@ from cnnexp.app.schema import Config
 from cnnexp.errors import ConfigError, RunError, did_you_mean
 from cnnexp.runs import checkpoint, version1
 from cnnexp.runs.environment import describe_environment, differences
+from cnnexp.runs.fingerprint import NEWER
 from cnnexp.runs.folders import hold
 from cnnexp.runs.process import this_process
 from cnnexp.runs.record import Record, now, read_record
@@ -78,6 +79,11 @@ def resume_held(folder: Path, overrides: Sequence[str] = (), label: str = "") ->
     if record["status"] == "diverged" or (record["status"] == "finished" and not longer):
         print(ended)
         return record
+    if record["status"] == "finished" and place.get("stopped"):
+        raise RunError(
+            f"{folder}: cannot be extended: it stopped early, because {place['stopped']}. Start a"
+            " new run with more patience."
+        )
     if record["status"] == "finished" and saved is None:
         raise RunError(f"{folder}: cannot be extended: its {checkpoint.FILE} is gone.")
     note_resume(record, config, place, label)
@@ -153,7 +159,8 @@ def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> Pl
 
 def complete(recorded: Plain) -> Plain:
     """Return a copy of a recorded config with the defaults of keys that are newer than it."""
-    merged = OmegaConf.merge(OmegaConf.structured(Config), copy.deepcopy(recorded))
+    newer = copy.deepcopy(NEWER)
+    merged = OmegaConf.merge(OmegaConf.structured(Config), newer, copy.deepcopy(recorded))
     assert isinstance(merged, DictConfig)
     return OmegaConf.to_container(merged)  # type: ignore[return-value]
 

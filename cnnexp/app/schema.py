@@ -60,6 +60,15 @@ class ImplConfig:
 
 
 @dataclass
+class StoppingConfig:
+    """Early stopping, as in `cnnexp.train.EarlyStopping`; off while `patience` is null."""
+
+    patience: int | None = None
+    metric: str | None = None
+    min_delta: float = 0.0
+
+
+@dataclass
 class SweepConfig:
     """Where a sweep lies, what it runs again, and what a search minimises."""
 
@@ -85,7 +94,7 @@ def figure_names() -> list[str]:
     """Return the names of all figures of a run that can be minimised."""
     measured = ["loss", *METRICS]
     parts = [f"{part}_{name}" for part in ("validation", "test", "train") for name in measured]
-    best = [f"best_{name}" for name in parts if not name.startswith("train")]
+    best = [f"best_{name}" for name in parts if name.startswith("validation")]
     return [*parts, *best, "seconds", "eval_seconds", "seconds_per_epoch", "samples_per_second"]
 
 
@@ -107,7 +116,14 @@ class Config:
     dtype: str = "float32"
     plugins: list[str] = field(default_factory=list)
     init_from: str | None = None
+    evaluate: str | None = None
+    early_stopping: StoppingConfig | None = field(default_factory=StoppingConfig)
+    best_weights: bool | str = False
+    ema: float | None = None
+    accumulate: int = 1
+    callbacks: list[Any] = field(default_factory=list)
     profile: bool = False
+    diagnostics: bool = False
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)
     sweep: SweepConfig = field(default_factory=SweepConfig)
 

@@ -75,7 +75,7 @@ def make_point(
     with in_our_words(lambda: config):
         composed = loader.load_sweep_config(config, words)
     try:
-        checked = check(composed)
+        checked = check(composed, search)
         source = source_of(checked)
         recheck(checked, source.images)
         if search and (faults := search_faults(checked)):

@@ -84,10 +84,15 @@ class Line:
         return means
 
     def member(self, k: int, x: str, y: str) -> tuple[list[float], list[float]]:
-        """Return the course of one of its runs, up to the first figure that is not finite."""
+        """Return the course of one of its runs, up to the first figure that is not finite.
+
+        Epochs before the first figure are left out: the test part may be evaluated at the end only.
+        """
         xs, ys = self.histories[k].get(x, []), self.histories[k].get(y, [])
-        good = next((n for n, value in enumerate(ys) if not math.isfinite(value)), len(ys))
-        return xs[:good], ys[:good]
+        start = next((n for n, value in enumerate(ys) if not math.isnan(value)), len(ys))
+        rest = range(start, len(ys))
+        good = next((n for n in rest if not math.isfinite(ys[n])), len(ys))
+        return xs[start:good], ys[start:good]
 
     @property
     def mean_seconds(self) -> float:

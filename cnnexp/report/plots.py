@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnexp.errors import OptionError
+from cnnexp.report import diagnostics
 from cnnexp.report.drawing import (
     INK,
     End,
@@ -115,7 +116,9 @@ def picture_of(
     metric = target[0] if target is not None else "test_error"
     lines = lines_of(comparison, keys, metric)
     if len(lines) == 1 and len(lines[0].histories) == 1:
-        return Picture(_panels_of_one(lines[0], target))
+        folder = Path(str(comparison.readable["run"].iloc[0]))
+        more = [Panel(title, draw) for title, draw in diagnostics.panels(folder)]
+        return Picture(_panels_of_one(lines[0], target) + more)
     part, _, kind = metric.rpartition("_")
     where = PARTS[part]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cnnexp.errors import CnnexpError
+from cnnexp.report import diagnostics
 from cnnexp.report.formats import aligned, amount, text
 from cnnexp.report.histories import read_history
 from cnnexp.report.lines import series_of
@@ -53,7 +54,9 @@ def sections(run: Run, defaults: Mapping[str, Any] | None, all_settings: bool) -
         *_config(run, settings, defaults),
         Section("all settings", _listed(settings) if all_settings else []),
         *_curves(run),
+        Section("diagnostics", _diagnostics(run)),
         Section("results", _results(run)),
+        *_classes(run),
         Section("where the time went", _times(run)),
         Section("time by layer: ▓ forward, █ backward", _layers(run)),
         Section("environment", _environment(run.record.get("environment") or {})),
@@ -151,6 +154,29 @@ def _curves(run: Run) -> list[Section]:
 def _results(run: Run) -> list[str]:
     """Return the figures of the last epoch, the best one, and the totals."""
     return aligned([(name, text(name, value)) for name, value in run.results.items()])
+
+
+def _diagnostics(run: Run) -> list[str]:
+    """Return gradients, updates and dead units, where the run logged them."""
+    try:
+        return diagnostics.table(run.path)
+    except OSError as error:
+        return [f"{diagnostics.FILE} cannot be read: {error!r}"]
+
+
+def _classes(run: Run) -> list[Section]:
+    """Return precision and recall of the test part's classes, or of the worst of them."""
+    head = ("class", "samples", "precision", "recall", "f1")
+    try:
+        rows = diagnostics.classes(run.path).get("test", [])
+    except (OSError, ValueError, KeyError) as error:
+        return [Section("classes of the test part", [f"cannot be read: {error!r}"])]
+    if not rows:
+        return []
+    lines = aligned([head, *rows], right=(1, 2, 3, 4))
+    left = len((run.record.get("data") or {}).get("classes", [])) + 1 - len(rows)
+    title = "classes of the test part"
+    return [Section(f"{title}, the worst {len(rows) - 1}" if left > 0 else title, lines)]
 
 
 def _times(run: Run) -> list[str]:

@@ -11,7 +11,19 @@ RESULTS_VERSION = 4
 """Raised only when the same config gives other numbers than before."""
 
 PATHS = (("data", "dir"), ("data", "file"))  # where something lies does not change what it is
-NO_RESULT = ("sweep", "checkpoint", "init_from", "profile")
+NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics")
+NEWER: dict[str, Any] = {
+    "evaluate": "each_epoch",
+    "early_stopping": None,
+    "best_weights": False,
+    "ema": None,
+    "accumulate": 1,
+    "callbacks": [],
+}
+"""Keys that runs of earlier versions do not have, with the values that say what those runs did.
+
+At these values they do not count, so that such a run is still known as the same.
+"""
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -35,7 +47,13 @@ def fingerprint(
     >>> fingerprint(one, "sha256:0") == fingerprint(one, "sha256:1")
     False
     """
-    kept = copy.deepcopy({key: config[key] for key in config if key not in NO_RESULT})
+    kept = copy.deepcopy(
+        {
+            key: value
+            for key, value in config.items()
+            if key not in NO_RESULT and not (key in NEWER and value == NEWER[key])
+        }
+    )
     for group, key in PATHS:
         if isinstance(kept.get(group), dict):
             kept[group].pop(key, None)

@@ -72,6 +72,11 @@ class Run:
         return self._log("batches.csv")
 
     @cached_property
+    def diagnostics(self) -> pd.DataFrame:
+        """Gradients, updates and dead units; empty unless the run had ``diagnostics=true``."""
+        return self._log("diagnostics.csv")
+
+    @cached_property
     def dataset(self) -> Dataset:
         """The data set, rebuilt, and checked to be the same.
 
@@ -112,7 +117,7 @@ class Run:
 
     @cached_property
     def weights(self) -> dict[str, Any]:
-        """The weights at the end of the run, or at its last checkpoint if it has not ended."""
+        """The weights that the run kept, or would have kept at its last checkpoint."""
         path = self._folder / WEIGHTS
         if path.exists():
             return dict(pickles.load(path))
@@ -122,7 +127,9 @@ class Run:
                 f"{self.path}: no weights yet: the run is {self.status}, and neither {WEIGHTS} nor"
                 f" {checkpoint.FILE} is there."
             )
-        return dict(saved["training"]["weights"])
+        training = saved["training"]
+        kept = training.get("best_weights") or training.get("average") or training["weights"]
+        return dict(kept)
 
     @property
     def weights_checksum(self) -> str:

@@ -3,13 +3,14 @@
 ========== ==================================================================================
 status     running, finished, diverged, interrupted or failed; ``running`` is read as ``killed``
            when the process has gone, or has been silent for long on another host
-reason     why a run diverged or failed
+reason     why a run diverged, failed or stopped early
 process    host, number and start of the process; heartbeat: when it last gave a sign of life
 config     all settings; choices: the names chosen in the groups; overrides: what was typed
 init_from  checksum of the weights it began from, where it began from a run's
 data       checksum and sizes
 network    parameters, multiply-adds, threads and micro_batch as they were used
-results    the last epoch's figures, the best epoch, and totals
+results    the figures of the weights that are kept (those of the last epoch, or with
+           ``best_weights`` of the best one), the best epoch, and totals
 usage      wall and processor seconds, peak memory
 resumed    for each time it was resumed: when, from where, and how the machine differed
 ========== ==================================================================================

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnexp.runs import checkpoint, environment, fingerprint, histograms, pickles
+from cnnexp.runs import checkpoint, environment, fingerprint, histograms, per_class, pickles
 from cnnexp.runs.files import CsvLog, keep_rows, remove_leftovers, replace_csv
 from cnnexp.runs.heartbeat import Heartbeat
 from cnnexp.runs.process import this_process
@@ -22,7 +22,15 @@ HEARTBEAT = 10.0  # seconds between signs of life
 TIMES = ("learning_rate", "seconds", "eval_seconds", "samples_per_second")
 PARTS = ("train", "test", "validation")
 EPOCHS, BATCHES, WEIGHTS = "epochs.csv", "batches.csv", "weights.pkl"
-HISTOGRAMS, LAYERS = histograms.FILE, "layers.csv"
+HISTOGRAMS, LAYERS, DIAGNOSTICS = histograms.FILE, "layers.csv", "diagnostics.csv"
+DIAGNOSTIC_COLUMNS = (
+    "epoch",
+    "name",
+    "gradient_norm",
+    "weight_norm",
+    "update_ratio",
+    "dead_fraction",
+)
 LAYER_COLUMNS = (
     "layer",
     "type",
@@ -122,12 +130,15 @@ class RunWriter:
         keep_rows(self.folder / EPOCHS, lambda row: int(row["epoch"]) <= position[0])
         last = -1 if saved is None else position[0]  # the weights of epoch 0 are logged at a start
         keep_rows(self.folder / HISTOGRAMS, lambda row: int(row["epoch"]) <= last)
-        (self.folder / LAYERS).unlink(missing_ok=True)
+        keep_rows(self.folder / DIAGNOSTICS, lambda row: int(row["epoch"]) <= last)
         # Weights of an earlier end would be taken for those of the end; the checkpoint has them.
-        (self.folder / WEIGHTS).unlink(missing_ok=True)
+        for name in (LAYERS, per_class.CONFUSION, per_class.PER_CLASS, WEIGHTS):
+            (self.folder / name).unlink(missing_ok=True)
         self.write()
 
-    def open_logs(self, figures: Sequence[str], validation: bool) -> None:
+    def open_logs(
+        self, figures: Sequence[str], validation: bool, diagnostics: bool = False
+    ) -> None:
         """Open the CSV logs; rows that are there stay.
 
         Parameters
@@ -136,6 +147,8 @@ class RunWriter:
             What is measured: the loss and the metrics.
         validation : bool
             Whether there is a validation part.
+        diagnostics : bool
+            Whether gradients, updates and dead units are logged.
         """
         self._figures = tuple(figures)
         columns = ("epoch", *columns_of("train", figures), *columns_of("test", figures), *TIMES)
@@ -144,6 +157,8 @@ class RunWriter:
         self._logs["epochs"] = CsvLog(self.folder / EPOCHS, columns)
         self._logs["batches"] = CsvLog(self.folder / BATCHES, batch_columns)
         self._logs["histograms"] = CsvLog(self.folder / HISTOGRAMS, histograms.COLUMNS)
+        if diagnostics:
+            self._logs["diagnostics"] = CsvLog(self.folder / DIAGNOSTICS, DIAGNOSTIC_COLUMNS)
 
     def watch(self, profile: Profile) -> None:
         """Write the times of the layers as well; what they took before a resume is added."""
@@ -174,16 +189,21 @@ class RunWriter:
             for name, value in (getattr(event, part) or {}).items()
         }
         row = {**event._asdict(), **measured}
-        log.append([row[column] for column in log.columns])
+        log.append([row.get(column) for column in log.columns])
+        for diagnostic in event.diagnostics:
+            self._logs["diagnostics"].append([event.epoch, *diagnostic])
         self.totals["eval_seconds"] += event.eval_seconds
         state = training()
         self.weights_at(event.epoch, state["weights"])
-        best = state["best"]
+        best = state["best"] or {}
         self.record["results"] = {
             "epoch": event.epoch,
-            **measured,
-            "best_epoch": best["epoch"],
-            f"best_{best['metric']}": best["value"],
+            **event.kept,
+            **(
+                {"best_epoch": best["epoch"], f"best_{best['metric']}": best["value"]}
+                if best
+                else {}
+            ),
             "seconds": self.totals["seconds"],
             "eval_seconds": self.totals["eval_seconds"],
             "seconds_per_epoch": self.totals["seconds"] / event.epoch,
@@ -205,6 +225,10 @@ class RunWriter:
         """Write ``layers.csv``, if the layers are timed."""
         if self._profile is not None:
             replace_csv(self.folder / LAYERS, LAYER_COLUMNS, map(_cells, self._profile.rows()))
+
+    def save_classes(self, parts: Mapping[str, per_class.Classified], names: Sequence[str]) -> None:
+        """Write ``confusion.csv`` and ``per_class.csv``."""
+        per_class.write(self.folder, parts, names)
 
     def save_weights(self, weights: dict[str, Any]) -> None:
         """Write ``weights.pkl``."""

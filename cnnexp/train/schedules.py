@@ -15,6 +15,7 @@ from typing import ClassVar, NamedTuple
 
 from cnnexp.errors import OptionError
 from cnnexp.registry import Registry
+from cnnexp.train.stopping import is_maximised
 
 
 class Moment(NamedTuple):
@@ -23,7 +24,8 @@ class Moment(NamedTuple):
     Attributes
     ----------
     step : int
-        Mini-batches done in the whole training.
+        Steps of the optimizer done in the whole training: mini-batches, or groups of them where
+        the gradients of several are accumulated.
     epoch : int
         The epoch, counted from 1.
     steps_per_epoch, epochs : int
@@ -300,7 +302,8 @@ class ReduceOnPlateau(Schedule):
     Parameters
     ----------
     metric : str
-        The figure, such as ``validation_loss`` or ``train_loss``.
+        The figure, such as ``validation_loss`` or ``train_loss``. Of a metric of one's own that
+        says ``larger_is_better``, larger ones are waited for.
     patience : int
         So many epochs without a smaller one are accepted.
     fall : float
@@ -345,6 +348,7 @@ class ReduceOnPlateau(Schedule):
     def factor(self, moment: Moment) -> float:
         """Return the factor after all epochs that are finished; it is found from their figures."""
         factor, best, waited = 1.0, math.inf, 0
+        sign = -1 if is_maximised(self.metric) else 1
         for figures in moment.history:
             if self.metric not in figures:
                 known = ", ".join(name for name in figures if not name.startswith("test_"))
@@ -352,8 +356,9 @@ class ReduceOnPlateau(Schedule):
                     f"schedule.metric: no figure is named '{self.metric}'. Figures: {known}."
                     " Those of a validation part need data.validation, for example 0.1."
                 )
-            if figures[self.metric] < best * (1 - self.threshold):
-                best, waited = figures[self.metric], 0
+            value = sign * figures[self.metric]
+            if value < best * (1 - sign * self.threshold):
+                best, waited = value, 0
             else:
                 waited += 1
             if waited > self.patience:

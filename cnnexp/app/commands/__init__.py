@@ -12,6 +12,7 @@ SUMMARIES = {
     "show": "one run: its settings, curves, results, and where the time went",
     "inspect": "pictures of what a run's network does; the stride groups of a window",
     "profile": "where the time goes, layer by layer, under every implementation",
+    "find-lr": "find a learning rate: train with one that grows, and look at the loss",
     "gradcheck": "compare the gradient of every parameter with differences of the loss",
     "check-layer": "check a layer of your own against the rules that all layers keep",
     "evaluate": "evaluate a run's network again, on its own or on another data set",

@@ -9,14 +9,17 @@ from typing import Any
 
 from cnnexp.app.check import check_data
 from cnnexp.data import Dataset
-from cnnexp.errors import ConfigError, ShapeError
+from cnnexp.errors import ConfigError, OptionError, ShapeError
+from cnnexp.runs.per_class import Classified, ClassRow, class_rows, table
 from cnnexp.runs.plugins import load_plugins
 from cnnexp.runs.reading import Run, load_run
 from cnnexp.runs.rebuild import build_dataset
+from cnnexp.train.predictions import predicted_classes
 
 EPILOG = """\
 examples:
   python -m cnnexp evaluate RUN                              the recorded figures again
+  python -m cnnexp evaluate RUN --per-class                  precision and recall as well
   python -m cnnexp evaluate RUN data.limit=100
   python -m cnnexp evaluate RUN data=mnist data.dir=FOLDER   another data set
 """
@@ -38,20 +41,38 @@ def main(words: list[str]) -> int:
         metavar="KEY=VALUE",
         help="data=NAME, and settings of it: data.KEY=",
     )
+    parser.add_argument(
+        "--per-class", action="store_true", help="print precision and recall of each class as well"
+    )
     parser.add_argument("--json", action="store_true", help="print all digits, as JSON")
     given = parser.parse_intermixed_args(words)
-    result = evaluate(load_run(given.run), given.overrides)
+    rows: list[ClassRow] = []
+    result = evaluate(load_run(given.run), given.overrides, rows if given.per_class else None)
     if given.json:
-        print(json.dumps(result))
+        per_class = {"per_class": [row._asdict() for row in rows]} if given.per_class else {}
+        print(json.dumps(result | per_class))
     else:
         names = run_figures(result)
         figures = "  ".join(f"{name} {result[name]:.4f}" for name in names)
         print(f"data={result['data']}, test part: {figures}  n {result['n']:,}")
+        if rows:
+            print("\n".join(["", *table(rows)]))
     return 0
 
 
-def evaluate(run: Run, overrides: list[str]) -> dict[str, Any]:
+def evaluate(
+    run: Run, overrides: list[str], per_class: list[ClassRow] | None = None
+) -> dict[str, Any]:
     """Return cross-entropy, error and number of samples of a test part.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    overrides : list of str
+        Settings of the data set.
+    per_class : list of ClassRow, optional
+        If given, a row for each class is added to it.
 
     Raises
     ------
@@ -59,6 +80,8 @@ def evaluate(run: Run, overrides: list[str]) -> dict[str, Any]:
         If the overrides are not those of a data set.
     ShapeError
         If the network does not take its images.
+    OptionError
+        If classes are asked for, and there are none.
     """
     load_plugins(run.config["plugins"])
     dataset = other_dataset(run, overrides) if overrides else run.dataset
@@ -68,13 +91,23 @@ def evaluate(run: Run, overrides: list[str]) -> dict[str, Any]:
             f"data={dataset.name}: its images are {_size(found)}, and {run.path} has learnt from"
             f" images of {_size(needed)}."
         )
-    _, figures = run.network.evaluate_figures(dataset.test.X, dataset.test.Y)
+    A, figures = run.network.evaluate_figures(dataset.test.X, dataset.test.Y)
+    if per_class is not None:
+        per_class += _class_rows(run, dataset, A)
     return {
         "run": str(run.path),
         "data": dataset.name,
         "n": dataset.test.count,
         **figures,
     }
+
+
+def _class_rows(run: Run, dataset: Dataset, A: Any) -> list[ClassRow]:
+    """Return a row for each class, given the network's outputs."""
+    predicted = predicted_classes(run.network, A, len(dataset.classes))
+    if predicted is None:
+        raise OptionError(f"--per-class: {run.path} is not a classifier: it has no classes.")
+    return class_rows("test", Classified(dataset.test.Y, predicted), dataset.classes)
 
 
 def run_figures(result: dict[str, Any]) -> list[str]:

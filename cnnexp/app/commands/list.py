@@ -26,7 +26,7 @@ from cnnexp.nn.layer import LAYERS
 from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.registry import Registry
 from cnnexp.runs.plugins import load_plugins
-from cnnexp.train import OPTIMIZERS, SCHEDULES
+from cnnexp.train import CALLBACKS, OPTIMIZERS, SCHEDULES
 
 
 class Entry(NamedTuple):
@@ -150,6 +150,11 @@ KINDS: Mapping[str, Kind] = {
         "ways to draw initial weights",
         lambda: _of_table(INITIALIZERS),
         "model.layers.0.initializer=NAME",
+    ),
+    "callbacks": Kind(
+        "what a training calls on its way",
+        lambda: _of_table(CALLBACKS),
+        "callbacks=[NAME], callbacks=[{type: NAME, option: value}]",
     ),
     "experiments": Kind("studies with all their settings", _experiments, "experiments=NAME"),
     "commands": Kind("commands", _commands, "python -m cnnexp COMMAND --help"),

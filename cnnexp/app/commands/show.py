@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from cnnexp.app.defaults import default_settings
+from cnnexp.app.outputs import telling
 from cnnexp.errors import CnnexpError, RunError
 from cnnexp.report.summary import Section, sections
 from cnnexp.runs.plugins import load_plugins
@@ -18,6 +19,7 @@ examples
   python -m cnnexp show outputs/2026-01-31/12-00-00
   python -m cnnexp show RUN --config       every setting as well
   python -m cnnexp show RUN --json         run.json, with a status that is true
+  python -m cnnexp show RUN --plot run.png curves, and diagnostics where there are any
 """
 
 
@@ -32,14 +34,30 @@ def main(words: list[str]) -> int:
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument("--config", action="store_true", help="list every setting")
     parser.add_argument("--json", action="store_true", help="print run.json")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw it as well: .png, .svg or .pdf"
+    )
     given = parser.parse_args(words)
     run = _load(given.run)
+    if given.plot is not None:
+        _draw(run, given.plot)
     if given.json:
         print(json.dumps(run.record, indent=1, ensure_ascii=False))
         return 0
     _import_plugins(run)
     _print(sections(run, default_settings(run.record["choices"]), given.config))
     return 0
+
+
+def _draw(run: Run, path: Path) -> None:
+    """Write the picture of a run."""
+    from cnnexp.report.plots import check_ending, picture_of, save_plot
+    from cnnexp.report.table import Comparison
+    from cnnexp.runs.reading import load_runs
+
+    check_ending(path)
+    with telling(path):
+        save_plot(path, picture_of(Comparison(load_runs(run.path))), str(run.path))
 
 
 def _load(path: Path) -> Run:

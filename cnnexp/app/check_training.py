@@ -1,0 +1,138 @@
+"""Checking how a run learns: what chooses by the validation part, averages, steps, callbacks.
+
+Whatever chooses (early stopping, best weights, a plateau, a callback, a search) does so by the
+validation part. There is one by default then, and the test part is evaluated once, at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cnnexp.app.options import check_options
+from cnnexp.errors import did_you_mean
+from cnnexp.nn.losses import LOSSES
+from cnnexp.train import CALLBACKS, Callback, EarlyStopping
+from cnnexp.train.trainer import EVALUATE
+
+Plain = dict[str, Any]
+
+VALIDATION = 0.1  # the part of the training samples that is kept apart where something chooses
+RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "evaluate": (lambda value: value in (None, *EVALUATE), f"null, {' or '.join(EVALUATE)}"),
+    "ema": (lambda value: value is None or 0 <= value < 1, "null, or at least 0 and below 1"),
+    "accumulate": (lambda value: value >= 1, "at least 1"),
+}
+
+
+def check_training(config: Plain, search: bool, faults: list[str]) -> None:
+    """Check the settings of the training, and fill in those that follow from others.
+
+    Parameters
+    ----------
+    config : dict
+        The groups are checked already; `early_stopping`, `callbacks`, `evaluate` and, where
+        something chooses by it, `data.validation` are filled in.
+    search : bool
+        Whether a search chooses by the results.
+    faults : list of str
+        Every fault is added to it.
+    """
+    earlier = len(faults)
+    for key, (allowed, words) in RANGES.items():
+        if not allowed(config[key]):
+            faults.append(f"{key} must be {words}. Got {config[key]!r}.")
+    _check_early_stopping(config, faults)
+    callbacks = check_callbacks(config, faults)
+    if len(faults) > earlier:
+        return
+    chosen = dict(_chosen_by(config, callbacks))
+    if search:
+        chosen["sweep.objective"] = config["sweep"]["objective"]
+    by_validation = [key for key, name in chosen.items() if "validation_" in name]
+    if by_validation and config["data"].get("validation") is None:
+        config["data"]["validation"] = VALIDATION
+    for key, name in chosen.items():
+        if key != "sweep.objective" and (fault := _figure_fault(config, key, name)):
+            faults.append(fault)
+    if config["evaluate"] is None:
+        config["evaluate"] = "at_end" if chosen or search else "each_epoch"
+
+
+def _check_early_stopping(config: Plain, faults: list[str]) -> None:
+    """Check the options of early stopping and best weights, and name their figure."""
+    given, config["early_stopping"] = config["early_stopping"] or {}, None
+    if given.get("patience") is not None:
+        made = check_options([EarlyStopping], given, "early_stopping.", faults)
+        if made:
+            metric = made[0].metric or f"validation_{chosen_figure(config)}"
+            config["early_stopping"] = {**dataclasses.asdict(made[0]), "metric": metric}
+    elif idle := [key for key in ("metric", "min_delta") if given.get(key)]:
+        faults.append(
+            f"early_stopping.{idle[0]}={given[idle[0]]}: there is no early stopping. It needs"
+            " early_stopping.patience, for example 5."
+        )
+    if isinstance(config["best_weights"], str) and not config["best_weights"].startswith(
+        "validation_"
+    ):
+        faults.append(
+            "best_weights must be true, false, or a figure of the validation part, such as"
+            f" validation_loss. Got {config['best_weights']!r}."
+        )
+
+
+def check_callbacks(config: Plain, faults: list[str]) -> list[Callback]:
+    """Check the list of callbacks, and make them; each becomes a name with all its options."""
+    made: list[Callback] = []
+    for k, entry in enumerate(config["callbacks"]):
+        options = {"type": entry} if isinstance(entry, str) else dict(entry or {})
+        name = options.pop("type", None)
+        if name not in CALLBACKS:
+            faults.append(f"callbacks.{k}: {CALLBACKS.complaint(name)}")
+            continue
+        cls = CALLBACKS[name]
+        if not dataclasses.is_dataclass(cls):
+            cls = dataclasses.dataclass(cls)  # one without options need not say that it is one
+        if found := check_options([cls], options, f"callbacks.{k} ({name}): ", faults):
+            made += found
+            config["callbacks"][k] = {"type": name, **options}
+    return made
+
+
+def _chosen_by(config: Plain, callbacks: list[Callback]) -> Iterator[tuple[str, str]]:
+    """Yield each setting that chooses, and the figure it chooses by."""
+    if config["early_stopping"] is not None:
+        yield "early_stopping", config["early_stopping"]["metric"]
+    if isinstance(config["best_weights"], str):
+        yield "best_weights", config["best_weights"]
+    elif config["best_weights"]:
+        stopping = config["early_stopping"] or {}
+        yield "best_weights", stopping.get("metric") or f"validation_{chosen_figure(config)}"
+    if config["schedule"]["name"] == "reduce_on_plateau":
+        yield "schedule.metric", str(config["schedule"]["metric"])
+    for k, callback in enumerate(callbacks):
+        for figure in callback.figures():
+            yield f"callbacks.{k}", figure
+
+
+def chosen_figure(config: Plain) -> str:
+    """Return the figure by which is chosen where none is named: the error where there is one."""
+    return "error" if "error" in measured(config) else "loss"
+
+
+def measured(config: Plain) -> list[str]:
+    """Return the names of all that is measured of every part."""
+    return ["loss", *LOSSES[config["loss"]["name"]].metrics, *config["metrics"]]
+
+
+def _figure_fault(config: Plain, key: str, name: str) -> str | None:
+    """Say what is wrong with the figure that a setting chooses by."""
+    parts = ["train", "validation"] if config["data"].get("validation") else ["train"]
+    known = [f"{part}_{figure}" for part in parts for figure in measured(config)]
+    if name in known:
+        return None
+    hint = did_you_mean(name, known)
+    if name.startswith("validation_") and len(parts) == 1:
+        hint = " There is no validation part: add data.validation=0.1."
+    return f"{key}: no figure is named '{name}'.{hint} Figures: {', '.join(known)}."

@@ -1,0 +1,134 @@
+"""``cnnexp find-lr``: a learning-rate range test, with its figures as CSV and as a plot."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+from cnnexp.app.check import Plain
+from cnnexp.app.check_model import Images
+from cnnexp.app.commands.profile import configs_of
+from cnnexp.app.experiment import build_trainer, recheck
+from cnnexp.app.locations import near
+from cnnexp.app.messages import dotted
+from cnnexp.app.outputs import writing
+from cnnexp.errors import OptionError, RunError
+from cnnexp.report.formats import aligned
+from cnnexp.runs import rebuild
+from cnnexp.runs.files import replace_csv
+from cnnexp.runs.folders import claim
+from cnnexp.runs.reading import load_run
+from cnnexp.train.rate_finder import RatePoint, Suggestion, find_rate, suggest
+from cnnexp.train.trainer import Trainer
+
+EPILOG = """\
+The training is that of a run with these settings, but the learning rate grows with every step,
+by one factor, until the loss explodes. No run is made or changed, and nothing is evaluated.
+
+The suggestion is the rate where the smoothed loss falls fastest. A tenth of the rate of the lowest
+loss is shown too: it is the usual choice for a schedule that begins at its largest rate.
+
+examples
+  python -m cnnexp find-lr
+  python -m cnnexp find-lr model=lenet5 optimizer=adam --to 1
+  python -m cnnexp find-lr data=mnist batch_size=128 --steps 300 --out rates
+"""
+ROWS = 10  # of the table that is printed
+CSV, PNG = "find_lr.csv", "find_lr.png"
+
+
+def main(words: list[str]) -> int:
+    """Make the test, write its files, and print a table and the suggestion."""
+    given = _parser().parse_intermixed_args(words)
+    overrides = [dotted(override) for override in given.overrides]
+    chosen = [o for o in overrides if o.startswith("impl=")]
+    if any("," in override for override in chosen):
+        raise OptionError(f"{chosen[-1]}: find-lr takes one implementation.")
+    configs = configs_of(overrides if chosen else [*overrides, "impl=fast"])
+    config = next(iter(configs.values()))
+    trainer = _trainer(config)
+    try:
+        points = find_rate(trainer, given.first, given.last, given.steps)
+    finally:
+        trainer.network.close()
+    if len(points) < 10:
+        raise RunError(
+            f"find-lr: the loss was finite for {len(points)} steps only. Begin with a smaller rate:"
+            f" --from {given.first / 100:g}"
+        )
+    found = suggest(points)
+    print("\n".join([_heading(config, points, given.steps), *_table(points), *_say(found)]))
+    print(f"\n{' and '.join(near(path) for path in _write(given.out, points, found))}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cnnexp find-lr",
+        description="Find a learning rate: train with one that grows, and look at the loss.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="settings as for a run")
+    add("--from", dest="first", type=float, default=1e-5, metavar="1e-5", help="the first rate")
+    add("--to", dest="last", type=float, default=10.0, metavar="10", help="the last rate")
+    add("--steps", type=int, default=200, metavar="200", help="steps from the first to the last")
+    add("--out", type=Path, metavar="FOLDER", help="for CSV and plot; below outputs if not given")
+    return parser
+
+
+def _trainer(config: Plain) -> Trainer:
+    """Return the trainer of a run with these settings."""
+    dataset = rebuild.build_dataset(config)
+    recheck(config, Images(dataset.name, dataset.image_shape, len(dataset.classes)))
+    network = rebuild.build_network(config, dataset.image_shape)
+    if config["init_from"] is not None:
+        network.load_weights(load_run(config["init_from"]).weights)
+    return build_trainer(config, network, dataset)
+
+
+def _heading(config: Plain, points: list[RatePoint], steps: int) -> str:
+    """Say what was tried, and how far it came."""
+    names = " ".join(f"{key}={config[key]['name']}" for key in ("model", "data", "optimizer"))
+    end = "" if len(points) == steps else f"; the loss exploded after {len(points)}"
+    return f"{names} batch_size={config['batch_size']}: {steps} steps{end}"
+
+
+def _table(points: list[RatePoint]) -> list[str]:
+    """Return some of the points, spread evenly."""
+    last = len(points) - 1
+    rows = [points[round(k * last / (ROWS - 1))] for k in range(ROWS)]
+    cells = [(f"{p.learning_rate:.2e}", f"{p.loss:.4f}", f"{p.smoothed:.4f}") for p in rows]
+    return aligned([("learning_rate", "loss", "smoothed"), *cells], right=(0, 1, 2))
+
+
+def _say(found: Suggestion) -> list[str]:
+    """Return the suggestion in words."""
+    if found.steepest is None:
+        return ["no suggestion: the loss does not fall. Try rates from a wider range."]
+    return [
+        f"suggestion: learning_rate={found.steepest:.2g}, where the loss falls fastest",
+        f"lowest loss at {found.lowest:.2g}; a tenth of that is {found.tenth:.2g}",
+    ]
+
+
+def _write(wanted: Path | None, points: list[RatePoint], found: Suggestion) -> list[Path]:
+    """Write both files into a folder, a new one if none was named, and return their paths."""
+    from cnnexp.report.rates import draw_rates
+
+    folder = wanted or Path("outputs", "find_lr", datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+    with writing(folder):
+        if wanted is None:
+            folder = claim(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_csv(folder / CSV, RatePoint._fields, points)
+        marks = {"steepest": found.steepest, "a tenth of the lowest": found.tenth}
+        draw_rates(
+            folder / PNG,
+            *(list(column) for column in zip(*points, strict=True)),
+            {name: rate for name, rate in marks.items() if rate is not None},
+        )
+    return [folder / CSV, folder / PNG]

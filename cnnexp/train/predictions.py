@@ -1,0 +1,27 @@
+"""Which class a network predicts for each sample."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnnexp.nn.network import Network
+from cnnexp.train.transforms import Array
+
+
+def predicted_classes(network: Network, A: Array, classes: int) -> Array | None:
+    """Return the class that a network predicts for each sample, or None if it is no classifier.
+
+    Parameters
+    ----------
+    network : Network
+        It classifies if the error is among its metrics.
+    A : array (n_m, classes) or (n_m, 1)
+        Its outputs; a single one says yes or no.
+    classes : int
+        How many there are.
+    """
+    if "error" not in network.figures or A.ndim != 2 or A.shape[1] not in (1, classes):
+        return None
+    if A.shape[1] == 1:
+        return (A[:, 0] > (0.5 if network.layers[-1].type == "sigmoid" else 0.0)).astype(np.intp)
+    return A.argmax(axis=1)
