@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cnnexp.app.check_augment import check_augment
 from cnnexp.app.check_model import Images, check_model
 from cnnexp.app.init_from import weights_faults
 from cnnexp.app.options import check_options
@@ -76,6 +77,7 @@ def check(cfg: DictConfig) -> Plain:
         _check_metric(config, faults)
     images = check_data(config, faults)
     check_model(config, images, faults)
+    check_augment(config, images, faults)
     if not faults:
         _make_absolute(config)
         faults += weights_faults(config, images.shape)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cnnexp.app.check import Plain
+from cnnexp.app.check_augment import check_augment
 from cnnexp.app.check_model import Images, check_model
 from cnnexp.app.init_from import weights_faults
 from cnnexp.app.locations import near
@@ -183,6 +184,7 @@ def build_trainer(config: Plain, network: Network, dataset: Dataset) -> Trainer:
         epochs=config["epochs"],
         batch_size=config["batch_size"],
         seed=config["seed"],
+        augmentations=rebuild.build_augmentations(config),
     )
 
 
@@ -201,6 +203,7 @@ def recheck(config: Plain, images: Images) -> None:
     """
     faults: list[str] = []
     check_model(config, images, faults)
+    check_augment(config, images, faults)
     if not faults:
         faults += weights_faults(config, images.shape)
     if faults:

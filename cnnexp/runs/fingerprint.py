@@ -36,6 +36,8 @@ def fingerprint(
     False
     """
     kept = copy.deepcopy({key: config[key] for key in config if key not in NO_RESULT})
+    if not (kept.get("augment") or {}).get("transforms"):
+        kept.pop("augment", None)  # as in runs that are older than augmentation
     for group, key in PATHS:
         if isinstance(kept.get(group), dict):
             kept[group].pop(key, None)

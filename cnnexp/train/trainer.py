@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnexp.data import Dataset, Samples
-from cnnexp.data.dataset import epoch_order
+from cnnexp.data.augmentation import Augmentation
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.network import Network
 from cnnexp.nn.runner import Batch
+from cnnexp.train.batches import mini_batches
 from cnnexp.train.optimizer import Optimizer
 from cnnexp.train.schedules import Moment, Schedule
 from cnnexp.train.transforms import State
@@ -118,7 +120,9 @@ class Trainer:
     epochs, batch_size : int
         How long, and how many samples per step.
     seed : int
-        Of the order of samples.
+        Of the order of samples, and of what is drawn to augment them.
+    augmentations : sequence of Augmentation
+        What is done to the images that are trained on, in this order.
 
     Attributes
     ----------
@@ -134,12 +138,15 @@ class Trainer:
     epochs: int
     batch_size: int
     seed: int = 0
+    augmentations: Sequence[Augmentation] = ()
     state: TrainingState = field(default_factory=TrainingState)
 
     def __post_init__(self) -> None:
         self.network.build(self.dataset.image_shape)
-        self.batches_per_epoch = -(-self.dataset.train.count // self.batch_size)
-        self._train = self.network.batch(self.dataset.train.X, self.dataset.train.Y)
+        self._batches = mini_batches(
+            self.network, self.dataset, self.batch_size, self.seed, self.augmentations
+        )
+        self.batches_per_epoch = len(self._batches)
         if self.state.sums is None:
             self.state.sums = self._no_sums()
         if not self.state.optimizer:
@@ -187,26 +194,25 @@ class Trainer:
     def _epoch(self) -> Iterator[Event]:
         """Train the rest of one epoch, and evaluate."""
         state, epoch = self.state, self.state.epoch + 1
-        order = epoch_order(self.dataset.train.count, self.seed, epoch)
         rate = math.nan
-        for number in range(state.batch, self.batches_per_epoch):
-            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
-            event = self._step(epoch, number, rows)
-            yield event
-            if isinstance(event, Diverged):
-                return
-            rate = event.learning_rate
+        with closing(self._batches.of_epoch(epoch, state.batch)) as batches:
+            for number in range(state.batch, self.batches_per_epoch):
+                event = self._step(epoch, number, batches)
+                yield event
+                if isinstance(event, Diverged):
+                    return
+                rate = event.learning_rate
         if math.isnan(rate):
             rate = self._rate(epoch, self.batches_per_epoch - 1)
         done = self._epoch_done(epoch, rate)
         state.epoch, state.batch, state.sums, state.seconds = epoch, 0, self._no_sums(), 0.0
         yield done
 
-    def _step(self, epoch: int, number: int, rows: Any) -> BatchDone | Diverged:
-        """Train on one mini-batch, the one after `number` others of this epoch."""
+    def _step(self, epoch: int, number: int, batches: Iterator[Batch]) -> BatchDone | Diverged:
+        """Train on the next mini-batch, the one after `number` others of this epoch."""
         start = time.perf_counter()
         step = (epoch - 1) * self.batches_per_epoch + number
-        batch = Batch(self._train.X, self._train.targets, rows)
+        batch = next(batches)
         sums, gradient = self.network.batch_gradients(batch, step)
         figures, rate = self.network.means(sums), self._rate(epoch, number)
         if not math.isfinite(figures["loss"]):
@@ -220,7 +226,7 @@ class Trainer:
         seconds = time.perf_counter() - start
         state.batch, state.sums = number + 1, state.sums + sums
         state.seconds += seconds
-        return BatchDone(epoch, number + 1, len(rows), figures, rate, seconds)
+        return BatchDone(epoch, number + 1, batch.size, figures, rate, seconds)
 
     def _rate(self, epoch: int, number: int) -> float:
         """Return the learning rate of a mini-batch."""
