@@ -23,6 +23,7 @@ import numpy as np
 
 from cnnexp.data import Dataset
 from cnnexp.data.augmentation import Augmentation, Augmenter, Pixels
+from cnnexp.data.augmentation.base import Memory
 from cnnexp.data.dataset import epoch_order
 from cnnexp.engine import Array
 from cnnexp.errors import OptionError
@@ -58,12 +59,15 @@ class MiniBatches:
         Of the order.
     augmenter : Augmenter, optional
         What augments the images of a mini-batch. If it mixes samples, targets are rows of numbers.
+    ahead : int
+        How many augmented mini-batches wait at most; 0 makes each when it is asked for.
     """
 
     samples: Batch
     size: int
     seed: int
     augmenter: Augmenter | None = None
+    ahead: int = AHEAD
 
     def __len__(self) -> int:
         """Return the mini-batches of an epoch, the last short one included."""
@@ -79,14 +83,15 @@ class MiniBatches:
         if self.augmenter is None:
             X, targets = self.samples.X, self.samples.targets
             return (Batch(X, targets, rows) for rows in parts)
-        return made_ahead(self._augmented(self.augmenter, epoch), parts)
+        return made_ahead(self._augmented(self.augmenter, epoch), parts, self.ahead)
 
     def _augmented(self, augmenter: Augmenter, epoch: int) -> Callable[[Array], Batch]:
         """Return what gathers some samples of an epoch and augments them."""
-        X, targets, draws = self.samples.X, self.samples.targets, augmenter.draws(epoch)
+        X, targets = self.samples.X, self.samples.targets
+        draws, memory = augmenter.draws(epoch), Memory()
 
         def make(rows: Array) -> Batch:
-            return Batch(*augmenter(X[rows], targets[rows], draws.of(rows)))
+            return Batch(*augmenter(X[rows], targets[rows], draws.of(rows), memory))
 
         return make
 
@@ -137,13 +142,16 @@ def made_ahead(
     """Yield ``make(item)`` of all items in order, made by a thread that is some items ahead.
 
     An error in `make` is raised where its result would have been yielded. The thread ends with the
-    last item, or when the iterator is closed.
+    last item, or when the iterator is closed. If it is to be 0 items ahead there is no thread.
 
     Examples
     --------
     >>> list(made_ahead(lambda n: n * n, range(4)))
     [0, 1, 4, 9]
     """
+    if not ahead:
+        yield from map(make, items)
+        return
     from concurrent.futures import Future, ThreadPoolExecutor
 
     def guarded(item: T) -> R:

@@ -128,6 +128,24 @@ class Draws:
         return found
 
 
+class Memory:
+    """Arrays that are used again, by name: the system need not give new ones for each mini-batch.
+
+    It belongs to one thread.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Array] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return an array whose numbers are any; the next call with this name returns it again."""
+        size = math.prod(shape)
+        found = self._arrays.get(name)
+        if found is None or found.size < size or found.dtype != dtype:
+            found = self._arrays[name] = np.empty(size, dtype)
+        return found[:size].reshape(shape)
+
+
 def between(U: Array, low: float, high: float) -> Array:
     """Return numbers from `low` to `high`, given some in [0, 1)."""
     scaled: Array = low + (high - low) * U

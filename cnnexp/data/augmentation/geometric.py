@@ -27,6 +27,7 @@ from cnnexp.data.augmentation.base import (
     AUGMENTATIONS,
     Array,
     Augmentation,
+    Memory,
     Pixels,
     between,
     check_range,
@@ -250,7 +251,9 @@ def smoother(size: int, deviation: float) -> Array:
     return found
 
 
-def warp(X: Array, moves: Sequence[Array], background: float) -> Array:
+def warp(
+    X: Array, moves: Sequence[Array], background: float, memory: Memory | None = None
+) -> Array:
     """Return images that are moved, interpolated once.
 
     Parameters
@@ -261,33 +264,41 @@ def warp(X: Array, moves: Sequence[Array], background: float) -> Array:
         What `Geometric.move` returns, in the order in which the images are moved.
     background : float
         The value of all pixels outside an image.
+    memory : Memory, optional
+        What a later call may use again.
 
     Notes
     -----
     Displacements stay with the pixels of the result, also when other moves come after them in the
     list: those are smooth, and the displacements random.
     """
-    rows, columns = positions(moves, X.shape[1:3], X.dtype)
-    return interpolate(X, rows, columns, background)
+    memory = memory or Memory()
+    rows, columns = positions(moves, X.shape[1:3], X.dtype, memory)
+    return interpolate(X, rows, columns, background, memory)
 
 
 def positions(
-    moves: Sequence[Array], size: tuple[int, int], dtype: np.dtype[np.floating]
+    moves: Sequence[Array], size: tuple[int, int], dtype: np.dtype[np.floating], memory: Memory
 ) -> tuple[Array, Array]:
     """Return rows and columns (n_m, ih, iw) in the images, one for each pixel of the results."""
     ih, iw = size
-    centre = (ih - 1) / 2, (iw - 1) / 2
+    centre = dtype.type((ih - 1) / 2), dtype.type((iw - 1) / 2)
     # (1, ih, 1) and (1, 1, iw): a first affine map works on rows and on columns, not on all pixels
-    rows = (np.arange(ih) - centre[0]).astype(dtype)[None, :, None]
-    columns = (np.arange(iw) - centre[1]).astype(dtype)[None, None, :]
-    for move in reversed(composed(moves)):
+    rows = (np.arange(ih, dtype=dtype) - centre[0])[None, :, None]
+    columns = (np.arange(iw, dtype=dtype) - centre[1])[None, None, :]
+    for at, move in enumerate(reversed(composed(moves))):
         move = move.astype(dtype, copy=False)
         if move.ndim == 4:
-            rows, columns = rows + move[:, 0], columns + move[:, 1]
+            terms = (rows, move[:, 0]), (columns, move[:, 1])
         else:
             A, b = move[:, :, :2, None, None], move[:, :, 2, None, None]
-            rows, columns = (A[:, k, 0] * rows + (A[:, k, 1] * columns + b[:, k]) for k in range(2))
-    return rows + dtype.type(centre[0]), columns + dtype.type(centre[1])
+            terms = tuple((A[:, k, 0] * rows, A[:, k, 1] * columns + b[:, k]) for k in range(2))
+        rows, columns = memory.array(f"positions {at}", (2, len(move), ih, iw), dtype)
+        for place, (first, second) in zip((rows, columns), terms, strict=True):
+            np.add(first, second, out=place)
+    rows += centre[0]
+    columns += centre[1]
+    return rows, columns
 
 
 def composed(moves: Sequence[Array]) -> list[Array]:
@@ -304,40 +315,52 @@ def composed(moves: Sequence[Array]) -> list[Array]:
     return found
 
 
-def interpolate(X: Array, rows: Array, columns: Array, background: float) -> Array:
+def interpolate(
+    X: Array, rows: Array, columns: Array, background: float, memory: Memory
+) -> Array:
     """Return the pixels of images (n_m, ih, iw, n_c) at positions (n_m, ih, iw), bilinearly.
 
-    Outside an image is background; between its edge and there it is interpolated too.
+    Outside an image is background; between its edge and there it is interpolated too. The positions
+    are overwritten.
     """
     n_m, ih, iw, n_c = X.shape
-    padded = np.full((n_c, n_m, ih + 2, iw + 2), background, X.dtype)
+    padded = memory.array("padded", (n_c, n_m, ih + 2, iw + 2), X.dtype)
+    padded.fill(background)
     padded[:, :, 1:-1, 1:-1] = X.transpose(3, 0, 1, 2)
-    top, down = _cut(rows, ih, X.dtype)
-    left, right = _cut(columns, iw, X.dtype)
+    corner = memory.array("corner", rows.shape, np.dtype(np.intp))
+    above, below, right = memory.array("pixels", (3, *rows.shape), X.dtype)
+    # `above` and `below` hold the padded row and column at or before each position, for a moment.
+    _cut(rows, ih, above)
+    _cut(columns, iw, below)
     wide = iw + 2
-    at = (top * X.dtype.type(wide) + left).astype(np.intp)  # exact: an image has few pixels
-    at += (np.arange(n_m) * ((ih + 2) * wide))[:, None, None]
+    above *= X.dtype.type(wide)
+    above += below
+    np.copyto(corner, above, casting="unsafe")  # exact: an image has few pixels
+    corner += (np.arange(n_m) * ((ih + 2) * wide))[:, None, None]
     A = np.empty(X.shape, X.dtype)
     for channel in range(n_c):
         flat = padded[channel].reshape(-1)
-        corners = (flat[k:].take(at, mode="clip") for k in (0, 1, wide, wide + 1))
-        above = _blend(next(corners), next(corners), right)
-        A[..., channel] = _blend(above, _blend(next(corners), next(corners), right), down)
+        for out, first in ((above, 0), (below, wide)):
+            flat[first:].take(corner, out=out, mode="clip")
+            flat[first + 1 :].take(corner, out=right, mode="clip")
+            _blend(out, right, columns)
+        _blend(above, below, rows)
+        A[..., channel] = above
     return A
 
 
-def _cut(position: Array, size: int, dtype: np.dtype[np.floating]) -> tuple[Array, Array]:
-    """Return the padded pixel at or before each position, and the fraction from there on."""
-    position = position + dtype.type(1)
-    np.clip(position, 0, np.nextafter(dtype.type(size + 1), dtype.type(0)), out=position)
-    whole = np.floor(position)
+def _cut(position: Array, size: int, whole: Array) -> None:
+    """Give the padded pixel at or before each position, and leave the fraction from there on."""
+    kind = position.dtype.type
+    position += kind(1)
+    np.maximum(position, 0, out=position)
+    np.minimum(position, np.nextafter(kind(size + 1), kind(0)), out=position)
+    np.floor(position, out=whole)
     position -= whole
-    return whole, position
 
 
-def _blend(first: Array, second: Array, fraction: Array) -> Array:
-    """Return numbers between two; the second is overwritten."""
+def _blend(first: Array, second: Array, fraction: Array) -> None:
+    """Turn the first into numbers between the two; the second is overwritten."""
     second -= first
     second *= fraction
-    second += first
-    return second
+    first += second

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnexp.data.augmentation.base import Array, Augmentation, Draws, Pixels
+from cnnexp.data.augmentation.base import Array, Augmentation, Draws, Memory, Pixels
 from cnnexp.data.augmentation.geometric import Geometric, warp
 from cnnexp.errors import ShapeError
 
-CHUNK = 1 << 14  # numbers that are worked on at a time, so that they stay in the cache
+Member = tuple[Augmentation, slice]  # and the columns of its draws
+CHUNK = 1 << 15  # numbers that are worked on at a time, so that they stay in the cache
 
 
 class Augmenter:
@@ -49,7 +50,8 @@ class Augmenter:
         counts = [transform.draws(image_shape) for transform in transforms]
         ends = list(itertools.accumulate(counts))
         self.count = sum(counts)
-        self._columns = [slice(end - n, end) for end, n in zip(ends, counts, strict=True)]
+        own = (slice(end - n, end) for end, n in zip(ends, counts, strict=True))
+        self._columns: list[Member] = list(zip(self.transforms, own, strict=True))
         self._chunk = max(1, CHUNK // math.prod(image_shape))
 
     @property
@@ -61,7 +63,9 @@ class Augmenter:
         """Return the random numbers of an epoch."""
         return Draws(self.seed, epoch, self.count)
 
-    def __call__(self, X: Array, targets: Array, U: Array) -> tuple[Array, Array]:
+    def __call__(
+        self, X: Array, targets: Array, U: Array, memory: Memory | None = None
+    ) -> tuple[Array, Array]:
         """Return a mini-batch, augmented; what is given stays as it is.
 
         Parameters
@@ -72,29 +76,32 @@ class Augmenter:
             Their targets; rows of numbers, if they are mixed.
         U : array (n_m, count)
             What `draws` gives for these samples.
+        memory : Memory, optional
+            What a later call may use again.
         """
-        numbers = range(len(self.transforms))
-        for mixes, group in itertools.groupby(numbers, lambda k: self.transforms[k].mixes):
+        memory = memory or Memory()
+        for mixes, group in itertools.groupby(self._columns, lambda pair: pair[0].mixes):
             members = list(group)
             if mixes:
-                for k in members:
-                    own = U[:, self._columns[k]]
-                    X = self.transforms[k].apply(X, own, self.pixels)
-                    targets = self.transforms[k].apply_to_targets(targets, own)
+                for transform, own in members:
+                    X = transform.apply(X, U[:, own], self.pixels)
+                    targets = transform.apply_to_targets(targets, U[:, own])
             else:
-                parts = (slice(at, at + self._chunk) for at in range(0, len(X), self._chunk))
-                X = np.concatenate([self._one_by_one(members, X[part], U[part]) for part in parts])
+                A = np.empty_like(X)
+                for at in range(0, len(X), self._chunk):
+                    part = slice(at, at + self._chunk)
+                    A[part] = self._one_by_one(members, X[part], U[part], memory)
+                X = A
         return X, targets
 
-    def _one_by_one(self, members: Sequence[int], X: Array, U: Array) -> Array:
+    def _one_by_one(self, members: Sequence[Member], X: Array, U: Array, memory: Memory) -> Array:
         """Apply transforms that look at one image at a time."""
-        is_geometric = (isinstance(self.transforms[k], Geometric) for k in members)
-        pairs = zip(is_geometric, members, strict=True)
-        for geometric, group in itertools.groupby(pairs, lambda pair: pair[0]):
-            chosen = [(self.transforms[k], U[:, self._columns[k]]) for _, k in group]
+        for geometric, group in itertools.groupby(members, lambda m: isinstance(m[0], Geometric)):
+            chosen = [(transform, U[:, own]) for transform, own in group]
             if geometric:
-                moves = [t.move(own, X.shape[1:]) for t, own in chosen if isinstance(t, Geometric)]
-                X = warp(X, moves, self.pixels.background)
+                shape = X.shape[1:]
+                moves = [t.move(own, shape) for t, own in chosen if isinstance(t, Geometric)]
+                X = warp(X, moves, self.pixels.background, memory)
             else:
                 for transform, own in chosen:
                     X = transform.apply(X, own, self.pixels)
