@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cnnexp.app.check_augment import check_augment
 from cnnexp.app.check_model import Images, check_model
 from cnnexp.app.check_training import check_training, chosen_figure
 from cnnexp.app.init_from import weights_faults
@@ -84,6 +85,7 @@ def check(cfg: DictConfig, search: bool = False) -> Plain:
         check_training(config, search, faults)
     images = check_data(config, faults)
     check_model(config, images, faults)
+    check_augment(config, images, faults)
     if not faults:
         _make_absolute(config)
         faults += weights_faults(config, images.shape)

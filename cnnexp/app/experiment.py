@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cnnexp.app.check import Plain
+from cnnexp.app.check_augment import check_augment
 from cnnexp.app.check_model import Images, check_model
 from cnnexp.app.init_from import weights_faults
 from cnnexp.app.locations import near
@@ -203,6 +204,7 @@ def build_trainer(config: Plain, network: Network, dataset: Dataset) -> Trainer:
         accumulate=config["accumulate"],
         callbacks=[_callback(options) for options in config["callbacks"]],
         diagnose=config["diagnostics"],
+        augmentations=rebuild.build_augmentations(config),
     )
 
 
@@ -226,6 +228,7 @@ def recheck(config: Plain, images: Images) -> None:
     """
     faults: list[str] = []
     check_model(config, images, faults)
+    check_augment(config, images, faults)
     if not faults:
         faults += weights_faults(config, images.shape)
     if faults:

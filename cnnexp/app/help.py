@@ -9,7 +9,7 @@ from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.locations import config_root
 
 WIDTH = 88
-GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss", "experiments")
+GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss", "augment", "experiments")
 
 HEAD = """\
 cnnexp - experiments with convolutional networks in NumPy

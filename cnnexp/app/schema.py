@@ -38,6 +38,14 @@ class ModelConfig:
 
 
 @dataclass
+class AugmentConfig:
+    """What is done to the images that are trained on: a name, and transforms in their order."""
+
+    name: str = "none"
+    transforms: list[Any] = field(default_factory=list)
+
+
+@dataclass
 class ImplConfig:
     """An implementation, and how a batch is cut: ``auto``, or a number of threads or samples.
 
@@ -108,6 +116,7 @@ class Config:
     optimizer: Any = None
     schedule: Any = None
     loss: Any = None
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     metrics: list[str] = field(default_factory=list)
     learning_rate: float | None = None
     epochs: int = 4
@@ -145,6 +154,7 @@ def register_schemas() -> None:
     root = OmegaConf.structured(Config)
     # A layer may get options that its preset does not name; our own check looks at them.
     OmegaConf.set_struct(root.model.layers, False)
+    OmegaConf.set_struct(root.augment.transforms, False)
     store.store(group="schema", name="config", node=root)
     store.store(group="schema", name="impl", node=ImplConfig)
     for name in SOURCES:

@@ -57,6 +57,7 @@ class CrossEntropy(Loss):
 
     fuses: ClassVar[str] = "softmax"
     metrics: ClassVar[tuple[str, ...]] = ("error",)
+    soft_targets: ClassVar[bool] = True
 
     label_smoothing: float = 0.0
     class_weights: list[float] | None = None
@@ -79,11 +80,17 @@ class CrossEntropy(Loss):
         return class_indices(Y, output_shape[0])
 
     def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
-        """Return the sum over samples of the cross-entropy, in nats."""
+        """Return the sum over samples of the cross-entropy, in nats.
+
+        Targets are class indices (n_m,), or rows (n_m, classes) of numbers that add up to 1.
+        """
         shifted: Array = Z - Z.max(axis=1, keepdims=True)
         if self.class_weights is not None:
             return self._weighted_forward(shifted, targets)
-        at_class = shifted[np.arange(len(targets)), targets]
+        if targets.ndim == 2:
+            at_class = np.einsum("ij,ij->i", shifted, targets)
+        else:
+            at_class = shifted[np.arange(len(targets)), targets]
         if self.label_smoothing:
             share = Z.dtype.type(self.label_smoothing)
             at_class = (1 - share) * at_class + share * shifted.mean(axis=1)
@@ -104,14 +111,22 @@ class CrossEntropy(Loss):
         dZ: Array = exp / (total / kind(scale))[:, None]
         if self.label_smoothing:
             dZ -= kind(scale * self.label_smoothing / exp.shape[1])
-        dZ[np.arange(len(targets)), targets] -= kind(scale * (1 - self.label_smoothing))
+        rest = kind(scale * (1 - self.label_smoothing))
+        if targets.ndim == 2:
+            dZ -= rest * targets
+        else:
+            dZ[np.arange(len(targets)), targets] -= rest
         return dZ
 
     def _weighted_forward(self, shifted: Array, targets: Array) -> tuple[float, Any]:
         """Return the same with targets, one row per sample, that are weighted by class."""
         n_m, classes = shifted.shape
         wanted = np.full((n_m, classes), self.label_smoothing / classes, shifted.dtype)
-        wanted[np.arange(n_m), targets] += shifted.dtype.type(1 - self.label_smoothing)
+        rest = shifted.dtype.type(1 - self.label_smoothing)
+        if targets.ndim == 2:
+            wanted += rest * targets
+        else:
+            wanted[np.arange(n_m), targets] += rest
         wanted *= np.array(self.class_weights, shifted.dtype)
         log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         loss = -float(np.sum(wanted * log_probabilities, dtype=np.float64))
@@ -229,6 +244,7 @@ class BinaryCrossEntropy(Loss):
 
     fuses: ClassVar[str] = "sigmoid"
     metrics: ClassVar[tuple[str, ...]] = ("error",)
+    soft_targets: ClassVar[bool] = True
 
     def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
         """Return targets from 0 to 1."""

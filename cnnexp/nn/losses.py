@@ -31,10 +31,14 @@ class Loss(ABC):
         the loss takes the network's output as it is.
     metrics : tuple of str
         The metrics that suit it, and are logged beside it.
+    soft_targets : bool
+        Whether `forward` and `backward` take mixed targets: rows of numbers that add up to 1 in
+        place of class indices.
     """
 
     fuses: ClassVar[str] = ""
     metrics: ClassVar[tuple[str, ...]] = ()
+    soft_targets: ClassVar[bool] = False
 
     def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
         """Return targets as `forward` takes them: real values of the outputs' shape by default.

@@ -239,7 +239,7 @@ class Runner:
 
     def _begin(self, batch: Batch, count: int, micro_batch: int, step: int) -> None:
         """Make ready for a mini-batch."""
-        if batch.size > self._capacity[0] or count > self._capacity[1]:
+        if batch.size > self._capacity[0] or count > self._capacity[1] or self._unlike(batch):
             self._reserve(batch, count)
         self._header[:] = batch.size, step, micro_batch
         self._batch = batch
@@ -248,6 +248,13 @@ class Runner:
             self._batch = Batch(self._X, self._targets)
             self._values[...], self._state[...] = self.parameters.values, self.parameters.state
             self.executor.ready((self.advance, self.multiply), count, self._in_worker)
+
+    def _unlike(self, batch: Batch) -> bool:
+        """Say whether shared memory is for other targets: indices, or rows that are mixed."""
+        if not self.executor.shared:
+            return False
+        targets, place = batch.targets, self._targets
+        return targets.dtype != place.dtype or targets.shape[1:] != place.shape[1:]
 
     def _reserve(self, batch: Batch, count: int) -> None:
         """Allocate memory for mini-batches of this size."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class MeanSquaredError(Loss):
     (2.0, array([[0., 2.]]))
     """
 
+    soft_targets: ClassVar[bool] = True
+
     def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
         """Return real targets; class indices become one-hot rows."""
         return one_hot(Y, output_shape, dtype)
@@ -57,6 +59,8 @@ class MeanSquaredError(Loss):
 
 class _OfDifference(Loss):
     """What is computed from the difference of output and target, number by number."""
+
+    soft_targets: ClassVar[bool] = True
 
     def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
         """Return real targets; class indices become one-hot rows."""

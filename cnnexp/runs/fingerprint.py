@@ -54,6 +54,8 @@ def fingerprint(
             if key not in NO_RESULT and not (key in NEWER and value == NEWER[key])
         }
     )
+    if not (kept.get("augment") or {}).get("transforms"):
+        kept.pop("augment", None)  # as in runs that are older than augmentation
     for group, key in PATHS:
         if isinstance(kept.get(group), dict):
             kept[group].pop(key, None)

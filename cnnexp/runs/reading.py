@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cnnexp.data import Dataset
     from cnnexp.nn.network import Network
 
-GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss")
+GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss", "augment")
 COLUMNS = ("run", "status", *GROUPS, "learning_rate", "epochs", "batch_size", "seed", "dtype")
 
 

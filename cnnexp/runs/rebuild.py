@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from cnnexp.data import SOURCES, Dataset
+from cnnexp.data.augmentation import AUGMENTATIONS, Augmentation
 from cnnexp.data.dataset import Preparation
 from cnnexp.nn.layer import Layer, make_layer
 from cnnexp.nn.losses import LOSSES, Loss
@@ -38,6 +39,14 @@ def build_loss(config: Config) -> Loss:
     """Make the loss of a config."""
     options = config["loss"]
     return LOSSES[options["name"]](**{k: v for k, v in options.items() if k != "name"})
+
+
+def build_augmentations(config: Config) -> list[Augmentation]:
+    """Make the augmentations that a config lists."""
+    return [
+        AUGMENTATIONS[options["type"]](**{k: v for k, v in options.items() if k != "type"})
+        for options in config["augment"]["transforms"]
+    ]
 
 
 def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any) -> Network:

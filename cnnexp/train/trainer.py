@@ -10,19 +10,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from cnnexp.data import Dataset, Samples
-from cnnexp.data.dataset import epoch_order
+from cnnexp.data.augmentation import Augmentation
 from cnnexp.errors import OptionError
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.network import Network
 from cnnexp.nn.runner import Batch
 from cnnexp.train.averaging import Average, GradientMean
+from cnnexp.train.batches import mini_batches
 from cnnexp.train.callbacks import Callback, call, saved_state
 from cnnexp.train.diagnostics import Diagnostics
 from cnnexp.train.events import BatchDone, Best, Diverged, EpochDone, Event, TrainingState
@@ -52,7 +53,7 @@ class Trainer:
     epochs, batch_size : int
         How long, and how many samples per mini-batch.
     seed : int
-        Of the order of samples.
+        Of the order of samples, and of what is drawn to augment them.
     evaluate : {"each_epoch", "at_end"}
         When the test part is evaluated; the validation part always is after each epoch.
     early_stopping : EarlyStopping, optional
@@ -69,6 +70,8 @@ class Trainer:
         Called as the training goes on.
     diagnose : bool
         Whether to measure gradients, updates and dead units.
+    augmentations : sequence of Augmentation
+        What is done to the images that are trained on, in this order.
 
     Attributes
     ----------
@@ -84,6 +87,7 @@ class Trainer:
     epochs: int
     batch_size: int
     seed: int = 0
+    augmentations: Sequence[Augmentation] = ()
     state: TrainingState = field(default_factory=TrainingState)
     evaluate: str = "each_epoch"
     early_stopping: EarlyStopping | None = None
@@ -96,11 +100,14 @@ class Trainer:
     def __post_init__(self) -> None:
         self._check()
         self.network.build(self.dataset.image_shape)
-        self.batches_per_epoch = -(-self.dataset.train.count // self.batch_size)
+        self._batches = mini_batches(
+            self.network, self.dataset, self.batch_size, self.seed, self.augmentations
+        )
+        self.batches_per_epoch = len(self._batches)
         self.steps_per_epoch = -(-self.batches_per_epoch // self.accumulate)
-        self._train = self.network.batch(self.dataset.train.X, self.dataset.train.Y)
         self._predicted: dict[str, Array] = {}
-        self._diagnostics = Diagnostics(self.network, self._train.X) if self.diagnose else None
+        samples = self._batches.samples.X
+        self._diagnostics = Diagnostics(self.network, samples) if self.diagnose else None
         if self.state.sums is None:
             self.state.sums = self._no_sums()
         if self.ema is not None and self.state.average is None:
@@ -204,31 +211,30 @@ class Trainer:
     def _epoch(self) -> Iterator[Event]:
         """Train the rest of one epoch, and evaluate."""
         state, epoch = self.state, self.state.epoch + 1
-        order = epoch_order(self.dataset.train.count, self.seed, epoch)
         rate = math.nan
-        for number in range(state.batch, self.batches_per_epoch):
-            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
-            event = self._step(epoch, number, rows)
-            if isinstance(event, BatchDone):
-                self._tell("batch_done", event)
-            yield event
-            if isinstance(event, Diverged):
-                return
-            rate = event.learning_rate
+        with closing(self._batches.of_epoch(epoch, state.batch)) as batches:
+            for number in range(state.batch, self.batches_per_epoch):
+                event = self._step(epoch, number, batches)
+                if isinstance(event, BatchDone):
+                    self._tell("batch_done", event)
+                yield event
+                if isinstance(event, Diverged):
+                    return
+                rate = event.learning_rate
         if math.isnan(rate):
             rate = self._rate(epoch, self.batches_per_epoch - 1)
         yield self._epoch_done(epoch, rate)
 
-    def _step(self, epoch: int, number: int, rows: Any) -> BatchDone | Diverged:
-        """Train on one mini-batch, the one after `number` others of this epoch."""
+    def _step(self, epoch: int, number: int, batches: Iterator[Batch]) -> BatchDone | Diverged:
+        """Train on the next mini-batch, the one after `number` others of this epoch."""
         start = time.perf_counter()
         step = (epoch - 1) * self.batches_per_epoch + number
-        batch = Batch(self._train.X, self._train.targets, rows)
+        batch = next(batches)
         sums, gradient = self.network.batch_gradients(batch, step)
         figures, rate = self.network.means(sums), self._rate(epoch, number)
         if not math.isfinite(figures["loss"]):
             return Diverged(epoch, number + 1, f"the loss is {figures['loss']}")
-        state, whole = self.state, self._whole(gradient, number, len(rows))
+        state, whole = self.state, self._whole(gradient, number, batch.size)
         if whole is not None and not self._update(whole, rate):
             return Diverged(epoch, number + 1, "the next step is not finite")
         self.network.take_state()
@@ -237,7 +243,7 @@ class Trainer:
         seconds = time.perf_counter() - start
         state.batch, state.sums = number + 1, state.sums + sums
         state.seconds += seconds
-        return BatchDone(epoch, number + 1, len(rows), figures, rate, seconds)
+        return BatchDone(epoch, number + 1, batch.size, figures, rate, seconds)
 
     def _whole(self, gradient: Array, number: int, samples: int) -> Array | None:
         """Return the gradient of a step, or None while mini-batches of the step are to come."""

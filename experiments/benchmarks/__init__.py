@@ -9,6 +9,7 @@ NAMES = (
     "steps",
     "batch_norm",
     "data_path",
+    "augmentation",
     "mnist_99",
     "run_folders",
     "kill_and_resume",

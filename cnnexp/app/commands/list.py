@@ -18,6 +18,7 @@ from cnnexp.app.help import options
 from cnnexp.app.locations import config_root
 from cnnexp.app.schema import ImplConfig
 from cnnexp.data import SOURCES
+from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.data.dataset import Preparation
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import UnknownName, did_you_mean
@@ -146,6 +147,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     "losses": Kind("what training minimises", lambda: _of_table(LOSSES, "loss"), "loss=NAME"),
     "metrics": Kind("further figures to log", lambda: _of_table(METRICS), "metrics=[NAME]"),
+    "augmentations": Kind(
+        "changes of the images that are trained on",
+        lambda: _of_table(AUGMENTATIONS),
+        "augment=NAME of conf/augment, or 'augment.transforms=[{type: rotate, degrees: 5}]'",
+    ),
     "initializers": Kind(
         "ways to draw initial weights",
         lambda: _of_table(INITIALIZERS),
