@@ -216,8 +216,8 @@ def test_the_summary_names_what_is_computed_together():
 # definition gives the gradient to the first of them, and none at zero. A plain product gives whole
 # numbers too, and the same winners; Winograd's transforms and merged filters add up in another
 # order, so one of two equal candidates comes out larger by a rounding, and zero a little above or
-# below zero. The results agree everywhere; a gradient goes to one of those that are equal. Ties that
-# images with constant regions bring are exact: tests/nn/test_ties.py.
+# below zero. The results agree everywhere; a gradient goes to one of those that are equal. Images
+# with constant regions are in tests/nn/test_ties.py.
 
 
 def tied(g, pool, **options):

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 from tests.nn.networks import IMPLEMENTATIONS
-from tests.nn.torch_networks import largest_difference
+from tests.nn.random_networks import largest_difference
 
 BOUND = 1e-11
 FEW, MANY = 12, 150  # networks of each implementation

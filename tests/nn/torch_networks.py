@@ -1,4 +1,4 @@
-"""Networks of ours computed by PyTorch, layer by layer, and random networks to compare by."""
+"""Networks of ours computed by PyTorch, layer by layer."""
 
 from __future__ import annotations
 
@@ -10,34 +10,20 @@ import numpy as np
 
 from cnnexp import (
     LAYERS,
-    AvgPool2D,
-    BatchNorm,
     BinaryCrossEntropy,
-    Block,
     Context,
-    Conv2D,
     CrossEntropy,
-    Dense,
-    Dropout,
-    Flatten,
     Focal,
     Hinge,
     Huber,
     Layer,
-    LeakyReLU,
     Loss,
-    MaxPool2D,
     MeanAbsoluteError,
     MeanSquaredError,
     Network,
-    ReLU,
-    Residual,
-    Sigmoid,
-    Softmax,
-    Tanh,
 )
 from cnnexp.engine.window import check_padding, pair
-from cnnexp.errors import ShapeError
+from cnnexp.nn.layer import walk
 from cnnexp.nn.plan import RANDOM
 
 Tensor = Any
@@ -56,7 +42,7 @@ class Peer:
         import torch
 
         self.torch, self.net = torch, net
-        state = {f"{layer.path}.{key}" for layer in _walk(net.layers) for key in layer.state}
+        state = {f"{layer.path}.{key}" for layer in walk(net.layers) for key in layer.state}
         weights = net.weights()
         self.params = {
             k: torch.tensor(v, requires_grad=True) for k, v in weights.items() if k not in state
@@ -172,6 +158,9 @@ class Peer:
     def _hard_swish(self, layer: Any, A: Tensor) -> Tensor:
         return self.torch.nn.functional.hardswish(A)
 
+    def _softmax(self, layer: Any, A: Tensor) -> Tensor:
+        return self.torch.nn.functional.softmax(A, dim=1)
+
     def _log_softmax(self, layer: Any, A: Tensor) -> Tensor:
         return self.torch.nn.functional.log_softmax(A, dim=1)
 
@@ -206,7 +195,12 @@ class Peer:
 
     def _group_norm(self, layer: Any, A: Tensor) -> Tensor:
         scale, shift = (self.params[f"{layer.path}.{key}"] for key in ("scale", "shift"))
-        return self.torch.nn.functional.group_norm(A, layer.groups, scale, shift, layer.epsilon)
+        # PyTorch 2.13's own backward pass crashes on gradients in channels-last order.
+        parts = A.reshape(len(A), layer.groups, -1)
+        variance, mean = self.torch.var_mean(parts, dim=2, correction=0, keepdim=True)
+        x = ((parts - mean) / (variance + layer.epsilon).sqrt()).reshape(A.shape)
+        axes = (-1, *(1 for _ in A.shape[2:]))
+        return x * scale.reshape(axes) + shift.reshape(axes)
 
     def _spatial_dropout(self, layer: Any, A: Tensor) -> Tensor:
         return self._dropout(layer, A)
@@ -270,162 +264,3 @@ def loss_of(loss: Loss, Z: Tensor, targets: Tensor) -> Tensor:
     if isinstance(loss, Huber):
         return functional.huber_loss(Z, targets, delta=loss.delta)
     return peers[type(loss)](Z, targets)
-
-
-def _walk(layers: Sequence[Layer]) -> list[Layer]:
-    from cnnexp.nn.layer import walk
-
-    return list(walk(layers))
-
-
-ACTIVATIONS = (ReLU, Sigmoid, Tanh, lambda: LeakyReLU(0.2))
-
-
-def random_network(seed: int, impl: str) -> tuple[Network, np.ndarray, np.ndarray]:
-    """Return a network drawn from a seed, with samples and targets that suit it."""
-    rng = np.random.default_rng(seed)
-    image = (int(rng.integers(5, 10)), int(rng.integers(5, 10)), int(rng.choice([1, 2, 3, 8])))
-    shape: tuple[int, ...] = image
-    layers: list[Layer] = []
-    while len(layers) < rng.integers(1, 6):
-        part = _random_layers(rng, shape)
-        try:
-            trial = Network(part, loss="mean_squared_error").build(shape)
-        except ShapeError:
-            continue
-        layers += part
-        shape = trial.output_shape
-        for layer in _walk(part):  # made again by the network that they are for
-            layer.params, layer.state = {}, {}
-    layers += [Flatten()]
-    if rng.random() < 0.4:
-        layers += [Dense(int(rng.integers(3, 9))), BatchNorm(), ACTIVATIONS[rng.integers(4)]()]
-    n_m, classes = int(rng.integers(3, 12)), int(rng.integers(2, 5))
-    layers += [Dense(classes)]
-    loss: Any = MeanSquaredError()
-    targets: np.ndarray = rng.standard_normal((n_m, classes))
-    if rng.random() < 0.7:
-        layers += [Softmax()]
-        loss = CrossEntropy(float(rng.choice([0.0, 0.1])))
-        targets = rng.integers(0, classes, n_m)
-    net = Network(
-        layers,
-        impl=impl,
-        loss=loss,
-        dtype="float64",
-        seed=seed,
-        micro_batch=int(rng.integers(1, n_m + 2)),
-        fuse=bool(rng.random() < 0.7),
-        threads=1,
-    )
-    X = rng.standard_normal((n_m, *image))
-    return net.build(X.shape[1:]), X, targets
-
-
-def _random_layers(rng: np.random.Generator, shape: tuple[int, ...]) -> list[Layer]:
-    """Return one layer, or a convolution with what often follows it."""
-    kind = rng.choice(["conv", "conv", "conv", "pool", "block", "norm", "dropout", "activation"])
-    if kind == "pool":
-        return [_random_pool(rng)]
-    if kind == "norm":
-        return [BatchNorm(momentum=float(rng.choice([0.1, 0.5])))]
-    if kind == "dropout":
-        return [Dropout(float(rng.choice([0.2, 0.5])))]
-    if kind == "activation":
-        return [ACTIVATIONS[rng.integers(4)]()]
-    if kind == "block":
-        return [_random_block(rng, shape)]
-    layers: list[Layer] = [_random_conv(rng, shape[2])]
-    if rng.random() < 0.3:
-        layers.append(BatchNorm())
-    if rng.random() < 0.7:
-        layers.append(ACTIVATIONS[rng.integers(4)]())
-    if rng.random() < 0.4:
-        layers.append(MaxPool2D(int(rng.integers(2, 4))))
-    return layers
-
-
-def _random_conv(rng: np.random.Generator, n_c: int) -> Conv2D:
-    groups = int(rng.choice([g for g in (1, 1, 1, 2, n_c) if n_c % g == 0]))
-    kernel = (3, 3) if rng.random() < 0.4 else tuple(rng.integers(1, 4, 2).tolist())
-    plain = rng.random() < 0.5
-    return Conv2D(
-        groups * int(rng.choice([1, 2, 3, 8])),
-        kernel,
-        stride=1 if plain else tuple(rng.integers(1, 3, 2).tolist()),
-        padding=["valid", "same", 1, ((0, 1), (2, 0))][rng.integers(4)],
-        dilation=1 if plain else tuple(rng.integers(1, 3, 2).tolist()),
-        groups=groups,
-    )
-
-
-def _random_pool(rng: np.random.Generator) -> Layer:
-    kernel = tuple(rng.integers(1, 4, 2).tolist())
-    kind = MaxPool2D if rng.random() < 0.5 else AvgPool2D
-    padding = "same" if rng.random() < 0.3 else "valid"
-    return kind(kernel, stride=tuple(rng.integers(1, 4, 2).tolist()), padding=padding)
-
-
-def _random_block(rng: np.random.Generator, shape: tuple[int, ...]) -> Layer:
-    """Return a block, a residual block, or one with a projection."""
-    n_f, stride = int(rng.choice([2, 8])), int(rng.integers(1, 3))
-    body = [
-        Conv2D(n_f, 3, stride=stride, padding="same"),
-        *([BatchNorm()] if rng.random() < 0.5 else []),
-        ReLU(),
-        *([Dropout(0.3)] if rng.random() < 0.3 else []),
-    ]
-    if rng.random() < 0.3:
-        return Block(body)
-    if n_f == shape[2] and stride == 1:
-        return Residual(body)
-    short: list[Layer] = [Conv2D(n_f, 1, stride=stride, padding="same")]
-    return Residual(body, shortcut=short + ([BatchNorm()] if rng.random() < 0.5 else []))
-
-
-def largest_difference(seed: int, impl: str, steps: int = 3, rate: float = 0.05) -> float:
-    """Train a random network on both sides, and return by how much they differ at most.
-
-    Compared are loss and gradients of every step, and outputs in inference after them, each
-    relative to its largest value where that is above 1. Steps are shortened alike on both
-    sides so that no network diverges.
-    """
-    net, X, targets, peer = _comparable(seed, impl)
-    worst = 0.0
-    for step in range(steps):
-        peer.step = step
-        value = peer.loss(X, targets)
-        value.backward()
-        sums, gradient = net.batch_gradients(net.batch(X, targets), step)
-        found = {p.path: gradient[p.part].reshape(p.shape) for p in net.named_parameters}
-        largest = max(1.0, *(tensor.grad.abs().max().item() for tensor in peer.params.values()))
-        wanted = peer.descend(rate / largest)
-        worst = max(worst, _relative(net.means(sums)["loss"], value.item()))
-        worst = max(worst, *(_relative(found[name], wanted[name], largest) for name in found))
-        net.parameters[...] -= rate / largest * gradient
-        net.take_state()
-    peer.training = False
-    outputs = peer.outputs(X).detach()
-    if isinstance(net.layers[-1], Softmax):
-        outputs = outputs.softmax(dim=1)
-    return max(worst, _relative(net.predict(X), outputs.numpy()))
-
-
-def _comparable(seed: int, impl: str) -> tuple[Network, np.ndarray, np.ndarray, Peer]:
-    """Return a random network whose gradients exist, with samples, targets and its peer.
-
-    Where all inputs of a batch normalisation are equal (a convolution that sees nothing but
-    padding), its outputs are rounding errors around 0, where a ReLU has no gradient.
-    """
-    for attempt in range(20):
-        net, X, targets = random_network(seed + 1_000_000 * attempt, impl)
-        peer = Peer(net)
-        peer.loss(X, targets)
-        if peer.smallest_variance > 1e-6:
-            return net, X, targets, Peer(net)
-    raise AssertionError(f"20 networks of seed {seed} see nothing but padding.")
-
-
-def _relative(found: Any, wanted: Any, largest: float = 1.0) -> float:
-    scale = max(largest, float(np.abs(wanted).max()))
-    return float(np.abs(found - wanted).max()) / scale
