@@ -111,5 +111,3 @@ def own_seconds(preset: str, batches: int = 20, batch: int = 128) -> float:
         augmenter(X, targets, draws.of(range(batch)), memory)
         seconds.append(time.perf_counter() - start)
     return spread(seconds[1:])["median"] / batch * MNIST
-
-
