@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from cnnexp.app.check_model import Images
@@ -42,7 +43,7 @@ def _check_one(path: str, options: Any, config: Plain, faults: list[str]) -> Non
         faults.append(f"{path}.type: {AUGMENTATIONS.complaint(kind)}")
         return
     values = {key: value for key, value in options.items() if key != "type"}
-    check_options([AUGMENTATIONS[kind]], values, f"{path} ({kind}): ", faults)
-    options.update(values)
+    for made in check_options([AUGMENTATIONS[kind]], values, f"{path} ({kind}): ", faults):
+        options.update({f.name: getattr(made, f.name) for f in dataclasses.fields(made)})
     if AUGMENTATIONS[kind].mixes and loss in LOSSES and not LOSSES[loss].soft_targets:
         faults.append(f"{path} ({kind}): {no_mixing(loss)}")

@@ -18,7 +18,7 @@ from cnnexp.errors import ConfigError, did_you_mean
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "sweep.dir")
 NO_NAMES = re.compile(r"(|null|none|true|false|[-+.\d].*|[\[{].*)", re.IGNORECASE)
-PLACE = re.compile(r"model\.layers\.([^.=]+)")
+PLACE = re.compile(r"(?:model|augment)\.(layers|transforms)\.([^.=]+)")
 
 
 def check_words(words: Sequence[str]) -> None:
@@ -77,14 +77,14 @@ def _faults(override: str) -> Iterator[str]:
         yield f"{override}: settings are given another value, as in {key}=…, and not taken away."
     elif equals and not key:
         yield f"{override}: there is no key before the equals sign."
-    elif key in GROUPS and NO_NAMES.fullmatch(value):
+    elif key in GROUPS and NO_NAMES.fullmatch(value) and value not in options(key):
         own = f" A file of yours is found with --config-dir FOLDER, if it lies in FOLDER/{key}."
         hint = own if "/" in value else ""
         yield f"{override}: must be a name. Options of {key}: {', '.join(options(key))}.{hint}"
     elif key == f"{group}.name" and group in GROUPS and group != "model":
         yield f"{override}: write {group}={value}, which brings the options that belong to it."
-    elif (match := PLACE.match(key)) and not match[1].isdigit():
-        yield f"{override}: layers are numbered from 0. Got '{match[1]}'."
+    elif (match := PLACE.match(key)) and not match[2].isdigit():
+        yield f"{override}: {match[1]} are numbered from 0. Got '{match[2]}'."
     elif key in FOLDERS:
         yield from _folder_faults(override, value)
 

@@ -23,9 +23,8 @@ import numpy as np
 
 from cnnexp.data import Dataset
 from cnnexp.data.augmentation import Augmentation, Augmenter, Pixels
-from cnnexp.data.augmentation.base import Memory
+from cnnexp.data.augmentation.base import Array, Memory
 from cnnexp.data.dataset import epoch_order
-from cnnexp.engine import Array
 from cnnexp.errors import OptionError
 from cnnexp.nn.losses import LOSSES
 from cnnexp.nn.network import Network

@@ -201,6 +201,23 @@ def steps(frame: pd.DataFrame) -> str:
     return markdown(["im2col = 1 (an epoch)", *nets], cells)
 
 
+def augmentation(frame: pd.DataFrame) -> str:
+    """Return the table of what augmentation costs."""
+    cells = []
+    keys = ["net", "threads", "augment"]
+    for (net, threads, augment), part in frame.groupby(keys, sort=False):
+        rows = part.set_index("made")
+        seconds = number(rows["seconds_per_epoch"].iloc[0])
+        ratios = [
+            f"{rows.loc[made, 'over_none']:.2f}" if made in rows.index and augment != "none" else ""
+            for made in ("ahead", "in turn")
+        ]
+        alone = number(rows["own_seconds"].iloc[0]) if augment != "none" else ""
+        cells.append([net, threads, augment, seconds, *ratios, alone])
+    header = ["net", "threads", "augment", "epoch [s]", "with ÷ without, made ahead", "in turn"]
+    return markdown([*header, "alone [s]"], cells)
+
+
 def data_path(frame: pd.DataFrame) -> str:
     """Return the table of the data path."""
     cells = [
@@ -297,6 +314,7 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "iterations": ("layer_pass", iterations),
     "growth": ("growth", growth),
     "batch_norm": ("batch_norm", batch_norm),
+    "augmentation": ("augmentation", augmentation),
     "data_path": ("data_path", data_path),
     "agreement": ("agreement", agreement),
     "run_folders": ("run_folders", run_folders),

@@ -26,7 +26,7 @@ from cnnexp.train import OPTIMIZERS, SCHEDULES
 from tests.commandline import succeed
 
 CONF = config_root() / "conf"
-GROUPS = ("model", "impl", "data", "optimizer", "schedule")
+GROUPS = ("model", "impl", "data", "optimizer", "schedule", "augment")
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF)
 SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1)}
 TOO_SMALL = {("lenet5", "digits"), ("lenet5_1998", "digits")}

@@ -8,6 +8,7 @@ from cnnexp.app.commands import COMMANDS
 from cnnexp.app.commands.list import KINDS
 from cnnexp.app.main import main
 from cnnexp.data import SOURCES
+from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.nn.initializers import INITIALIZERS
 from cnnexp.nn.layer import LAYERS
@@ -42,6 +43,7 @@ def listed(kind: str, capsys: Captured) -> dict[str, tuple[str, str]]:
         ("optimizers", OPTIMIZERS),
         ("schedules", SCHEDULES),
         ("initializers", INITIALIZERS),
+        ("augmentations", AUGMENTATIONS),
         ("commands", COMMANDS),
     ],
 )

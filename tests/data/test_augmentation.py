@@ -123,7 +123,8 @@ def test_affine_maps_are_those_of_scipy(name, shape, dtype):
     transform = AUGMENTATIONS[name]()
     U = numbers(4, transform.draws(shape))
     centre = (np.array(shape[:2]) - 1) / 2
-    for image, move, found in zip(X, transform.move(U, shape), transform.apply(X, U, PIXELS)):
+    moves, moved = transform.move(U, shape), transform.apply(X, U, PIXELS)
+    for image, move, found in zip(X, moves, moved, strict=True):
         A, b = move[:, :2], move[:, 2]
         for channel in range(shape[2]):
             expected = ndimage.affine_transform(
@@ -175,9 +176,7 @@ def test_smoothing_is_by_a_gaussian():
     middle = smoother(41, 2.0)[20]
     expected = np.exp(-((np.arange(41) - 20.0) ** 2) / 8)
     kept = expected > 1e-3  # SciPy leaves out what is more than four deviations away
-    np.testing.assert_allclose(
-        middle[kept], (expected / np.linalg.norm(expected))[kept], rtol=1e-3
-    )
+    np.testing.assert_allclose(middle[kept], (expected / np.linalg.norm(expected))[kept], rtol=1e-3)
 
 
 def test_an_erased_rectangle_has_the_area_and_the_ratio_that_were_drawn():

@@ -107,6 +107,43 @@ def test_cross_entropy_equals_scipy_and_finite_differences(seed, n_m, classes, s
     np.testing.assert_allclose(dZ.sum(axis=1), 0, atol=1e-12)
 
 
+@pytest.mark.parametrize("weights", [None, [1.0, 0.5, 2.0, 0.0]])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_cross_entropy_takes_mixed_targets(smoothing, weights):
+    """Rows of numbers, as mixup makes them; rows with a single 1 are as class indices."""
+    rng = np.random.default_rng(0)
+    loss, Z = CrossEntropy(smoothing, weights), rng.standard_normal((6, 4))
+    targets = rng.dirichlet(np.ones(4), 6)
+    total, dZ = loss_and_gradient(loss, Z, targets, 1 / 6)
+    wanted = ((1 - smoothing) * targets + smoothing / 4) * np.array(weights or 1)
+    assert total == pytest.approx(-(wanted * log_softmax(Z, axis=1)).sum())
+    direction = rng.standard_normal(Z.shape)
+    (above, _), (below, _) = (
+        loss.forward((Z + step * direction).copy(), targets) for step in (1e-6, -1e-6)
+    )
+    assert (dZ * direction).sum() == pytest.approx((above - below) / 2e-6 / 6, abs=1e-6)
+    labels = rng.integers(0, 4, 6)
+    for found, expected in zip(
+        loss_and_gradient(loss, Z, np.eye(4)[labels]),
+        loss_and_gradient(loss, Z, labels),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_mixed_targets_are_those_of_pytorch(smoothing):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    Z, targets = rng.standard_normal((6, 4)), rng.dirichlet(np.ones(4), 6)
+    logits = torch.tensor(Z, requires_grad=True)
+    expected = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)(logits, torch.tensor(targets))
+    expected.backward()
+    total, dZ = loss_and_gradient(CrossEntropy(smoothing), Z, targets, 1 / 6)
+    assert total / 6 == pytest.approx(expected.item())
+    np.testing.assert_allclose(dZ, logits.grad.numpy(), atol=1e-12)
+
+
 LOSS_CASES = [
     CrossEntropy(),
     CrossEntropy(0.1),

@@ -8,6 +8,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from cnnexp.data import Samples
+from cnnexp.nn import blas
 from cnnexp.train import BatchDone, Diverged, EpochDone
 from tests.train.trainings import dataset, network, trainer
 
@@ -270,6 +271,7 @@ def blas_threads():
 
 
 def test_blas_is_held_to_one_thread_during_a_training_and_given_back():
+    blas._blas.cache_clear()  # another test may have loaded SciPy, with a BLAS of its own
     with threadpool_limits(limits=2, user_api="blas"):
         training = trainer()
         assert {n for _ in training.events() for n in blas_threads()} == {1}

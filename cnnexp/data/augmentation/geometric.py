@@ -289,10 +289,10 @@ def positions(
     for at, move in enumerate(reversed(composed(moves))):
         move = move.astype(dtype, copy=False)
         if move.ndim == 4:
-            terms = (rows, move[:, 0]), (columns, move[:, 1])
+            terms = [(rows, move[:, 0]), (columns, move[:, 1])]
         else:
             A, b = move[:, :, :2, None, None], move[:, :, 2, None, None]
-            terms = tuple((A[:, k, 0] * rows, A[:, k, 1] * columns + b[:, k]) for k in range(2))
+            terms = [(A[:, k, 0] * rows, A[:, k, 1] * columns + b[:, k]) for k in range(2)]
         rows, columns = memory.array(f"positions {at}", (2, len(move), ih, iw), dtype)
         for place, (first, second) in zip((rows, columns), terms, strict=True):
             np.add(first, second, out=place)
