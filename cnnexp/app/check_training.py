@@ -132,7 +132,10 @@ def _figure_fault(config: Plain, key: str, name: str) -> str | None:
     known = [f"{part}_{figure}" for part in parts for figure in measured(config)]
     if name in known:
         return None
-    hint = did_you_mean(name, known)
     if name.startswith("validation_") and len(parts) == 1:
-        hint = " There is no validation part: add data.validation=0.1."
-    return f"{key}: no figure is named '{name}'.{hint} Figures: {', '.join(known)}."
+        return (
+            f"{key} chooses by {name}, and there is no validation part. Keep some of the training"
+            " samples apart: add data.validation=0.1."
+        )
+    figures = ", ".join(known)
+    return f"{key}: no figure is named '{name}'.{did_you_mean(name, known)} Figures: {figures}."

@@ -13,7 +13,7 @@ from cnnexp.runs.files import replace_file
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ABOVE = 1.25  # times the first smoothed loss: what is higher is cut off
+ABOVE = 1.6  # times the first smoothed loss: what is higher is cut off
 
 
 def draw_rates(
@@ -26,12 +26,16 @@ def draw_rates(
     """Write a plot of losses over learning rates, with some rates marked by name."""
 
     def draw(axes: Axes) -> None:
+        from matplotlib.ticker import FuncFormatter, NullFormatter
+
         axes.plot(rates, losses, color=GREY.color, linewidth=0.8, label="loss of a step")
         axes.plot(rates, smoothed, color=STYLES[0].color, linewidth=1.8, label="smoothed")
         for (name, rate), style in zip(marks.items(), STYLES[1:], strict=False):
             words = f"{name}, {rate:.2g}"
             axes.axvline(rate, color=style.color, linestyle=style.dashes, label=words)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         least, most = min(smoothed), ABOVE * max(smoothed[0], min(smoothed))
         axes.set_ylim(max(0.0, least - 0.1 * (most - least)), most)
         axes.set_xlabel("learning rate, logarithmic")

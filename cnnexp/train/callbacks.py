@@ -14,17 +14,29 @@ import copy
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from cnnexp.data import Dataset
 from cnnexp.errors import CallbackError, OptionError
+from cnnexp.nn.network import Network
 from cnnexp.registry import Registry
+from cnnexp.train.events import BatchDone, TrainingState
 from cnnexp.train.stopping import is_maximised
 
-if TYPE_CHECKING:
-    from cnnexp.train.events import BatchDone
-    from cnnexp.train.trainer import Trainer
+
+class Training(Protocol):
+    """What a callback sees of the trainer; it is for reading, but for `stop`."""
+
+    network: Network
+    dataset: Dataset
+    state: TrainingState
+    epochs: int
+    batches_per_epoch: int
+
+    def stop(self, reason: str) -> None:
+        """End the training with the present epoch, which is finished and evaluated before."""
 
 
 class Callback:
@@ -38,19 +50,19 @@ class Callback:
         """Return the figures it decides by, such as ``validation_loss``; they are checked."""
         return ()
 
-    def begin(self, trainer: Trainer) -> None:
+    def begin(self, trainer: Training) -> None:
         """Do something before the first mini-batch, or before the first one after a resume."""
 
-    def batch_done(self, trainer: Trainer, event: BatchDone) -> None:
+    def batch_done(self, trainer: Training, event: BatchDone) -> None:
         """Do something after a mini-batch; `event` says which, its loss and its learning rate."""
 
-    def epoch_done(self, trainer: Trainer, figures: Mapping[str, float]) -> None:
+    def epoch_done(self, trainer: Training, figures: Mapping[str, float]) -> None:
         """Do something after an epoch, with figures such as ``train_loss``.
 
         Those of the test part are among them if it is evaluated in each epoch.
         """
 
-    def end(self, trainer: Trainer, figures: Mapping[str, float]) -> None:
+    def end(self, trainer: Training, figures: Mapping[str, float]) -> None:
         """Do something at the end, with the figures of the weights that are kept."""
 
     def state(self) -> dict[str, Any]:
@@ -91,7 +103,7 @@ class StopAt(Callback):
         """Return the figure."""
         return (self.metric,)
 
-    def epoch_done(self, trainer: Trainer, figures: Mapping[str, float]) -> None:
+    def epoch_done(self, trainer: Training, figures: Mapping[str, float]) -> None:
         """Stop if the figure has reached the value."""
         found, larger = figures[self.metric], is_maximised(self.metric)
         if found >= self.value if larger else found <= self.value:

@@ -20,8 +20,8 @@ def predicted_classes(network: Network, A: Array, classes: int) -> Array | None:
     classes : int
         How many there are.
     """
-    if "error" not in network.figures or A.ndim != 2 or A.shape[1] not in (1, classes):
+    if "error" not in network.figures or A.ndim != 2:
         return None
-    if A.shape[1] == 1:
+    if A.shape[1] == 1 and classes == 2:
         return (A[:, 0] > (0.5 if network.layers[-1].type == "sigmoid" else 0.0)).astype(np.intp)
-    return A.argmax(axis=1)
+    return A.argmax(axis=1) if A.shape[1] == classes else None

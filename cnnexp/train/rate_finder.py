@@ -29,7 +29,7 @@ from cnnexp.train.events import BatchDone, Diverged, TrainingState
 from cnnexp.train.schedules import Moment, Schedule
 from cnnexp.train.trainer import Trainer
 
-SMOOTHING = 0.95  # how much of the mean loss is kept at each step
+SMOOTHING = 0.9  # how much of the mean loss is kept at each step
 EXPLODED = 4.0  # times the lowest smoothed loss, after which the test ends
 LEFT_OUT = 0.1  # of the steps, at the start: the mean is not smooth yet
 

@@ -76,7 +76,7 @@ class EarlyStopping:
             return None
         side, epochs = "above" if is_maximised(name) else "below", self.patience
         far = f" by {self.min_delta:g}" if self.min_delta else ""
-        words = "epoch" if epochs == 1 else f"{epochs} epochs"
+        words = f"{epochs} epoch{'s' if epochs > 1 else ''}"
         return f"{name} has not been {side} {best:.4g}{far} for {words}"
 
 

@@ -222,7 +222,7 @@ def test_a_search_of_which_nothing_came_says_so(capsys):
     ("words", "message"),
     [
         (["sweep.objective=test_error"], "a search on the test samples is refused"),
-        (["data.validation=null"], "data.validation=0.1"),
+        (["data.validation=0"], "data.validation=0.1"),
         (["sweep.objective=validation"], "Did you mean 'validation_l"),
     ],
 )
