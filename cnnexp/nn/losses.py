@@ -31,10 +31,13 @@ class Loss(ABC):
         the loss takes the network's output as it is.
     metrics : tuple of str
         The metrics that suit it, and are logged beside it.
+    needs_classes : bool
+        Whether it has a meaning for classes only, and none for real values.
     """
 
     fuses: ClassVar[str] = ""
     metrics: ClassVar[tuple[str, ...]] = ()
+    needs_classes: ClassVar[bool] = False
 
     def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
         """Return targets as `forward` takes them: real values of the outputs' shape by default.
@@ -62,6 +65,9 @@ Metric = Callable[[Array, Array], float]
 """A sum over samples, given outputs (n_m, …) and checked targets."""
 
 METRICS: Registry[Metric] = Registry("metric")
+
+OF_CLASSES = frozenset({"error", "binary_error", "top_3_error", "top_5_error"})
+"""Metrics that have a meaning for classes only."""
 
 
 @METRICS.register("error")

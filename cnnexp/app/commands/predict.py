@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.data import SOURCES
 from cnnexp.data.images import as_figure, as_picture, open_picture
 from cnnexp.errors import DataError, RunError
+from cnnexp.runs import rebuild
 from cnnexp.runs.reading import Run, load_run
 
 EPILOG = """\
@@ -79,8 +79,14 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
 
 def pixels(run: Run, path: Path) -> npt.NDArray[Any]:
     """Return a picture as an image like those that a run's network has learnt from."""
-    picture, shape = open_picture(path), run.network.input_shape
-    figure = SOURCES[run.config["data"]["name"]].figure
+    shape = run.network.input_shape
+    if len(shape) != 3:
+        raise RunError(
+            f"{run.path}: has learnt from a table of {shape[0]} features, and not from pictures. In"
+            " Python: run = cnnexp.load_run(…); run.network.predict(run.dataset.scale(X, …))."
+        )
+    picture = open_picture(path, max(shape[:2]))
+    figure = rebuild.build_source(run.config).figure
     try:
         if figure is not None:
             lit = as_figure(picture, shape, figure)
