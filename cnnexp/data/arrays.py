@@ -82,9 +82,8 @@ class Npz(Source):
                 raise DataError(f"{self.file}: images must be finite numbers.")
         Ys, classes = targets_of(found[1::2], self.task, self.file)
         check_counts(images, Ys, self.file)
-        checksum = array_checksum(
-            *(A for pair in zip(images, found[1::2], strict=True) for A in pair)
-        )
+        given = zip(images, found[1::2], strict=True)
+        checksum = array_checksum(*(array for pair in given for array in pair))
         largest = 255.0 if images[0].dtype == np.uint8 else float(abs(images[0]).max()) or 1.0
         test: list[Any] = [images[1], Ys[1]] if len(images) > 1 else []
         return Raw(images[0], Ys[0], largest, classes, checksum, *test)
@@ -182,9 +181,8 @@ class Npy(Source):
             raise DataError(f"data=npy: cannot be read: {error}") from None
         Ys, classes = targets_of(labels, self.task, self.labels)
         check_counts(images, Ys, self.images)
-        largest = max(
-            self._largest(X, image[1]) for X, (image, _) in zip(images, pairs, strict=True)
-        )
+        paths = [image[1] for image, _ in pairs]
+        largest = max(self._largest(X, path) for X, path in zip(images, paths, strict=True))
         checksum = file_checksum(*(Path(path) for pair in pairs for _, path in pair))
         test: list[Any] = [images[1], Ys[1]] if len(images) > 1 else []
         return Raw(images[0], Ys[0], largest or 1.0, classes, checksum, *test)

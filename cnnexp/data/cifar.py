@@ -28,6 +28,7 @@ from cnnexp.errors import DataError
 
 SIDE, CHANNELS = 32, 3
 RECORD = 1 + CHANNELS * SIDE * SIDE  # bytes
+PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 FOLDER = "cifar-10-batches-bin"  # inside the archive
 ARCHIVE = "cifar-10-binary.tar.gz"
 PICKLES = ("data_batch_1", "cifar-10-batches-py", "cifar-10-python.tar.gz")
@@ -81,10 +82,8 @@ class Cifar10(Source):
         digest = hashlib.sha256()
         for content in contents:
             digest.update(content)
-        parts = [
-            self._parse(content, name)
-            for content, name in zip(contents, (*TRAIN, TEST), strict=True)
-        ]
+        names = (*TRAIN, TEST)
+        parts = [self._parse(content, name) for content, name in zip(contents, names, strict=True)]
         X, Y = (np.concatenate([part[k] for part in parts[:-1]]) for k in (0, 1))
         checksum = f"sha256:{digest.hexdigest()}"
         return Raw(X, Y, 255.0, self.classes, checksum, *parts[-1])
@@ -119,8 +118,8 @@ class Cifar10(Source):
         if (self.folder / ARCHIVE).is_file():
             return self.folder / ARCHIVE
         take = (
-            f"Take the «binary version», {ARCHIVE}, from https://www.cs.toronto.edu/~kriz/cifar.html,"
-            " and name the folder that holds it, or that it was unpacked into, with data.dir=FOLDER."
+            f"Take the «binary version», {ARCHIVE}, from {PAGE}, and name the folder that holds it,"
+            " or that it was unpacked into, with data.dir=FOLDER."
         )
         for name in PICKLES:
             if (self.folder / name).exists():

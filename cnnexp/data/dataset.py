@@ -182,6 +182,8 @@ class Dataset:
         for part, name in ((train, "training"), (test, "test")):
             if not part.count:
                 raise DataError(f"data={source.name}: no {name} samples are left.")
+        _check_scale(source, scale, train.X.shape[1:])
+        _check_scale(source, None if raw.classes else target_scale, train.Y.shape[1:])
         if scale is None:
             scale = _scale(train.X, raw.largest, preparation.scaling)
         if not raw.classes and target_scale is None:
@@ -329,6 +331,16 @@ def _target_scale(Y: Array, scaling: str | None) -> Scale:
     columns = standard_scale(Y.reshape(len(Y), -1))
     shape = Y.shape[1:]
     return Scale(np.reshape(columns.factor, shape), np.reshape(columns.shift, shape))
+
+
+def _check_scale(source: Source, scale: Scale | None, shape: Shape) -> None:
+    """Raise DataError if a scale of another data set has other columns."""
+    columns = () if scale is None else np.shape(scale.factor)
+    if columns and columns != shape:
+        raise DataError(
+            f"data={source.name}: has rows of {shape} numbers, and the run learnt from rows of"
+            f" {columns}."
+        )
 
 
 def _check_raw(source: Source, raw: Raw) -> None:

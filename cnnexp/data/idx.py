@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class IdxSource(Source):
             for file, content in zip(self.files, contents, strict=True)
         )
         parts = [self._part(X, Y), self._part(X_test, Y_test)]
-        arrays = [array for part in parts for array in part]
+        arrays: list[Any] = [array for part in parts for array in part]
         named = f"sha256:{digest.hexdigest()}"
         return Raw(arrays[0], arrays[1], 255.0, tuple(self.classes), named, *arrays[2:])
 

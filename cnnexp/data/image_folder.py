@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -67,12 +67,10 @@ class ImageFolder(Source):
         classes = sorted({name for root in roots for name in folders_in(root)})
         if len(classes) > MOST_CLASSES:
             raise DataError(f"data.dir={self.dir}: more than {MOST_CLASSES:,} folders.")
-        arrays: list[Array] = []
+        arrays: list[Any] = []
         for root in roots:
             files = [
-                (path, label)
-                for label, name in enumerate(classes)
-                for path in pictures(root / name)
+                (p, label) for label, name in enumerate(classes) for p in pictures(root / name)
             ]
             if not files:
                 raise DataError(

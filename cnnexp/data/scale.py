@@ -124,7 +124,8 @@ class ScaledRows:
     def __getitem__(self, at: Any) -> Array:
         """Return scaled rows, or a single one."""
         if isinstance(at, (int, np.integer)):
-            return self[np.array([at])][0]
+            one: Array = self[np.array([at])][0]
+            return one
         return self.scale(self._raw(at), self.dtype)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
@@ -154,7 +155,7 @@ class ScaledRows:
             yield self._raw(slice(start, start + size))
 
     def _raw(self, rows: slice | Array) -> Array:
-        index = self._chosen(rows)
+        index: Any = self._chosen(rows)
         if isinstance(index, range) and index.step == 1:
             index = slice(index.start, index.stop)
         found: Array = self.array[index]

@@ -115,8 +115,10 @@ class Table(Source):
         largest = max(float(abs(X).max()) for X in Xs) or 1.0
         named = () if classes else tuple(targets)
         checksum = array_checksum(*arrays)
-        test: list[Any] = arrays[2:]
-        return Raw(Xs[0], Ys[0], largest, classes, checksum, *(test or (None, None)), named)
+        raw = Raw(Xs[0], Ys[0], largest, classes, checksum, targets=named)
+        if self.test_file:
+            raw.X_test, raw.Y_test = Xs[1], Ys[1]
+        return raw
 
     def image_shape(self) -> Shape | None:
         """Return the shape given, or the number of features."""
