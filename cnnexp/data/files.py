@@ -17,7 +17,8 @@ class File(NamedTuple):
     """A file: its name, and the checksums of it packed and unpacked.
 
     Where only the packed file has a published checksum, `unpacked` is empty: a packed file is then
-    checked before it is unpacked, and one that lies there unpacked is only looked at for its form.
+    checked before it is unpacked, and one that lies there unpacked is only looked at for its form,
+    as are files without any published checksum.
     `most` is a bound on its size, packed or unpacked. `ending` is what its packed name has more.
     """
 
@@ -52,7 +53,7 @@ def read(folder: Path, file: File) -> bytes:
     path = find(folder, file)
     if path is None:
         raise DataError(f"{folder / file.name}: there is no such file, packed or not.")
-    if path.suffix == ".gz" and not file.unpacked:
+    if path.suffix == ".gz" and file.packed and not file.unpacked:
         expect(path, file.packed)
     content = unpacked(path, file)
     if file.unpacked:

@@ -78,9 +78,10 @@ def open_picture(path: str | Path, least: int = 0) -> Image:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
-            warnings.simplefilter("ignore")  # of odd metadata, which do not matter here
-            return ImageOps.exif_transpose(_decoded(image, max(LONGEST, 2 * least)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata; sizes are looked at here
+            with Image.open(path, formats=FORMATS) as image:
+                return ImageOps.exif_transpose(_decoded(image, max(LONGEST, 2 * least)))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
     except UnidentifiedImageError:

@@ -92,7 +92,8 @@ def targets_of(parts: Sequence[Array], task: str | None, where: str) -> Targets:
     lowest, highest = (min(Y.min() for Y in arrays), max(Y.max() for Y in arrays))
     if lowest < 0:
         raise DataError(f"{where}: labels must be at least 0. Found {lowest:g}.")
-    return Targets([Y.astype(np.intp) for Y in arrays], _numbered(int(highest) + 1, where))
+    classes = _numbered(int(highest) + 1, where)
+    return Targets([Y.astype(np.intp) for Y in arrays], classes)
 
 
 def named_classes(parts: Sequence[Sequence[Any]], where: str) -> Targets:
