@@ -24,7 +24,7 @@ from cnnexp.app.init_from import weights_faults
 from cnnexp.app.options import check_options
 from cnnexp.app.schema import TABLES, Config, ImplConfig, SweepConfig
 from cnnexp.data import SOURCES
-from cnnexp.data.dataset import Preparation, no_official_split
+from cnnexp.data.dataset import Preparation, default_scaling, no_official_split
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, DataError, did_you_mean
 from cnnexp.nn.losses import METRICS
@@ -32,6 +32,7 @@ from cnnexp.registry import Registry
 from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.fingerprint import PATHS
 from cnnexp.runs.plugins import load_plugins
+from cnnexp.runs.rebuild import build_source
 from cnnexp.train import OPTIMIZERS
 
 Plain = dict[str, Any]
@@ -39,10 +40,14 @@ Plain = dict[str, Any]
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "learning_rate": (lambda value: value is None or 0 < value < math.inf, "above 0, and finite"),
     "epochs": (lambda value: value >= 1, "at least 1"),
-    "batch_size": (lambda value: value >= 1, "at least 1"),
+    "batch_size": (lambda value: value is None or value >= 1, "at least 1"),
     "seed": (lambda value: value >= 0, "at least 0"),
     "dtype": (lambda value: value in ("float32", "float64"), "float32 or float64"),
 }
+
+
+BATCH_SIZES = ((2_000, 16), (6_000, 32), (30_000, 64))  # below so many samples, this size
+LARGEST_BATCH = 128
 
 
 def check(cfg: DictConfig, search: bool = False) -> Plain:
@@ -88,9 +93,11 @@ def check(cfg: DictConfig, search: bool = False) -> Plain:
     check_augment(config, images, faults)
     if not faults:
         _make_absolute(config)
-        faults += weights_faults(config, images.shape)
+        faults += weights_faults(config, images.shape if images.outputs else None)
     if faults:
         raise ConfigError(faults)
+    if config["batch_size"] is None:
+        config["batch_size"] = suited_batch_size(config)
     if config["learning_rate"] is None:
         config["learning_rate"] = OPTIMIZERS[config["optimizer"]["name"]].default_learning_rate
     return config
@@ -150,10 +157,32 @@ def check_data(config: Plain, faults: list[str]) -> Images:
     if not made:
         return Images(name, None, None)
     source, preparation = made
+    shape, targets = source.image_shape(), source.target_shape()
+    if config["data"].get("scaling") is None and shape is not None:
+        config["data"]["scaling"] = default_scaling(shape)
     try:
         source.check()
         if preparation.split == "official" and not source.has_official_split:
             faults.append(no_official_split(source))
     except DataError as error:
         faults.append(str(error))
-    return Images(name, source.image_shape(), source.class_count())
+    return Images(name, shape, source.class_count(), targets)
+
+
+def suited_batch_size(config: Plain) -> int:
+    """Return a batch size that suits the number of samples, where that is known before reading.
+
+    Few samples make few steps, so these are small; of many samples, larger batches are quicker and
+    their steps steadier. `experiments/README.md` shows how error depends on it.
+
+    Examples
+    --------
+    >>> suited_batch_size({"data": {"name": "digits"}})
+    16
+    >>> [suited_batch_size({"data": {"name": "mnist", "limit": n}}) for n in (1000, 10_000, None)]
+    [16, 64, 128]
+    """
+    count = build_source(config).sample_count() or 0
+    if limit := config["data"].get("limit"):
+        count = min(count, limit)
+    return next((size for most, size in BATCH_SIZES if count < most), LARGEST_BATCH)

@@ -9,29 +9,51 @@ from cnnexp.app.options import check_options
 from cnnexp.errors import CnnexpError
 from cnnexp.nn.layer import LAYERS, Layer, Shape, expand_activations
 from cnnexp.nn.layers import Dense
-from cnnexp.nn.losses import LOSSES
+from cnnexp.nn.losses import LOSSES, OF_CLASSES
 
 Plain = dict[str, Any]
 
 
 class Images(NamedTuple):
-    """What a network is to be built for; shape and number of classes may not be known yet."""
+    """What a network is to be built for, as far as that is known yet.
+
+    Attributes
+    ----------
+    name : str
+        The data set.
+    shape : tuple of int or None
+        Shape of one sample: rows, columns and channels, or the features of a table.
+    classes : int or None
+        Number of classes; 0 if the targets are real values.
+    targets : tuple of int or None
+        Shape of one sample's real values.
+    """
 
     name: str
     shape: tuple[int, ...] | None
     classes: int | None
+    targets: tuple[int, ...] | None = None
+
+    @property
+    def outputs(self) -> int | None:
+        """Units of a last dense layer: one for each class, or for each real value."""
+        if self.targets is not None:
+            return self.targets[0] if len(self.targets) == 1 else None
+        return self.classes
 
 
 def check_model(config: Plain, images: Images, faults: list[str]) -> None:
     """Check all layers, and all shapes from the images to the last layer.
 
-    Where the last dense layer has no units, it gets as many as there are classes.
+    Where the last dense layer has no units, it gets as many as there are classes or real values.
     """
+    if images.targets is not None:
+        _check_measures(config, images, faults)
     entries = config["model"]["layers"]
     if not isinstance(entries, list) or not entries:
         faults.append("model.layers must be a list of at least one layer.")
         return
-    _fill_in_classes(entries, images.classes)
+    _fill_in_units(entries, images.outputs)
     found = [_check_layer(f"model.layers.{k}", entry, faults) for k, entry in enumerate(entries)]
     layers = [layer for layer in found if layer is not None]
     if len(layers) == len(found):
@@ -53,11 +75,28 @@ def _check_end(config: Plain, layers: Sequence[Layer], faults: list[str]) -> Non
         )
 
 
-def _fill_in_classes(entries: list[Any], classes: int | None) -> None:
-    """Let the last dense layer have as many units as there are classes."""
+def _check_measures(config: Plain, images: Images, faults: list[str]) -> None:
+    """Check that loss and metrics have a meaning for real values."""
+    name = config["loss"]["name"]
+    if name in LOSSES and LOSSES[name].needs_classes:
+        suitable = [other for other in LOSSES if not LOSSES[other].needs_classes]
+        faults.append(
+            f"loss={name}: it is for classes, and the targets of data={images.name} are real"
+            f" values. Losses for these: {', '.join(suitable)}; the last layer then has no softmax,"
+            " as in model=regression."
+        )
+    faults += [
+        f"metrics: {metric} is for classes, and the targets of data={images.name} are real values."
+        for metric in config["metrics"]
+        if metric in OF_CLASSES
+    ]
+
+
+def _fill_in_units(entries: list[Any], outputs: int | None) -> None:
+    """Let the last dense layer have as many units as there are classes or real values."""
     dense = [entry for entry in entries if isinstance(entry, dict) and entry.get("type") == "dense"]
-    if classes is not None and dense and dense[-1].get("units") is None:
-        dense[-1]["units"] = classes
+    if outputs is not None and dense and dense[-1].get("units") is None:
+        dense[-1]["units"] = outputs
 
 
 def _check_layer(path: str, options: Any, faults: list[str]) -> Layer | None:
@@ -112,7 +151,7 @@ def _check_shapes(layers: Sequence[Layer | None], images: Images, faults: list[s
     for k, layer in enumerate(layers):
         if layer is None:
             return
-        if isinstance(layer, Dense) and layer.units is None and images.classes is None:
+        if isinstance(layer, Dense) and layer.units is None and images.outputs is None:
             return  # known once the data are read; then all this is checked again
         try:
             for part in expand_activations([layer]):
@@ -121,9 +160,22 @@ def _check_shapes(layers: Sequence[Layer | None], images: Images, faults: list[s
             hint = ""
             if images.name == "digits" and "does not fit" in str(error):
                 hint = " The digits have 8x8 pixels; data=mnist has images of 28x28."
+            if len(images.shape or ()) == 1:
+                hint = (
+                    f" data={images.name} is a table of {_size(images.shape or ())} features: use"
+                    " dense layers alone, as model=flat does for classes and model=regression for"
+                    " real values."
+                )
             faults.append(f"model.layers.{k} ({layer.type}): {error}.{hint}".replace("..", "."))
             return
     last, kind = len(layers) - 1, layers[-1].type if layers[-1] is not None else ""
+    if images.targets is not None:
+        if shape != images.targets:
+            faults.append(
+                f"model.layers.{last} ({kind}): gives {_size(shape)} numbers for each sample, and"
+                f" the real values of data={images.name} are {_size(images.targets)}."
+            )
+        return
     if images.classes is None:
         return
     if len(shape) != 1:

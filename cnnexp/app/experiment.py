@@ -133,8 +133,7 @@ def prepare(record: Record, saved: Checkpoint | None = None) -> Trainer:
     dataset = rebuild.build_dataset(config)
     _expect_same(record, "data", dataset.checksum)
     if saved is None:
-        images = Images(dataset.name, dataset.image_shape, len(dataset.classes))
-        recheck(config, images)
+        recheck(config, images_of(dataset))
     used = record["network"]
     kept = ("micro_batch", "inference_micro_batch")
     overrides = {key: used[key] for key in kept if used and key in used}
@@ -149,6 +148,12 @@ def prepare(record: Record, saved: Checkpoint | None = None) -> Trainer:
         record["init_from"] = {"checksum": run.weights_checksum}
     describe(record, dataset, network)
     return trainer
+
+
+def images_of(dataset: Dataset) -> Images:
+    """Return what a network for a data set must take and give."""
+    classes = len(dataset.classes)
+    return Images(dataset.name, dataset.image_shape, classes, dataset.target_shape)
 
 
 def _expect_same(record: Record, what: str, found: str) -> None:
@@ -170,6 +175,10 @@ def describe(record: Record, dataset: Dataset, network: Network) -> None:
         "validation": dataset.validation.count if dataset.validation else 0,
         "test": dataset.test.count,
         "classes": list(dataset.classes),
+        "targets": list(dataset.targets),
+        "target_shape": dataset.target_shape and list(dataset.target_shape),
+        "scale": dataset.scale.as_record(),
+        "target_scale": dataset.target_scale and dataset.target_scale.as_record(),
     }
     record["network"] = {
         "input_shape": list(network.input_shape),

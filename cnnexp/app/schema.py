@@ -120,7 +120,7 @@ class Config:
     metrics: list[str] = field(default_factory=list)
     learning_rate: float | None = None
     epochs: int = 4
-    batch_size: int = 16
+    batch_size: int | None = None
     seed: int = 0
     dtype: str = "float32"
     plugins: list[str] = field(default_factory=list)

@@ -139,4 +139,5 @@ def source_of(config: Plain) -> Source:
 @lru_cache(maxsize=16)
 def _read(name: str, options: str) -> Source:
     raw = SOURCES[name](**json.loads(options)).load()
-    return Source(raw.checksum, Images(name, raw.X.shape[1:], len(raw.classes)))
+    images = Images(name, raw.X.shape[1:], len(raw.classes), raw.target_shape)
+    return Source(raw.checksum, images)

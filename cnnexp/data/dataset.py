@@ -1,29 +1,46 @@
-"""A data set in memory, ready to train on: split, limited, scaled.
+"""A data set, ready to train on: split, limited, scaled.
 
 The parts are cut in this order: the source's samples are split into training and test part, each
 part is limited to its first samples, and the validation part is taken from the end of the training
-part. Pixels are scaled last.
+part. Values are scaled last. That gives one array of floats for each part, unless the samples stay
+on disk or would take more than `LARGEST_COPY` bytes: these are scaled when they are used.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.data.sources import Array, Raw, Source
+from cnnexp.data.scale import (
+    IDENTITY,
+    Rows,
+    Scale,
+    ScaledRows,
+    all_finite,
+    standard_scale,
+    unit_scale,
+)
+from cnnexp.data.sources import Array, Raw, Shape, Source
 from cnnexp.errors import DataError, OptionError
 
 SPLIT, SHUFFLE = 2, 3  # purposes of draws, part of their seeds
 SCALINGS = ("unit", "standard", "none")
+TARGET_SCALINGS = ("standard", "none")
+LARGEST_COPY = 2**30  # bytes of a scaled part; larger ones are scaled when they are used
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Images ``X`` (n_m, ih, iw, n_c) and their integer labels ``Y`` (n_m,)."""
+    """Samples ``X`` and targets ``Y``.
 
-    X: Array
+    ``X`` are images (n_m, ih, iw, n_c) or rows of features (n_m, features): an array, or rows that
+    are scaled when they are used. ``Y`` are class indices (n_m,), or real values (n_m, …).
+    """
+
+    X: Any
     Y: Array
 
     @property
@@ -36,7 +53,8 @@ class Samples:
 
     def at(self, index: slice | Array) -> Samples:
         """Return some of the samples."""
-        return Samples(self.X[index], self.Y[index])
+        X: Rows = self.X.at(index) if isinstance(self.X, ScaledRows) else self.X[index]
+        return Samples(X, self.Y[index])
 
 
 @dataclass(frozen=True)
@@ -54,16 +72,20 @@ class Preparation:
         Keep the first so many training samples and the first so many test samples.
     validation : float or int, optional
         A fraction or a number of training samples, taken from their end, kept apart.
-    scaling : {"unit", "standard", "none"}
-        ``"unit"``: pixels from 0 to 1. ``"standard"``: mean 0 and standard deviation 1 over all
-        pixels of the training part. ``"none"``: as they are.
+    scaling : {"unit", "standard", "none"}, optional
+        ``"unit"``: pixels from 0 to 1, each column of a table over its range. ``"standard"``: mean
+        0 and standard deviation 1 over all pixels, or over each column, of the training part.
+        ``"none"``: as they are. If not given, images are ``"unit"`` and tables ``"standard"``.
+    target_scaling : {"standard", "none"}, optional
+        The same for each column of real-valued targets; ``"standard"`` if not given.
     """
 
     split: float | int | str | None = None  # int, so that 0 and 1 are told what they are
     seed: int = 0
     limit: int | None = None
     validation: float | int | None = None
-    scaling: str = "unit"
+    scaling: str | None = None
+    target_scaling: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.split, str) and self.split != "official":
@@ -79,39 +101,10 @@ class Preparation:
         if self.limit is not None and self.limit < 1:
             raise OptionError(f"limit must be at least 1. Got {self.limit}.")
         _check_validation(self.validation)
-        if self.scaling not in SCALINGS:
-            raise OptionError(
-                f"scaling must be one of {', '.join(SCALINGS)}. Got '{self.scaling}'."
-            )
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How the pixels of a data set were scaled: ``pixel · factor - shift``.
-
-    Attributes
-    ----------
-    factor, shift : float
-        What pixels are multiplied with, and what is taken off afterwards.
-    largest : float
-        A fully lit pixel before scaling.
-
-    Examples
-    --------
-    >>> Scale(factor=1 / 255, shift=0.0, largest=255.0)(np.array([0, 51, 255]), "float64")
-    array([0. , 0.2, 1. ])
-    """
-
-    factor: float
-    shift: float
-    largest: float
-
-    def __call__(self, pixels: Array, dtype: npt.DTypeLike) -> Array:
-        """Return scaled pixels."""
-        X: Array = np.multiply(pixels, self.factor, dtype=dtype)
-        if self.shift:
-            X -= X.dtype.type(self.shift)
-        return X
+        for name, known in (("scaling", SCALINGS), ("target_scaling", TARGET_SCALINGS)):
+            value = getattr(self, name)
+            if value is not None and value not in known:
+                raise OptionError(f"{name} must be one of {', '.join(known)}. Got '{value}'.")
 
 
 @dataclass(frozen=True)
@@ -127,11 +120,15 @@ class Dataset:
     validation : Samples or None
         Training samples kept apart to choose settings by.
     classes : tuple of str
-        Names of the classes, in the order of the labels.
+        Names of the classes, in the order of the labels; empty if the targets are real values.
     checksum : str
         Of the source's bytes, before any splitting.
     scale : Scale
-        How the pixels of all parts were scaled.
+        How the values of all parts were scaled.
+    targets : tuple of str
+        Names of real-valued targets, where they have any.
+    target_scale : Scale or None
+        How real-valued targets were scaled.
     """
 
     name: str
@@ -141,24 +138,42 @@ class Dataset:
     classes: tuple[str, ...]
     checksum: str
     scale: Scale
+    targets: tuple[str, ...] = ()
+    target_scale: Scale | None = None
 
     def __repr__(self) -> str:
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         said = [f"{name}={part!r}" for name, part in parts.items() if part is not None]
-        return f"Dataset({self.name!r}, {', '.join(said)}, {len(self.classes)} classes)"
+        learnt = f"{len(self.classes)} classes" if self.classes else "real values"
+        return f"Dataset({self.name!r}, {', '.join(said)}, {learnt})"
 
     @classmethod
     def prepare(
-        cls, source: Source, preparation: Preparation, dtype: npt.DTypeLike = "float32"
+        cls,
+        source: Source,
+        preparation: Preparation,
+        dtype: npt.DTypeLike = "float32",
+        scale: Scale | None = None,
+        target_scale: Scale | None = None,
     ) -> Dataset:
-        """Load a source, split it, limit it and scale its pixels.
+        """Load a source, split it, limit it and scale its values.
+
+        Parameters
+        ----------
+        source, preparation : Source, Preparation
+            What is read, and how it is divided and scaled.
+        dtype : dtype
+            Of scaled values.
+        scale, target_scale : Scale, optional
+            Those of another data set, to be used instead of its own.
 
         Raises
         ------
         DataError
-            If the source cannot be read, or a part would be empty.
+            If the source cannot be read, what it holds is not finite, or a part would be empty.
         """
         raw = source.load()
+        _check_raw(source, raw)
         train, test = _divide(source, raw, preparation)
         if preparation.limit is not None:
             first = slice(preparation.limit)
@@ -167,10 +182,16 @@ class Dataset:
         for part, name in ((train, "training"), (test, "test")):
             if not part.count:
                 raise DataError(f"data={source.name}: no {name} samples are left.")
-        scale = _scale(train.X, raw.largest, preparation.scaling)
+        _check_scale(source, scale, train.X.shape[1:])
+        _check_scale(source, None if raw.classes else target_scale, train.Y.shape[1:])
+        if scale is None:
+            scale = _scale(train.X, raw.largest, preparation.scaling)
+        if not raw.classes and target_scale is None:
+            target_scale = _target_scale(train.Y, preparation.target_scaling)
 
         def scaled(part: Samples) -> Samples:
-            return Samples(scale(part.X, dtype), part.Y.astype(np.intp))
+            Y = part.Y.astype(np.intp) if raw.classes else target_scale(part.Y, dtype)  # type: ignore[misc]
+            return Samples(_scaled(part.X, scale, dtype), Y)
 
         return cls(
             source.name,
@@ -180,12 +201,23 @@ class Dataset:
             raw.classes,
             raw.checksum,
             scale,
+            raw.targets,
+            target_scale,
         )
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
-        """Rows, columns and channels of one image."""
-        return self.train.X.shape[1:]
+    def image_shape(self) -> Shape:
+        """Rows, columns and channels of one image; or the number of features, as a tuple."""
+        return tuple(self.train.X.shape[1:])
+
+    @property
+    def target_shape(self) -> Shape | None:
+        """Shape of one sample's real values; None for classes."""
+        return None if self.classes else self.train.Y.shape[1:]
+
+    def in_units(self, A: Array) -> Array:
+        """Return real values, as a network puts them out, in the unit of the source."""
+        return A if self.target_scale is None else self.target_scale.undo(A)
 
 
 def epoch_order(samples: int, seed: int, epoch: int) -> Array:
@@ -211,16 +243,22 @@ def no_official_split(source: Source) -> str:
 def _divide(source: Source, raw: Raw, preparation: Preparation) -> tuple[Samples, Samples]:
     """Return the training and the test part of a source."""
     split = source.default_split if preparation.split is None else preparation.split
-    train, test = Samples(raw.X, raw.Y), None
+    train, test = Samples(_rows(raw.X), raw.Y), None
     if raw.X_test is not None and raw.Y_test is not None:
-        test = Samples(raw.X_test, raw.Y_test)
+        test = Samples(_rows(raw.X_test), raw.Y_test)
     if split == "official":
         if test is None:
             raise DataError(no_official_split(source))
         return train, test
     if test is not None:
+        if isinstance(train.X, ScaledRows):
+            raise DataError(
+                f"data.split={split}: {source.name} is divided into files that stay on disk, which"
+                " cannot be divided anew. Leave out data.split, or the test files."
+            )
         train = Samples(np.concatenate([train.X, test.X]), np.concatenate([train.Y, test.Y]))
-    first, second = split_indices(train.Y, float(split), preparation.seed, source.stratified)
+    stratified = source.stratified and bool(raw.classes)
+    first, second = split_indices(train.Y, float(split), preparation.seed, stratified)
     return train.at(first), train.at(second)
 
 
@@ -259,15 +297,66 @@ def _keep_apart(train: Samples, validation: float | int | None) -> tuple[Samples
     return train.at(slice(None, -count)), train.at(slice(-count, None))
 
 
-def _scale(X: Array, largest: float, scaling: str) -> Scale:
-    """Return how pixels are scaled, given those of the training part."""
+def _rows(X: Array) -> Rows:
+    """Return samples as they are, or as rows that are read when they are used."""
+    return ScaledRows(X) if isinstance(X, np.memmap) else X
+
+
+def _scaled(X: Rows, scale: Scale, dtype: npt.DTypeLike) -> Rows:
+    """Return scaled samples, as a copy unless that would be very large."""
+    if isinstance(X, ScaledRows):
+        return X.scaled(scale, dtype)
+    if X.size * np.dtype(dtype).itemsize > LARGEST_COPY:
+        return ScaledRows(X, scale=scale, dtype=dtype)
+    return scale(X, dtype)
+
+
+def _scale(X: Rows, largest: float, scaling: str | None) -> Scale:
+    """Return how samples are scaled, given those of the training part."""
+    scaling = scaling or default_scaling(X.shape[1:])
     if scaling == "none":
         return Scale(1.0, 0.0, largest)
-    if scaling == "unit":
-        return Scale(1.0 / largest, 0.0, largest)
-    mean, deviation = float(X.mean(dtype=np.float64)), float(X.std(dtype=np.float64))
-    factor = 1.0 / (deviation or 1.0)
-    return Scale(factor, mean * factor, largest)
+    return unit_scale(X, largest) if scaling == "unit" else standard_scale(X, largest)
+
+
+def default_scaling(shape: Shape) -> str:
+    """Return how samples of a shape are scaled where nothing is said."""
+    return "standard" if len(shape) == 1 else "unit"
+
+
+def _target_scale(Y: Array, scaling: str | None) -> Scale:
+    """Return how real values are scaled, given those of the training part."""
+    if scaling == "none":
+        return IDENTITY
+    columns = standard_scale(Y.reshape(len(Y), -1))
+    shape = Y.shape[1:]
+    return Scale(np.reshape(columns.factor, shape), np.reshape(columns.shift, shape))
+
+
+def _check_scale(source: Source, scale: Scale | None, shape: Shape) -> None:
+    """Raise DataError if a scale of another data set has other columns."""
+    columns = () if scale is None else np.shape(scale.factor)
+    if columns and columns != shape:
+        raise DataError(
+            f"data={source.name}: has rows of {shape} numbers, and the run learnt from rows of"
+            f" {columns}."
+        )
+
+
+def _check_raw(source: Source, raw: Raw) -> None:
+    """Raise DataError if samples or targets are not finite, or labels are no whole numbers."""
+    for X, Y in ((raw.X, raw.Y), (raw.X_test, raw.Y_test)):
+        if X is None or Y is None:
+            continue
+        if len(X) != len(Y):
+            raise DataError(f"data={source.name}: {len(X)} samples, and {len(Y)} targets.")
+        on_disk = isinstance(X, np.memmap)  # its source has looked at it
+        if X.dtype.kind == "f" and not on_disk and not all_finite(X):
+            raise DataError(f"data={source.name}: images must be finite numbers.")
+        if Y.dtype.kind == "f" and not np.isfinite(Y).all():
+            raise DataError(f"data={source.name}: labels or targets must be finite numbers.")
+        if raw.classes and Y.dtype.kind == "f" and (np.floor(Y) != Y).any():
+            raise DataError(f"data={source.name}: labels of classes must be whole numbers.")
 
 
 def _check_validation(validation: float | int | None) -> None:

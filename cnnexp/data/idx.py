@@ -1,44 +1,56 @@
-"""MNIST and Fashion-MNIST: four files in the IDX format, found on disk or downloaded.
+"""MNIST, Fashion-MNIST and Kuzushiji-MNIST: four files in the IDX format, on disk or downloaded.
 
-A file is trusted only if the checksum of its unpacked bytes is the known one. Files that a user
-put in place are never changed or deleted.
+A file is trusted only if its checksum is the known one. Files that a user put in place are never
+changed or deleted.
 
 References
 ----------
 Y. LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998 (MNIST)
 H. Xiao et al., Fashion-MNIST, 2017, https://arxiv.org/abs/1708.07747
+T. Clanuwat et al., Deep Learning for Classical Japanese Literature, 2018,
+https://arxiv.org/abs/1812.01718 (Kuzushiji-MNIST)
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from cnnexp.data.download import download
-from cnnexp.data.files import File, find, read
+from cnnexp.data.files import File, checksum, find, read
 from cnnexp.data.images import Figure
 from cnnexp.data.sources import SOURCES, Array, Raw, Source, data_folder
 from cnnexp.errors import DataError
 
+SIDE = 28  # pixels
+
 
 class IdxSource(Source):
-    """What MNIST and Fashion-MNIST share.
+    """What all sets of four IDX files share.
 
     Attributes
     ----------
-    files : tuple of File
+    files : sequence of File
         Training images and labels, test images and labels.
     mirrors : tuple of str
         Addresses of folders that hold the packed files.
+    first_label : int
+        The label of the first class.
+    samples : int
+        Training and test samples together.
     """
 
-    files: ClassVar[tuple[File, ...]]
+    files: Sequence[File]
     mirrors: ClassVar[tuple[str, ...]]
-    classes: ClassVar[tuple[str, ...]]
+    classes: Sequence[str]
+    first_label: int = 0
+    samples: int = 70_000
     dir: str | None
 
     @property
@@ -53,22 +65,54 @@ class IdxSource(Source):
 
     def load(self) -> Raw:
         """Read the four files, after downloading those that are absent."""
+        contents = self.contents()
+        sums = [
+            file.unpacked or checksum(content, "sha256")
+            for file, content in zip(self.files, contents, strict=True)
+        ]
+        digest = hashlib.sha256("".join(sums).encode())
+        X, Y, X_test, Y_test = (
+            parse(content, f"{self.folder / file.name}")
+            for file, content in zip(self.files, contents, strict=True)
+        )
+        parts = [self._part(X, Y), self._part(X_test, Y_test)]
+        arrays: list[Any] = [array for part in parts for array in part]
+        named = f"sha256:{digest.hexdigest()}"
+        return Raw(arrays[0], arrays[1], 255.0, tuple(self.classes), named, *arrays[2:])
+
+    def contents(self) -> list[bytes]:
+        """Return the unpacked bytes of the four files."""
         absent = [file for file in self.files if find(self.folder, file) is None]
         if absent:
             download(self, absent)
-        contents = [read(self.folder, file) for file in self.files]
-        digest = hashlib.sha256("".join(file.unpacked for file in self.files).encode())
-        X, Y, X_test, Y_test = (_parse(content) for content in contents)
-        checksum = f"sha256:{digest.hexdigest()}"
-        return Raw(X[..., None], Y, 255.0, self.classes, checksum, X_test[..., None], Y_test)
+        return [read(self.folder, file) for file in self.files]
+
+    def _part(self, X: Array, Y: Array) -> tuple[Array, Array]:
+        """Return images with their channel, and labels from 0, if they belong together."""
+        if X.ndim != 3 or X.shape[1:] != (SIDE, SIDE) or Y.shape != X.shape[:1] or not len(X):
+            raise DataError(
+                f"data={self.name}: {self.folder} must hold images of {SIDE}x{SIDE} pixels and a"
+                f" label for each. Found images {X.shape} and labels {Y.shape}."
+            )
+        last = self.first_label + len(self.classes) - 1
+        if Y.min() < self.first_label or Y.max() > last:
+            raise DataError(
+                f"data={self.name}: {self.folder}: labels must lie in {self.first_label} … {last}."
+                f" Found {Y.min()} … {Y.max()}."
+            )
+        return X[..., None], Y - np.uint8(self.first_label)
 
     def image_shape(self) -> tuple[int, int, int]:
         """Return (28, 28, 1)."""
-        return 28, 28, 1
+        return SIDE, SIDE, 1
 
     def class_count(self) -> int:
-        """Return 10."""
-        return 10
+        """Return the number of classes."""
+        return len(self.classes)
+
+    def sample_count(self) -> int:
+        """Return the number of training and test samples."""
+        return self.samples
 
 
 @SOURCES.register("mnist")
@@ -171,8 +215,67 @@ class FashionMnist(IdxSource):
     )
 
 
-def _parse(content: bytes) -> Array:
-    """Return the array in an IDX file of bytes: a count of axes, their lengths, the values."""
-    axes = content[3]
-    shape = np.frombuffer(content, ">u4", axes, offset=4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+@SOURCES.register("kmnist")
+@dataclass
+class Kmnist(IdxSource):
+    """70,000 handwritten Japanese characters (Kuzushiji-MNIST), 28x28 pixels, ten classes.
+
+    The checksums of the packed files are those that TensorFlow Datasets publishes
+    (``url_checksums/kmnist.txt``). No checksum of unpacked files is published, so these are only
+    looked at for their form.
+
+    Parameters
+    ----------
+    dir : str, optional
+        The folder of the four files; see `data_folder` for the default.
+    """
+
+    dir: str | None = None
+
+    figure = Figure(share=1.0)
+    classes = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    mirrors = ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",)
+    files = (
+        File(
+            "train-images-idx3-ubyte",
+            "sha256:51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+        ),
+        File(
+            "train-labels-idx1-ubyte",
+            "sha256:e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+        ),
+        File(
+            "t10k-images-idx3-ubyte",
+            "sha256:edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+        ),
+        File(
+            "t10k-labels-idx1-ubyte",
+            "sha256:20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+        ),
+    )
+
+
+def parse(content: bytes, where: str) -> Array:
+    """Return the array in an IDX file of bytes: a count of axes, their lengths, the values.
+
+    Raises
+    ------
+    DataError
+        If it is no such file, or has another length than its header says.
+
+    Examples
+    --------
+    >>> parse(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]), "labels")
+    array([7, 9], dtype=uint8)
+    """
+    axes = content[3] if len(content) > 3 else 0
+    start = 4 + 4 * axes
+    if content[:3] != b"\0\0\x08" or not axes or len(content) < start:
+        raise DataError(f"{where}: not an IDX file of bytes.")
+    shape = tuple(np.frombuffer(content, ">u4", axes, offset=4).tolist())
+    if len(content) - start != math.prod(shape):
+        raise DataError(
+            f"{where}: damaged: its header says {math.prod(shape):,} bytes, and"
+            f" {len(content) - start:,} are there."
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -17,6 +17,7 @@ were scaled and centred)
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,10 @@ Array = npt.NDArray[Any]
 FAINTEST = 0.25  # of the darkest ink: what is fainter does not count as part of the figure
 COARSE = 200  # pixels along a side when the figure is looked for
 CONTRAST = 0.1  # of full range: below it a picture is taken to be empty
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # no other reader is ever started
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+MOST_PIXELS = 2**26  # that are decoded: 8,192 x 8,192
+LONGEST = 1024  # rows or columns of a decoded picture; a larger one is reduced
 
 
 @dataclass(frozen=True)
@@ -52,26 +57,62 @@ class Figure:
     fine: int = 1
 
 
-def open_picture(path: str | Path) -> Image:
+def open_picture(path: str | Path, least: int = 0) -> Image:
     """Open a picture, upright, and read all of it.
+
+    The size is looked at before memory is taken, and a large picture is reduced right after
+    decoding, a JPEG while it is decoded. A picture of `MOST_PIXELS` takes at most 600 MB.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file in one of the `FORMATS`.
+    least : int
+        Rows and columns that are needed: a picture is never reduced below twice as many.
 
     Raises
     ------
     DataError
-        If there is no such file, or it is not a picture.
+        If there is no such file, it is not a picture, or it is too large.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata; sizes are looked at here
+            with Image.open(path, formats=FORMATS) as image:
+                return ImageOps.exif_transpose(_decoded(image, max(LONGEST, 2 * least)))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
     except UnidentifiedImageError:
-        raise DataError(f"{path}: not an image of a known format.") from None
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path}: not an image of a known format. Known: {', '.join(FORMATS)}."
+        ) from None
+    except Exception as error:  # whatever a decoder raises on bytes from elsewhere
         raise DataError(f"{path}: not a readable image: {error}") from None
+
+
+def _decoded(image: Image, longest: int) -> Image:
+    """Decode a picture, with sides of at most about `longest` pixels."""
+    image.draft(image.mode, (longest, longest))  # a JPEG may be decoded at a half, 1/4 or 1/8
+    columns, rows = image.size
+    if columns * rows > MOST_PIXELS:
+        raise DataError(
+            f"it has {columns:,} x {rows:,} pixels; at most {MOST_PIXELS / 1e6:.0f} million are"
+            " decoded. Save it smaller."
+        )
+    image.load()
+    factor = max(columns, rows) // longest
+    if factor < 2:
+        return image
+    orientation = image.getexif()
+    if image.mode in ("1", "P", "PA"):  # colours that cannot be averaged
+        image = image.convert("L" if image.mode == "1" else "RGBA")
+    elif image.mode.startswith("I;"):
+        image = image.convert("I")
+    reduced = image.reduce(factor)
+    reduced.info["exif"] = orientation.tobytes()
+    return reduced
 
 
 def as_picture(image: Image, shape: tuple[int, ...]) -> Array:

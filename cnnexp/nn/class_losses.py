@@ -58,6 +58,7 @@ class CrossEntropy(Loss):
     fuses: ClassVar[str] = "softmax"
     metrics: ClassVar[tuple[str, ...]] = ("error",)
     soft_targets: ClassVar[bool] = True
+    needs_classes: ClassVar[bool] = True
 
     label_smoothing: float = 0.0
     class_weights: list[float] | None = None
@@ -150,6 +151,7 @@ class Focal(Loss):
 
     fuses: ClassVar[str] = "softmax"
     metrics: ClassVar[tuple[str, ...]] = ("error",)
+    needs_classes: ClassVar[bool] = True
 
     gamma: float = 2.0
 
@@ -201,6 +203,7 @@ class Hinge(Loss):
     """
 
     metrics: ClassVar[tuple[str, ...]] = ("error",)
+    needs_classes: ClassVar[bool] = True
 
     margin: float = 1.0
 

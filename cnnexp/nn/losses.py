@@ -34,11 +34,14 @@ class Loss(ABC):
     soft_targets : bool
         Whether `forward` and `backward` take mixed targets: rows of numbers that add up to 1 in
         place of class indices.
+    needs_classes : bool
+        Whether it has a meaning for classes only, and none for real values.
     """
 
     fuses: ClassVar[str] = ""
     metrics: ClassVar[tuple[str, ...]] = ()
     soft_targets: ClassVar[bool] = False
+    needs_classes: ClassVar[bool] = False
 
     def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
         """Return targets as `forward` takes them: real values of the outputs' shape by default.
@@ -66,6 +69,9 @@ Metric = Callable[[Array, Array], float]
 """A sum over samples, given outputs (n_m, …) and checked targets."""
 
 METRICS: Registry[Metric] = Registry("metric")
+
+OF_CLASSES = frozenset({"error", "binary_error", "top_3_error", "top_5_error"})
+"""Metrics that have a meaning for classes only."""
 
 
 @METRICS.register("error")

@@ -370,7 +370,8 @@ class Network(Introspection):
 
     def _samples(self, X: Array) -> Array:
         """Return samples in the network's dtype and shape; build the network if needed."""
-        X = np.asarray(X)
+        if not hasattr(X, "take_rows"):  # rows that are computed when they are used stay so
+            X = np.asarray(X)
         if X.ndim < 2 or not len(X):
             raise ShapeError(f"X must be samples (n_m, …), one at least. Got shape {X.shape}.")
         with_channel = (*X.shape[1:], 1)

@@ -30,7 +30,7 @@ class Batch:
 
     Attributes
     ----------
-    X : array (n, …)
+    X : array (n, …), or rows that are computed when they are used
         Samples in the network's dtype.
     targets : array (n, …)
         Class indices, or real values, as the loss takes them.
@@ -65,15 +65,27 @@ class Batch:
             return self.X[at], self.targets[at]
         rows = self.rows[at]
         X = memory.array("samples", (len(rows), *self.X.shape[1:]), self.X.dtype)
-        return np.take(self.X, rows, axis=0, out=X, mode="clip"), self.targets[rows]
+        return take_rows(self.X, rows, X), self.targets[rows]
 
     def gather(self, X: Array, targets: Array) -> None:
         """Copy all samples and targets of the mini-batch."""
         if self.rows is None:
             X[...], targets[...] = self.X, self.targets
         else:
-            np.take(self.X, self.rows, axis=0, out=X, mode="clip")
+            take_rows(self.X, self.rows, X)
             np.take(self.targets, self.rows, axis=0, out=targets, mode="clip")
+
+
+def take_rows(X: Any, rows: Array, out: Array) -> Array:
+    """Copy some samples into `out`, and return it.
+
+    Samples that are no array, but look like one, compute their rows: they have a shape, a type, a
+    length, slices, and a method ``take_rows(rows, out)``.
+    """
+    if isinstance(X, np.ndarray):
+        return np.take(X, rows, axis=0, out=out, mode="clip")
+    computed: Array = X.take_rows(rows, out)
+    return computed
 
 
 class Task(NamedTuple):

@@ -91,8 +91,12 @@ def _data(run: Run) -> list[str]:
         return [f"{name}, which had not been read yet"]
     names = {"train": "training", "validation": "validation", "test": "test"}
     parts = [f"{data[part]:,} {words}" for part, words in names.items() if data[part]]
+    learnt = f"in {len(data['classes'])} classes"
+    if shape := data.get("target_shape"):
+        named = f": {', '.join(data['targets'])}" if data.get("targets") else ""
+        learnt = f"of {'x'.join(map(str, shape))} real values{named}"
     return [
-        f"{name}: {', '.join(parts)} samples in {len(data['classes'])} classes",
+        f"{name}: {', '.join(parts)} samples {learnt}",
         f"checksum {data['checksum']}",
     ]
 

@@ -10,7 +10,11 @@ from typing import Any
 RESULTS_VERSION = 4
 """Raised only when the same config gives other numbers than before."""
 
-PATHS = (("data", "dir"), ("data", "file"))  # where something lies does not change what it is
+PATHS = tuple(
+    ("data", key)
+    for key in ("dir", "file", "test_file", "images", "labels", "test_images", "test_labels")
+)  # where something lies does not change what it is
+UNSET = (("data", "task"), ("data", "target_scaling"))  # left out where null: older runs lack them
 NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics")
 NEWER: dict[str, Any] = {
     "evaluate": "each_epoch",
@@ -59,6 +63,9 @@ def fingerprint(
     for group, key in PATHS:
         if isinstance(kept.get(group), dict):
             kept[group].pop(key, None)
+    for group, key in UNSET:
+        if isinstance(kept.get(group), dict) and kept[group].get(key, 0) is None:
+            del kept[group][key]
     return _digest([kept, data_checksum, weights_checksum, RESULTS_VERSION])
 
 

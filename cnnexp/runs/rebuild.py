@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from cnnexp.data import SOURCES, Dataset
+from cnnexp.data import SOURCES, Dataset, Source
 from cnnexp.data.augmentation import AUGMENTATIONS, Augmentation
 from cnnexp.data.dataset import Preparation
+from cnnexp.data.scale import Scale
 from cnnexp.nn.layer import Layer, make_layer
 from cnnexp.nn.losses import LOSSES, Loss
 from cnnexp.nn.network import Network
@@ -26,13 +27,20 @@ def build_layers(config: Config) -> list[Layer]:
     return [make_layer(options) for options in config["model"]["layers"]]
 
 
-def build_dataset(config: Config) -> Dataset:
-    """Load and prepare the data set of a config."""
+def build_source(config: Config) -> Source:
+    """Make the source of a config's data set; nothing is read."""
     options = config["data"]
     source_class = SOURCES[options["name"]]
-    source = source_class(**options_of(source_class, options))
-    preparation = Preparation(**options_of(Preparation, options))
-    return Dataset.prepare(source, preparation, config["dtype"])
+    return source_class(**options_of(source_class, options))
+
+
+def build_dataset(
+    config: Config, scale: Scale | None = None, target_scale: Scale | None = None
+) -> Dataset:
+    """Load and prepare the data set of a config, with its own scales if none are given."""
+    preparation = Preparation(**options_of(Preparation, config["data"]))
+    source = build_source(config)
+    return Dataset.prepare(source, preparation, config["dtype"], scale, target_scale)
 
 
 def build_loss(config: Config) -> Loss:

@@ -114,8 +114,11 @@ def mini_batches(
     samples = network.batch(dataset.train.X, dataset.train.Y)
     if not augmentations:
         return MiniBatches(samples, size, seed)
-    scale = dataset.scale
-    pixels = Pixels(-scale.shift, scale.largest * scale.factor)
+    shift, factor = (
+        np.mean(dataset.scale.shift),
+        np.mean(dataset.scale.factor),
+    )  # one for all pixels
+    pixels = Pixels(-float(shift), dataset.scale.largest * float(factor))
     augmenter = Augmenter(augmentations, dataset.image_shape, pixels, seed)
     if augmenter.mixes:
         if not network.loss.soft_targets:

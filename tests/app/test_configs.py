@@ -24,11 +24,13 @@ from cnnexp.nn.losses import LOSSES
 from cnnexp.runs.rebuild import build_network
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 from tests.commandline import succeed
+from tests.data.made import put_cifar
 
 CONF = config_root() / "conf"
 GROUPS = ("model", "impl", "data", "optimizer", "schedule", "augment")
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF)
 SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1)}
+NO_CLASSES = {"regression"}
 TOO_SMALL = {("lenet5", "digits"), ("lenet5_1998", "digits")}
 STUDIES = sorted(path.stem for path in (config_root() / "experiments").glob("*.yaml"))
 
@@ -51,13 +53,31 @@ def compose(*overrides, mode=RunMode.RUN):
 def own_data(tmp_path):
     """Settings that name data of one's own for the sources that need them."""
     np.savez(tmp_path / "own.npz", X=np.zeros((9, 12, 12)), Y=np.arange(9) % 3)
-    return {"npz": [f"data.file={tmp_path / 'own.npz'}"], "image_folder": [f"data.dir={tmp_path}"]}
+    np.save(tmp_path / "X.npy", np.zeros((9, 12, 12)))
+    np.save(tmp_path / "Y.npy", np.arange(9) % 3)
+    (tmp_path / "own.csv").write_text("a,b\n1,2\n3,4\n")
+    put_cifar(tmp_path, 1)
+    return {
+        "npz": [f"data.file={tmp_path / 'own.npz'}"],
+        "npy": [f"data.images={tmp_path / 'X.npy'}", f"data.labels={tmp_path / 'Y.npy'}"],
+        "image_folder": [f"data.dir={tmp_path}"],
+        "cifar10": [f"data.dir={tmp_path}"],
+        "csv": [f"data.file={tmp_path / 'own.csv'}", "model=flat"],
+        "sklearn": ["model=flat"],
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_config_composes_and_passes_the_checks(path, own_data):
+def test_every_config_composes_and_passes_the_checks(path, own_data, tmp_path):
     group, name = path.parent.name, path.stem
     extra = own_data.get(name, []) if group == "data" else []
+    if name == "parquet":
+        pd = pytest.importorskip("pandas")
+        pytest.importorskip("pyarrow")
+        pd.DataFrame({"a": [1], "b": [2]}).to_parquet(tmp_path / "own.parquet")
+        extra = [f"data.file={tmp_path / 'own.parquet'}", "model=flat"]
+    if name == "regression":
+        extra = ["data=sklearn", "data.set=diabetes", "loss=mean_squared_error"]
     if name in ("lenet5", "lenet5_1998"):
         extra = ["data=mnist"]
     if name == "reduce_on_plateau":
@@ -70,7 +90,11 @@ def test_every_config_composes_and_passes_the_checks(path, own_data):
 
 @pytest.mark.parametrize(
     ("model", "data"),
-    [p for p in itertools.product(names("model"), ("digits", "mnist")) if p not in TOO_SMALL],
+    [
+        pair
+        for pair in itertools.product(names("model"), ("digits", "mnist"))
+        if pair not in TOO_SMALL and pair[0] not in NO_CLASSES
+    ],
 )
 def test_every_model_builds_for_every_data_set_that_fits(model, data):
     config = check(compose(f"model={model}", f"data={data}"))
@@ -233,6 +257,32 @@ def test_unset_learning_rate_is_the_optimizers_own():
         config = check(compose(f"optimizer={name}"))
         assert config["learning_rate"] == OPTIMIZERS[name].default_learning_rate
     assert check(compose("learning_rate=0.7"))["learning_rate"] == 0.7
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ([], 16),
+        (["data=mnist"], 128),
+        (["data=mnist", "data.limit=1000"], 16),
+        (["data=mnist", "data.limit=10000"], 64),
+        (["data=mnist", "batch_size=7"], 7),
+    ],
+)
+def test_unset_batch_size_suits_the_number_of_samples(settings, size):
+    assert check(compose(*settings))["batch_size"] == size
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_says_its_batch_size(study):
+    text = (config_root() / "experiments" / f"{study}.yaml").read_text()
+    assert re.search(r"^ *batch_size: ", text, re.MULTILINE)
+
+
+def test_scaling_that_is_not_set_suits_images_or_tables():
+    assert check(compose())["data"]["scaling"] == "unit"
+    assert check(compose("data=sklearn", "model=flat"))["data"]["scaling"] == "standard"
+    assert check(compose("data.scaling=none"))["data"]["scaling"] == "none"
 
 
 def test_checking_twice_changes_nothing():

@@ -71,7 +71,9 @@ def test_defaults_that_a_config_sets_are_those_a_run_gets(capsys: Captured) -> N
         "weight_decay=0.0 decay_biases=true clip_value=null clip_norm=null l1=0.0"
         " max_norm=null momentum=0.9 nesterov=true"
     )
-    assert listed("data", capsys)["npz"][1].startswith("file=… split=null seed=0 limit=null")
+    assert listed("data", capsys)["npz"][1].startswith(
+        "file=… task=null split=null seed=0 limit=null"
+    )
 
 
 def test_models_have_the_comment_of_their_file(capsys: Captured) -> None:

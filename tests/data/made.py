@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,4 +88,34 @@ def put(folder: Path, packed: bool) -> Path:
     folder.mkdir(exist_ok=True)
     for name, content in (PACKED if packed else UNPACKED).items():
         (folder / name).write_bytes(content)
+    return folder
+
+
+# Sets in the form of the published ones --------------------------------------------------------
+
+
+def put_idx(folder: Path, names: Sequence[str], labels: Sequence[int], ending: str = "") -> Path:
+    """Put four IDX files into a folder: images of 28x28 that show their label, and labels."""
+    folder.mkdir(exist_ok=True, parents=True)
+    labels = np.array(labels, np.uint8)
+    for k in (0, 2):
+        rng = np.random.default_rng(k)
+        images = rng.integers(0, 100, (len(labels), 28, 28)).astype(np.uint8)
+        images[np.arange(len(labels)), labels % 28, :9] = 255  # a bar in a row, at the left
+        for name, array in ((names[k], images), (names[k + 1], labels)):
+            content = idx(array)
+            packed = gzip.compress(content, mtime=0) if ending else content
+            (folder / f"{name}{ending}").write_bytes(packed)
+    return folder
+
+
+def put_cifar(folder: Path, records: int, classes: int = 10) -> Path:
+    """Put the six files of CIFAR-10's binary format into a folder; the red plane says the class."""
+    folder.mkdir(exist_ok=True, parents=True)
+    for k, name in enumerate([*(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin"]):
+        rng = np.random.default_rng(k)
+        rows = rng.integers(0, 60, (records, 3073)).astype(np.uint8)
+        rows[:, 0] = np.arange(records) % classes
+        rows[:, 1 : 1 + 1024] += 15 * rows[:, :1]
+        (folder / name).write_bytes(rows.tobytes())
     return folder

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnexp.data import Dataset
+from cnnexp.data.bundled import Digits
 from cnnexp.data.dataset import Preparation, epoch_order, split_indices
-from cnnexp.data.sources import Digits
 from cnnexp.errors import DataError, OptionError
 from tests.data.made import Numbered
 

@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from cnnexp.data import download
+from cnnexp.data.files import File
 from cnnexp.errors import DataError
-from tests.data.made import NAMES, PACKED, UNPACKED, Tiny, put
+from tests.data.made import NAMES, PACKED, UNPACKED, Tiny, digest, put
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -34,12 +35,34 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.answer is not None:
             status, content = self.server.answer(name, self.server.asked.count(name))
         self.send_response(status)
+        if isinstance(content, Slow):
+            content.send(self)
+            return
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
     def log_message(self, *_):
         pass
+
+
+class Slow:
+    """An answer that announces a length, if any, and comes in parts with pauses."""
+
+    def __init__(self, parts, pause=0.0, length=None):
+        self.parts, self.pause, self.length = parts, pause, length
+
+    def send(self, handler):
+        if self.length is not None:
+            handler.send_header("Content-Length", str(self.length))
+        handler.end_headers()
+        for part in self.parts:
+            try:
+                handler.wfile.write(part)
+                handler.wfile.flush()
+            except OSError:  # the other side has had enough
+                return
+            threading.Event().wait(self.pause)
 
 
 @pytest.fixture
@@ -127,6 +150,45 @@ def test_a_mirror_that_does_not_answer_is_given_up(source, servers, monkeypatch)
     (source.folder / NAMES[1]).unlink()
     source.load()
     assert servers[1].asked == [f"{NAMES[1]}.gz"]
+
+
+ONE = File(NAMES[1], digest(PACKED[f"{NAMES[1]}.gz"]), digest(UNPACKED[NAMES[1]]), most=1000)
+UNENDING = [bytes(100)] * 1000
+BAD = {
+    "announces too much": (
+        Slow([b"x"], length=10**12),
+        "announces 1,000,000,000,000 bytes; at most",
+    ),
+    "sends too much": (Slow(UNENDING), "sends more than the 1,000 bytes that are taken"),
+    "a byte now and then": (Slow([b"x"] * 99, 0.02), "stalled: sent "),
+    "stops in the middle": (Slow([b"x", b""], 2.0, 900), "stalled: sent nothing for 0.15 s"),
+    "for ever": (Slow([bytes(9)] * 99, 0.02), "took longer than 0 s"),
+    "closes in the middle": (Slow([b"x"], length=900), "broke off"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_server_cannot_keep_the_program_busy(bad, source, servers, monkeypatch):
+    answer, message = BAD[bad]
+    monkeypatch.setattr(download, "TIMEOUT", 0.15)
+    monkeypatch.setattr(download, "RETRIES", 0)
+    if bad == "for ever":
+        monkeypatch.setattr(download, "SLOWEST", 1.0)
+        monkeypatch.setattr(download, "MOST_SECONDS", 0.3)
+    monkeypatch.setattr(Tiny, "mirrors", (servers[0].url,))
+    servers[0].answer = lambda name, time: (200, answer)
+    with pytest.raises(DataError) as raised:
+        download.download(source, [ONE])
+    assert f"{servers[0].url}  {message}" in str(raised.value)
+    assert present(source) == []
+
+
+def test_a_stalled_mirror_is_passed_over(source, servers, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", 0.15)
+    servers[0].answer = lambda name, time: (200, BAD["stops in the middle"][0])
+    download.download(source, [ONE])
+    assert present(source) == [f"{NAMES[1]}.gz"]
+    assert len(servers[0].asked) == len(servers[1].asked) == 1
 
 
 def test_no_mirror_gives_anything(source, servers):

@@ -5,8 +5,11 @@ import pytest
 from PIL import Image
 
 from cnnexp.data import SOURCES, Dataset
+from cnnexp.data.arrays import Npz
+from cnnexp.data.bundled import Digits
 from cnnexp.data.dataset import Preparation
-from cnnexp.data.sources import Digits, ImageFolder, Npz, array_checksum
+from cnnexp.data.image_folder import ImageFolder
+from cnnexp.data.sources import array_checksum
 from cnnexp.errors import DataError
 
 
@@ -84,10 +87,12 @@ def test_colours_and_numbers_of_any_size(tmp_path):
         ({"X": X}, "needs the arrays X and Y, or X_train, Y_train, X_test and Y_test. Found: X."),
         ({"X_train": X, "X_test": X, "Y_test": Y}, "Found: X_train, X_test, Y_test."),
         ({}, "Found: none."),
-        ({"X": X[0], "Y": Y[:5]}, "images must be (n_m, ih, iw) or (n_m, ih, iw, n_c). Got (5, 4)"),
-        ({"X": X, "Y": Y[:9]}, "Got labels of shape (9,) and type int64 for 20 images."),
-        ({"X": X, "Y": Y + 0.5}, "labels must be whole numbers, one for each image."),
-        ({"X": X, "Y": np.eye(3)[Y]}, "labels must be whole numbers, one for each image."),
+        ({"X": X[0, 0], "Y": Y[:4]}, "images must be (n_m, ih, iw) or (n_m, ih, iw, n_c), or a"),
+        ({"X": X, "Y": Y[:9]}, "Got labels of shape (9,) for 20 images."),
+        ({"X": X, "Y": Y + np.nan}, "labels or targets must be finite numbers."),
+        ({"X": X, "Y": np.array(["a"] * 20, object)}, "holds Python objects"),
+        ({"X": X, "Y": np.array(5)}, "labels must be one for each sample. Got ()."),
+        ({"X": X, "Y": Y + 10**10}, "would make 10,000,000,003 classes; at most 100,000"),
         ({"X": X, "Y": Y - 1}, "labels must be at least 0. Found -1."),
         ({"X": X[:0], "Y": Y[:0]}, "there are no images in it."),
         ({"X": np.array(["a"] * 20), "Y": Y}, "images must be"),

@@ -7,8 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnnexp.app.check import check_data
 from cnnexp.data import Dataset
+from cnnexp.data.scale import Scale
 from cnnexp.errors import ConfigError, OptionError, ShapeError
 from cnnexp.runs.per_class import Classified, ClassRow, class_rows, table
 from cnnexp.runs.plugins import load_plugins
@@ -85,6 +88,12 @@ def evaluate(
     """
     load_plugins(run.config["plugins"])
     dataset = other_dataset(run, overrides) if overrides else run.dataset
+    learnt, has = bool(run.record["data"]["classes"]), bool(dataset.classes)
+    if learnt != has:
+        raise ShapeError(
+            f"data={dataset.name}: its targets are {_targets(has)}, and {run.path} has learnt"
+            f" {_targets(learnt)}."
+        )
     found, needed = dataset.image_shape, run.network.input_shape
     if found != needed:
         raise ShapeError(
@@ -147,7 +156,29 @@ def other_dataset(run: Run, overrides: list[str]) -> Dataset:
     check_data(config, faults)
     if faults:
         raise ConfigError(faults)
-    return build_dataset(config)
+    scale, target_scale = scales_of(run)
+    if data["name"] != recorded["name"] and scale is not None and np.ndim(scale.factor) == 0:
+        scale = None  # pixels of other images have another range
+    return build_dataset(config, scale, target_scale)
+
+
+def scales_of(run: Run) -> tuple[Scale | None, Scale | None]:
+    """Return how a run's samples and real values were scaled.
+
+    Other samples are scaled in the same way: those of another training part would have another mean
+    and deviation. Runs of earlier versions did not write it down.
+    """
+    data = run.record["data"] or {}
+    if "scale" in data:
+        target = data["target_scale"]
+        return Scale.from_record(data["scale"]), target and Scale.from_record(target)
+    if run.config["data"]["scaling"] == "standard":
+        return run.dataset.scale, None
+    return None, None
+
+
+def _targets(classes: bool) -> str:
+    return "classes" if classes else "real values"
 
 
 def _size(shape: tuple[int, ...]) -> str:

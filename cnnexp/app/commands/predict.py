@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.data import SOURCES
+from cnnexp.app.commands.evaluate import scales_of
 from cnnexp.data.images import as_figure, as_picture, open_picture
+from cnnexp.data.scale import Scale
 from cnnexp.errors import DataError, RunError
+from cnnexp.runs import rebuild
 from cnnexp.runs.reading import Run, load_run
+from cnnexp.runs.record import Record
 
 EPILOG = """\
 A digit may be dark on light or light on dark, grey, coloured or transparent, of any size and
@@ -44,12 +47,13 @@ def main(words: list[str]) -> int:
         return 0
     width = max(len(result["image"]) for result in results)
     for result in results:
-        print(f"{result['image']:<{width}}  {_line(result['probabilities'])}")
+        line = _line(result["probabilities"]) if "class" in result else _plain(result["values"])
+        print(f"{result['image']:<{width}}  {line}")
     return 0
 
 
 def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
-    """Return the class of each picture, and the probabilities of all classes.
+    """Return the class of each picture, and the probabilities of all classes; or real values.
 
     Raises
     ------
@@ -65,7 +69,10 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
         raise RunError(
             f"{run.path}: this run has {run.status}; its network answers with what is no number."
         )
-    classes = list(run.record["data"]["classes"])
+    data = run.record["data"]
+    if data.get("target_shape"):
+        return [_values(data, path, row) for path, row in zip(paths, A, strict=True)]
+    classes = list(data["classes"])
     classes += [f"unit {k}" for k in range(len(classes), A.shape[1])]
     return [
         {
@@ -79,8 +86,14 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
 
 def pixels(run: Run, path: Path) -> npt.NDArray[Any]:
     """Return a picture as an image like those that a run's network has learnt from."""
-    picture, shape = open_picture(path), run.network.input_shape
-    figure = SOURCES[run.config["data"]["name"]].figure
+    shape = run.network.input_shape
+    if len(shape) != 3:
+        raise RunError(
+            f"{run.path}: has learnt from a table of {shape[0]} features, and not from pictures. In"
+            " Python: run = cnnexp.load_run(…); run.network.predict(run.dataset.scale(X, …))."
+        )
+    picture = open_picture(path, max(shape[:2]))
+    figure = rebuild.build_source(run.config).figure
     try:
         if figure is not None:
             lit = as_figure(picture, shape, figure)
@@ -90,8 +103,20 @@ def pixels(run: Run, path: Path) -> npt.NDArray[Any]:
         raise DataError(f"{path}: {error}") from None
     if run.config["data"]["scaling"] == "unit":
         return lit
-    scale = run.dataset.scale
+    scale = scales_of(run)[0] or run.dataset.scale
     return scale(lit * scale.largest, run.config["dtype"])
+
+
+def _values(data: Record, path: Path, row: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return the real values for a picture, in the unit of the data set."""
+    values = Scale.from_record(data["target_scale"]).undo(row).reshape(-1).tolist()
+    names = data["targets"] or [f"value {k}" for k in range(1, len(values) + 1)]
+    return {"image": str(path), "values": dict(zip(names, values, strict=True))}
+
+
+def _plain(values: dict[str, float]) -> str:
+    """Return named values in a line."""
+    return "  ".join(f"{name} {value:.6g}" for name, value in values.items())
 
 
 def _line(probabilities: dict[str, float]) -> str:

@@ -13,6 +13,7 @@ from hydra.types import RunMode
 
 from cnnexp.app.check import Plain, check, check_data
 from cnnexp.app.check_model import Images
+from cnnexp.app.experiment import images_of as images_of_dataset
 from cnnexp.app.experiment import recheck
 from cnnexp.app.hydra_app import CONFIG_NAME, make_app
 from cnnexp.app.messages import dotted
@@ -129,9 +130,8 @@ def _all() -> list[str]:
 def images_of(config: Plain) -> Images:
     """Return shape and classes of the images; they are read only where that is not known before."""
     images = check_data(config, [])
-    if images.shape is None or images.classes is None:
-        dataset = rebuild.build_dataset(config)
-        images = Images(dataset.name, dataset.image_shape, len(dataset.classes))
+    if images.shape is None or images.outputs is None:
+        images = images_of_dataset(rebuild.build_dataset(config))
     return images
 
 
@@ -169,6 +169,8 @@ def made_up(network: Network, images: Images, size: int) -> Batch:
     """Return a batch of random images, the same for everybody."""
     generator = np.random.default_rng(0)
     X = generator.random((size, *(images.shape or ())))
+    if images.targets is not None:
+        return network.batch(X, generator.standard_normal((size, *images.targets)))
     return network.batch(X, generator.integers(0, images.classes or 1, size))
 
 

@@ -34,6 +34,9 @@ MOST_GIVEN = 6
 def plates_of(run: Run, given: Sequence[Specimen] = ()) -> list[Plate]:
     """Draw everything that there is to see of a run.
 
+    Maps, gradients and mistakes are drawn of networks that tell classes of images apart; of others
+    there are curves, weights and filters.
+
     Parameters
     ----------
     run : Run
@@ -49,6 +52,16 @@ def plates_of(run: Run, given: Sequence[Specimen] = ()) -> list[Plate]:
     if len(given) > MOST_GIVEN:
         raise ShapeError(f"at most {MOST_GIVEN} images can be looked at. Got {len(given)}.")
     network, test = run.network, run.dataset.test
+    if not run.dataset.classes or len(network.input_shape) != 3:
+        if given:
+            raise ShapeError(
+                "images are looked at by networks that tell classes of images apart. This run has"
+                " learnt real values, or from a table: inspect it without images."
+            )
+        with style():
+            drawn = [_curves(run), histogram_plate(read_histograms(run.path))]
+            drawn += filter_plates(network)
+        return [plate for plate in drawn if plate is not None]
     A, _, _ = network.evaluate(test.X, test.Y)
     labels = np.asarray(test.Y)
     classes = _class_names(run, A.shape[1])
