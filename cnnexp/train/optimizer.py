@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from cnnexp.errors import OptionError
+from cnnexp.errors import OptionError, ShapeError
 from cnnexp.registry import Registry
 from cnnexp.train.transforms import (
     L1,
@@ -188,6 +188,39 @@ def limit_norms(values: Array, parameters: Sequence[Parameter], largest: float) 
             columns = values[parameter.part].reshape(-1, parameter.shape[-1])
             norms = np.sqrt(np.einsum("ij,ij->j", columns, columns))
             columns *= np.minimum(largest / np.maximum(norms, 1e-30), 1).astype(values.dtype)
+
+
+def state_by_path(state: State, parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """Return an optimizer's state to be saved: each vector as a dictionary of arrays by path.
+
+    The order of parameters in the vectors depends on the machine's cache, and a checkpoint may be
+    resumed on another machine.
+    """
+    return {
+        key: {p.path: value[p.part].copy() for p in parameters} if value.ndim else value.copy()
+        for key, value in state.items()
+    }
+
+
+def state_from_paths(saved: Mapping[str, Any], parameters: Sequence[Parameter]) -> State:
+    """Return the state that `state_by_path` was given, in the order of these parameters.
+
+    A vector, as older checkpoints have it, is taken as it is.
+
+    Raises
+    ------
+    ShapeError
+        If the state has other parameters, or other sizes of them.
+    """
+    state: State = {}
+    for key, value in saved.items():
+        if isinstance(value, Mapping):
+            sizes = {path: np.size(array) for path, array in value.items()}
+            if sizes != {p.path: p.part.stop - p.part.start for p in parameters}:
+                raise ShapeError(f"the optimizer's state '{key}' does not fit this network.")
+            value = np.concatenate([value[p.path] for p in parameters])
+        state[key] = np.array(value)
+    return state
 
 
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("optimizer")

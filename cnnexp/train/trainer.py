@@ -20,7 +20,7 @@ from cnnexp.data.dataset import epoch_order
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.network import Network
 from cnnexp.nn.runner import Batch
-from cnnexp.train.optimizer import Optimizer
+from cnnexp.train.optimizer import Optimizer, state_by_path, state_from_paths
 from cnnexp.train.schedules import Moment, Schedule
 from cnnexp.train.transforms import State
 
@@ -154,7 +154,7 @@ class Trainer:
             "epoch": state.epoch,
             "batch": state.batch,
             "weights": self.network.weights(),
-            "optimizer": {key: value.copy() for key, value in state.optimizer.items()},
+            "optimizer": state_by_path(state.optimizer, self.network.named_parameters),
             "sums": state.sums.tolist(),
             "seconds": state.seconds,
             "history": [dict(figures) for figures in state.history],
@@ -168,7 +168,7 @@ class Trainer:
         self.state = TrainingState(
             epoch=snapshot["epoch"],
             batch=snapshot["batch"],
-            optimizer={key: np.array(value) for key, value in snapshot["optimizer"].items()},
+            optimizer=state_from_paths(snapshot["optimizer"], self.network.named_parameters),
             sums=np.array(snapshot["sums"], np.float64),
             seconds=snapshot["seconds"],
             history=[dict(figures) for figures in snapshot["history"]],
