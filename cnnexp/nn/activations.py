@@ -100,7 +100,7 @@ class ReLU(Pointwise):
 
 @functools.lru_cache(maxsize=64)
 def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return zeros, which nobody writes to."""
+    """Return zeros that are shared, and never written to."""
     return np.zeros(shape, dtype)
 
 

@@ -22,41 +22,12 @@ from cnnexp.errors import OptionError
 from cnnexp.nn.losses import LOSSES, Loss, Shape, one_hot
 
 
-@LOSSES.register("mean_squared_error")
-@dataclass(frozen=True)
-class MeanSquaredError(Loss):
-    """The mean over the outputs of the squared distance to the target.
+class _OfDifference(Loss):
+    """A loss that is computed from the difference of output and target, number by number.
 
     Targets are real values of the shape of the outputs, or class indices, which stand for one-hot
     rows.
-
-    Examples
-    --------
-    >>> total, cache = MeanSquaredError().forward(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))
-    >>> total, MeanSquaredError().backward(cache, 1.0)
-    (2.0, array([[0., 2.]]))
     """
-
-    def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
-        """Return real targets; class indices become one-hot rows."""
-        return one_hot(Y, output_shape, dtype)
-
-    def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
-        """Return the sum over samples of the mean squared error."""
-        difference = Z - targets
-        flat = difference.reshape(-1)
-        size = difference[0].size if len(difference) else 1
-        return float(np.dot(flat, flat)) / size, (difference, size)
-
-    def backward(self, cache: Any, scale: float) -> Array:
-        """Return ``scale · 2 (Z - target) / outputs``."""
-        difference, size = cache
-        dZ: Array = difference * difference.dtype.type(2 * scale / size)
-        return dZ
-
-
-class _OfDifference(Loss):
-    """What is computed from the difference of output and target, number by number."""
 
     def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
         """Return real targets; class indices become one-hot rows."""
@@ -82,6 +53,27 @@ class _OfDifference(Loss):
     @abstractmethod
     def slope(self, d: Array) -> Array:
         """Return its derivative."""
+
+
+@LOSSES.register("mean_squared_error")
+@dataclass(frozen=True)
+class MeanSquaredError(_OfDifference):
+    """The mean over the outputs of the squared distance to the target.
+
+    Examples
+    --------
+    >>> total, cache = MeanSquaredError().forward(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))
+    >>> total, MeanSquaredError().backward(cache, 1.0)
+    (2.0, array([[0., 2.]]))
+    """
+
+    def each(self, d: Array) -> Array:
+        """Return ``d²``."""
+        return d * d
+
+    def slope(self, d: Array) -> Array:
+        """Return ``2 d``."""
+        return 2 * d
 
 
 @LOSSES.register("mean_absolute_error")

@@ -42,7 +42,7 @@ class Optimizer(ABC):
     Parameters
     ----------
     weight_decay : float
-        How much of each weight is taken off.
+        Factor of the weights in the decay.
     decay_biases : bool
         Whether biases, and the scales of normalisation, decay as well.
     clip_value : float, optional
@@ -50,8 +50,8 @@ class Optimizer(ABC):
     clip_norm : float, optional
         The largest Euclidean norm of the whole gradient.
     l1 : float
-        Factor of the sign of each weight, which is added to the gradient; biases are spared as
-        they are from the decay.
+        Factor of the sign of each weight, which is added to the gradient; biases are excluded if
+        they do not decay.
     max_norm : float, optional
         The largest Euclidean norm of the weights of one filter or unit: longer ones are scaled
         down after the step (N. Srivastava et al., Dropout, 2014, section 5.1).

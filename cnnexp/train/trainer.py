@@ -1,8 +1,8 @@
 """The training loop: epochs in, events out. It writes no files and prints nothing.
 
-Whoever runs the trainer takes its events one by one, and may stop at any of them. Between two
-events the state is whole: saved then and given back later, training resumes bit-for-bit, because
-every random draw comes from the seed and the step and never from a generator's past.
+The caller takes the events one by one, and may stop at any of them. Between two events the state is
+consistent: it can be saved, and training resumes from it bit-for-bit, because every random draw
+depends on the seed and the step alone, never on earlier draws.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
 """Optimizers against steps worked by hand, and against PyTorch where it is installed."""
 
-import dataclasses
-from pathlib import Path
-
 import numpy as np
 import pytest
-import yaml
 
 from cnnexp.errors import OptionError
 from cnnexp.nn.parameters import Parameter
@@ -227,16 +223,6 @@ def test_a_step_that_is_not_finite_changes_no_parameter(name, options):
     gradient[4] = np.inf
     assert not optimizer.step(values, gradient, state, 0.1, names)
     np.testing.assert_array_equal(values, before)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_yaml_and_python_have_the_same_defaults(name):
-    path = Path(__file__).parents[2] / "conf" / "optimizer" / f"{name}.yaml"
-    written = yaml.safe_load(path.read_text())
-    assert written.pop("name") == name
-    del written["defaults"]
-    found = dataclasses.asdict(OPTIMIZERS[name]())
-    assert {key: float(v) if isinstance(v, str) else v for key, v in written.items()} == found
 
 
 @pytest.mark.parametrize(
