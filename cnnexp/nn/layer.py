@@ -290,6 +290,8 @@ def name_layers(layers: Sequence[Layer], around: str = "") -> None:
 
 def expand_activations(layers: Sequence[Layer]) -> list[Layer]:
     """Return the layers with a separate layer for each ``activation``."""
+    if not isinstance(layers, Sequence) or isinstance(layers, str):
+        raise OptionError(f"layers must be a list of layers. Got {layers!r}.")
     expanded: list[Layer] = []
     for layer in layers:
         if not isinstance(layer, Layer):

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnexp.engine import Array, Context
-from cnnexp.errors import OptionError, ShapeError
+from cnnexp.errors import ShapeError
 from cnnexp.nn.layer import LAYERS, Layer, Shape
-from cnnexp.nn.options import at_least
+from cnnexp.nn.options import at_least, check_number
 
 if TYPE_CHECKING:
     from cnnexp.engine import Gradients
@@ -27,8 +27,7 @@ class _Norm(Layer):
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        if not self.epsilon > 0:
-            raise OptionError(f"epsilon must be above 0. Got {self.epsilon}.")
+        check_number("epsilon", self.epsilon, above=0)
 
     def build(
         self, input_shape: Shape, generator: np.random.Generator, dtype: npt.DTypeLike
@@ -68,8 +67,7 @@ class BatchNorm(_Norm):
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        if not 0 < self.momentum <= 1:
-            raise OptionError(f"momentum must be above 0 and at most 1. Got {self.momentum}.")
+        check_number("momentum", self.momentum, above=0, most=1)
         super().__post_init__()
 
     def build(

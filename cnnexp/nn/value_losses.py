@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from cnnexp.engine import Array
-from cnnexp.errors import OptionError
 from cnnexp.nn.losses import LOSSES, Loss, Shape, one_hot
+from cnnexp.nn.options import check_number
 
 
 class _OfDifference(Loss):
@@ -108,8 +108,7 @@ class Huber(_OfDifference):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.delta > 0:
-            raise OptionError(f"delta must be above 0. Got {self.delta}.")
+        check_number("delta", self.delta, above=0)
 
     def each(self, d: Array) -> Array:
         """Return the parabola, or the line."""

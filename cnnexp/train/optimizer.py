@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from cnnexp.errors import OptionError, ShapeError
+from cnnexp.errors import ShapeError
+from cnnexp.nn.options import check_number
 from cnnexp.registry import Registry
 from cnnexp.train.transforms import (
     L1,
@@ -70,12 +71,11 @@ class Optimizer(ABC):
 
     def __post_init__(self) -> None:
         for name in ("weight_decay", "l1"):
-            if not getattr(self, name) >= 0:
-                raise OptionError(f"{name} must be at least 0. Got {getattr(self, name)}.")
+            check_number(name, getattr(self, name), least=0)
         for name in ("clip_value", "clip_norm", "max_norm"):
             limit = getattr(self, name)
-            if limit is not None and not 0 < limit < math.inf:
-                raise OptionError(f"{name} must be above 0, and finite. Got {limit}.")
+            if limit is not None:
+                check_number(name, limit, above=0, below=math.inf)
 
     @abstractmethod
     def core(self) -> tuple[Transform, ...]:
