@@ -11,10 +11,10 @@ gives its count, sum and sum of squares, and takes those of all of them::
     backward   dA_prev = scale / √(…) · (dA - mean(dA) - x · mean(dA·x))
 
 The backward pass needs the means of ``dA`` and ``dA·x`` over the mini-batch, and yields their sums
-in the same way. In inference the running statistics stand in, and it is a scale and a shift.
+in the same way. In inference the running statistics are used instead: a scale and a shift.
 
-Every formula is a few passes over long arrays, one row for each channel. So some rows are taken at
-a time, as many as stay in the cache of the processor from the first pass to the last.
+Every formula takes several passes over long arrays with one row per channel. They are computed for
+blocks of rows that stay in the processor's cache from the first pass to the last.
 
 References
 ----------
@@ -33,7 +33,7 @@ from cnnexp.engine.context import Array, Context
 from cnnexp.engine.layout import batch_first, batch_last
 from cnnexp.engine.operations import Cache, Gradients, Operation, Params, Reduction
 
-ARRAYS = 3  # of a block of rows that are in the cache together
+ARRAYS = 3  # arrays of the size of a block of rows that must fit the cache together
 
 
 def forward(A_prev: Array, params: Params, layer: Any, context: Context) -> tuple[Array, Cache]:
@@ -86,7 +86,7 @@ def train_forward(
 def train_backward(
     dA: Array, params: Params, layer: Any, cache: Cache, context: Context, function: Any = None
 ) -> Reduction:
-    """Yield the sums of the gradients, and take the share of mean and variance off each.
+    """Yield the sums of the gradients, and subtract the gradients through mean and variance.
 
     The function's gradient is computed twice, which takes less time than to store it.
     """
@@ -128,7 +128,7 @@ def statistics(total: Array) -> tuple[Array, Array]:
 def update_statistics(
     layer: Any, context: Context, mean: Array, variance: Array, count: Array
 ) -> None:
-    """Leave the running statistics after this mini-batch; their variance is the unbiased one."""
+    """Write the running statistics after this mini-batch; their variance is the unbiased one."""
     unbiased = variance * count / np.maximum(count - 1, 1)
     for name, value in (("mean", mean), ("variance", unbiased)):
         before = context.state[name].astype(np.float64)
@@ -136,7 +136,7 @@ def update_statistics(
 
 
 def running_statistics(layer: Any, context: Context) -> tuple[Array, Array]:
-    """Return mean and spread of every channel, as inference takes them."""
+    """Return mean and standard deviation of every channel, as inference uses them."""
     mean, variance = context.state["mean"], context.state["variance"]
     return mean, np.sqrt(variance + variance.dtype.type(layer.epsilon))
 
@@ -144,7 +144,7 @@ def running_statistics(layer: Any, context: Context) -> tuple[Array, Array]:
 def _scale_and_shift(
     X: Array, factor: Array, shift: Array, out: Array, context: Context, function: Any = None
 ) -> None:
-    """Write ``factor · X + shift``, with a number for each channel, or a function of it."""
+    """Write ``factor · X + shift``, with one factor and shift per channel, or a function of it."""
     kind = out.dtype
     for rows in _blocks(X, context):
         A = _rows(out[rows])
@@ -163,7 +163,7 @@ def _blocks(X: Array, context: Context) -> Iterator[slice]:
 
 
 def _rows(X: Array) -> Array:
-    """Return some channels as rows (channels, long); a view where they lie in memory like this."""
+    """Return channels as rows (channels, positions · samples); a view if memory order allows it."""
     return X.reshape(len(X), -1)
 
 

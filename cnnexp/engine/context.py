@@ -1,9 +1,10 @@
-"""What a pass gives to a layer besides its input.
+"""The context of a pass: what a layer gets besides its input.
 
-Memory is a part of it. A large new array costs more than filling it: the operating system hands out
-its pages one fault at a time. A context keeps each array under a name and gives the same memory
-again when the same name is asked for. A context belongs to one step and one worker; a pass may
-therefore keep such arrays in its cache until the next pass of the same layer begins.
+It holds the mode, random numbers, the layer's state, and memory. Allocating a large array often
+takes longer than filling it, because every new page causes a page fault. So a context keeps each
+array under a name and returns the same memory when the same name is requested again. A context
+belongs to one step and one worker; a pass may therefore keep such arrays in its cache until the
+next pass of the same layer begins.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ Outer = Callable[[str, Array, Array], None]
 
 @dataclass
 class Context:
-    """What a pass gives to a layer besides its input: mode, memory, gradients, randomness.
+    """What a layer gets besides its input: mode, memory, gradients, state, random numbers.
 
     Attributes
     ----------
     operation, training_operation : Operation or None
-        What computes the layer under the chosen implementation; the second one in training, if
+        The layer's operation under the chosen implementation; the second one is for training, if
         that differs.
     reuse : bool
-        Whether memory is used again. If not, every request gives new memory: for a single pass,
-        for looking into caches, and to test that reuse changes nothing.
+        Whether memory is reused. If not, every request gives new memory: for a single pass, to
+        inspect caches, and to test that reuse changes nothing.
     training : bool
         The mode: training or inference. A layer such as dropout works in training only.
     keep_cache : bool
@@ -41,21 +42,21 @@ class Context:
     need_dA_prev : bool
         Whether anything before this layer has parameters. If not, ``dA_prev`` may be None.
     grads : mapping of str to array
-        Where gradients may be written; a layer may return arrays of its own as well.
+        Where gradients may be written; a layer may return new arrays instead.
     state : mapping of str to array
         The layer's state before this step, such as running statistics; not to be changed.
     state_updates : dict of str to array
-        Where a pass in training leaves the state after this step.
+        Where a pass in training puts the state after this step.
     limits : Limits
-        Sizes that choose between ways to compute the same.
+        Sizes of blocks, and thresholds between methods.
     seed : tuple of int
         Of random draws: the seed of the network and the path of the layer.
     step : int
-        Mini-batches that training had before this one.
+        The number of mini-batches before this one.
     first : int
         Position of the first sample in the mini-batch.
     deferred_outer : callable, optional
-        Takes the factors of gradients that are multiplied once per mini-batch.
+        Receives the factors of gradients that are multiplied once per mini-batch.
 
     Examples
     --------
@@ -123,10 +124,10 @@ class Context:
         return sum(memory.nbytes for memory in self._memory.values())
 
     def outer(self, name: str, A: Array, dZ: Array) -> Array | None:
-        """Return the gradient ``A.T @ dZ`` of a parameter, or None where it comes later.
+        """Return the gradient ``A.T @ dZ`` of a parameter, or None if it is computed later.
 
-        For a wide dense layer the product is as large as the weights. It is then made once for
-        the mini-batch instead of once per micro-batch; the layer need not know.
+        For a wide dense layer the product is as large as the weights. It is then computed once per
+        mini-batch instead of once per micro-batch; the layer need not know.
 
         Parameters
         ----------
@@ -144,8 +145,9 @@ class Context:
     def random(self, draws: int) -> np.random.Generator:
         """Return a generator that depends on seed, layer path, step and position alone.
 
-        It stands at the first sample of this micro-batch. Every sample has `draws` numbers of
-        64 bits for itself, so the same sample gets the same numbers however a mini-batch is cut.
+        It begins with the numbers of the first sample of this micro-batch. Every sample has `draws`
+        numbers of 64 bits, so a sample gets the same numbers for any size of a micro-batch.
+        All calls in one pass return the same numbers: call it once, and draw everything from it.
 
         Parameters
         ----------

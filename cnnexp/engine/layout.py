@@ -34,8 +34,8 @@ def padded_batch_last(
 ) -> Array:
     """Return images (n_c, h, w, n_m), padded with `value`, contiguous in memory.
 
-    Rows and columns are `extent`, or else the image with its padding. Nothing is copied where the
-    images lie in memory like this already.
+    Rows and columns are `extent`, or else the image with its padding. Nothing is copied if the
+    images already have this layout.
     """
     X = batch_last(A)
     extent = extent or (window.rows.padded, window.cols.padded)

@@ -1,4 +1,4 @@
-"""What the engine knows of the machine, and the sizes that follow from it."""
+"""The size of the processor's cache, and the block sizes that follow from it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import os
 from dataclasses import dataclass, field
 
-DEFAULT_CACHE = 1 << 20  # bytes, where the machine does not tell
+DEFAULT_CACHE = 1 << 20  # bytes, where the system does not report it
 
 
 @functools.cache
@@ -27,18 +27,20 @@ def cache_bytes() -> int:
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes that choose between ways to compute the same; tests make them tiny.
+    """Sizes of blocks, and thresholds between methods that give the same result.
+
+    Tests make them tiny, so that small arrays are cut into blocks too.
 
     Attributes
     ----------
     cache : int
-        Bytes that stay close to the processor: blocks of tiles and of rows are cut to fit.
+        Bytes of the processor's second-level cache: blocks of tiles and of rows are cut to fit.
     product : int
-        Multiplications of one product for which BLAS has kernels for small matrices.
+        Multiplications up to which BLAS uses its kernels for small matrices.
     thin : int
-        Entries of the short matrix of a product up to which cutting it into blocks pays.
+        Entries of the small matrix of a product up to which the other one is cut into blocks.
     thin_outer : int
-        The same for a sum over the long axis.
+        The same for products that sum over the long axis (`outer`).
     """
 
     cache: int = field(default_factory=cache_bytes)

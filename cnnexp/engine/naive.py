@@ -1,7 +1,7 @@
-"""The four loops, written as the definition reads: slow, and the measure of what is right.
+"""The definition as four loops: slow, and the reference for all other implementations.
 
-For every sample, every row, every column and every filter the window is laid on the image, its
-pixels are multiplied with the filter's weights, and the products are added up::
+For every sample, row, column and filter the pixels under the window are multiplied with the
+filter's weights, and the products are summed::
 
     for i in samples:
         for h in rows:
@@ -9,8 +9,8 @@ pixels are multiplied with the filter's weights, and the products are added up::
                 for f in filters:
                     Z[i, h, w, f] = sum(patch * W[..., f]) + b[f]
 
-The backward pass runs through the same four loops and adds each gradient to what the value came
-from. Every other implementation is tested against this one.
+The backward pass runs through the same four loops and adds each gradient to the pixels and weights
+that the output came from. Every other implementation is tested against this one.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def batch_norm_forward(A_prev: Array, params: Params, layer: Any, context: Conte
 def batch_norm_backward(
     dA: Array, params: Params, layer: Any, cache: Cache, context: Context
 ) -> Reduction:
-    """Sum the gradients of every channel, then take the share of mean and variance off each."""
+    """Sum the gradients of every channel, then subtract the gradients through mean and variance."""
     X, spread, count = cache
     channels = range(dA.shape[-1])
     partial = np.empty((2, len(channels)))

@@ -1,19 +1,19 @@
 """The table of operations: what computes a layer under an implementation.
 
-An operation, such as ``conv``, has an entry for each implementation that computes it in its own
-way: a forward and a backward function. An implementation that has no entry for an operation
-declares the implementation that it takes it from; a network's summary names it.
+An operation, such as ``conv``, has an entry for each implementation that has its own code for it:
+a forward and a backward function. For all other operations an implementation declares a `base`,
+the implementation that it takes them from; a network's summary names those operations.
 
 All operations have the same form::
 
     forward(A_prev, params, geometry, context)       -> (A, cache)
     backward(dA, params, geometry, cache, context)   -> (dA_prev, gradients)
 
-`params` are the layer's parameters by name, `geometry` is what else the layer's options say, for
-example the `Window` of a convolution. Shapes are canonical, memory order is free: every array of
+`params` are the layer's parameters by name, `geometry` holds its other options, for example the
+`Window` of a convolution. Shapes are canonical, memory order is free: every array of
 images is logically (n_m, rows, columns, channels), whichever axis is innermost in memory. Neither
-function changes what it was given. Gradients are sums over the samples given. Arrays that are
-returned may live in the context's memory: they hold until its next pass.
+function changes its arguments. Gradients are sums over the samples given. Returned
+arrays may belong to the context's memory: they are valid until its next pass.
 
 =============  =====================================  =========================================
 operation      params                                 geometry
@@ -22,7 +22,7 @@ conv           W (f_h, f_w, n_c / groups, n_f), b     Window
 max_pool                                              Window
 avg_pool                                              Window
 dense          W (n_in, n_out), b
-pointwise                                             what has `apply` and `gradient`
+pointwise                                             an object with `apply` and `gradient`
 =============  =====================================  =========================================
 """
 
@@ -41,7 +41,7 @@ Cache = Any
 Params = Mapping[str, Array]
 Gradients = dict[str, Array | None]
 Reduction = Generator[Array, Array, tuple[Any, Any]]
-"""What yields a partial sum, is sent the sum over all micro-batches, and returns a result."""
+"""A generator: it yields a partial sum, receives the sum over all micro-batches, and returns."""
 
 
 class Operation(NamedTuple):
@@ -62,7 +62,7 @@ class Fusion(ABC):
     name : str
         As a summary shows it.
     pattern : tuple of str
-        The operations of the layers it stands for. Their parameters have different names.
+        The operations of the layers it replaces. Their parameters have different names.
     """
 
     name: ClassVar[str]
@@ -70,7 +70,7 @@ class Fusion(ABC):
 
     @abstractmethod
     def applies(self, layers: Sequence[Any]) -> bool:
-        """Say whether it computes these layers, which are of its pattern, and gains by it."""
+        """Say whether it can compute these layers, which match its pattern, and is faster."""
 
     @abstractmethod
     def forward(
@@ -97,14 +97,14 @@ class Fusion(ABC):
 
 @dataclass(frozen=True)
 class Implementation:
-    """A way to compute a network: an entry of the table of implementations.
+    """An entry of the table of implementations: code for some operations, and a base for the rest.
 
     Attributes
     ----------
     name : str
         The name in the table.
     operations : mapping of str to Operation
-        What it computes in its own way.
+        The operations that it has its own code for.
     about : str
         What it does, in a sentence.
     base : Implementation or None
@@ -112,10 +112,10 @@ class Implementation:
     fusions : tuple of Fusion
         Groups of layers that it computes as one step; the first that applies is used.
     releases_gil : bool
-        Whether several threads make it faster: NumPy's loops run side by side, Python's do not.
+        Whether several threads make it faster: NumPy's loops release the interpreter lock.
     caches : int
-        The largest result of a micro-batch may be so many times the second-level cache. More
-        pays where every result is passed over fewer times.
+        The largest feature map of a micro-batch may have this many times the bytes of the
+        second-level cache.
     """
 
     name: str

@@ -1,10 +1,10 @@
 """Products of small matrices with long ones.
 
 A convolution multiplies a small matrix, the filters, with a matrix that is long in one axis, the
-positions and samples. BLAS is made for large matrices. Many builds have kernels of their own for
-small ones, which are up to twice as fast on thin shapes but are only used for whole products below
-a million multiplications. So a long product is given to BLAS as a stack of short ones, blocks of
-the long axis side by side. Where there are no such kernels it costs a few per cent::
+positions and samples. Many builds of BLAS have separate kernels for small matrices, which are up to
+twice as fast on thin shapes, but use them only for products of less than a million multiplications.
+So a long product is given to BLAS as a stack of short ones, blocks of the long axis side by side.
+Where BLAS has no such kernels this costs a few per cent::
 
     W (m, k)  @  X (k, …long…)        =    W @ X₁ | W @ X₂ | W @ X₃ | …
 
@@ -27,7 +27,7 @@ def product(W: Array, X: Array, out: Array, limits: Limits) -> Array:
     Parameters
     ----------
     W : array (m, k)
-        Or a stack of them; a stack is multiplied as it is.
+        Or a stack of them, which is multiplied without cutting.
     X : array (k, long)
     out : array (m, long)
     limits : Limits

@@ -1,9 +1,9 @@
-"""The stride-group method: as many window positions at once as do not overlap.
+"""The stride-group method: window positions that do not overlap are computed together.
 
 The positions of the filter are divided into sets in which no two overlap (`window.py`). Within a
-set each pixel is met at most once, so the set is *one slice of the input, reshaped*: no pixel has
-to be repeated, and backward the gradients can be added to that slice in place, all at once. Per set
-there is one matrix product::
+set each pixel is used at most once, so the set is *one slice of the input, reshaped*: no pixel is
+repeated, and on the backward pass the gradients are added to that slice in place, all at once. Per
+set there is one matrix product::
 
     W  (n_f, f_h·f_w·n_c)   @   cols  (f_h·f_w·n_c, m_h·m_w·n_m)   =   Z of this set
 
@@ -157,7 +157,7 @@ def avg_pool_backward(
 
 
 def _padded(A: Array, window: Window, value: float, context: Context) -> Array:
-    """Return images (n_c, h, w, n_m) that reach as far as the blocks of the stride groups."""
+    """Return images (n_c, h, w, n_m), padded to the end of the last block of any stride group."""
     extent = (window.rows.extent, window.cols.extent)
     return padded_batch_last(A, window, value, context, extent)
 
@@ -170,7 +170,7 @@ def _filters(params: Params, channels: int) -> Array:
 
 
 def _first_equal(pixels: Array, best: Array, context: Context) -> Array:
-    """Return where along the first axis of `pixels` the maximum stands for the first time."""
+    """Return a mask of the first pixel along the first axis that equals the maximum."""
     first = np.equal(pixels, best, out=context.array("first", pixels.shape, np.dtype(bool)))
     free = np.logical_not(first[0], out=context.array("free", best.shape, np.dtype(bool)))
     for equal in first[1:]:

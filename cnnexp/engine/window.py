@@ -1,4 +1,4 @@
-"""Where a sliding window stands: output sizes, padding and stride groups, in one place.
+"""Sliding windows: output sizes, padding, and the stride groups of window positions.
 
 A window slides over a padded image in steps of the stride. Along one axis of length `i` (padding
 included) a window of `f` pixels stands at ``(i - f) // s + 1`` positions; pixels that no position
@@ -6,8 +6,8 @@ covers are left over and ignored. With dilation `d` the pixels of a window lie `
 reaches over ``r = (f - 1) · d + 1`` pixels.
 
 Positions that lie ``ceil(r / s)`` steps apart do not overlap, so the positions fall into at most
-``ceil(r / s)`` *stride groups* per axis. In a group no pixel is met twice: the group is one slice
-of the image, cut into blocks, and the window is the first `r` pixels of each block::
+``ceil(r / s)`` *stride groups* per axis. Within a group no pixel is used twice: the group is one
+slice of the image, cut into blocks, and the window is the first `r` pixels of each block::
 
     f = 2, s = 1, i = 5                     position    0 1 2 3
                                             group       0 1 0 1
@@ -133,7 +133,7 @@ class Axis:
 
     @cached_property
     def inside(self) -> slice:
-        """The image itself within its padding."""
+        """The slice of the padded image that is the image itself."""
         return slice(self.before, self.before + self.size)
 
     def at(self, position: int) -> slice:
@@ -167,7 +167,7 @@ class Window:
         padding: Padding,
         dilation: Pair = 1,
     ) -> Window:
-        """Place a window over an image of (ih, iw) pixels.
+        """Return the window for an image of (ih, iw) pixels.
 
         Parameters
         ----------

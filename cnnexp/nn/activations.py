@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnexp.engine import Array, Context
-from cnnexp.errors import OptionError
 from cnnexp.nn.layer import LAYERS, Layer, Shape
+from cnnexp.nn.options import check_number
 
 if TYPE_CHECKING:
     from cnnexp.engine import Gradients
@@ -100,7 +100,7 @@ class ReLU(Pointwise):
 
 @functools.lru_cache(maxsize=64)
 def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return zeros, which nobody writes to."""
+    """Return zeros that are shared, and never written to."""
     return np.zeros(shape, dtype)
 
 
@@ -126,8 +126,7 @@ class LeakyReLU(Pointwise):
     slope: float = 0.01
 
     def __post_init__(self) -> None:
-        if not 0 < self.slope <= 1:
-            raise OptionError(f"slope must be above 0 and at most 1. Got {self.slope}.")
+        check_number("slope", self.slope, above=0, most=1)
 
     def apply(self, Z: Array, out: Array) -> None:
         """Return the larger of two lines, as the slope lies between 0 and 1."""
@@ -208,8 +207,7 @@ class ELU(Pointwise):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.alpha > 0:
-            raise OptionError(f"alpha must be above 0. Got {self.alpha}.")
+        check_number("alpha", self.alpha, above=0)
 
     def apply(self, Z: Array, out: Array) -> None:
         """Return the line above zero, and the curve below it."""

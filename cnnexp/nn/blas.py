@@ -1,7 +1,7 @@
-"""What holds while passes run: BLAS on one thread, and no warnings of overflow.
+"""Settings while passes run: BLAS on one thread, and no warnings of overflow.
 
-Workers share micro-batches, so BLAS must not start threads of its own; besides, its products
-differ in the last bits between thread counts.
+Workers share the micro-batches, so BLAS must not start threads itself; besides, its products differ
+in the last bits between thread counts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 
 def ignore_fp_warnings() -> np.errstate:
-    """Keep NumPy from warning of infinity, in this thread: whoever trains looks at the loss."""
+    """Suppress NumPy's warnings of overflow in this thread: the trainer checks the loss."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
@@ -29,7 +29,7 @@ def _blas() -> Any:
 
 
 class _OneThread:
-    """Holds BLAS to one thread as long as anybody wants it; nested and parallel uses count."""
+    """Limits BLAS to one thread while there is any user; nested and parallel uses are counted."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,7 +54,7 @@ _one_thread = _OneThread()
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread for a while, and give it back its setting afterwards."""
+    """Limit BLAS to one thread, and restore its setting afterwards."""
     _one_thread.enter()
     try:
         with ignore_fp_warnings():

@@ -30,9 +30,25 @@ from cnnexp.nn.layer import (
 )
 
 
+class _Chain(Container):
+    """A container with one branch, whose result is its own."""
+
+    def join_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the shape of the last layer's result."""
+        return shapes[0]
+
+    def join(self, results: Sequence[Array], context: Context) -> tuple[Array, Any]:
+        """Return the last layer's result."""
+        return results[0], None
+
+    def split(self, cache: Any, dA: Array, context: Context) -> Sequence[Array]:
+        """Return the gradient as it is."""
+        return [dA]
+
+
 @LAYERS.register("block")
 @dataclass
-class Block(Container):
+class Block(_Chain):
     """Layers in a row under one name.
 
     Parameters
@@ -52,31 +68,19 @@ class Block(Container):
         """Return the layers."""
         return {"": self.layers}
 
-    def join_shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the shape of the last layer's result."""
-        return shapes[0]
-
-    def join(self, results: Sequence[Array], context: Context) -> tuple[Array, Any]:
-        """Return the last layer's result."""
-        return results[0], None
-
-    def split(self, cache: Any, dA: Array, context: Context) -> Sequence[Array]:
-        """Return the gradient as it is."""
-        return [dA]
-
 
 @LAYERS.register("residual")
 @dataclass
 class Residual(Block):
-    """The sum of what some layers give and of the input, or of a projection of the input.
+    """Some layers with a shortcut: their result plus the input, or plus a projection of the input.
 
     Parameters
     ----------
     layers : list of layers
         From input to output.
     shortcut : list of layers
-        What the input passes before it is added. Empty: the input itself, which then must have
-        the shape of the result. A projection is a convolution of 1x1 pixels.
+        Layers between the input and the sum. Empty: the input itself is added, and must have the
+        shape of the result. A projection is a convolution of 1x1 pixels.
 
     References
     ----------
@@ -183,7 +187,7 @@ class Concat(Container):
 
 @LAYERS.register("separable_conv")
 @dataclass
-class SeparableConv2D(Container):
+class SeparableConv2D(_Chain):
     """A depthwise convolution and a pointwise one: a convolution with far fewer weights.
 
     Parameters
@@ -223,15 +227,3 @@ class SeparableConv2D(Container):
     def children(self) -> Mapping[str, Sequence[Layer]]:
         """Return both convolutions."""
         return {"": self.parts}
-
-    def join_shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the shape of the pointwise convolution's result."""
-        return shapes[0]
-
-    def join(self, results: Sequence[Array], context: Context) -> tuple[Array, Any]:
-        """Return the pointwise convolution's result."""
-        return results[0], None
-
-    def split(self, cache: Any, dA: Array, context: Context) -> Sequence[Array]:
-        """Return the gradient as it is."""
-        return [dA]

@@ -1,8 +1,8 @@
-"""Executors: who runs the micro-batches of a mini-batch.
+"""Executors: how the micro-batches of a mini-batch are shared among workers.
 
-A mini-batch is split by the size of a micro-batch, never by the number of workers, and whatever is
-summed is summed in the order of the micro-batches. So the numbers are the same on one worker or
-on sixteen. There are three executors with one interface:
+A mini-batch is split by the size of a micro-batch, never by the number of workers, and all
+sums are taken in the order of the micro-batches. So the numbers are the same on one worker or on
+sixteen. There are three executors with one interface:
 
 ========= =====================================================================================
 Serial    this thread runs one micro-batch after the other
@@ -38,10 +38,10 @@ class Executor(ABC):
     Attributes
     ----------
     workers : int
-        How many may run side by side.
+        The number of workers that run in parallel.
     shared : bool
-        Whether jobs may run in other processes: what they read and write must then lie in memory
-        from `allocate`.
+        Whether jobs may run in other processes: they may then read and write only memory from
+        `allocate`.
     """
 
     workers: int = 1
@@ -55,26 +55,26 @@ class Executor(ABC):
         """Return an array of zeros that all workers can write to."""
         return np.zeros(shape, dtype)
 
-    def ready(  # noqa: B027 - most have nothing to make ready
+    def ready(  # noqa: B027 - most have nothing to prepare
         self, jobs: Sequence[Job], count: int, prepare: Callable[[], None]
     ) -> None:
-        """Make ready for jobs that come again and again; all memory that they need is there.
+        """Prepare for jobs that are repeated; all memory that they need is allocated.
 
         Parameters
         ----------
         jobs : sequence of callable
-            What other processes may be asked to do.
+            The jobs that other processes may run.
         count : int
             Micro-batches of a mini-batch.
         prepare : callable
-            What a new process does first.
+            Called first in each new process.
         """
 
     def forget(self) -> None:  # noqa: B027
-        """End other processes: memory that they know of has been replaced."""
+        """End other processes: the memory that they share has been replaced."""
 
     def close(self) -> None:  # noqa: B027
-        """End all workers; they start again when they are needed."""
+        """End all workers; new ones are started when needed."""
 
 
 class Serial(Executor):
@@ -87,7 +87,7 @@ class Serial(Executor):
 
 
 class Threads(Executor):
-    """Threads that take micro-batches as they are free.
+    """Threads; each takes the next micro-batch when it is free.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Threads(Executor):
         self._pool: ThreadPoolExecutor | None = None
 
     def map(self, job: Job, count: int) -> None:
-        """Call the job for every micro-batch, each as the worker that is free."""
+        """Call the job for every micro-batch, each in the next free thread."""
         others = min(self.workers, count) - 1
         queue = iter(range(count))
         lock = threading.Lock()
@@ -139,7 +139,7 @@ _most_cores: list[int] = []
 
 
 def limit_cores(count: int) -> None:
-    """Let this process count on so many cores only; for jobs that run side by side."""
+    """Limit the cores that this process uses; for jobs that run in parallel."""
     _most_cores[:] = [count]
 
 

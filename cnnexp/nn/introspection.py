@@ -1,7 +1,7 @@
 """Looking into a network: the feature maps of every layer, and which pixels matter.
 
-Both run every layer by itself, without fusions and with memory that is not used again, so that
-every array can be kept. They are for a few samples: all of them are computed at once. The mode is
+Both run every layer by itself, without fusions and without reusing memory, so that every array
+can be kept. They are for a few samples: all of them are computed at once. The mode is
 inference, so dropout does nothing and batch normalisation uses its running statistics.
 """
 
@@ -21,7 +21,7 @@ from cnnexp.nn.plan import Plan, Step, finish
 
 
 class Introspection(ABC):
-    """What a network can show of itself."""
+    """Feature maps and saliency of a network."""
 
     layers: list[Layer]
     implementation: Implementation
@@ -37,7 +37,7 @@ class Introspection(ABC):
 
     @abstractmethod
     def _need_loss(self) -> None:
-        """Say what is wrong if the network does not end as its loss needs."""
+        """Raise OptionError if the last layer does not suit the loss."""
 
     def activations(self, X: Array) -> list[tuple[str, Array]]:
         """Return path and result of every layer, for a few samples; nothing is fused.

@@ -44,17 +44,17 @@ Shape = tuple[int, ...]
 class Layer:
     """Base of all layers. The dataclass fields of a subclass are its options.
 
-    A subclass either names an `operation` of the engine, or has `forward` and `backward` methods.
+    A subclass either names an `operation` of the engine, or has its own `forward` and `backward`.
 
     Attributes
     ----------
     type : str
         The name in the table of layers.
     operation, training_operation : str
-        What the engine computes for it, empty if it has its own `forward` and `backward`; the
-        second one is for `train_forward` and `train_backward`.
+        Its operation in the engine, empty if it has its own `forward` and `backward`; the second
+        one is for `train_forward` and `train_backward`.
     geometry : object
-        What the operation needs besides parameters, known after `build`.
+        The argument of the operation besides the parameters, known after `build`.
     is_activation : bool
         Whether ``activation=…`` of another layer may name it.
     cross_sample : bool
@@ -68,8 +68,8 @@ class Layer:
     outer : tuple of str
         Parameters whose gradient it takes from `Context.outer`.
     params, state : mapping of str to array
-        What is trained, and what passes keep up to date, such as running statistics. Empty until
-        `build`.
+        Trained arrays, and arrays that training passes update, such as running statistics. Empty
+        until `build`.
     given_name, name, path : str
         The name that a config gives it, if any; the name among its neighbours, for example
         ``conv1``; and that with the names of the blocks around it, for example ``block1.conv1``.
@@ -147,10 +147,10 @@ class Layer:
         return result
 
     def train_forward(self, A_prev: Array, context: Context) -> Reduction:
-        """Return what `forward` does in training, where samples depend on each other.
+        """Return the result of `forward` in training, where samples depend on each other.
 
-        ``total = yield partial`` gives a sum over this micro-batch and takes the sum over all
-        micro-batches of the mini-batch. New values of the state go to `context.state_updates`.
+        ``total = yield partial`` passes on a sum over this micro-batch and receives the sum over
+        all micro-batches of the mini-batch. New values of the state go to `context.state_updates`.
         """
         assert context.training_operation is not None
         run: Reduction = context.training_operation.forward(
@@ -159,7 +159,7 @@ class Layer:
         return (yield from run)
 
     def train_backward(self, cache: Any, dA: Array, context: Context) -> Reduction:
-        """Return what `backward` does after `train_forward`; it yields in the same way."""
+        """Return the gradients after `train_forward`; it yields partial sums likewise."""
         assert context.training_operation is not None
         run: Reduction = context.training_operation.backward(
             dA, self.params, self.geometry, cache, context
@@ -167,17 +167,17 @@ class Layer:
         return (yield from run)
 
     def merge_state(self, updates: Sequence[Mapping[str, Array]]) -> Mapping[str, Array]:
-        """Return the state after a step from what each micro-batch left, in their order.
+        """Return the state after a step, given the updates of each micro-batch in order.
 
-        The last one by default, which is right where all of them leave the same.
+        The last one by default, which is right if all of them are equal.
         """
         return updates[-1]
 
 
 class Container(Layer, ABC):
-    """A layer made of layers: branches that get the same input, and a way to join their results.
+    """A layer made of layers: branches that get the same input, whose results are joined.
 
-    `children` names the branches. Plans run them; the container itself only joins.
+    `children` names the branches. Plans run them; the container only joins their results.
     """
 
     branch_options: ClassVar[tuple[str, ...]] = ("layers",)
@@ -227,7 +227,7 @@ LayerClass = TypeVar("LayerClass", bound=Layer)
 
 
 class LayerTable(Registry[type[Layer]]):
-    """The table of layers; a class learns the name it is entered under."""
+    """The table of layers; the name of an entry becomes the `type` of its class."""
 
     def register(self, name: str) -> Callable[[type[LayerClass]], type[LayerClass]]:
         """Return a decorator that enters a layer class under `name`."""
@@ -289,7 +289,9 @@ def name_layers(layers: Sequence[Layer], around: str = "") -> None:
 
 
 def expand_activations(layers: Sequence[Layer]) -> list[Layer]:
-    """Return the layers with a layer of its own for each ``activation``."""
+    """Return the layers with a separate layer for each ``activation``."""
+    if not isinstance(layers, Sequence) or isinstance(layers, str):
+        raise OptionError(f"layers must be a list of layers. Got {layers!r}.")
     expanded: list[Layer] = []
     for layer in layers:
         if not isinstance(layer, Layer):

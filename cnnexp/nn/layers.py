@@ -29,7 +29,7 @@ from cnnexp.engine.window import Padding, Pair, check_padding, pair
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.initializers import initializer
 from cnnexp.nn.layer import LAYERS, Layer, Shape
-from cnnexp.nn.options import at_least, check_weights, image_shape
+from cnnexp.nn.options import at_least, check_number, check_weights, image_shape
 
 if TYPE_CHECKING:
     from cnnexp.engine import Gradients
@@ -217,8 +217,7 @@ class Dropout(Layer):
     rate: float = 0.5
 
     def __post_init__(self) -> None:
-        if isinstance(self.rate, bool) or not 0 <= self.rate < 1:
-            raise OptionError(f"rate must be at least 0 and below 1. Got {self.rate}.")
+        check_number("rate", self.rate, least=0, below=1)
 
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return the values that are kept, divided by the fraction that is kept."""

@@ -1,7 +1,7 @@
 """Losses, which training minimises, and metrics, which people read beside them.
 
-Both add up over samples, so that micro-batches can be summed in order; whoever wants a mean
-divides by their number. Its options are the fields of its dataclass.
+Both add up over samples, so that micro-batches can be summed in order; the network divides
+by the number of samples. Its options are the fields of its dataclass.
 
 Those for classes are in `class_losses`, those for real values in `value_losses`.
 """

@@ -1,8 +1,8 @@
-"""How many samples a micro-batch has, when nobody says.
+"""The automatic size of a micro-batch.
 
 A micro-batch should be so large that its work outweighs the fixed cost of a call to NumPy, a few
 microseconds each, and so small that the largest result of its layers stays near the processor. The
-number depends on the network and the size of the cache, never on the workers.
+size depends on the network and on the cache, never on the number of workers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def automatic_micro_batch(plan: Plan, itemsize: int) -> int:
     Parameters
     ----------
     plan : Plan
-        What is computed. Its implementation says how large results may get.
+        The compiled network. Its implementation says how large results may get.
     itemsize : int
         Bytes of a number.
     """

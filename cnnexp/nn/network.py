@@ -36,10 +36,10 @@ class Network(Introspection):
     Parameters
     ----------
     layers : sequence of Layer
-        From input to output; ``activation=…`` on a layer stands for one more layer. The network
-        owns them from now on.
+        From input to output; ``activation=…`` on a layer adds a separate layer after it. The
+        layers belong to this network from now on.
     impl : str or Implementation
-        What computes the layers, a name from `cnnexp.engine.IMPLEMENTATIONS`.
+        The implementation of all operations, a name from `cnnexp.engine.IMPLEMENTATIONS`.
     dtype : {"float32", "float64"}
         Type of parameters and of all arithmetic.
     seed : int
@@ -51,8 +51,8 @@ class Network(Introspection):
     micro_batch : int or "auto"
         Samples of a micro-batch in training. Results depend on it in their last bits.
     inference_micro_batch : int or "auto"
-        Samples of a micro-batch where nothing is kept for a backward pass. No more samples than
-        that are cut as in training, so that workers can share them.
+        Samples of a micro-batch in inference. A batch of at most this many samples is cut as in
+        training, so that workers can share it.
     fuse : bool
         Whether the implementation may compute several layers as one step.
     loss : str or Loss
@@ -60,7 +60,7 @@ class Network(Introspection):
     metrics : sequence of str
         Metrics beside those that suit the loss, names from `cnnexp.nn.losses.METRICS`.
     limits : Limits, optional
-        Sizes that choose between ways to compute the same.
+        Sizes of blocks, and thresholds between methods.
 
     Examples
     --------
@@ -137,7 +137,7 @@ class Network(Introspection):
 
     @property
     def named_parameters(self) -> Sequence[Parameter]:
-        """Path, kind and place in the vector of every parameter, in the vector's order."""
+        """Path, kind and slice of the vector of every parameter, in the vector's order."""
         self._need_built("named_parameters")
         return self._parameters.entries
 
@@ -164,8 +164,8 @@ class Network(Introspection):
     def _build(self, layers: Sequence[Layer], shape: Shape) -> None:
         """Build layers, and those inside them; draws are seeded by their paths."""
         for layer in layers:
-            place = [self.seed, WEIGHTS, *layer.path.encode()]
-            generator = np.random.default_rng(np.random.SeedSequence(place))
+            seeds = [self.seed, WEIGHTS, *layer.path.encode()]
+            generator = np.random.default_rng(np.random.SeedSequence(seeds))
             try:
                 layer.build(shape, generator, self.dtype)
             except CnnexpError as error:
@@ -175,7 +175,7 @@ class Network(Introspection):
             shape = layer.output_shape
 
     def _compile(self) -> None:
-        """Make the vectors, the plan, and the sizes that nobody has set."""
+        """Make the vectors, the plan, and the sizes that are set to "auto"."""
         self._parameters = Parameters(list(walk(self.layers)), self.dtype, self.limits.cache)
         self._plan = Plan(self._before_loss, self.implementation, self.fuse, self.seed, self.limits)
         if self.threads == "auto":
@@ -188,7 +188,7 @@ class Network(Introspection):
         self._runner = self._new_runner()
 
     def _new_runner(self) -> Runner:
-        """Return what runs mini-batches, in this process."""
+        """Return a runner of mini-batches for this process."""
         executor: Executor = Serial()
         if (workers := int(self.threads)) > 1:
             executor = Processes(workers) if POSSIBLE and not self._profile else Threads(workers)
@@ -198,7 +198,7 @@ class Network(Introspection):
         return Runner(self._plan, self._parameters, task, executor)
 
     def _ready(self) -> Runner:
-        """Return the runner; a process that the user's program forked gets one of its own."""
+        """Return the runner; a process that the user's program forked gets a new one."""
         if self._pid != os.getpid():
             self._lock = threading.RLock()
             self._runner = self._new_runner()
@@ -232,8 +232,8 @@ class Network(Introspection):
     def gradients(self, X: Array, Y: Array) -> tuple[Array, Array]:
         """Return the sums of a batch, and the gradient of its mean loss for `parameters`.
 
-        Sums are those of `figures`, and the number of samples. The gradient is one vector. Both
-        are used again by the next call.
+        The sums are those of `figures`, and the number of samples. The gradient is one vector. The
+        next call overwrites both.
         """
         with one_blas_thread():
             return self.batch_gradients(self.batch(X, Y), self.steps_done)
@@ -250,14 +250,14 @@ class Network(Introspection):
     def batch_gradients(self, batch: Batch, step: int = 0) -> tuple[Array, Array]:
         """Return sums and gradient, as `gradients` does, for a checked batch.
 
-        Whoever takes many steps holds BLAS to one thread meanwhile, by `one_blas_thread`.
+        Callers that take many steps limit BLAS to one thread around them, by `one_blas_thread`.
 
         Parameters
         ----------
         batch : Batch
             A mini-batch.
         step : int
-            How many mini-batches came before it: random draws depend on it.
+            The number of mini-batches before it: random draws depend on it.
         """
         with self._lock:
             runner = self._ready()
@@ -302,9 +302,9 @@ class Network(Introspection):
         return self._activate(self._outputs(self._samples(X)))
 
     def profile(self) -> Profile:
-        """Measure every step of training from now on, and return where the figures gather.
+        """Measure every step of training from now on, and return the profile.
 
-        Worker processes would keep their figures to themselves, so threads take their place.
+        Figures of worker processes would be lost, so threads are used instead.
         """
         self._need_built("profile")
         name = LOSSES.name_of(type(self.loss))
@@ -330,7 +330,7 @@ class Network(Introspection):
         return summary(self.layers, self._plan)
 
     def close(self) -> None:
-        """End worker processes and threads; they start again when they are needed."""
+        """End worker processes and threads; new ones are started when needed."""
         if self.built:
             self._runner.executor.close()
 
@@ -345,7 +345,7 @@ class Network(Introspection):
         return self.layers[:-1] if self._ends_in_loss else self.layers
 
     def _outputs(self, X: Array) -> Array:
-        """Return what the loss takes, for samples `X`."""
+        """Return the input of the loss, for samples `X`."""
         size = int(self.inference_micro_batch)
         if len(X) <= size:
             size = min(size, int(self.micro_batch))
@@ -353,14 +353,14 @@ class Network(Introspection):
             return self._ready().outputs(X, size)
 
     def _activate(self, Z: Array) -> Array:
-        """Return the network's output, given what the loss takes."""
+        """Return the network's output, given the input of the loss."""
         if not self._ends_in_loss:
             return Z
         with ignore_fp_warnings():
             return self.layers[-1].forward(Z, self.context(self.layers[-1]))[0]
 
     def _need_loss(self) -> None:
-        """Say what is wrong if the network does not end as its loss needs."""
+        """Raise OptionError if the last layer does not suit the loss."""
         if self.loss.fuses and not (self._ends_in_loss and len(self.output_shape) == 1):
             raise OptionError(
                 f"the loss is {LOSSES.name_of(type(self.loss)).replace('_', '-')}, so the last"

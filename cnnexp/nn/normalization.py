@@ -11,17 +11,36 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnexp.engine import Array, Context
-from cnnexp.errors import OptionError, ShapeError
+from cnnexp.errors import ShapeError
 from cnnexp.nn.layer import LAYERS, Layer, Shape
-from cnnexp.nn.options import at_least
+from cnnexp.nn.options import at_least, check_number
 
 if TYPE_CHECKING:
     from cnnexp.engine import Gradients
 
 
+class _Norm(Layer):
+    """What all normalisations share: a scale and a shift for each channel, and epsilon."""
+
+    kinds: ClassVar[Mapping[str, str]] = MappingProxyType({"scale": "scale", "shift": "bias"})
+
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_number("epsilon", self.epsilon, above=0)
+
+    def build(
+        self, input_shape: Shape, generator: np.random.Generator, dtype: npt.DTypeLike
+    ) -> None:
+        """Begin with scale 1 and shift 0."""
+        super().build(input_shape, generator, dtype)
+        n_c = input_shape[-1]
+        self.params = {"scale": np.ones(n_c, dtype), "shift": np.zeros(n_c, dtype)}
+
+
 @LAYERS.register("batch_norm")
 @dataclass
-class BatchNorm(Layer):
+class BatchNorm(_Norm):
     """Give every channel mean 0 and variance 1 over the mini-batch, then a scale and a shift.
 
     In training the statistics are those of the whole mini-batch, however it is cut; running means
@@ -43,16 +62,13 @@ class BatchNorm(Layer):
     operation: ClassVar[str] = "batch_norm"
     training_operation: ClassVar[str] = "batch_norm_training"
     cross_sample: ClassVar[bool] = True
-    kinds: ClassVar[Mapping[str, str]] = MappingProxyType({"scale": "scale", "shift": "bias"})
 
     momentum: float = 0.1
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        if not 0 < self.momentum <= 1:
-            raise OptionError(f"momentum must be above 0 and at most 1. Got {self.momentum}.")
-        if not self.epsilon > 0:
-            raise OptionError(f"epsilon must be above 0. Got {self.epsilon}.")
+        check_number("momentum", self.momentum, above=0, most=1)
+        super().__post_init__()
 
     def build(
         self, input_shape: Shape, generator: np.random.Generator, dtype: npt.DTypeLike
@@ -62,33 +78,18 @@ class BatchNorm(Layer):
         n_c = input_shape[-1]
         self.geometry = self
         self.partial_size = 3 * n_c
-        self.params = {"scale": np.ones(n_c, dtype), "shift": np.zeros(n_c, dtype)}
         self.state = {"mean": np.zeros(n_c, dtype), "variance": np.ones(n_c, dtype)}
 
 
-class _SampleNorm(Layer):
+class _SampleNorm(_Norm):
     """What layer and group normalisation share: mean 0 and variance 1 over parts of a sample.
 
     A sample is seen as (positions, groups, channels of a group).
     """
 
-    kinds: ClassVar[Mapping[str, str]] = MappingProxyType({"scale": "scale", "shift": "bias"})
     axes: ClassVar[tuple[int, ...]]
 
     groups: int = 1
-    epsilon: float = 1e-5
-
-    def __post_init__(self) -> None:
-        if not self.epsilon > 0:
-            raise OptionError(f"epsilon must be above 0. Got {self.epsilon}.")
-
-    def build(
-        self, input_shape: Shape, generator: np.random.Generator, dtype: npt.DTypeLike
-    ) -> None:
-        """Begin with scale 1 and shift 0."""
-        super().build(input_shape, generator, dtype)
-        n_c = input_shape[-1]
-        self.params = {"scale": np.ones(n_c, dtype), "shift": np.zeros(n_c, dtype)}
 
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return normalised values, times the scale, plus the shift."""

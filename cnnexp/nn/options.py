@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
+import operator
+from numbers import Integral, Real
+from typing import Any
 
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.initializers import INITIALIZERS
@@ -16,6 +18,41 @@ def at_least(name: str, value: int, bound: int) -> None:
         raise OptionError(f"{name} must be a whole number. Got {value!r}.")
     if value < bound:
         raise OptionError(f"{name} must be at least {bound}. Got {value}.")
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+) -> None:
+    """Raise OptionError unless a value is a number within bounds.
+
+    Examples
+    --------
+    >>> check_number("rate", 0.5, least=0, below=1)
+    >>> check_number("rate", 1.5, least=0, below=1)
+    Traceback (most recent call last):
+    ...
+    cnnexp.errors.OptionError: rate must be at least 0 and below 1. Got 1.5.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise OptionError(f"{name} must be a number. Got {value!r}.")
+    number = float(value)
+    bounds = (
+        ("above", above, operator.gt),
+        ("at least", least, operator.ge),
+        ("below", below, operator.lt),
+        ("at most", most, operator.le),
+    )
+    given = [(word, bound, holds) for word, bound, holds in bounds if bound is not None]
+    if not all(holds(number, bound) for _, bound, holds in given):  # NaN is in no bounds
+        wanted = " and ".join(f"{word} {bound:g}" for word, bound, _ in given)
+        wanted = wanted.replace(" and below inf", ", and finite")
+        raise OptionError(f"{name} must be {wanted}. Got {value}.")
 
 
 def check_weights(initializer: str | float, activation: str | None) -> None:

@@ -15,7 +15,7 @@ KINDS = ("bias", "scale", "weight")  # their order in the vector
 
 
 class Parameter(NamedTuple):
-    """A parameter, or an entry of the state, and where it lies in the vector.
+    """A parameter, or an entry of the state, and its slice of the vector.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Parameter(NamedTuple):
     kind : str
         ``weight``, ``bias`` or ``scale``; ``state`` for what is not trained.
     part : slice
-        Its numbers in the vector.
+        Its slice of the vector.
     shape : tuple of int
         Its shape.
     """
@@ -38,9 +38,9 @@ class Parameter(NamedTuple):
 class Parameters:
     """The parameters and the state of some layers as vectors; the layers keep views into them.
 
-    One vector makes a sum over micro-batches, or a check for infinity, a single operation, however
-    many layers there are. Biases and scales come first, weights after them, and last, from
-    `direct` on, those whose gradient is made once per mini-batch.
+    With one vector a sum over micro-batches, or a check for infinity, is a single operation. Biases
+    and scales come first, then weights, and last, from `direct` on, those whose gradient is
+    computed once per mini-batch. So the order depends on the cache: what is saved is saved by path.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ class Parameters:
     dtype : dtype
         Of all numbers.
     wide : int
-        Bytes of a parameter from which its gradient, a product that the layer takes from
-        `Context.outer`, is made once per mini-batch instead of once per micro-batch.
+        Bytes above which the gradient of a parameter, a product that the layer takes from
+        `Context.outer`, is computed once per mini-batch instead of once per micro-batch.
     """
 
     def __init__(self, layers: Sequence[Layer], dtype: Any, wide: int) -> None:
@@ -62,7 +62,7 @@ class Parameters:
             if key in layer.outer and layer.params[key].nbytes > wide
         }
         named.sort(key=lambda n: ((id(n[0]), n[1]) in deferred, KINDS.index(_kind(*n))))
-        self._places: dict[tuple[int, str], Parameter] = {}
+        self._locations: dict[tuple[int, str], Parameter] = {}
         self.entries = self._lay(named, "params")
         states = [(layer, key) for layer in self._layers for key in layer.state]
         self.state_entries = self._lay(states, "state")
@@ -73,7 +73,7 @@ class Parameters:
         self.bind(np.empty(size, dtype), np.empty(state_size, dtype))
 
     def bind(self, values: Array, state: Array) -> None:
-        """Copy everything into other vectors, and have the layers use them."""
+        """Copy everything into other vectors, and let the layers use views into them."""
         for layer in self._layers:
             params, states = self.views((layer,), values), self.state_views((layer,), state)
             for views, arrays in ((params, layer.params), (states, layer.state)):
@@ -93,9 +93,9 @@ class Parameters:
         """Return the parts of a vector that belong to the state of some layers, by name."""
         return self._parts([(layer, key) for layer in layers for key in layer.state], vector)
 
-    def place(self, layer: Layer, key: str) -> Parameter:
-        """Return where a parameter of a layer lies."""
-        return self._places[id(layer), key]
+    def location(self, layer: Layer, key: str) -> Parameter:
+        """Return the entry of a parameter of a layer."""
+        return self._locations[id(layer), key]
 
     def collect(self) -> dict[str, Array]:
         """Return copies of all parameters and of the state, by path, layer by layer."""
@@ -137,23 +137,23 @@ class Parameters:
             array[...] = weights[name]
 
     def _lay(self, named: Sequence[tuple[Layer, str]], what: str) -> list[Parameter]:
-        """Give every array of some layers a place in a vector."""
+        """Return an entry for every array of some layers, one after another in a vector."""
         found, start = [], 0
         for layer, key in named:
             array = getattr(layer, what)[key]
             kind = _kind(layer, key) if what == "params" else "state"
             part = slice(start, start + array.size)
             found.append(Parameter(f"{layer.path}.{key}", kind, part, array.shape))
-            self._places[id(layer), key] = found[-1]
+            self._locations[id(layer), key] = found[-1]
             start += array.size
         return found
 
     def _parts(self, named: Sequence[tuple[Layer, str]], vector: Array) -> dict[str, Array]:
-        places = {key: self._places[id(layer), key] for layer, key in named}
+        entries = {key: self._locations[id(layer), key] for layer, key in named}
         return {
-            key: vector[place.part].reshape(place.shape)
-            for key, place in places.items()
-            if place.part.stop <= vector.size
+            key: vector[entry.part].reshape(entry.shape)
+            for key, entry in entries.items()
+            if entry.part.stop <= vector.size
         }
 
 

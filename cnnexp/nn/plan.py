@@ -12,7 +12,7 @@ its partial sum, and goes on when it is sent the sum over all micro-batches::
     micro-batch 2   ──conv──┼──────────> sum ──┼──relu──loss──┼──> sum ────┼──conv
     micro-batch 3   ──conv──┘                  └──relu──loss──┘            └──conv
 
-So a pass is a generator. One that never stops is run to its end at once, by `finish`.
+So a pass is a generator. A pass in inference never stops, and `finish` runs it to its end.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ RANDOM = 2  # the purpose of a draw, part of its seed
 
 @dataclass(eq=False)
 class Step:
-    """What a pass executes at a time.
+    """A layer, several fused layers, or a container: what a pass executes at a time.
 
     Attributes
     ----------
     layers : tuple of Layer
-        The layers it stands for.
+        Its layers.
     fusion : Fusion or None
-        What computes several layers together.
+        The fusion that computes several layers together.
     operation, training_operation : Operation or None
-        What computes its layer; the second one in training, if that differs.
+        The operation of its layer; the second one is for training, if that differs.
     origin : str
         The implementation that its operation is taken from; empty where the layer has its own.
     branches : list of list of Step
@@ -71,13 +71,9 @@ class Step:
         self.trains: bool = any(layer.params for layer in self.layers) or any(
             s.trains for s in inside
         )
-        runs: Any = self.layer
-        if self.fusion is not None:
-            runs = _Bound(self.fusion, self.layers)
-        self.forward: Callable[..., Any] = runs.forward
-        self.backward: Callable[..., Any] = runs.backward
-        self.train_forward: Callable[..., Any] = runs.train_forward
-        self.train_backward: Callable[..., Any] = runs.train_backward
+        self.forward, self.backward = self._bound("forward"), self._bound("backward")
+        self.train_forward = self._bound("train_forward")
+        self.train_backward = self._bound("train_backward")
 
     @property
     def name(self) -> str:
@@ -85,15 +81,11 @@ class Step:
         first, *others = self.layers
         return "+".join([first.path, *(layer.name for layer in others)])
 
-
-class _Bound:
-    """A fusion with its layers, called as a layer is."""
-
-    def __init__(self, fusion: Fusion, layers: tuple[Layer, ...]) -> None:
-        self.forward = partial(fusion.forward, layers)
-        self.backward = partial(fusion.backward, layers)
-        self.train_forward = partial(fusion.train_forward, layers)
-        self.train_backward = partial(fusion.train_backward, layers)
+    def _bound(self, method: str) -> Callable[..., Any]:
+        """Return a method of the layer, or that of the fusion with its layers."""
+        if self.fusion is None:
+            return getattr(self.layer, method)  # type: ignore[no-any-return]
+        return partial(getattr(self.fusion, method), self.layers)
 
 
 class Plan:
@@ -110,14 +102,14 @@ class Plan:
     seed : int
         Of the random draws of passes.
     limits : Limits, optional
-        Sizes that choose between ways to compute the same.
+        Sizes of blocks, and thresholds between methods.
     input_gradient : bool
         Whether a backward pass must return the gradient for the input.
 
     Attributes
     ----------
     profile : Profile or None
-        What is told of every step that a pass in training has done.
+        A hook that is called after every step of a pass in training.
     """
 
     def __init__(
@@ -164,7 +156,7 @@ class Plan:
         Parameters
         ----------
         A : array (n_m, …)
-            Samples, or what earlier steps made of them.
+            Samples, or the result of earlier steps.
         contexts : sequence of Context
             One for each step.
         steps : sequence of Step, optional
@@ -230,7 +222,7 @@ class Plan:
     def _branches_backward(
         self, step: Step, cache: Any, dA: Any, contexts: Sequence[Context]
     ) -> Partials:
-        """Run every branch of a container backward, and add up what they return."""
+        """Run every branch of a container backward, and sum their gradients for the input."""
         caches, joined = cache
         context = contexts[step.index]
         container: Container = step.layer  # type: ignore[assignment]
@@ -245,7 +237,7 @@ class Plan:
         return total, {}
 
     def taken(self) -> dict[str, list[str]]:
-        """Return the operations that are taken from other implementations, by these."""
+        """Return the operations that are taken from other implementations, by implementation."""
         found: dict[str, list[str]] = {}
         for step in self.all_steps:
             if step.origin not in ("", self.implementation.name):

@@ -1,22 +1,21 @@
-"""Worker processes that take micro-batches in lockstep, on memory that they share.
+"""Worker processes that run micro-batches on shared memory.
 
-Threads of Python hold the interpreter lock for everything but NumPy's loops, and waiting for it
-costs some fifty microseconds on a virtual machine, as long as a small layer takes. Processes have
-a lock each.
-So the workers are forks of this process, made once all memory is in place: they have the same
-arrays at the same addresses, those of `Processes.allocate` are truly the same memory. A control
-block in shared memory tells them what to do; its generation counter says that there is something
-new, and each worker says there which generation it has finished::
+Python threads hold the interpreter lock for everything but NumPy's loops, and waiting for it takes
+about fifty microseconds on a virtual machine, as long as a small layer. Every process has its own
+lock. So the workers are forks of this process, made once all memory is allocated: they have the
+same arrays at the same addresses, and those of `Processes.allocate` are shared memory. A control
+block in shared memory holds the current job and a generation counter, and for each worker the last
+generation that it has finished::
 
     this process   generation 1 ──job──────┐  …  generation 2 ──job───┐
     worker 1                    ──job───┐  │                  ──job┐  │
                                         all done                   all done
 
-A worker polls the counter for a moment and then sleeps; a byte in a pipe wakes it, and the end of
-the pipe ends it, so it does not outlive the process that it was forked from.
+A worker polls the counter for about a millisecond and then sleeps in a read of a pipe; a byte wakes
+it, and the end of the pipe ends it, so it does not outlive the process that it was forked from.
 
-That numbers become visible in the order in which they were written is a promise of x86 processors,
-and forking is safe on Linux. Elsewhere threads do the work.
+This relies on x86 processors, where writes become visible in order, and on Linux, where forking is
+safe. Elsewhere threads are used.
 """
 
 from __future__ import annotations
@@ -43,12 +42,12 @@ from cnnexp.nn.blas import ignore_fp_warnings
 from cnnexp.nn.executor import Executor, Job, Threads
 
 POSSIBLE = sys.platform == "linux" and platform.machine() == "x86_64"
-WARMUP = 4  # mini-batches on threads, before it is worth while to fork
+WARMUP = 4  # mini-batches on threads before processes are forked
 SPINS = 20_000  # polls of the control block, about a millisecond, before a worker sleeps
-POLL_SECONDS = 1e-4  # between polls of a process that has waited for a worker as long
+POLL_SECONDS = 1e-4  # between polls of this process after its own spins
 ROW = 3  # numbers of a row of the control block
-JOB, COUNT, GENERATION = 0, 1, 2  # in its first row, which is for all
-DONE, ASLEEP, CPU_TIME = 0, 1, 2  # in the row of each worker
+JOB, COUNT, GENERATION = 0, 1, 2  # columns of the first row, which all read
+DONE, ASLEEP, CPU_TIME = 0, 1, 2  # columns of the row of each worker
 LOST = "a worker process has gone, perhaps for lack of memory; threads go on with its work."
 
 
@@ -58,7 +57,7 @@ class Processes(Executor):
     Parameters
     ----------
     workers : int
-        How many share a mini-batch, this process included.
+        Processes that share a mini-batch, this process included.
     """
 
     shared = True
@@ -95,20 +94,20 @@ class Processes(Executor):
         return array
 
     def ready(self, jobs: Sequence[Job], count: int, prepare: Callable[[], None]) -> None:
-        """Count the mini-batches, and fork once it is worth while."""
+        """Count the mini-batches, and fork after `WARMUP` of them."""
         self._mini_batches += 1
         enough = self._mini_batches > WARMUP and count > 1
         if self._team is not None or not self._wanted or not enough:
             return
-        # Weak, so that the workers end with whose methods these are.
+        # Weak references, so that the workers end when the owner of these methods is deleted.
         self._jobs = [weakref.WeakMethod(job) for job in jobs]
         try:
             self._team = _Team(min(self.workers, count), self._jobs, prepare)
-        except OSError:  # there is no room for one more
+        except OSError:  # no memory or no process number is left
             self._wanted = False
 
     def forget(self) -> None:
-        """End the processes; new ones are forked when there is memory that they can know of."""
+        """End the processes; new ones are forked once memory is allocated again."""
         if self._team is not None:
             self._team.close()
         self._team = None
@@ -120,7 +119,7 @@ class Processes(Executor):
 
 
 class WorkerLost(Exception):
-    """A worker process has gone; the mini-batch must be run again."""
+    """A worker process has ended; the mini-batch must be run again."""
 
 
 class _Team:
@@ -129,11 +128,11 @@ class _Team:
     Parameters
     ----------
     members : int
-        How many, this process included.
+        Processes, this one included.
     jobs : sequence of weak references to methods
-        What they can do.
+        The jobs that they can run.
     prepare : callable
-        What each worker does first.
+        Called first in each worker.
     """
 
     def __init__(
@@ -154,12 +153,12 @@ class _Team:
             self._fork(member, prepare)
 
     def run(self, job: int, count: int) -> bool:
-        """Have every member do its share of a job, and wait for all of them.
+        """Run a job on all members, and wait for all of them.
 
         Returns
         -------
         bool
-            Whether all did it. If a worker was lost, to an error or a signal, all are ended.
+            Whether all have finished. If a worker was lost, to an error or a signal, all are ended.
         """
         if not self.close.alive:
             return False
@@ -173,41 +172,41 @@ class _Team:
             self._share(0, job, count)
             done = all(self._wait_for(worker) for worker in workers)
         except BaseException:
-            self.close()  # its workers may be at it still
+            self.close()  # the workers may still be running the job
             raise
         if not done:
             self.close()
         return done
 
     def _share(self, member: int, job: int, count: int) -> None:
-        """Do a member's share of a job."""
+        """Run the micro-batches of one member."""
         work = self._jobs[job]()
         assert work is not None
         for k in range(member, count, self._members):
             work(0, k)
 
     def _wake(self, worker: int) -> None:
-        """Write to the pipe of a worker that sleeps."""
+        """Wake a worker that sleeps, by a byte in its pipe."""
         if self._block[ROW * worker + ASLEEP]:
-            with contextlib.suppress(BrokenPipeError):  # it has gone: that will be noticed
+            with contextlib.suppress(BrokenPipeError):  # it has ended, which `_wait_for` finds
                 os.write(self._pipes[worker - 1], b"!")
 
     def _wait_for(self, worker: int) -> bool:
-        """Wait until a worker has done its share; False if it has gone."""
-        block, place, generation = self._block, ROW * worker + DONE, self._generation
+        """Wait until a worker has finished; return False if it has ended."""
+        block, done, generation = self._block, ROW * worker + DONE, self._generation
         while True:
             for _ in range(SPINS):
-                if block[place] >= generation:
+                if block[done] >= generation:
                     return True
-            self._wake(worker)  # it may have fallen asleep just when it was not woken
+            self._wake(worker)  # it may have begun to sleep just after the first call
             time.sleep(POLL_SECONDS)
-            if _has_ended(self._pids[worker - 1]) and block[place] != generation:
+            if _has_ended(self._pids[worker - 1]) and block[done] != generation:
                 return False
 
     def _fork(self, member: int, prepare: Callable[[], None]) -> None:
-        """Make a worker."""
+        """Fork a worker."""
         reading, writing = os.pipe()
-        gc.freeze()  # what there is now is not for the worker to collect
+        gc.freeze()  # the worker must not collect objects of this process
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # it needs no other threads
@@ -225,9 +224,9 @@ class _Team:
         self._pipes.append(writing)
 
     def _work(self, member: int, reading: int, prepare: Callable[[], None]) -> NoReturn:
-        """Do every job from now on: the whole life of a worker."""
+        """Run jobs until the pipe is closed: the main loop of a worker."""
         try:
-            _let_go_of_all_but(reading)
+            _close_files_but(reading)
             block, row = self._block, ROW * member
             prepare()
             generation = 1
@@ -243,7 +242,7 @@ class _Team:
 
 
 def _next_generation(block: memoryview[int], asleep: int, generation: int, reading: int) -> bool:
-    """Wait for a generation; False if there will be none, as the other end has gone."""
+    """Wait for a generation; return False if the other end of the pipe is closed."""
     for _ in range(SPINS):
         if block[GENERATION] >= generation:
             return True
@@ -255,8 +254,8 @@ def _next_generation(block: memoryview[int], asleep: int, generation: int, readi
     return True
 
 
-def _let_go_of_all_but(reading: int) -> None:
-    """Close files, which others may wait to see closed, and leave signals to the first process."""
+def _close_files_but(reading: int) -> None:
+    """Close all inherited files but one, and leave signals to the first process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -269,7 +268,7 @@ def _let_go_of_all_but(reading: int) -> None:
 def _has_ended(pid: int) -> bool:
     try:
         return os.waitpid(pid, os.WNOHANG)[0] != 0
-    except ChildProcessError:  # known before
+    except ChildProcessError:  # waited for before
         return True
 
 
@@ -278,14 +277,14 @@ _ended_seconds = [0.0]
 
 
 def _end(owner: int, pids: list[int], pipes: list[int], block: memoryview[int]) -> None:
-    """End the workers; in the process that made them, not in one that was forked from it."""
+    """End the workers, but only in the process that made them."""
     if os.getpid() != owner:
         return
     for pipe in pipes:
         os.close(pipe)
     for pid in pids:
         if not _has_ended(pid):
-            os.kill(pid, signal.SIGKILL)  # it writes nothing that is still of use
+            os.kill(pid, signal.SIGKILL)  # its results are not needed any more
             os.waitpid(pid, 0)
     _ended_seconds[0] += _seconds_on(block)
     del _blocks[id(block)]

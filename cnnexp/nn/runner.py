@@ -1,7 +1,7 @@
-"""Runs mini-batches: splits them into micro-batches, and adds up what those give.
+"""Runs mini-batches: splits them into micro-batches, and sums their losses and gradients.
 
-All memory that several workers read and write is here, and comes from the executor, which knows
-whether it must be shared among processes. No other file of `nn` but the executors knows of workers.
+All memory that several workers read and write is allocated here, by the executor, which knows
+whether processes must share it. Only this file and the executors deal with workers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cnnexp.nn.parameters import Parameters
 from cnnexp.nn.plan import Partials, Plan, finish
 from cnnexp.nn.processes import WorkerLost
 
-SHARE = 1024  # rows of a deferred gradient that a worker multiplies at a time
+SHARE = 1024  # rows of a deferred gradient that a worker computes at a time
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Batch:
     targets : array (n, …)
         Class indices, or real values, as the loss takes them.
     rows : integer array (n_m,), optional
-        Which of them make the mini-batch; all, if not given. They are gathered when they are used.
+        Indices of the samples of the mini-batch; all, if not given. They are gathered on use.
     """
 
     X: Array
@@ -53,7 +53,7 @@ class Batch:
         Raises
         ------
         IndexError
-            If a row is not there; they are counted from 0.
+            If an index is out of range; they are counted from 0.
         """
         if len(rows) and not 0 <= np.min(rows) <= np.max(rows) < len(self.targets):
             raise IndexError(f"rows must lie in 0 … {len(self.targets) - 1}.")
@@ -89,14 +89,14 @@ def take_rows(X: Any, rows: Array, out: Array) -> Array:
 
 
 class Task(NamedTuple):
-    """What a network is trained on: a loss, and the metrics that are added up beside it."""
+    """A loss, and the metrics that are computed beside it."""
 
     loss: Loss
     metrics: Sequence[Metric]
 
 
 class GradientBuffer(NamedTuple):
-    """Where one micro-batch leaves gradients and state, as vectors and by step."""
+    """Gradients and state of one micro-batch, as vectors and by step."""
 
     gradient: Array
     grads: list[dict[str, Array]]
@@ -116,7 +116,7 @@ class Runner:
     task : Task
         The loss and the metrics.
     executor : Executor
-        Who runs the micro-batches.
+        Runs the micro-batches.
     """
 
     def __init__(self, plan: Plan, parameters: Parameters, task: Task, executor: Executor) -> None:
@@ -131,7 +131,7 @@ class Runner:
     def gradients(self, batch: Batch, micro_batch: int | None, step: int) -> tuple[Array, Array]:
         """Return sums of loss, metrics and samples, and the gradient of the mean loss.
 
-        Both are used again by the next call. The state of layers is in `new_state`.
+        The next call overwrites both. The state of layers is in `new_state`.
         """
         slices = micro_batches(batch.size, micro_batch)
         self._begin(batch, len(slices), micro_batch or batch.size, step)
@@ -171,7 +171,7 @@ class Runner:
         return np.concatenate(found)
 
     def advance(self, worker: int, k: int) -> None:
-        """Run micro-batch `k` until it is done, or until it waits for a sum over all of them."""
+        """Run micro-batch `k` to its end, or until it waits for a sum over all micro-batches."""
         passing, stops = self._passing.pop(k, (None, 0))
         total = None
         if passing is None:
@@ -191,7 +191,7 @@ class Runner:
         self._passing[k] = passing, stops + 1
 
     def multiply(self, worker: int, k: int) -> None:
-        """Make a part of one deferred gradient: ``dW = A.T @ dZ`` for some of its rows."""
+        """Compute some rows of a deferred gradient, ``dW = A.T @ dZ``."""
         at, name, rows = self._shares[k]
         size = int(self._header[0])
         A, dZ = (factor[:, :size] for factor in self._factors[at, name])
@@ -202,7 +202,7 @@ class Runner:
             profile.backward_done(self.plan.all_steps[at], start)
 
     def _run(self, count: int) -> None:
-        """Run all micro-batches to their end, and make what was deferred."""
+        """Run all micro-batches to their end, and compute the deferred gradients."""
         self._passing.clear()
         self._waiting[:count] = 0
         while True:
@@ -217,7 +217,7 @@ class Runner:
         size, step, _ = self._header.tolist()
         slices = self._slices()
         at, buffer = slices[k], self._buffers[k]
-        # Between two parts of a pass its caches must stay, so each has memory of its own then.
+        # Between two parts of a pass its caches must stay: each micro-batch has its own memory.
         contexts = self._contexts_of(k if self.plan.cross_sample else worker, training=True)
         for context, grads in zip(contexts, buffer.grads, strict=True):
             context.grads, context.step, context.first = grads, step, at.start
@@ -233,7 +233,7 @@ class Runner:
         _keep_state(contexts, buffer)
 
     def _loss(self, k: int, A: Array, targets: Array, size: int) -> Array:
-        """Note the loss and the metrics of a micro-batch, and return the loss's gradient."""
+        """Record the loss and the metrics of a micro-batch, and return the loss's gradient."""
         profile = self.plan.profile
         start = profile.now() if profile else 0.0
         total, cache = self.task.loss.forward(A, targets)
@@ -250,7 +250,7 @@ class Runner:
             whole[:, at] = part.T
 
     def _begin(self, batch: Batch, count: int, micro_batch: int, step: int) -> None:
-        """Make ready for a mini-batch."""
+        """Prepare a mini-batch: its header, and shared copies of samples and parameters."""
         if batch.size > self._capacity[0] or count > self._capacity[1] or self._unlike(batch):
             self._reserve(batch, count)
         self._header[:] = batch.size, step, micro_batch
@@ -295,7 +295,7 @@ class Runner:
             self._state = allocate(self.parameters.state.shape, values.dtype)
 
     def _in_worker(self) -> None:
-        """In a worker process: use the shared parameters, and memory of its own."""
+        """In a worker process: use the shared parameters, and separate contexts."""
         self._contexts.clear()
         self._passing.clear()
         self.parameters.bind(self._values, self._state)
@@ -305,7 +305,7 @@ class Runner:
         return micro_batches(size, micro_batch)
 
     def _buffer(self, size: int) -> GradientBuffer:
-        """Return memory for what one micro-batch leaves."""
+        """Return memory for gradients and state of one micro-batch."""
         parameters = self.parameters
         gradient = self.executor.allocate((size,), parameters.values.dtype)
         state = self.executor.allocate(parameters.state.shape, parameters.values.dtype)
@@ -331,13 +331,13 @@ def _shares(plan: Plan, parameters: Parameters) -> list[tuple[int, str, slice]]:
     found = []
     for step in plan.all_steps:
         for name, array in step.layer.params.items():
-            if parameters.place(step.layer, name) in parameters.deferred:
+            if parameters.location(step.layer, name) in parameters.deferred:
                 found += [(step.index, name, rows) for rows in micro_batches(len(array), SHARE)]
     return found
 
 
 def _keep_state(contexts: Sequence[Context], buffer: GradientBuffer) -> None:
-    """Copy the state after a micro-batch, what it has not changed included."""
+    """Copy the state after a micro-batch, unchanged entries included."""
     for context, views in zip(contexts, buffer.states, strict=True):
         for name, view in views.items():
             view[...] = context.state_updates.get(name, context.state[name])
@@ -346,8 +346,8 @@ def _keep_state(contexts: Sequence[Context], buffer: GradientBuffer) -> None:
 def micro_batches(samples: int, size: int | None) -> list[slice]:
     """Cut a number of samples into slices of `size`; the last may be shorter.
 
-    A single sample that is left over joins the slice before it: alone it would not tell how its
-    arrays lie in memory.
+    A single sample that is left over joins the slice before it: the layout in memory of arrays of
+    one sample is ambiguous.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """The time of a training pass under several implementations, side by side.
 
-All of them get the same batch, in turn, again and again until the time is up, and the figures are
-medians over the passes: what else the machine does in a moment hits all alike. An implementation
-that is too slow for whole batches gets a few samples instead; all figures are per sample, and those
-say that they were measured so.
+The implementations are measured alternately on the same batch until the time is up, so that other
+load on the machine affects all of them alike; the figures are medians over the passes. An
+implementation that is too slow for whole batches gets a few samples instead. All figures are per
+sample, and a field says which were measured on fewer samples.
 """
 
 from __future__ import annotations
@@ -90,12 +90,11 @@ class Course:
     def _median(self, name: str) -> Times:
         """Return the medians of one step, for one sample."""
         passes = [figures[name] for figures in self.figures]
-        ways = [statistics.median(figures[way] for figures in passes) for way in _WAYS]
-        forward, backward = (way / self.batch.size for way in ways)
+        forward, backward = (
+            statistics.median(figures[name] for figures in passes) / self.batch.size
+            for name in ("forward", "backward")
+        )
         return Times(forward, backward, 1, max(figures["cache_bytes"] for figures in passes))
-
-
-_WAYS = ("forward", "backward")
 
 
 def measure(networks: Mapping[str, Network], batch: Batch, seconds: float) -> list[Measured]:

@@ -18,47 +18,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnexp.engine import Array
-from cnnexp.errors import OptionError
 from cnnexp.nn.losses import LOSSES, Loss, Shape, one_hot
-
-
-@LOSSES.register("mean_squared_error")
-@dataclass(frozen=True)
-class MeanSquaredError(Loss):
-    """The mean over the outputs of the squared distance to the target.
-
-    Targets are real values of the shape of the outputs, or class indices, which stand for one-hot
-    rows.
-
-    Examples
-    --------
-    >>> total, cache = MeanSquaredError().forward(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))
-    >>> total, MeanSquaredError().backward(cache, 1.0)
-    (2.0, array([[0., 2.]]))
-    """
-
-    soft_targets: ClassVar[bool] = True
-
-    def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
-        """Return real targets; class indices become one-hot rows."""
-        return one_hot(Y, output_shape, dtype)
-
-    def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
-        """Return the sum over samples of the mean squared error."""
-        difference = Z - targets
-        flat = difference.reshape(-1)
-        size = difference[0].size if len(difference) else 1
-        return float(np.dot(flat, flat)) / size, (difference, size)
-
-    def backward(self, cache: Any, scale: float) -> Array:
-        """Return ``scale · 2 (Z - target) / outputs``."""
-        difference, size = cache
-        dZ: Array = difference * difference.dtype.type(2 * scale / size)
-        return dZ
+from cnnexp.nn.options import check_number
 
 
 class _OfDifference(Loss):
-    """What is computed from the difference of output and target, number by number."""
+    """A loss that is computed from the difference of output and target, number by number.
+
+    Targets are real values of the shape of the outputs, or class indices, which stand for one-hot
+    rows.
+    """
 
     soft_targets: ClassVar[bool] = True
 
@@ -86,6 +55,27 @@ class _OfDifference(Loss):
     @abstractmethod
     def slope(self, d: Array) -> Array:
         """Return its derivative."""
+
+
+@LOSSES.register("mean_squared_error")
+@dataclass(frozen=True)
+class MeanSquaredError(_OfDifference):
+    """The mean over the outputs of the squared distance to the target.
+
+    Examples
+    --------
+    >>> total, cache = MeanSquaredError().forward(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))
+    >>> total, MeanSquaredError().backward(cache, 1.0)
+    (2.0, array([[0., 2.]]))
+    """
+
+    def each(self, d: Array) -> Array:
+        """Return ``d²``."""
+        return d * d
+
+    def slope(self, d: Array) -> Array:
+        """Return ``2 d``."""
+        return 2 * d
 
 
 @LOSSES.register("mean_absolute_error")
@@ -120,8 +110,7 @@ class Huber(_OfDifference):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.delta > 0:
-            raise OptionError(f"delta must be above 0. Got {self.delta}.")
+        check_number("delta", self.delta, above=0)
 
     def each(self, d: Array) -> Array:
         """Return the parabola, or the line."""

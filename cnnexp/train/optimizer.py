@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from cnnexp.errors import OptionError
+from cnnexp.errors import ShapeError
+from cnnexp.nn.options import check_number
 from cnnexp.registry import Registry
 from cnnexp.train.transforms import (
     L1,
@@ -42,7 +43,7 @@ class Optimizer(ABC):
     Parameters
     ----------
     weight_decay : float
-        How much of each weight is taken off.
+        Factor of the weights in the decay.
     decay_biases : bool
         Whether biases, and the scales of normalisation, decay as well.
     clip_value : float, optional
@@ -50,8 +51,8 @@ class Optimizer(ABC):
     clip_norm : float, optional
         The largest Euclidean norm of the whole gradient.
     l1 : float
-        Factor of the sign of each weight, which is added to the gradient; biases are spared as
-        they are from the decay.
+        Factor of the sign of each weight, which is added to the gradient; biases are excluded if
+        they do not decay.
     max_norm : float, optional
         The largest Euclidean norm of the weights of one filter or unit: longer ones are scaled
         down after the step (N. Srivastava et al., Dropout, 2014, section 5.1).
@@ -70,12 +71,11 @@ class Optimizer(ABC):
 
     def __post_init__(self) -> None:
         for name in ("weight_decay", "l1"):
-            if not getattr(self, name) >= 0:
-                raise OptionError(f"{name} must be at least 0. Got {getattr(self, name)}.")
+            check_number(name, getattr(self, name), least=0)
         for name in ("clip_value", "clip_norm", "max_norm"):
             limit = getattr(self, name)
-            if limit is not None and not 0 < limit < math.inf:
-                raise OptionError(f"{name} must be above 0, and finite. Got {limit}.")
+            if limit is not None:
+                check_number(name, limit, above=0, below=math.inf)
 
     @abstractmethod
     def core(self) -> tuple[Transform, ...]:
@@ -188,6 +188,39 @@ def limit_norms(values: Array, parameters: Sequence[Parameter], largest: float) 
             columns = values[parameter.part].reshape(-1, parameter.shape[-1])
             norms = np.sqrt(np.einsum("ij,ij->j", columns, columns))
             columns *= np.minimum(largest / np.maximum(norms, 1e-30), 1).astype(values.dtype)
+
+
+def state_by_path(state: State, parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """Return an optimizer's state to be saved: each vector as a dictionary of arrays by path.
+
+    The order of parameters in the vectors depends on the machine's cache, and a checkpoint may be
+    resumed on another machine.
+    """
+    return {
+        key: {p.path: value[p.part].copy() for p in parameters} if value.ndim else value.copy()
+        for key, value in state.items()
+    }
+
+
+def state_from_paths(saved: Mapping[str, Any], parameters: Sequence[Parameter]) -> State:
+    """Return the state that `state_by_path` was given, in the order of these parameters.
+
+    A vector, as older checkpoints have it, is taken as it is.
+
+    Raises
+    ------
+    ShapeError
+        If the state has other parameters, or other sizes of them.
+    """
+    state: State = {}
+    for key, value in saved.items():
+        if isinstance(value, Mapping):
+            sizes = {path: np.size(array) for path, array in value.items()}
+            if sizes != {p.path: p.part.stop - p.part.start for p in parameters}:
+                raise ShapeError(f"the optimizer's state '{key}' does not fit this network.")
+            value = np.concatenate([value[p.path] for p in parameters])
+        state[key] = np.array(value)
+    return state
 
 
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("optimizer")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from cnnexp.errors import OptionError
+from cnnexp.nn.options import check_number
 from cnnexp.train.optimizer import OPTIMIZERS, Optimizer
 from cnnexp.train.transforms import (
     AdamMoments,
@@ -58,7 +58,7 @@ class SGD(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_fraction("momentum", self.momentum)
+        check_number("momentum", self.momentum, least=0, below=1)
 
     def core(self) -> tuple[Transform, ...]:
         """Return momentum, if there is any."""
@@ -88,10 +88,9 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_fraction("beta1", self.beta1)
-        _check_fraction("beta2", self.beta2)
-        if not self.epsilon > 0:
-            raise OptionError(f"epsilon must be above 0. Got {self.epsilon}.")
+        check_number("beta1", self.beta1, least=0, below=1)
+        check_number("beta2", self.beta2, least=0, below=1)
+        check_number("epsilon", self.epsilon, above=0)
 
     def core(self) -> tuple[Transform, ...]:
         """Return the quotient of the moments."""
@@ -138,6 +137,10 @@ class Adagrad(Optimizer):
 
     default_learning_rate: ClassVar[float] = 0.01
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("epsilon", self.epsilon, above=0)
+
     def core(self) -> tuple[Transform, ...]:
         """Return the quotient."""
         return (SquaredSum(self.epsilon),)
@@ -172,8 +175,9 @@ class RMSprop(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_fraction("decay", self.decay)
-        _check_fraction("momentum", self.momentum)
+        check_number("decay", self.decay, least=0, below=1)
+        check_number("epsilon", self.epsilon, above=0)
+        check_number("momentum", self.momentum, least=0, below=1)
 
     def core(self) -> tuple[Transform, ...]:
         """Return the quotient, and momentum if there is any."""
@@ -203,6 +207,10 @@ class NAdam(Adam):
     momentum_decay: float = 0.004
 
     default_learning_rate: ClassVar[float] = 0.002
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("momentum_decay", self.momentum_decay, least=0)
 
     def core(self) -> tuple[Transform, ...]:
         """Return the quotient of the moments."""
@@ -235,8 +243,8 @@ class Lion(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_fraction("beta1", self.beta1)
-        _check_fraction("beta2", self.beta2)
+        check_number("beta1", self.beta1, least=0, below=1)
+        check_number("beta2", self.beta2, least=0, below=1)
 
     def core(self) -> tuple[Transform, ...]:
         """Return the sign."""
@@ -273,8 +281,3 @@ class LAMB(AdamW):
             norms = float(np.sqrt(np.dot(v, v))), float(np.sqrt(np.dot(u, u)))
             if all(norms):
                 u *= u.dtype.type(norms[0] / norms[1])
-
-
-def _check_fraction(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise OptionError(f"{name} must be at least 0 and below 1. Got {value}.")

@@ -1,8 +1,8 @@
 """Learning-rate schedules: a factor for the learning rate, step by step.
 
-A schedule sees where the training stands: step, epoch, and the figures of the last epoch. One that
-uses the fraction of the training that is done depends on the number of epochs, and a run under it
-cannot be extended.
+A schedule gets the step, the epoch, and the figures of all finished epochs. A schedule that uses
+the fraction of the training that is done depends on the number of epochs, so a run with it cannot
+be extended.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cnnexp.train.stopping import is_maximised
 
 
 class Moment(NamedTuple):
-    """Where a training stands before a step.
+    """The state of a training before a step.
 
     Attributes
     ----------
@@ -165,7 +165,7 @@ class Triangle(Schedule):
 @SCHEDULES.register("step")
 @dataclass(frozen=True)
 class Step(Schedule):
-    """Times `factor` after every so many epochs.
+    """Multiplied by `fall` after every `every` epochs.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ class Step(Schedule):
 @SCHEDULES.register("exponential")
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """Times `fall` from one epoch to the next.
+    """Multiplied by `fall` after every epoch.
 
     Parameters
     ----------
@@ -297,7 +297,7 @@ class OneCycle(Schedule):
 @SCHEDULES.register("reduce_on_plateau")
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
-    """Times `fall` whenever a figure has not become smaller for some epochs.
+    """Multiplied by `fall` whenever a figure has not decreased for some epochs.
 
     Parameters
     ----------
@@ -305,11 +305,11 @@ class ReduceOnPlateau(Schedule):
         The figure, such as ``validation_loss`` or ``train_loss``. Of a metric of one's own that
         says ``larger_is_better``, larger ones are waited for.
     patience : int
-        So many epochs without a smaller one are accepted.
+        Epochs without a decrease that are accepted.
     fall : float
         The factor of each fall.
     threshold : float
-        By which fraction a figure must be smaller to count.
+        The fraction by which a figure must decrease to count.
     least : float
         The smallest factor.
 

@@ -1,8 +1,8 @@
 """The training loop: epochs in, events out. It writes no files and prints nothing.
 
-Whoever runs the trainer takes its events one by one, and may stop at any of them. Between two
-events the state is whole: saved then and given back later, training resumes bit-for-bit, because
-every random draw comes from the seed and the step and never from a generator's past.
+The caller takes the events one by one, and may stop at any of them. Between two events the state is
+consistent: it can be saved, and training resumes from it bit-for-bit, because every random draw
+depends on the seed and the step alone, never on earlier draws.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cnnexp.train.batches import mini_batches
 from cnnexp.train.callbacks import Callback, call, saved_state
 from cnnexp.train.diagnostics import Diagnostics
 from cnnexp.train.events import BatchDone, Best, Diverged, EpochDone, Event, TrainingState
-from cnnexp.train.optimizer import Optimizer
+from cnnexp.train.optimizer import Optimizer, state_by_path, state_from_paths
 from cnnexp.train.predictions import predicted_classes
 from cnnexp.train.schedules import Moment, Schedule
 from cnnexp.train.stopping import EarlyStopping, is_better
@@ -157,7 +157,7 @@ class Trainer:
             "epoch": state.epoch,
             "batch": state.batch,
             "weights": self.network.weights(),
-            "optimizer": {key: value.copy() for key, value in state.optimizer.items()},
+            "optimizer": state_by_path(state.optimizer, self.network.named_parameters),
             "sums": state.sums.tolist(),
             "seconds": state.seconds,
             "history": [dict(figures) for figures in state.history],
@@ -182,7 +182,7 @@ class Trainer:
         self.state = TrainingState(
             epoch=snapshot["epoch"],
             batch=snapshot["batch"],
-            optimizer={key: np.array(value) for key, value in snapshot["optimizer"].items()},
+            optimizer=state_from_paths(snapshot["optimizer"], self.network.named_parameters),
             sums=np.array(snapshot["sums"], np.float64),
             seconds=snapshot["seconds"],
             history=[dict(figures) for figures in snapshot["history"]],

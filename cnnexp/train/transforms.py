@@ -5,8 +5,8 @@ An optimizer turns a gradient into an update by a few small transforms, one afte
     gradient ──clip──decay──momentum──> update          parameters -= learning_rate · update
 
 A transform's settings are fixed; its state is arrays that the trainer keeps, saves and restores.
-It works number by number on a part of the vector, so that the part stays in the processor's cache
-while all transforms work on it; what needs the whole gradient is found before, in `begin`.
+It is applied to one part of the vector at a time, so that the part stays in the processor's cache
+through all transforms; what needs the whole gradient is computed before, in `begin`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Transform(ABC):
         return {}
 
     def begin(self, gradient: Array, state: State) -> float:
-        """Look at the whole gradient once per step, and count; return a factor for the gradient."""
+        """Return a factor for the gradient, given all of it; called once per step."""
         return 1.0
 
     @abstractmethod
@@ -40,13 +40,13 @@ class Transform(ABC):
         Parameters
         ----------
         update : array
-            What earlier transforms gave; the gradient for the first one.
+            The result of the transform before; the gradient for the first one.
         values : array
             The parameters, which are left alone.
         state : dict of str to array
             The part of the state that belongs to these parameters.
         decays : bool
-            Whether decay is for them; biases and scales may be spared.
+            Whether these parameters decay; biases and scales may be excluded.
         """
 
 

@@ -150,6 +150,11 @@ def test_layers_before_anything_trained_have_no_backward_pass():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
+        (
+            lambda: Residual(Conv2D(2, 1)),
+            OptionError,
+            "layers must be a list of layers. Got Conv2D",
+        ),
         (lambda: Block([]), OptionError, "layers is empty: a block needs at least one layer."),
         (
             lambda: Network([Residual([Conv2D(4, 3)])]).build((8, 7, 2)),

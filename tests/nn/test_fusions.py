@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from cnnexp import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Softmax
-from cnnexp.engine import IMPLEMENTATIONS
-from cnnexp.engine.fast import FAST
+from cnnexp.engine import IMPLEMENTATIONS, batch_norm, products
+from cnnexp.engine.fast import FAST, winograd
 from cnnexp.engine.fast.batch_norm_pool import ConvBatchNormPointwiseMaxPool
 from cnnexp.engine.fast.in_place import BatchNormInPlace, InPlace
 from cnnexp.engine.fast.merged import MergedConvPointwiseMaxPool
 from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool
 from cnnexp.engine.fast.winograd_pool import WinogradPointwiseMaxPool
-from tests.engine.geometries import GEOMETRIES, Geometry
+from tests.engine.geometries import GEOMETRIES, TINY, Geometry
 
 POOLS = [(2, 2), (3, 3), (2, 3), (4, 4)]  # width and stride: equal, and above the width
 MORE = [
@@ -84,11 +84,17 @@ def fusions(net):
     return [type(step.fusion) for step in net._plan.steps if step.fusion is not None]
 
 
+def by_path(net, vector):
+    """The same numbers in the order of paths: that of the vector depends on the limits."""
+    parameters = sorted(net.named_parameters, key=lambda p: p.path)
+    return np.concatenate([vector[p.part] for p in parameters])
+
+
 def figures(net, X, Y):
     """Return the probabilities, the loss, and the gradient of every parameter."""
     A = net.predict(X)
     sums, gradient = net.gradients(X, Y)
-    return A, net.means(sums)["loss"], gradient.copy()
+    return A, net.means(sums)["loss"], by_path(net, gradient)
 
 
 def check_equal(net, other, X, Y, tolerance=1e-9):
@@ -144,10 +150,10 @@ def test_grouped_and_dilated_convolutions_are_pooled_by_themselves():
         check_equal(fused, network(g, MaxPool2D(2), impl="naive"), *samples(g))
 
 
-def normalised(g, pool, impl="fast", threads=1):
+def normalised(g, pool, impl="fast", threads=1, limits=None):
     """Return a network of conv, batch_norm, relu and max_pool; some scales are negative."""
     parts = [BatchNorm(), ReLU(), MaxPool2D(*pool)]
-    net = network(g, *parts, activation=None, impl=impl, threads=threads)
+    net = network(g, *parts, activation=None, impl=impl, threads=threads, limits=limits)
     scale = np.resize([1.5, -0.5, 0.7, -2.0], g.n_f)
     return net.load_weights(net.weights() | {"batch_norm1.scale": scale})
 
@@ -167,6 +173,44 @@ def test_batch_norm_between_conv_and_max_pool_equals_naive(g, pool):
     for name, value in naive.weights().items():  # the running statistics are among them
         np.testing.assert_allclose(fused.weights()[name], value, atol=1e-9)
     np.testing.assert_allclose(fused.predict(X), naive.predict(X), atol=1e-9)
+
+
+@pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 4))
+def test_in_tiny_blocks_they_equal_naive(g, pool):
+    """Products, tiles and rows are cut into blocks, as they are in images of the usual size."""
+    X, Y = samples(g)
+    check_equal(
+        network(g, MaxPool2D(*pool), limits=TINY), network(g, MaxPool2D(*pool), impl="naive"), X, Y
+    )
+    check_equal(normalised(g, pool, limits=TINY), normalised(g, pool, "naive"), X, Y)
+
+
+def test_tiny_limits_cut_everything_into_blocks(monkeypatch):
+    """What the test above is for happens in every method."""
+    found = {"products": 0, "rows": 0, "tiles": 0}
+
+    def count(name, function):
+        def counted(*arguments):
+            blocks = list(function(*arguments))
+            found[name] += len(blocks) > 1
+            return iter(blocks)
+
+        return counted
+
+    stacks = products._blocks
+
+    def stacked(X, size):
+        found["products"] += X.shape[1] // size > 1
+        return stacks(X, size)
+
+    monkeypatch.setattr(products, "_blocks", stacked)
+    monkeypatch.setattr(batch_norm, "_blocks", count("rows", batch_norm._blocks))
+    monkeypatch.setattr(winograd.Tiling, "blocks", count("tiles", winograd.Tiling.blocks))
+    for case in pooled_cases()[::4]:
+        g, pool = case.values
+        network(g, MaxPool2D(*pool), limits=TINY).gradients(*samples(g))
+        normalised(g, pool, limits=TINY).gradients(*samples(g))
+    assert min(found.values()) >= 5, found
 
 
 @pytest.mark.parametrize(("g", "pool"), pooled_cases()[::9])

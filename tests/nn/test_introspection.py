@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnexp import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
+from cnnexp import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, Softmax
 from cnnexp.errors import OptionError, ShapeError
 from tests.nn.networks import IMPLEMENTATIONS, batch, layers, network
 
@@ -112,3 +112,18 @@ def test_mistakes():
         net.saliency(X, Y + 4)
     with pytest.raises(OptionError, match="the last layer must be softmax"):
         Network(layers()[:-1]).saliency(X, Y)
+
+
+def test_saliency_and_activations_are_those_of_inference():
+    """Dropout does nothing, and batch normalisation uses its running statistics."""
+    kinds = [Conv2D(3, 3), BatchNorm(), Dropout(0.5), Flatten(), Dense(4), Softmax()]
+    net = Network(kinds, dtype="float64").build((8, 7, 2))
+    for _ in range(2):
+        net.train(X, Y, 0.1)
+    np.testing.assert_allclose(net.activations(X)[-1][1], net.predict(X), atol=1e-12)
+    together, alone = net.saliency(X, Y), net.saliency(X[:1], Y[:1])
+    np.testing.assert_allclose(alone[0], together[0], atol=1e-12)  # no statistics of these samples
+    direction = np.random.default_rng(0).standard_normal(X.shape)
+    above, below = (logit(net, X + step * direction, Y) for step in (1e-6, -1e-6))
+    slope = (together * direction).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(slope, (above - below) / 2e-6, rtol=1e-5, atol=1e-8)

@@ -8,6 +8,8 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from cnnexp.data import Samples
+from cnnexp.engine import Limits
+from cnnexp.errors import ShapeError
 from cnnexp.nn import blas
 from cnnexp.train import BatchDone, Diverged, EpochDone
 from tests.train.trainings import dataset, network, trainer
@@ -217,6 +219,37 @@ def test_going_on_from_a_snapshot_gives_the_same_bits(optimizer, options):
         assert second.state.best == unbroken.state.best
         for key, array in unbroken.state.optimizer.items():
             assert second.state.optimizer[key].tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["by path", "as vectors"])
+def test_a_snapshot_of_a_machine_with_another_cache_is_resumed(old):
+    """The cache decides which parameters come last in the vector of all parameters."""
+    wide = network(limits=Limits(cache=100))  # Dense(5) is wide, so it comes after Dense(3)
+    unbroken, first = start("adam", {}), start("adam", {}, net=None if old else wide)
+    events = list(unbroken.events())
+    stream = first.events()
+    for _ in range(2):
+        next(stream)
+    saved = first.snapshot()
+    if old:  # as checkpoints were once written, to be resumed on the same machine
+        saved["optimizer"] = dict(first.state.optimizer)
+    else:
+        assert wide.named_parameters[-1].path == "dense1.W"
+    second = start("adam", {})
+    second.restore(pickle.loads(pickle.dumps(saved)))
+    assert len(list(second.events())) == len(events) - 2
+    np.testing.assert_allclose(
+        second.network.parameters, unbroken.network.parameters, rtol=0, atol=1e-6
+    )
+
+
+def test_a_snapshot_of_another_network_is_refused():
+    first, second = start("adam", {}), start("adam", {})
+    next(first.events())
+    saved = first.snapshot()
+    del saved["optimizer"]["mean"]["dense1.W"]
+    with pytest.raises(ShapeError, match="the optimizer's state 'mean' does not fit"):
+        second.restore(saved)
 
 
 def test_seconds_of_an_epoch_go_on_from_a_snapshot():

@@ -1,12 +1,12 @@
 """The fast implementation, in NumPy alone.
 
-What makes it fast, in the order of what it brings:
+What makes it fast, the largest gain first:
 
 1. Batch-last layout: every slice is long runs (`columns.py`).
 2. Memory that is allocated once (`cnnexp.engine.context`), and micro-batches that fit the cache.
-3. Layers that belong together computed together, with the pixels of a pooling window as stride
-   groups (`pooled_conv.py`), merged filters (`merged.py`), Winograd's convolution (`winograd.py`,
-   `winograd_pool.py`); what is fused is a table, and a network's summary names it.
+3. Fusions of neighbouring layers: the pixels of a pooling window as stride groups
+   (`pooled_conv.py`), merged filters (`merged.py`), Winograd's convolution (`winograd.py`,
+   `winograd_pool.py`). They are a table, and a network's summary names those that are used.
 
 The first fusion in the table that applies is taken. Without fusions (``fuse: false``) every layer
 is computed by itself, with the same methods for convolution and pooling.

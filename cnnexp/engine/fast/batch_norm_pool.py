@@ -1,14 +1,14 @@
 """Convolution, batch normalisation, activation and max-pooling as one step.
 
-Batch normalisation is a line for each channel, ``scale · x + shift``. Where the scale is positive
-it never decreases, so it can wait until after pooling, as the activation does in `pooled_conv`.
-Where it is negative, filter and scale both change their sign, which changes no result::
+Batch normalisation is a linear function for each channel, ``scale · x + shift``. If the scale is
+positive it never decreases, so it can be applied after pooling, as the activation is in
+`pooled_conv`. If it is negative, filter and scale both change their sign, which changes no result::
 
-    conv ── line ── relu ── max      =      conv ── max ── line ── relu
+    conv ── linear ── relu ── max      =      conv ── max ── linear ── relu
 
-So all that is done to the full output of the convolution is to take sums over it. On the backward
-pass only the maxima carry a gradient; mean and variance give every output a share, which is a line
-as well: ``dZ = won · dA + slope · Z + level``.
+So the full output of the convolution is only summed. On the backward pass the maxima carry the
+gradient of the pooling, and mean and variance add a linear function of every output:
+``dZ = won · dA + slope · Z + level``.
 
 A scale of exactly 0 makes all candidates equal; the largest counts as the maximum then.
 """
@@ -32,7 +32,7 @@ from cnnexp.engine.operations import Cache, Fusion, Gradients, Reduction
 
 
 class _Pooled(NamedTuple):
-    """What `train_backward` needs: the convolution, and what became of its maxima."""
+    """The cache for `train_backward`: the convolution, its maxima, and the statistics."""
 
     work: PooledConv
     greater: Any
@@ -50,7 +50,7 @@ class ConvBatchNormPointwiseMaxPool(Fusion):
     pattern = ("conv", "batch_norm", "pointwise", "max_pool")
 
     def applies(self, layers: Sequence[Any]) -> bool:
-        """Say whether pooling may come first, and Winograd's method would not pay more."""
+        """Say whether pooling may come first, and Winograd's method would not be faster."""
         conv, _, activation, pool = (layer.geometry for layer in layers)
         plain = conv.dilation == (1, 1) and layers[0].groups == 1
         covers = pool.kernel == pool.stride and not pool.has_padding
@@ -95,7 +95,7 @@ class ConvBatchNormPointwiseMaxPool(Fusion):
     def train_backward(
         self, layers: Sequence[Any], cache: _Pooled, dA: Array, context: Context
     ) -> Reduction:
-        """Return the gradients, with the share of mean and variance taken off each."""
+        """Return the gradients, those through mean and variance included."""
         dZ, partial = self._sums(layers, cache, dA, context)
         total = yield partial
         factor = _sign(layers) * layers[1].params["scale"] / cache.spread
@@ -135,7 +135,7 @@ class ConvBatchNormPointwiseMaxPool(Fusion):
     def _maxima(
         self, layers: Sequence[Any], A_prev: Array, context: Context
     ) -> tuple[PooledConv, Array | None, Array]:
-        """Return the convolution, where its maxima came from, and the maxima.
+        """Return the convolution, the bytes of the running maximum, and the maxima.
 
         Outputs are kept as distances from the running mean: squares of them lose no digits.
         """

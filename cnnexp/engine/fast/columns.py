@@ -23,7 +23,7 @@ Two = tuple[int, int]
 
 
 class Columns(NamedTuple):
-    """Where windows lie on padded images (n_c, ih, iw, n_m); pairs are (rows, columns).
+    """The windows on padded images (n_c, ih, iw, n_m); pairs are (rows, columns).
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Columns(NamedTuple):
             for col in range(0, f_w, wide):
                 square = parts[row : row + tall, col : col + wide]
                 top, left = row * d_h, col * d_w
-                place = dX[:, top : top + oh * s_h, left : left + ow * s_w]
-                view = place.reshape(len(dX), oh, s_h, ow, s_w, -1)
+                part = dX[:, top : top + oh * s_h, left : left + ow * s_w]
+                view = part.reshape(len(dX), oh, s_h, ow, s_w, -1)
                 view = view[:, :, : square.shape[0], :, : square.shape[1]]
                 view += square.transpose(2, 3, 0, 4, 1, 5)

@@ -1,7 +1,7 @@
 """A layer with the activation that follows it, in place.
 
-The layer's result is still in the cache of the processor when the activation overwrites it; the
-array is written once and read once less.
+The layer's result is still in the processor's cache when the activation overwrites it, so the array
+is written and read once less.
 """
 
 from __future__ import annotations
@@ -37,14 +37,18 @@ class InPlace(Fusion):
     ) -> tuple[Array, Cache]:
         """Return the activation of the layer's result."""
         Z, cache = layers[0].forward(A_prev, context)
-        return _apply(layers[1].geometry, Z), (cache, Z)
+        values = Z.transpose(memory_order(Z))
+        layers[1].geometry.apply(values, out=values)
+        return Z, (cache, Z)
 
     def backward(
         self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
     ) -> tuple[Array | None, Gradients]:
         """Return the layer's gradients, through the activation first."""
         inner, A = cache
-        dZ = _gradient(layers[1].geometry, dA, A, context)
+        dZ, order = context.like("dZ of activation", A), memory_order(A)
+        function = layers[1].geometry
+        function.gradient(dA.transpose(order), A.transpose(order), out=dZ.transpose(order))
         found: tuple[Array | None, Gradients] = layers[0].backward(inner, dZ, context)
         return found
 
@@ -68,17 +72,3 @@ class BatchNormInPlace(InPlace):
         norm, function = layers[0], layers[1].geometry
         run = batch_norm.train_backward(dA, norm.params, norm, cache, context, function)
         return (yield from run)
-
-
-def _apply(function: Any, Z: Array) -> Array:
-    """Apply a function in place, its axes in the order of memory."""
-    values = Z.transpose(memory_order(Z))
-    function.apply(values, out=values)
-    return Z
-
-
-def _gradient(function: Any, dA: Array, A: Array, context: Context) -> Array:
-    """Return the gradient for what the function was applied to."""
-    dZ, order = context.like("dZ of activation", A), memory_order(A)
-    function.gradient(dA.transpose(order), A.transpose(order), out=dZ.transpose(order))
-    return dZ

@@ -10,9 +10,9 @@ pixel of the pooling window, and one product gives all the candidates of all win
                             . . .      . . .      C D .      . C D
     one matrix (p_h · p_w · n_f, patch)  @  one matrix (patch, windows)
 
-The zeros are multiplied too, which costs (patch / filter) times the arithmetic; for it the columns
-are fewer, since neighbouring windows share less, and the matrices have better shapes. That pays
-where filters are wide against the pooling, as in LeNet-5.
+The zeros are multiplied too, so there is (patch / filter) times the arithmetic. In return the
+matrix of columns is smaller, since neighbouring windows overlap less, and the matrices are less
+thin. That is faster if filters are wide compared with the pooling window, as in LeNet-5.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class MergedConv(PooledConv):
         n_c, n_f = self.W.shape[2:]
         self.patch = patch(self.conv, self.pool)
         laid = np.zeros((self.pool.size, n_f, *self.patch, n_c), self.W.dtype)
-        for k, rows, cols in self._places():
+        for k, rows, cols in self._positions():
             laid[k, :, rows, cols] = self.W.transpose(3, 0, 1, 2)
         self.filters = laid.reshape(self.pool.size * n_f, -1)
         self.patches = Columns(self.patch, self.step, self.pool.out)
@@ -55,26 +55,26 @@ class MergedConv(PooledConv):
 
     def backward(self, gradients: Iterator[tuple[int, Array]]) -> tuple[Array, Array | None]:
         """Return the gradients by two products: one for the filters, one for the images."""
-        for _ in gradients:  # each is written into its place in the one matrix
+        for _ in gradients:  # each is written into its rows of the one matrix
             pass
         context, limits = self.context, self.context.limits
-        dW = self._sum_over_places(outer(self.cols, self._flat(), limits).T)
+        dW = self._sum_over_positions(outer(self.cols, self._flat(), limits).T)
         if not context.need_dA_prev:
             return dW, None
         d_cols = context.array("d_cols", self.cols.shape, dW.dtype)
         product(self.filters.T, self._flat(), d_cols, limits)
         return dW, self.patches.add(d_cols, self.X_shape, context)
 
-    def _sum_over_places(self, d_filters: Array) -> Array:
+    def _sum_over_positions(self, d_filters: Array) -> Array:
         """Return ``dW`` from the gradients of the laid filters."""
         n_c, n_f = self.W.shape[2:]
         laid = d_filters.reshape(-1, n_f, *self.patch, n_c)
         dW = np.zeros_like(self.W)
-        for k, rows, cols in self._places():
+        for k, rows, cols in self._positions():
             dW += laid[k, :, rows, cols].transpose(1, 2, 3, 0)
         return dW
 
-    def _places(self) -> Iterator[tuple[int, slice, slice]]:
+    def _positions(self) -> Iterator[tuple[int, slice, slice]]:
         """Yield (k, rows, columns): where the filter lies in the patch for each pixel."""
         (f_h, f_w), (s_h, s_w) = self.conv.kernel, self.conv.stride
         for k, (a, b) in enumerate(np.ndindex(self.pool.kernel)):
@@ -92,12 +92,12 @@ class MergedConvPointwiseMaxPool(ConvPointwiseMaxPool):
     method: ClassVar[type[PooledConv]] = MergedConv
 
     def applies(self, layers: Sequence[Any]) -> bool:
-        """Say whether the zeros do not cost too much."""
+        """Say whether multiplying the zeros costs less than is gained."""
         return super().applies(layers) and merging_pays(layers[0].geometry, layers[2].geometry)
 
 
 def merging_pays(conv: Window, pool: Window) -> bool:
-    """Say whether the zeros do not cost too much."""
+    """Say whether multiplying the zeros costs less than is gained."""
     rows, cols = patch(conv, pool)
     return rows * cols / conv.size <= MOST_EXTRA
 

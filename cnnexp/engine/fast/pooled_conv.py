@@ -3,8 +3,8 @@
 A pooling window covers some outputs of a convolution, and each of its pixels, taken over all
 windows at once, is a stride group of the convolution: positions that lie one pooling stride apart.
 So the convolution is computed one such pixel at a time, for all windows together, and each result
-goes straight into a running maximum. The full output of the convolution never lies in memory, and
-what is kept for the backward pass is one byte for each of its values::
+goes straight into a running maximum. The full output of the convolution is never stored; for
+the backward pass one byte for each of its values is kept::
 
     conv output, pooled 2x2        pixel 0        1          2          3
     a b a b                        a . a .    . b . b    . . . .    . . . .
@@ -44,7 +44,7 @@ class PooledConv:
     W : array (f_h, f_w, n_c, n_f)
         The filters.
     conv, pool : Window
-        Where they stand, and where the pooling windows stand on their outputs.
+        The windows of the convolution, and those of the pooling on its outputs.
     context : Context
         Memory and limits.
     keep : bool
@@ -92,7 +92,7 @@ class PooledConv:
         dA : array (n_f, oh · ow · n_m)
             Gradients of the maxima.
         greater : array
-            The bytes of the running maximum, which say whose they are.
+            The bytes of the running maximum, which tell the candidate of each gradient.
         line : (slope, level), optional
             Numbers (n_f, 1): ``slope · Z + level`` is added, which needs all candidates kept.
         """
@@ -127,8 +127,8 @@ class PooledConv:
             view = self._windows(dX)[divmod(k, self.pool.cols.width)]
             parts = d_cols.reshape(view.shape)
             for pixel in np.ndindex(view.shape[:2]):
-                place = view[pixel]
-                place += parts[pixel]
+                under = view[pixel]
+                under += parts[pixel]
         return dW.reshape(self.W.shape), dX
 
     def _windows(self, X: Array) -> Array:
@@ -148,7 +148,7 @@ class ConvPointwiseMaxPool(Fusion):
     method: ClassVar[type[PooledConv]] = PooledConv
 
     def applies(self, layers: Sequence[Any]) -> bool:
-        """Say whether no output would be computed twice, and pooling may come first."""
+        """Say whether each output is computed once, and pooling may come before the activation."""
         conv, activation, pool = (layer.geometry for layer in layers)
         plain = conv.dilation == (1, 1) and layers[0].groups == 1
         fits = not pool.has_padding and not pool.overlaps

@@ -1,16 +1,16 @@
-"""The running maximum, and which candidate it came from.
+"""A running maximum that remembers which candidate it came from.
 
 Max-pooling looks at the same position of every window together: candidate 0 of all windows, then
-candidate 1, and so on, each one long array. The maximum is kept as the candidates come, and a byte
-for each candidate notes where it was *strictly greater* than everything before it::
+candidate 1, and so on, each one long array. The maximum is updated candidate by candidate, and one
+byte for each value notes whether it was *strictly greater* than all candidates before it::
 
     candidate        3   5   5   2         greater?   1   1   0   0
     running maximum  3   5   5   5                        ^ the last 1 is the first maximum
 
 The candidate to which the gradient belongs is the last one that was greater, which by the strict
 comparison is the first of equal maxima in row-major order. On the backward pass, "greater here
-and not later" is one comparison of bytes. No index is ever stored and no masked copy is made: NumPy
-does comparisons and maxima at full speed, and those slowly.
+and not later" is one comparison of bytes. No indices are stored and no masked copies are made,
+since NumPy computes comparisons and maxima several times as fast.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class RunningMax:
     Parameters
     ----------
     best : array
-        Where the maximum is kept; the first candidate overwrites it.
+        Receives the maximum; the first candidate overwrites it.
     count : int
         Number of candidates.
     context : Context
-        Where the bytes are kept; none are if it keeps no cache.
+        Owns the bytes; there are none if it keeps no cache.
     name : str
-        Under which name.
+        The name of the bytes in the context.
     """
 
     def __init__(self, best: Array, count: int, context: Context, name: str = "greater") -> None:

@@ -2,15 +2,15 @@
 
 The image is cut into tiles of 6x6 pixels that overlap by two, and each gives 4x4 outputs. In a
 transformed space, where a tile and a filter have 36 values each, the convolution of a tile is a
-product value by value; summed over the channels, that is 36 independent matrix products. Against
-the 144 · n_c products of the definition for 4x4 outputs it takes 36 · n_c, and three transforms::
+product value by value; summed over the channels, that is 36 independent matrix products. The
+definition takes 144 · n_c multiplications for 4x4 outputs, this method 36 · n_c and transforms::
 
     image   --tiles-->  d  (6x6)  --Bᵀ d B-->  V (36) --.
                                                          U·V  --Aᵀ M A-->  4x4 outputs
     filter (3x3)  -----------------G g Gᵀ--->  U (36) --'
 
 The transforms are products too, of a 6x6 or 4x6 matrix with all tiles at once, one axis after the
-other. Backward runs the same way in reverse with the transposed matrices.
+other. The backward pass runs in reverse with the transposed matrices.
 
 Its sums are other sums than the definition's. In float32 the error is ten to thirty times that of
 the plain product (``docs/fast.md`` measures one).
@@ -128,19 +128,19 @@ class Tiling(NamedTuple):
         return self.rows * STEP + 2, self.cols * STEP + 2
 
     def blocks(self, fitting: int) -> Iterator[Block]:
-        """Yield blocks of at most so many tiles: some rows of tiles, or a part of one row."""
+        """Yield blocks of at most `fitting` tiles: some rows of tiles, or a part of one row."""
         fitting = max(fitting, 1)
         cols = min(fitting, self.cols)
         cols = -(-self.cols // -(-self.cols // cols))  # parts of one size
         rows = min(max(fitting // self.cols, 1), self.rows)
-        places = itertools.product(range(0, self.rows, rows), range(0, self.cols, cols))
-        for number, (row, col) in enumerate(places):
+        corners = itertools.product(range(0, self.rows, rows), range(0, self.cols, cols))
+        for number, (row, col) in enumerate(corners):
             down, right = min(row + rows, self.rows), min(col + cols, self.cols)
             yield Block(number, slice(row, down), slice(col, right))
 
 
 def suits(W: Array, channels: int, window: Window) -> bool:
-    """Say whether a convolution can be done this way, and has enough channels for it to pay."""
+    """Say whether the method can compute a convolution, and has enough channels to be faster."""
     n_c, n_f = W.shape[2:]
     plain = window.kernel == (3, 3) and window.stride == window.dilation == (1, 1)
     return plain and n_c == channels and min(n_c, n_f) >= LEAST_CHANNELS
@@ -175,7 +175,7 @@ class Convolution:
     params : mapping of str to array
         The filters ``W`` (3, 3, n_c, n_f), and their biases ``b``, which the caller adds.
     window : Window
-        Where they stand.
+        The window of the filters.
     context : Context
         Memory, in which the transformed images are kept, and how large a block may be.
 
@@ -233,12 +233,12 @@ class Convolution:
         return dX
 
     def backward(self, block: Block, dY: Array, dX: Array | None) -> None:
-        """Add what a block gives to the gradients of the filters and of the images.
+        """Add the gradients of one block to those of the filters and of the images.
 
         Parameters
         ----------
         block : Block
-            The tiles; later ones must have come before.
+            The tiles; blocks must be given from the last to the first.
         dY : array (16, n_f, tiles · n_m)
             The gradients of their outputs; zero for those beyond the image.
         dX : array like `X`, optional
@@ -286,10 +286,10 @@ def _filled_patches(X: Array, tiling: Tiling) -> Array:
 
 
 def _lay_tiles(dX: Array, d_tiles: Array, block: Block) -> None:
-    """Lay the gradients of tiles into images, from the last block of tiles to the first.
+    """Write the gradients of tiles into images, from the last block of tiles to the first.
 
-    Pixels 0 … 3 of a tile on both axes are its own, and are written; 4 and 5 belong to the tiles
-    after it, which were laid before, and are added: to the right, below, and to both.
+    Pixels 0 … 3 of a tile on both axes are its own, and are overwritten; pixels 4 and 5 belong to
+    the next tiles, to the right, below and diagonally, and are added to what those have written.
     """
     by_tile = d_tiles.transpose(2, 3, 0, 4, 1, 5)  # (n_c, rows, 6, columns, 6, n_m)
     own, shared = slice(0, STEP), slice(STEP, TILE)
@@ -299,9 +299,9 @@ def _lay_tiles(dX: Array, d_tiles: Array, block: Block) -> None:
         (1, 0, shared, own),
         (1, 1, shared, shared),
     ):
-        place = _squares(dX, block, down, right)[:, :, : rows.stop - rows.start]
-        place = place[:, :, :, :, : cols.stop - cols.start]
-        place += by_tile[:, :, rows, :, cols]
+        squares = _squares(dX, block, down, right)[:, :, : rows.stop - rows.start]
+        squares = squares[:, :, :, :, : cols.stop - cols.start]
+        squares += by_tile[:, :, rows, :, cols]
 
 
 def _squares(dX: Array, block: Block, down: int, right: int) -> Array:

@@ -1,8 +1,8 @@
 """Winograd's convolution, an activation and max-pooling as one step.
 
-The 16 outputs of a tile come out of the transform pixel by pixel, each for all tiles together: just
-as the running maximum wants them. A pooling window of 2x2 or 4x4 lies within a tile, so the
-output of the convolution is never put together in image order::
+The transform gives the 16 outputs of a tile pixel by pixel, each for all tiles together, which is
+the order that the running maximum needs. A pooling window of 2x2 or 4x4 lies within a tile, so the
+output of the convolution is never arranged in image order::
 
     one tile's outputs     pooled 2x2: four windows, four candidates each
     0  1 | 2  3            candidates (0, 2, 8, 10), then (1, 3, 9, 11), then (4, 6, 12, 14), …
@@ -29,7 +29,7 @@ from cnnexp.engine.operations import Cache, Gradients
 
 
 class WinogradPointwiseMaxPool(ConvPointwiseMaxPool):
-    """conv + activation + max_pool, where Winograd's method pays and pooling is 2x2 or 4x4."""
+    """conv + activation + max_pool, where Winograd's method is faster and pooling is 2x2 or 4x4."""
 
     name: ClassVar[str] = "Winograd"
 
@@ -72,7 +72,7 @@ class WinogradPointwiseMaxPool(ConvPointwiseMaxPool):
     def backward(
         self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
     ) -> tuple[Array | None, Gradients]:
-        """Give each gradient to the output that won, then take the tiles backward."""
+        """Give each gradient to the output that was the maximum, and run the tiles backward."""
         work, greater, A = cache
         p, n_m = layers[2].geometry.rows.width, dA.shape[0]
         dZ = context.array("dZ", A.shape, A.dtype)
