@@ -24,7 +24,7 @@ from experiments.benchmarks.processes import DEFAULT_MALLOC, Worker, as_columns,
 SUMMARY = "an epoch with and without augmentation, made ahead and made in turn"
 NEEDS = ()
 SHOWN = ("net", "threads", "augment", "made", "seconds_per_epoch", "over_none", "own_seconds")
-PRESETS = ("digits", "elastic", "strong", "mixup")
+PRESETS = ("affine", "elastic", "strong", "mixup")
 MADE = {"ahead": AHEAD, "in turn": 0}
 
 Row = dict[str, Any]
