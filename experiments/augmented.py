@@ -30,7 +30,7 @@ ROWS: dict[str, list[Augmentation]] = {
     "erase": [AUGMENTATIONS["erase"](probability=1)],
     "noise 0.15": [AUGMENTATIONS["noise"](deviation=0.15)],
     "mixup 1.0": [AUGMENTATIONS["mixup"](alpha=1.0)],
-    "augment=digits": augmentations_of("digits"),
+    "augment=affine": augmentations_of("affine"),
     "augment=strong": augmentations_of("strong"),
 }
 
@@ -43,8 +43,8 @@ def digits(count: int = 10) -> Array:
         data = Dataset.prepare(source, Preparation())
     except DataError:
         data = Dataset.prepare(SOURCES["digits"](), Preparation())
-    Y = data.train.Y
-    return data.train.X[[int(np.flatnonzero(Y == k)[1]) for k in range(count)]]
+    labels = data.train.Y
+    return data.train.X[[int(np.flatnonzero(labels == k)[1]) for k in range(count)]]
 
 
 def draw(path: Path) -> None:

@@ -4,7 +4,8 @@ Every preset of ``conf/augment`` is trained on made images of MNIST's shape by t
 trainer, in turns with a training without augmentation. `over_none` is the time with over the time
 without. Made ahead, a background thread prepares the next mini-batches while the network trains;
 made in turn, each is prepared before its step. `own_seconds` is what an epoch of images takes to be
-augmented, with nothing beside it.
+augmented, with nothing beside it, and `scipy_seconds` what SciPy's `affine_transform` takes for the
+affine maps alone, image by image.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cnnexp.data.augmentation import Augmentation
@@ -24,7 +25,7 @@ from experiments.benchmarks.processes import DEFAULT_MALLOC, Worker, as_columns,
 SUMMARY = "an epoch with and without augmentation, made ahead and made in turn"
 NEEDS = ()
 SHOWN = ("net", "threads", "augment", "made", "seconds_per_epoch", "over_none", "own_seconds")
-PRESETS = ("digits", "elastic", "strong", "mixup")
+PRESETS = ("affine", "elastic", "strong", "mixup")
 MADE = {"ahead": AHEAD, "in turn": 0}
 
 Row = dict[str, Any]
@@ -72,7 +73,8 @@ def measure_job(job: Job, rounds: int) -> list[Row]:
         ratios = spread([a / b for a, b in zip(times, without, strict=True)])
         row: Row = {"augment": preset, "made": made, "seconds_per_epoch": spread(times)["median"]}
         row |= {"over_none": ratios["median"], "over_none_low": ratios["low"]}
-        rows.append(row | {"over_none_high": ratios["high"], "own_seconds": own_seconds(preset)})
+        own = {"own_seconds": own_seconds(preset), "scipy_seconds": scipy_seconds()}
+        rows.append(row | {"over_none_high": ratios["high"]} | own)
     for ours in cases.values():
         ours.network.close()
     return rows
@@ -105,9 +107,32 @@ def own_seconds(preset: str, batches: int = 20, batch: int = 128) -> float:
     X = made_dataset(batch).train.X
     augmenter = Augmenter(augmentations_of(preset), X.shape[1:], Pixels(), 0)
     draws, memory, targets = augmenter.draws(1), Memory(), np.eye(10, dtype=X.dtype)[[3] * batch]
+    return median(lambda: augmenter(X, targets, draws.of(range(batch)), memory), batches, batch)
+
+
+def scipy_seconds(batches: int = 20, batch: int = 128) -> float:
+    """Return the seconds in which SciPy turns MNIST's number of images, one after the other."""
+    import numpy as np
+    from scipy.ndimage import affine_transform
+
+    from cnnexp.data.augmentation.geometric import Rotate
+
+    X = made_dataset(batch).train.X[..., 0]
+    moves = Rotate().move(np.linspace(0, 1, batch)[:, None], (*X.shape[1:], 1))
+    out = np.empty_like(X)
+
+    def turn() -> None:
+        for image, move, turned in zip(X, moves, out, strict=True):
+            affine_transform(image, move[:, :2], move[:, 2], output=turned, order=1)
+
+    return median(turn, batches, batch)
+
+
+def median(make: Callable[[], object], batches: int, batch: int) -> float:
+    """Return the seconds for MNIST's number of images, by the median over some mini-batches."""
     seconds = []
-    for _ in range(batches):
+    for _ in range(batches + 1):
         start = time.perf_counter()
-        augmenter(X, targets, draws.of(range(batch)), memory)
+        make()
         seconds.append(time.perf_counter() - start)
     return spread(seconds[1:])["median"] / batch * MNIST

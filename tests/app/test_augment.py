@@ -43,11 +43,11 @@ def own_augmentations_are_forgotten(monkeypatch):
 def test_overrides_reach_inside_and_defaults_are_recorded():
     config = check(
         compose(
-            "augment=digits", "augment.transforms.1.degrees=15", "augment.transforms.2.factor=1.3"
+            "augment=affine", "augment.transforms.1.degrees=15", "augment.transforms.2.factor=1.3"
         )
     )
     assert config["augment"] == {
-        "name": "digits",
+        "name": "affine",
         "transforms": [
             {"type": "shift", "pixels": 2.0},
             {"type": "rotate", "degrees": 15.0},
@@ -87,7 +87,7 @@ def test_runs_that_are_older_than_augmentation_have_none_and_keep_their_fingerpr
     del old["augment"]
     assert complete(old)["augment"] == {"name": "none", "transforms": []}
     assert fingerprint(old, "sha256:0") == fingerprint(config, "sha256:0")
-    other = check(compose("sweep.dir=S", "augment=digits"))
+    other = check(compose("sweep.dir=S", "augment=affine"))
     assert fingerprint(other, "sha256:0") != fingerprint(config, "sha256:0")
 
 
@@ -161,7 +161,7 @@ def test_ones_own_augmentation_has_all_checks(tmp_path, monkeypatch):
     assert "(mirror): probabilty: no such option. Did you mean 'probability'?" in wrong.err
 
 
-@pytest.mark.parametrize("name", ["digits", "elastic", "strong", "mixup"])
+@pytest.mark.parametrize("name", ["affine", "elastic", "strong", "mixup"])
 def test_every_preset_trains(name):
     succeed("model=flat", "epochs=1", "data.limit=40", f"augment={name}", "hydra.run.dir=run")
     assert load_run("run").status == "finished"

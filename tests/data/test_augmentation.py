@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
-from cnnexp.data.augmentation import AUGMENTATIONS, Augmenter, Pixels
+from cnnexp.data.augmentation import AUGMENTATIONS, Augmentation, Augmenter, Pixels
 from cnnexp.data.augmentation.base import Draws
 from cnnexp.data.augmentation.geometric import composed, smoother, warp
 from cnnexp.errors import OptionError, ShapeError
@@ -350,6 +350,29 @@ def test_options_are_checked(name, options, message):
     with pytest.raises(OptionError) as caught:
         AUGMENTATIONS[name](**options)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("mixes", [False, True])
+@pytest.mark.parametrize(
+    ("made", "found"),
+    [
+        (lambda X: X[:, :3], r"float32 \(6, 3, 4, 1\)"),
+        (lambda X: X.astype("float64"), r"float64 \(6, 4, 4, 1\)"),
+        (lambda X: None, "NoneType"),
+    ],
+)
+def test_ones_own_that_returns_other_images_is_named(made, found, mixes):
+    class Wrong(Augmentation):
+        def draws(self, image_shape):
+            return 0
+
+        def apply(self, X, U, pixels):
+            return made(X)
+
+    Wrong.mixes = mixes
+    chain = Augmenter([Wrong()], (4, 4, 1), PIXELS, 0)
+    with pytest.raises(ShapeError, match=f"augmentation Wrong must return images.*Got {found}"):
+        chain(images((4, 4, 1)), np.zeros(6), numbers(6, 0))
 
 
 def test_tables_are_not_augmented():

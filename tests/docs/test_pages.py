@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from cnnexp.data.augmentation import AUGMENTATIONS
 from tests.docs.pages import ROOT, blocks, pages
 from tests.docs.running import PageFailed, Runner, compare, missing, run_page
 
@@ -33,6 +34,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(sys, "path", [*sys.path, ""])
+    monkeypatch.setattr(AUGMENTATIONS, "_things", dict(AUGMENTATIONS._things))  # not a page's own
     return tmp_path
 
 

@@ -10,7 +10,8 @@ map. An elastic deformation adds a displacement to every position.
 
 Images are interpolated bilinearly, all of a mini-batch together and all channels at the same
 positions, by NumPy: SciPy's `ndimage.affine_transform` gives the same numbers image by image, and
-takes about four times as long for images of 28x28 pixels. SciPy does the smoothing.
+takes about three times as long for images of 28x28 pixels (``python -m experiments.benchmarks
+augmentation``). SciPy does the smoothing.
 """
 
 from __future__ import annotations

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnexp.data.augmentation.base import Array, Augmentation, Draws, Memory, Pixels
+from cnnexp.data.augmentation.base import (
+    AUGMENTATIONS,
+    Array,
+    Augmentation,
+    Draws,
+    Memory,
+    Pixels,
+)
 from cnnexp.data.augmentation.geometric import Geometric, warp
 from cnnexp.errors import ShapeError
 
@@ -84,7 +91,7 @@ class Augmenter:
             members = list(group)
             if mixes:
                 for transform, own in members:
-                    X = transform.apply(X, U[:, own], self.pixels)
+                    X = self._applied(transform, X, U[:, own])
                     targets = transform.apply_to_targets(targets, U[:, own])
             else:
                 A = np.empty_like(X)
@@ -104,8 +111,19 @@ class Augmenter:
                 X = warp(X, moves, self.pixels.background, memory)
             else:
                 for transform, own in chosen:
-                    X = transform.apply(X, own, self.pixels)
+                    X = self._applied(transform, X, own)
         return X
+
+    def _applied(self, transform: Augmentation, X: Array, own: Array) -> Array:
+        """Apply a transform, and look at what it returns: it may be a user's."""
+        A = transform.apply(X, own, self.pixels)
+        if getattr(A, "shape", None) != X.shape or A.dtype != X.dtype:
+            found = f"{A.dtype} {A.shape}" if isinstance(A, np.ndarray) else type(A).__name__
+            raise ShapeError(
+                f"the augmentation {AUGMENTATIONS.name_of(type(transform))} must return images of"
+                f" the shape and type that it got, {X.dtype} {X.shape}. Got {found}."
+            )
+        return A
 
 
 def not_images(shape: tuple[int, ...]) -> str:
