@@ -59,7 +59,7 @@ def own(folder, name, monkeypatch):
     return [f"data.file={folder / f't.{name}'}", "data.target=c"]
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES])
+@pytest.mark.parametrize("name", list(SOURCES))
 def test_each_data_set_trains_and_is_evaluated_again(name, tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     settings = own(tmp_path / "data", name, monkeypatch)

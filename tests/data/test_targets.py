@@ -64,7 +64,7 @@ def test_targets_that_are_refused(Y, task, message):
 
 
 class Measured(Numbered):
-    """Images whose targets are two real values: ten times their number, and one that is constant."""
+    """Images whose targets are two real values: ten times their number, and a constant."""
 
     stratified = True  # has no meaning for real values
 
