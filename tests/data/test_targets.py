@@ -89,6 +89,19 @@ def test_real_values_are_standardised_and_given_back():
     assert "real values" in repr(plain)
 
 
+def test_a_source_may_give_a_single_value_without_an_axis():
+    class Single(Measured):
+        def load(self):
+            raw = super().load()
+            raw.Y = raw.Y[:, 0]
+            raw.X_test, raw.Y_test = raw.X[:5], raw.Y[:5]
+            return raw
+
+    found = Dataset.prepare(Single(), Preparation(split="official"))
+    assert (found.target_shape, Single().load().target_shape) == ((1,), (1,))
+    assert found.test.Y.shape == (5, 1)
+
+
 def test_a_scale_is_the_same_after_it_was_written_down():
     for scale in (Scale(1 / 3, 0.1, 7.0), Scale(np.array([1 / 3, 2]), np.array([0.1, 0]), 1.0)):
         found = Scale.from_record(scale.as_record())
