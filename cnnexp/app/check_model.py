@@ -56,7 +56,7 @@ def check_model(config: Plain, images: Images, faults: list[str]) -> None:
     _fill_in_units(entries, images.outputs)
     found = [_check_layer(f"model.layers.{k}", entry, faults) for k, entry in enumerate(entries)]
     layers = [layer for layer in found if layer is not None]
-    if len(layers) == len(found):
+    if len(layers) == len(found) and not _unsuited(config, images):
         _check_end(config, layers, faults)
     if images.shape is not None:
         _check_shapes(found, images, faults)
@@ -77,8 +77,8 @@ def _check_end(config: Plain, layers: Sequence[Layer], faults: list[str]) -> Non
 
 def _check_measures(config: Plain, images: Images, faults: list[str]) -> None:
     """Check that loss and metrics have a meaning for real values."""
-    name = config["loss"]["name"]
-    if name in LOSSES and LOSSES[name].needs_classes:
+    if _unsuited(config, images):
+        name = config["loss"]["name"]
         suitable = [other for other in LOSSES if not LOSSES[other].needs_classes]
         faults.append(
             f"loss={name}: it is for classes, and the targets of data={images.name} are real"
@@ -90,6 +90,12 @@ def _check_measures(config: Plain, images: Images, faults: list[str]) -> None:
         for metric in config["metrics"]
         if metric in OF_CLASSES
     ]
+
+
+def _unsuited(config: Plain, images: Images) -> bool:
+    """Say whether the loss is for classes, and the targets are real values."""
+    name = config["loss"]["name"]
+    return images.targets is not None and name in LOSSES and LOSSES[name].needs_classes
 
 
 def _fill_in_units(entries: list[Any], outputs: int | None) -> None:

@@ -8,7 +8,7 @@ on disk or would take more than `LARGEST_COPY` bytes: these are scaled when they
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from cnnexp.data.scale import (
     unit_scale,
 )
 from cnnexp.data.sources import Array, Raw, Shape, Source
+from cnnexp.data.targets import columns
 from cnnexp.errors import DataError, OptionError
 
 SPLIT, SHUFFLE = 2, 3  # purposes of draws, part of their seeds
@@ -174,6 +175,9 @@ class Dataset:
         """
         raw = source.load()
         _check_raw(source, raw)
+        if not raw.classes:
+            tested = None if raw.Y_test is None else columns(raw.Y_test)
+            raw = replace(raw, Y=columns(raw.Y), Y_test=tested)
         train, test = _divide(source, raw, preparation)
         if preparation.limit is not None:
             first = slice(preparation.limit)

@@ -148,9 +148,10 @@ class Table(Source):
         features = self.features or [name for name in columns if name not in targets]
         for name in [*targets, *features]:
             if name not in columns:
+                single = " Is something else between them? data.separator=…"
                 raise DataError(
                     f"{path}: there is no column '{name}'.{did_you_mean(name, columns)} Columns:"
-                    f" {_some(columns)}."
+                    f" {_some(columns)}.{single if len(columns) == 1 else ''}"
                 )
         if both := sorted(set(targets) & set(features)):
             raise DataError(f"{path}: a target cannot be a feature too: {_some(both)}.")

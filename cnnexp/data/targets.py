@@ -82,7 +82,7 @@ def targets_of(parts: Sequence[Array], task: str | None, where: str) -> Targets:
         return Targets([Y.argmax(axis=1) for Y in arrays], _numbered(classes, where))
     whole = all(Y.ndim == 1 and bool((np.floor(Y) == Y).all()) for Y in arrays)
     if task == "regression" or (not whole and task is None):
-        return Targets([_columns(Y) for Y in arrays], ())
+        return Targets([columns(Y) for Y in arrays], ())
     if not whole:
         raise DataError(
             f"{where}: labels of classes must be whole numbers, one for each sample, or one-hot"
@@ -127,7 +127,7 @@ def _is_one_hot(Y: Array) -> bool:
     return bool((ones == 1).all() and (np.count_nonzero(Y, axis=1) == 1).all())
 
 
-def _columns(Y: Array) -> Array:
+def columns(Y: Array) -> Array:
     """Return real values with an axis of targets."""
     return Y.reshape(len(Y), 1) if Y.ndim == 1 else Y
 

@@ -59,7 +59,11 @@ def own(folder, name, monkeypatch):
     return [f"data.file={folder / f't.{name}'}", "data.target=c"]
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES])
+OFTEN = ("digits", "mnist", "npz", "parquet")  # other tests train on them, or on their like
+SETS = [pytest.param(n, marks=pytest.mark.long) if n in OFTEN else n for n in SOURCES]
+
+
+@pytest.mark.parametrize("name", SETS)
 def test_each_data_set_trains_and_is_evaluated_again(name, tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     settings = own(tmp_path / "data", name, monkeypatch)
@@ -94,7 +98,7 @@ def test_predict_gives_real_values_in_their_own_unit(measured, tmp_path):
     assert "value 1 13" in succeed("predict", measured, tmp_path / "grey.png")
 
 
-def test_real_values_are_recorded_shown_compared_and_drawn(measured, tmp_path):
+def test_real_values_are_recorded_shown_and_compared(measured):
     run = load_run(measured)
     data = run.record["data"]
     assert (data["classes"], data["target_shape"]) == ([], [2])
@@ -106,6 +110,10 @@ def test_real_values_are_recorded_shown_compared_and_drawn(measured, tmp_path):
     assert "of 2 real values" in succeed("show", measured)
     assert "test_loss" in succeed("compare", measured)
     assert load_runs(measured)["test_loss"].notna().all()
+
+
+@pytest.mark.long
+def test_curves_and_weights_are_drawn_of_a_run_on_real_values(measured, tmp_path):
     assert "pictures in" in succeed("inspect", measured, "--out", tmp_path / "drawn")
     assert (tmp_path / "drawn" / "index.html").exists()
 
@@ -134,6 +142,7 @@ def test_classes_and_real_values_are_not_mixed_up(measured, tmp_path):
     assert (ended.code, "inspect it without images" in ended.err) == (2, True)
 
 
+@pytest.mark.long
 def test_a_run_on_a_table_says_what_it_takes(tmp_path):
     run = tmp_path / "run"
     succeed("data=sklearn", *QUICK, f"hydra.run.dir={run}")
@@ -147,6 +156,7 @@ def test_a_run_on_a_table_says_what_it_takes(tmp_path):
     assert "dense1" in succeed(*profile)
 
 
+@pytest.mark.long
 def test_a_run_on_real_values_goes_on_where_it_stopped(tmp_path):
     settings = ["data=sklearn", "data.set=diabetes", *REAL, "schedule=constant", "epochs=1"]
     succeed(*settings, f"hydra.run.dir={tmp_path / 'once'}")

@@ -37,7 +37,7 @@ def test_the_folder_inside_and_the_archive_are_found_too(tmp_path, monkeypatch):
     with tarfile.open(tmp_path / "packed" / ARCHIVE, "w:gz") as archive:
         archive.add(tmp_path / "unpacked" / FOLDER, FOLDER)
     source = Cifar10(dir=str(tmp_path / "packed"))
-    with pytest.raises(DataError, match="not the file it should be. Expected sha256:c4a38c50"):
+    with pytest.raises(DataError, match=r"not the file it should be\. Expected sha256:c4a38c50"):
         source.load()
     content = (tmp_path / "packed" / ARCHIVE).read_bytes()
     checksum = f"sha256:{hashlib.sha256(content).hexdigest()}"

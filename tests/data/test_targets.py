@@ -64,7 +64,7 @@ def test_targets_that_are_refused(Y, task, message):
 
 
 class Measured(Numbered):
-    """Images whose targets are two real values: ten times their number, and one that is constant."""
+    """Images whose targets are two real values: ten times their number, and a constant."""
 
     stratified = True  # has no meaning for real values
 
@@ -87,6 +87,19 @@ def test_real_values_are_standardised_and_given_back():
     plain = Dataset.prepare(Measured(), Preparation(target_scaling="none"))
     np.testing.assert_allclose(plain.test.Y, expected, rtol=1e-6)
     assert "real values" in repr(plain)
+
+
+def test_a_source_may_give_a_single_value_without_an_axis():
+    class Single(Measured):
+        def load(self):
+            raw = super().load()
+            raw.Y = raw.Y[:, 0]
+            raw.X_test, raw.Y_test = raw.X[:5], raw.Y[:5]
+            return raw
+
+    found = Dataset.prepare(Single(), Preparation(split="official"))
+    assert (found.target_shape, Single().load().target_shape) == ((1,), (1,))
+    assert found.test.Y.shape == (5, 1)
 
 
 def test_a_scale_is_the_same_after_it_was_written_down():

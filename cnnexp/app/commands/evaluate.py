@@ -88,13 +88,13 @@ def evaluate(
     """
     load_plugins(run.config["plugins"])
     dataset = other_dataset(run, overrides) if overrides else run.dataset
+    found, needed = dataset.image_shape, run.network.input_shape
     learnt, has = bool(run.record["data"]["classes"]), bool(dataset.classes)
     if learnt != has:
         raise ShapeError(
             f"data={dataset.name}: its targets are {_targets(has)}, and {run.path} has learnt"
             f" {_targets(learnt)}."
         )
-    found, needed = dataset.image_shape, run.network.input_shape
     if found != needed:
         raise ShapeError(
             f"data={dataset.name}: its images are {_size(found)}, and {run.path} has learnt from"
