@@ -126,9 +126,6 @@ def _write(wanted: Path | None, points: list[RatePoint], found: Suggestion) -> l
         folder.mkdir(parents=True, exist_ok=True)
         replace_csv(folder / CSV, RatePoint._fields, points)
         marks = {"steepest": found.steepest, "a tenth of the lowest": found.tenth}
-        draw_rates(
-            folder / PNG,
-            *(list(column) for column in zip(*points, strict=True)),
-            {name: rate for name, rate in marks.items() if rate is not None},
-        )
+        named = {name: rate for name, rate in marks.items() if rate is not None}
+        draw_rates(folder / PNG, points, named)
     return [folder / CSV, folder / PNG]
