@@ -92,9 +92,11 @@ def check_callbacks(config: Plain, faults: list[str]) -> list[Callback]:
             faults.append(f"callbacks.{k}: {CALLBACKS.complaint(name)}")
             continue
         cls = CALLBACKS[name]
-        if not dataclasses.is_dataclass(cls):
-            cls = dataclasses.dataclass(cls)  # one without options need not say that it is one
-        if found := check_options([cls], options, f"callbacks.{k} ({name}): ", faults):
+        if not dataclasses.is_dataclass(cls):  # one without options need not be one
+            made.append(cls())
+            faults += [f"callbacks.{k} ({name}): {key}: it has no options." for key in options]
+            config["callbacks"][k] = {"type": name}
+        elif found := check_options([cls], options, f"callbacks.{k} ({name}): ", faults):
             made += found
             config["callbacks"][k] = {"type": name, **options}
     return made

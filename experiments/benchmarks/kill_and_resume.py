@@ -3,11 +3,11 @@
 A run is started as a process of its own and killed by SIGKILL at a random moment, anywhere from its
 first import to its last file. Then ``cnnexp resume`` goes on with it until it is done; one resume
 in three is killed as well. A run that was killed before it wrote its record is started again. In
-the end it must have the same bits in every array of ``weights.pkl``, the same rows in both logs but
-for seconds and rates, the same results in ``run.json``, and nothing left over. A quarter of the runs
-learns by gradient descent with Nesterov's momentum, a quarter by Adam, a quarter trains a residual
-network with batch normalisation and dropout, and a quarter has all that chooses and averages: early
-stopping, best weights, a moving average, accumulated gradients and diagnostics.
+the end it must have the same bits in every array of ``weights.pkl``, the same rows in all logs but
+for seconds and rates, the same results in ``run.json``, and nothing left over. There are four kinds
+of runs in turn: gradient descent with Nesterov's momentum; Adam; a residual network with batch
+normalisation and dropout; and one with all that chooses and averages: early stopping, best weights,
+a moving average, accumulated gradients and diagnostics.
 """
 
 from __future__ import annotations
