@@ -11,7 +11,7 @@ RESULTS_VERSION = 3
 """Raised only when the same config gives other numbers than before."""
 
 PATHS = (("data", "dir"), ("data", "file"))  # where something lies does not change what it is
-NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics")
+NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics", "evaluate")
 NEWER: dict[str, Any] = {
     "evaluate": "each_epoch",
     "early_stopping": None,

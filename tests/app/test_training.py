@@ -13,9 +13,10 @@ from cnnexp import load_run
 from cnnexp.app.check_training import VALIDATION
 from cnnexp.app.main import main
 from cnnexp.app.resume import complete
+from cnnexp.errors import ConfigError
 from cnnexp.runs import environment
 from cnnexp.runs.fingerprint import NEWER, fingerprint
-from cnnexp.train import CALLBACKS
+from cnnexp.train import CALLBACKS, Callback
 from experiments.benchmarks.kill_and_resume import differences
 from tests.app.test_resume import Moments
 from tests.commandline import cnnexp, succeed
@@ -183,7 +184,8 @@ def test_new_keys_at_their_defaults_leave_the_fingerprint_as_it_was():
     old = {"epochs": 2, "seed": 0}
     new = {**old, **NEWER, "diagnostics": False}
     assert fingerprint(new, "sha256:0") == fingerprint(old, "sha256:0")
-    assert fingerprint(new | {"diagnostics": True}, "sha256:0") == fingerprint(old, "sha256:0")
+    for alike in ({"diagnostics": True}, {"evaluate": "at_end"}):
+        assert fingerprint(new | alike, "sha256:0") == fingerprint(old, "sha256:0")
     for changed in ({"ema": 0.9}, {"accumulate": 2}, {"callbacks": [{"type": "stop_at"}]}):
         assert fingerprint(new | changed, "sha256:0") != fingerprint(old, "sha256:0")
 
@@ -248,6 +250,29 @@ def test_a_callback_that_fails_ends_the_run_and_is_named(data, mine):
     record = record_in(Path("r"))
     assert record["status"] == "failed" and "'mine' failed" in record["reason"]
     assert "a cable came loose" in Path("r/train.log").read_text()
+
+
+class Demanding(Callback):
+    def __init__(self, size):
+        self.size = size
+
+
+@pytest.mark.parametrize(
+    ("entries", "fault"),
+    [
+        ("[3]", "callbacks.0 must be a name, or a name with options"),
+        ("[{value: 3}]", "callbacks.0 must be a name, or a name with options"),
+        ("[{type: stop_at, value: few}]", "callbacks.0 (stop_at): value must be a number"),
+        ("[demanding]", "callbacks.0 (demanding): its class must be a dataclass"),
+        ("[{type: stop_at, value: 1, metric: validation_eror}]", "callbacks.0: no figure is named"),
+        ("[{type: stop_at, value: 1, metric: test_error}]", "must not be of the test part"),
+    ],
+)
+def test_mistaken_callbacks_are_told(entries, fault, monkeypatch):
+    monkeypatch.setitem(CALLBACKS._things, "demanding", Demanding)
+    with pytest.raises(ConfigError) as error:
+        checked(*SMALL, f"callbacks={entries}")
+    assert fault in str(error.value)
 
 
 # Files and tables -----------------------------------------------------------------------------
