@@ -47,17 +47,18 @@ def check_training(config: Plain, search: bool, faults: list[str]) -> None:
     callbacks = check_callbacks(config, faults)
     if len(faults) > earlier:
         return
-    chosen = dict(_chosen_by(config, callbacks))
-    if search:
-        chosen["sweep.objective"] = config["sweep"]["objective"]
-    by_validation = [key for key, name in chosen.items() if "validation_" in name]
-    if by_validation and config["data"].get("validation") is None:
+    chosen = list(_chosen_by(config, callbacks))
+    figures = [name for _, name in chosen] + [config["sweep"]["objective"]] * search
+    if any("validation_" in name for name in figures) and not _says_validation(config):
         config["data"]["validation"] = VALIDATION
-    for key, name in chosen.items():
-        if key != "sweep.objective" and (fault := _figure_fault(config, key, name)):
-            faults.append(fault)
+    faults += [fault for key, name in chosen if (fault := _figure_fault(config, key, name))]
     if config["evaluate"] is None:
         config["evaluate"] = "at_end" if chosen or search else "each_epoch"
+
+
+def _says_validation(config: Plain) -> bool:
+    """Say whether the config names a size of the validation part, be it 0."""
+    return config["data"].get("validation") is not None
 
 
 def _check_early_stopping(config: Plain, faults: list[str]) -> None:
@@ -86,18 +87,32 @@ def check_callbacks(config: Plain, faults: list[str]) -> list[Callback]:
     """Check the list of callbacks, and make them; each becomes a name with all its options."""
     made: list[Callback] = []
     for k, entry in enumerate(config["callbacks"]):
-        options = {"type": entry} if isinstance(entry, str) else dict(entry or {})
-        name = options.pop("type", None)
-        if name not in CALLBACKS:
-            faults.append(f"callbacks.{k}: {CALLBACKS.complaint(name)}")
-            continue
-        cls = CALLBACKS[name]
-        if not dataclasses.is_dataclass(cls):
-            cls = dataclasses.dataclass(cls)  # one without options need not say that it is one
-        if found := check_options([cls], options, f"callbacks.{k} ({name}): ", faults):
-            made += found
-            config["callbacks"][k] = {"type": name, **options}
+        options: Any = {"type": entry} if isinstance(entry, str) else entry
+        if not (isinstance(options, dict) and "type" in options):
+            faults.append(
+                f"callbacks.{k} must be a name, or a name with options: {{type: NAME, OPTION:"
+                f" VALUE}}. Got {entry!r}."
+            )
+        elif options["type"] not in CALLBACKS:
+            faults.append(f"callbacks.{k}: {CALLBACKS.complaint(options['type'])}")
+        else:
+            given = {key: value for key, value in options.items() if key != "type"}
+            made += _check_callback(f"callbacks.{k}", options["type"], given, faults)
+            config["callbacks"][k] = {"type": options["type"], **given}
     return made
+
+
+def _check_callback(path: str, name: str, given: Plain, faults: list[str]) -> list[Callback]:
+    """Make a callback from its options, which get their types; none if there is a fault."""
+    cls = CALLBACKS[name]
+    if dataclasses.is_dataclass(cls):
+        return check_options([cls], given, f"{path} ({name}): ", faults)
+    faults += [f"{path} ({name}): {key}: no such option. It has no options." for key in given]
+    try:
+        return [cls()]
+    except TypeError as error:
+        faults.append(f"{path} ({name}): its class must be a dataclass to have options: {error}.")
+        return []
 
 
 def _chosen_by(config: Plain, callbacks: list[Callback]) -> Iterator[tuple[str, str]]:

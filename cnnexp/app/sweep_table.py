@@ -91,8 +91,9 @@ def _is_number(cell: str) -> bool:
 
 
 def reasons(jobs: Sequence[Job]) -> list[str]:
-    """Return a line for each job that has a reason to give."""
-    return [f"job {job.folder.name} {job.status}: {job.reason}" for job in jobs if job.reason]
+    """Return a line for each job that has a reason to give; an early stop is nothing special."""
+    told = [job for job in jobs if job.status != "finished" and job.reason]
+    return [f"job {job.folder.name} {job.status}: {job.reason}" for job in told]
 
 
 def best(jobs: Sequence[Job], maximize: bool) -> Job | None:

@@ -119,6 +119,9 @@ def picture_of(
         folder = Path(str(comparison.readable["run"].iloc[0]))
         more = [Panel(title, draw) for title, draw in diagnostics.panels(folder)]
         return Picture(_panels_of_one(lines[0], target) + more)
+    if target is None and _is_tested_at_end(lines):
+        metric = "validation_error"
+        lines = lines_of(comparison, keys, metric)
     part, _, kind = metric.rpartition("_")
     where = PARTS[part]
 
@@ -133,6 +136,15 @@ def picture_of(
         Panel("How long an epoch takes", lambda axes: draw_times(axes, lines)),
     ]
     return Picture(panels, note_of(comparison, lines))
+
+
+def _is_tested_at_end(lines: Sequence[Line]) -> bool:
+    """Say whether only the validation part was evaluated in each epoch, by all runs."""
+    tested, validated = (
+        [len(line.curve("epoch", f"{part}_error")[0]) for line in lines]
+        for part in ("test", "validation")
+    )
+    return max(tested, default=0) < 2 <= min(validated, default=0)
 
 
 def _panels_of_one(line: Line, target: tuple[str, float] | None) -> list[Panel]:

@@ -17,13 +17,20 @@ ABOVE = 1.6  # times the first smoothed loss: what is higher is cut off
 
 
 def draw_rates(
-    path: Path,
-    rates: Sequence[float],
-    losses: Sequence[float],
-    smoothed: Sequence[float],
-    marks: Mapping[str, float],
+    path: Path, points: Sequence[tuple[float, float, float]], marks: Mapping[str, float]
 ) -> None:
-    """Write a plot of losses over learning rates, with some rates marked by name."""
+    """Write a plot of losses over learning rates.
+
+    Parameters
+    ----------
+    path : Path
+        The file, a PNG.
+    points : sequence of (float, float, float)
+        Learning rate, loss and smoothed loss of each step.
+    marks : mapping of str to float
+        Rates that are marked, by name.
+    """
+    rates, losses, smoothed = (list(column) for column in zip(*points, strict=True))
 
     def draw(axes: Axes) -> None:
         from matplotlib.ticker import FuncFormatter, NullFormatter

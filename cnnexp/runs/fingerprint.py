@@ -15,7 +15,7 @@ PATHS = tuple(
     for key in ("dir", "file", "test_file", "images", "labels", "test_images", "test_labels")
 )  # where something lies does not change what it is
 UNSET = (("data", "task"), ("data", "target_scaling"))  # left out where null: older runs lack them
-NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics")
+NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics", "evaluate")
 NEWER: dict[str, Any] = {
     "evaluate": "each_epoch",
     "early_stopping": None,

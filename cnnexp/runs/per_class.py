@@ -94,7 +94,7 @@ def write(folder: Path, parts: Mapping[str, Classified], names: Sequence[str]) -
 
 def table(rows: Sequence[ClassRow]) -> list[str]:
     """Return rows as the lines of a table, for people to read."""
-    cells = [COLUMNS[1:]]
+    cells: list[tuple[str, ...]] = [COLUMNS[1:]]
     for row in rows:
         figures = (f"{figure:.4f}" for figure in (row.precision, row.recall, row.f1))
         cells.append((row.name, f"{row.samples:,}", *figures))

@@ -128,6 +128,6 @@ def dead_units(network: Network, samples: Array) -> dict[str, float]:
     for start in range(0, len(samples) if paths else 0, AT_ONCE):
         for path, A in network.activations(samples[start : start + AT_ONCE]):
             if path in paths:
-                fires = (A > 0).reshape(-1, A.shape[-1]).any(axis=0)
-                alive[path] = alive.get(path, False) | fires
+                fires: Any = (A > 0).reshape(-1, A.shape[-1]).any(axis=0)
+                alive[path] = alive[path] | fires if path in alive else fires
     return {path: 1.0 - float(alive[path].mean()) for path in paths if path in alive}

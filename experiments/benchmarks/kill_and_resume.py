@@ -3,10 +3,11 @@
 A run is started as a process of its own and killed by SIGKILL at a random moment, anywhere from its
 first import to its last file. Then ``cnnexp resume`` goes on with it until it is done; one resume
 in three is killed as well. A run that was killed before it wrote its record is started again. In
-the end it must have the same bits in every array of ``weights.pkl``, the same rows in both logs but
-for seconds and rates, the same results in ``run.json``, and nothing left over. A third of the runs
-learns by gradient descent with Nesterov's momentum, a third by Adam, and a third trains a residual
-network with batch normalisation and dropout.
+the end it must have the same bits in every array of ``weights.pkl``, the same rows in all logs but
+for seconds and rates, the same results in ``run.json``, and nothing left over. There are four kinds
+of runs in turn: gradient descent with Nesterov's momentum; Adam; a residual network with batch
+normalisation and dropout; and one with all that chooses and averages: early stopping, best weights,
+a moving average, accumulated gradients and diagnostics.
 """
 
 from __future__ import annotations
@@ -44,6 +45,15 @@ SETTINGS = {
     "sgd": ["optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true"],
     "adam": ["optimizer=adam", "schedule=triangle"],
     "residual": ["optimizer=adamw", f"model.layers={RESIDUAL}"],
+    "chosen": [
+        "schedule=constant",
+        "early_stopping.patience=2",
+        "early_stopping.metric=validation_loss",
+        "best_weights=true",
+        "ema=0.95",
+        "accumulate=3",
+        "diagnostics=true",
+    ],
 }
 COMMON = [
     "data=digits",
@@ -58,6 +68,7 @@ COMMON = [
 ]
 KILL_AGAIN = 1 / 3
 MOST_KILLS = 4  # of one run
+LOGS = ("epochs.csv", "batches.csv", "histograms.csv", "diagnostics.csv", "per_class.csv")
 VARYING = ("seconds", "eval_seconds", "samples_per_second")
 VARYING_RESULTS = (*VARYING, "seconds_per_epoch")
 
@@ -168,11 +179,7 @@ def differences(whole: Path, broken: Path) -> list[str]:
     """Return in what a resumed run differs from an unbroken one; nothing if it is the same."""
     faults = [
         *_array_differences(weights(whole), weights(broken)),
-        *(
-            f"{name} differs"
-            for name in ("epochs.csv", "batches.csv", "histograms.csv")
-            if log_rows(whole / name) != log_rows(broken / name)
-        ),
+        *(f"{name} differs" for name in LOGS if log_rows(whole / name) != log_rows(broken / name)),
     ]
     if results(whole) != results(broken):
         faults.append("results in run.json differ")

@@ -53,6 +53,7 @@ def test_everything_about_a_run(finished: list[Path], capsys: Captured) -> None:
         "error, epoch by epoch",
         "cross-entropy in nats, epoch by epoch",
         "results",
+        "classes of the test part",
         "where the time went",
         "environment",
     ]

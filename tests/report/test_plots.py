@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from cnnexp import load_runs
 from cnnexp.errors import OptionError
 from cnnexp.report import plots, table
 from cnnexp.report.drawing import spread
 from cnnexp.report.lines import GREY, Line, lines_of
 from cnnexp.report.plots import picture_of, save_plot, svg_of
+from tests.conftest import make_run
 
 
 def comparison_of(folder: Path, *runs: dict[str, Any]) -> table.Comparison:
@@ -221,3 +223,12 @@ def test_names_are_spread_apart_in_their_order(places: list[float]) -> None:
 
 def test_names_that_do_not_touch_stay_where_they_are() -> None:
     assert spread([0.9, 0.1, 0.5], 0.1) == [0.9, 0.1, 0.5]
+
+
+def test_runs_that_are_tested_at_their_end_are_drawn_by_their_validation_part(tmp_path):
+    for k in range(2):
+        words = (f"seed={k}", "data.validation=10", "evaluate=at_end")
+        make_run(tmp_path / str(k), *words)
+    picture = picture_of(table.Comparison(load_runs(tmp_path)))
+    titles = [panel.title for panel in picture.panels]
+    assert titles[0] == "Error on the validation set, epoch by epoch"

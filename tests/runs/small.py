@@ -45,7 +45,7 @@ def settings(data: Path, *more: str) -> list[str]:
 
 
 @functools.cache
-def _config(*overrides: str) -> dict:
+def checked(*overrides: str) -> dict:
     """Compose and check a config; that takes longer than the run."""
     app = make_app()
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ def _config(*overrides: str) -> dict:
 
 def train(folder: Path, data: Path, *more: str) -> Path:
     """Make a run in a folder, as the command line does."""
-    config = copy.deepcopy(_config(*SMALL, *more))
+    config = copy.deepcopy(checked(*SMALL, *more))
     config["data"]["file"] = str(data)
     folder.mkdir()
     with hold(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from datetime import datetime
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def main(words: list[str]) -> int:
     config = next(iter(configs.values()))
     trainer = _trainer(config)
     try:
-        points = find_rate(trainer, given.first, given.last, given.steps)
+        with warnings.catch_warnings():  # figures that are not finite end the test
+            warnings.filterwarnings("ignore", r".* encountered in ", RuntimeWarning)
+            points = find_rate(trainer, given.first, given.last, given.steps)
     finally:
         trainer.network.close()
     if len(points) < 10:
@@ -126,9 +129,6 @@ def _write(wanted: Path | None, points: list[RatePoint], found: Suggestion) -> l
         folder.mkdir(parents=True, exist_ok=True)
         replace_csv(folder / CSV, RatePoint._fields, points)
         marks = {"steepest": found.steepest, "a tenth of the lowest": found.tenth}
-        draw_rates(
-            folder / PNG,
-            *(list(column) for column in zip(*points, strict=True)),
-            {name: rate for name, rate in marks.items() if rate is not None},
-        )
+        named = {name: rate for name, rate in marks.items() if rate is not None}
+        draw_rates(folder / PNG, points, named)
     return [folder / CSV, folder / PNG]
