@@ -39,6 +39,11 @@ class Block(Container):
     ----------
     layers : list of layers
         From input to output.
+
+    References
+    ----------
+    K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image
+    Recognition, 2014, https://arxiv.org/abs/1409.1556 (networks as a row of blocks)
     """
 
     layers: list[Layer] = field(default_factory=list)

@@ -107,6 +107,10 @@ class Conv2D(_Conv2D):
     initializer : str or float
         How the weights are drawn, a name from `cnnexp.nn.initializers`, or a number for all.
 
+    References
+    ----------
+    Y. LeCun et al., Backpropagation Applied to Handwritten Zip Code Recognition, 1989
+
     Examples
     --------
     >>> Conv2D(32, 3).infer_shape((28, 28, 1))

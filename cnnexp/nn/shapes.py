@@ -181,6 +181,11 @@ class UpSample2D(Layer):
     factor : int or pair of int
         Of rows and columns.
 
+    References
+    ----------
+    A. Odena, V. Dumoulin, C. Olah, Deconvolution and Checkerboard Artifacts, 2016,
+    https://distill.pub/2016/deconv-checkerboard (why one upsamples and then convolves)
+
     Examples
     --------
     >>> UpSample2D(2).infer_shape((7, 7, 16))
@@ -247,7 +252,12 @@ class GlobalAvgPool2D(_GlobalPool2D):
 @LAYERS.register("global_max_pool")
 @dataclass
 class GlobalMaxPool2D(_GlobalPool2D):
-    """The largest value of each channel; of equal ones the first, row by row, gets the gradient."""
+    """The largest value of each channel; of equal ones the first, row by row, gets the gradient.
+
+    References
+    ----------
+    M. Oquab et al., Is Object Localization for Free?, 2015
+    """
 
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return the maxima (n_m, n_c), and keep where they were."""

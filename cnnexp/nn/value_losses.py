@@ -30,6 +30,10 @@ class MeanSquaredError(Loss):
     Targets are real values of the shape of the outputs, or class indices, which stand for one-hot
     rows.
 
+    References
+    ----------
+    C. Bishop, Pattern Recognition and Machine Learning, 2006, section 1.2.5
+
     Examples
     --------
     >>> total, cache = MeanSquaredError().forward(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))
@@ -87,7 +91,12 @@ class _OfDifference(Loss):
 @LOSSES.register("mean_absolute_error")
 @dataclass(frozen=True)
 class MeanAbsoluteError(_OfDifference):
-    """The mean over the outputs of the distance to the target; its slope at 0 is 0."""
+    """The mean over the outputs of the distance to the target; its slope at 0 is 0.
+
+    References
+    ----------
+    C. Bishop, Pattern Recognition and Machine Learning, 2006, section 1.5.5
+    """
 
     def each(self, d: Array) -> Array:
         """Return ``|d|``."""

@@ -135,7 +135,7 @@ def test_hydras_help_does_not_walk_through_what_lies_around_the_experiments(monk
 
 @pytest.mark.parametrize("folder", ["plugins", "metrics", "seed"])
 def test_folders_around_the_experiments_are_no_config_groups(folder, monkeypatch, tmp_path):
-    """An installed package has a folder ``plugins`` there; ``plugins=[…]`` was taken for a group."""
+    """An installed package has a folder ``plugins``; ``plugins=[…]`` was taken for a group."""
     for name in ("conf", "experiments"):
         (tmp_path / name).symlink_to(config_root() / name)
     (tmp_path / folder).mkdir()
