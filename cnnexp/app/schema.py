@@ -31,7 +31,16 @@ TABLES: dict[str, Any] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss"
 
 @dataclass
 class ModelConfig:
-    """A network: its name, and its layers from input to output."""
+    """A network: its name, and its layers from input to output.
+
+    Parameters
+    ----------
+    name : str
+        The preset, a file in ``conf/model``; ``model=NAME`` chooses it.
+    layers : list of layers
+        From input to output, each ``{type: NAME, …}`` with the options of its type;
+        ``model.layers.0.filters=16`` changes one, counted from 0.
+    """
 
     name: str = ""
     layers: list[Any] = field(default_factory=list)
@@ -39,9 +48,20 @@ class ModelConfig:
 
 @dataclass
 class ImplConfig:
-    """An implementation, and how a batch is cut: ``auto``, or a number of threads or samples.
+    """An implementation, and how a mini-batch is divided among its workers.
 
-    With `fuse` it may compute layers that belong together as one.
+    Parameters
+    ----------
+    name : str
+        What computes the layers; ``impl=NAME`` chooses it.
+    threads : int or "auto"
+        Workers that share the micro-batches. Results do not depend on it.
+    micro_batch : int or "auto"
+        Samples of a micro-batch in training. Results depend on it in their last bits.
+    inference_micro_batch : int or "auto"
+        Samples of a micro-batch where no backward pass follows.
+    fuse : bool
+        Whether it may compute layers that belong together as one step.
     """
 
     name: str = "fast"
@@ -61,7 +81,19 @@ class ImplConfig:
 
 @dataclass
 class SweepConfig:
-    """Where a sweep lies, what it runs again, and what a search minimises."""
+    """Where a sweep lies, what it runs again, and what a search minimises.
+
+    Parameters
+    ----------
+    dir : str
+        The folder of the sweep; the same one again runs only what is missing.
+    rerun : {"failed", "diverged", "all"}
+        Which jobs that have ended are run again: failed ones, diverged ones as well, or all.
+    objective : str, optional
+        The figure that a search minimises; null: ``validation_error``, or ``validation_loss``.
+    search_on_test : bool
+        Whether the objective may be a figure of the test samples.
+    """
 
     dir: str = ""
     rerun: str = "failed"
@@ -91,7 +123,45 @@ def figure_names() -> list[str]:
 
 @dataclass
 class Config:
-    """All settings of a run."""
+    """All settings of a run.
+
+    Parameters
+    ----------
+    model : group
+        The network: ``model=NAME``, or its layers.
+    impl : group
+        What computes it: ``impl=NAME``.
+    data : group
+        The data set: ``data=NAME``.
+    optimizer : group
+        How a gradient becomes a step: ``optimizer=NAME``.
+    schedule : group
+        How the learning rate changes: ``schedule=NAME``.
+    loss : group
+        What training minimises: ``loss=NAME``.
+    metrics : list of str
+        Figures to log beside those that suit the loss: ``metrics=[top_3_error]``.
+    learning_rate : float, optional
+        Factor of every step, before the schedule's; null: the optimizer's own default.
+    epochs : int
+        How often training sees every sample.
+    batch_size : int
+        Samples of a mini-batch: one step of the optimizer.
+    seed : int
+        Of initial weights, of the order of samples and of dropout.
+    dtype : {"float32", "float64"}
+        Type of parameters and of all arithmetic.
+    plugins : list of str
+        Modules of yours that register layers, losses, optimizers, data sets and so on.
+    init_from : str, optional
+        A run whose weights to begin from.
+    profile : bool
+        Whether to time every layer, into ``layers.csv``.
+    checkpoint : group
+        When checkpoints are written.
+    sweep : group
+        Where a sweep lies, and what it runs again.
+    """
 
     model: ModelConfig = field(default_factory=ModelConfig)
     impl: Any = None

@@ -193,8 +193,10 @@ class SeparableConv2D(Container):
 
     Parameters
     ----------
-    filters, kernel_size, stride, padding, activation, initializer
-        See `Conv2D`; window, stride and padding are those of the depthwise part.
+    filters, activation, initializer
+        See `Conv2D`.
+    kernel_size, stride, padding
+        See `Conv2D`; of the depthwise part, as stride and padding are.
 
     References
     ----------

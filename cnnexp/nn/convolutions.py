@@ -96,7 +96,8 @@ class Conv2D(_Conv2D):
     stride : int or pair of int
         Pixels from one filter position to the next, along rows and columns.
     padding : {"valid", "same"}, int, pair of int, or pair of pairs
-        See `Window.over`.
+        Pixels of zeros around the image: none, as many as keep its size (with a stride of 1), or
+        so many; see `Window.over`.
     dilation : int or pair of int
         Pixels from one weight of a filter to the next.
     groups : int

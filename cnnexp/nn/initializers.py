@@ -163,7 +163,12 @@ def zeros(
 
 
 def constant(value: float) -> Initializer:
-    """Return what fills all weights with one number; an initializer that is a number means this."""
+    """All weights equal to one number.
+
+    References
+    ----------
+    I. Goodfellow, Y. Bengio, A. Courville, Deep Learning, 2016, section 8.4 (breaking symmetry)
+    """
 
     def fill(
         shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator

@@ -33,9 +33,15 @@ if TYPE_CHECKING:
 
 def _margins(name: str, margin: Padding) -> Pads:
     """Return a margin as pixels at both ends of rows and columns."""
-    if isinstance(margin, str):
-        raise OptionError(f"{name} must be a number, a pair, or a pair of pairs. Got '{margin}'.")
-    return check_padding(margin)
+    try:
+        if not isinstance(margin, str):
+            return check_padding(margin)
+    except OptionError:
+        pass  # it would offer 'valid' and 'same', which are for windows
+    raise OptionError(
+        f"{name} must be a number of at least 0, a pair [rows, columns] or [[above, below],"
+        f" [left, right]]. Got {margin!r}."
+    )
 
 
 def _inside(shape: Sequence[int], pads: Pads) -> tuple[slice, ...]:
@@ -54,7 +60,7 @@ class Pad2D(Layer):
     padding : int, pair of int, or pair of pairs
         Pixels at every side; above and below, left and right; or each of the four.
     value : float
-        Of the margin.
+        The value of the margin's pixels.
 
     Examples
     --------
@@ -179,7 +185,7 @@ class UpSample2D(Layer):
     Parameters
     ----------
     factor : int or pair of int
-        Of rows and columns.
+        How often rows and columns are repeated.
 
     References
     ----------

@@ -115,7 +115,7 @@ class Huber(_OfDifference):
     Parameters
     ----------
     delta : float
-        Where one becomes the other.
+        The distance at which the parabola becomes a straight line.
 
     References
     ----------

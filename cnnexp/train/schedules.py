@@ -230,7 +230,7 @@ class Polynomial(Schedule):
     Parameters
     ----------
     power : float
-        1 is a straight line.
+        Exponent of the fraction that is left of the training; 1 is a straight line.
     warmup : float
         Fraction of the training over which the factor rises from 0 to 1.
     final : float
@@ -312,7 +312,7 @@ class ReduceOnPlateau(_InEpochs):
     metric : str
         The figure, such as ``validation_loss`` or ``train_loss``.
     patience : int
-        So many epochs without a smaller one are accepted.
+        So many epochs without a smaller figure are accepted.
     fall : float
         The factor of each fall.
     threshold : float

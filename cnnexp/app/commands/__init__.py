@@ -17,6 +17,7 @@ SUMMARIES = {
     "evaluate": "evaluate a run's network again, on its own or on another data set",
     "predict": "say what is drawn on pictures",
     "export": "write a run's weights as .npz or .safetensors",
+    "help": "what a setting means, what it takes, and its default: help learning_rate",
     "list": "what there is: layers, models, implementations, data sets, and so on",
     "resume": "go on with a run that was cut off, or extend a finished one",
 }
