@@ -12,6 +12,8 @@ from cnnexp.nn.layers import Dense
 from cnnexp.nn.losses import LOSSES
 
 Plain = dict[str, Any]
+TARGETS = ("label", "input")
+OF_CLASSES = ("error", "binary_error", "top_3_error", "top_5_error")
 
 
 class Images(NamedTuple):
@@ -25,19 +27,32 @@ class Images(NamedTuple):
 def check_model(config: Plain, images: Images, faults: list[str]) -> None:
     """Check all layers, and all shapes from the images to the last layer.
 
-    Where the last dense layer has no units, it gets as many as there are classes.
+    Where the last dense layer has no units, it gets as many as there are classes. Where a network
+    gives its input, a last convolution without filters gets as many as there are channels.
     """
-    entries = config["model"]["layers"]
+    entries, target = config["model"]["layers"], config["model"].get("target", "label")
     if not isinstance(entries, list) or not entries:
         faults.append("model.layers must be a list of at least one layer.")
         return
+    if target not in TARGETS:
+        faults.append(f"model.target must be one of {', '.join(TARGETS)}. Got {target!r}.")
+    if target == "input":
+        images = images._replace(classes=None)
+        entries = _fill_in_channels(entries, images.shape)
+        _check_measures(config, faults)
     _fill_in_classes(entries, images.classes)
     found = [_check_layer(f"model.layers.{k}", entry, faults) for k, entry in enumerate(entries)]
     layers = [layer for layer in found if layer is not None]
     if len(layers) == len(found):
         _check_end(config, layers, faults)
     if images.shape is not None:
-        _check_shapes(found, images, faults)
+        shape = _check_shapes(found, images, faults)
+        if target == "input" and shape not in (None, images.shape):
+            faults.append(
+                f"model.layers.{len(found) - 1} ({layers[-1].type}): gives {_size(shape or ())}"
+                f" numbers, and the network is to give its input, {_size(images.shape)}"
+                " (model.target=input)."
+            )
 
 
 def _check_end(config: Plain, layers: Sequence[Layer], faults: list[str]) -> None:
@@ -51,6 +66,38 @@ def _check_end(config: Plain, layers: Sequence[Layer], faults: list[str]) -> Non
             f" because the loss is {name.replace('_', '-')}. Give the last dense layer"
             f" activation={needed}."
         )
+
+
+def _fill_in_channels(entries: list[Any], shape: tuple[int, ...] | None) -> list[Any]:
+    """Let a last convolution have as many filters as images have channels.
+
+    Where these are not known yet, return entries with a number that stands for it.
+    """
+    last = entries[-1]
+    layer = LAYERS[last["type"]] if isinstance(last, dict) and last.get("type") in LAYERS else None
+    if layer is None or layer.operation != "conv" or last.get("filters") is not None:
+        return entries
+    if shape is None:
+        return [*entries[:-1], last | {"filters": 1}]
+    last["filters"] = shape[-1]
+    return entries
+
+
+def _check_measures(config: Plain, faults: list[str]) -> None:
+    """Check that loss and metrics are not of classes, where a network gives its input."""
+    values = [name for name in LOSSES if "error" not in LOSSES[name].metrics]
+    name = config["loss"]["name"]
+    if name in LOSSES and name not in values:
+        faults.append(
+            f"loss={name}: it is for classes, and model={config['model']['name']} learns to give"
+            f" its input. Losses for it: {', '.join(values)}."
+        )
+    faults += [
+        f"metrics: {metric} is for classes, and model={config['model']['name']} learns to give"
+        " its input."
+        for metric in config["metrics"]
+        if metric in OF_CLASSES
+    ]
 
 
 def _fill_in_classes(entries: list[Any], classes: int | None) -> None:
@@ -106,14 +153,19 @@ def _check_branches(
         )
 
 
-def _check_shapes(layers: Sequence[Layer | None], images: Images, faults: list[str]) -> None:
-    """Follow the shape of one image through the network, up to the first layer with a fault."""
+def _check_shapes(
+    layers: Sequence[Layer | None], images: Images, faults: list[str]
+) -> Shape | None:
+    """Follow the shape of one image through the network, up to the first layer with a fault.
+
+    Returns the shape of the result, None if it is not known.
+    """
     shape: Shape = images.shape or ()
     for k, layer in enumerate(layers):
         if layer is None:
-            return
+            return None
         if isinstance(layer, Dense) and layer.units is None and images.classes is None:
-            return  # known once the data are read; then all this is checked again
+            return None  # known once the data are read; then all this is checked again
         try:
             for part in expand_activations([layer]):
                 shape = part.infer_shape(shape)
@@ -122,10 +174,10 @@ def _check_shapes(layers: Sequence[Layer | None], images: Images, faults: list[s
             if images.name == "digits" and "does not fit" in str(error):
                 hint = " The digits have 8x8 pixels; data=mnist has images of 28x28."
             faults.append(f"model.layers.{k} ({layer.type}): {error}.{hint}".replace("..", "."))
-            return
+            return None
     last, kind = len(layers) - 1, layers[-1].type if layers[-1] is not None else ""
     if images.classes is None:
-        return
+        return shape
     if len(shape) != 1:
         faults.append(
             f"model.layers.{last} ({kind}): gives {_size(shape)} numbers for each sample and not"
@@ -137,6 +189,7 @@ def _check_shapes(layers: Sequence[Layer | None], images: Images, faults: list[s
             f" data={images.name} has {images.classes} classes: units must be at least"
             f" {images.classes}."
         )
+    return shape
 
 
 def _size(shape: tuple[int, ...]) -> str:

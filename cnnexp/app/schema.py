@@ -40,9 +40,13 @@ class ModelConfig:
     layers : list of layers
         From input to output, each ``{type: NAME, …}`` with the options of its type;
         ``model.layers.0.filters=16`` changes one, counted from 0.
+    target : {"label", "input"}
+        What the network learns to give: the labels of its samples, or the samples themselves, as
+        an autoencoder does.
     """
 
     name: str = ""
+    target: str = "label"
     layers: list[Any] = field(default_factory=list)
 
 

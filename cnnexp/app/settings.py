@@ -36,7 +36,7 @@ REFUSALS = (r"must be (.+?)\. Got", r"must lie (.+?)\. Got", r"must (have .+?)\.
 WRONG: tuple[Any, ...] = (-1, -0.5, 0, 0.0, 1.0, 1.5, 2.0, float("inf"), "no such value", [-1.0])
 
 
-GROUPS: dict[str, Registry[Any]] = {"impl": IMPLEMENTATIONS, "data": SOURCES} | TABLES
+GROUPS: dict[str, Any] = {"impl": IMPLEMENTATIONS, "data": SOURCES} | TABLES
 
 
 class Setting(NamedTuple):

@@ -7,7 +7,7 @@ part. Pixels are scaled last.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -180,6 +180,20 @@ class Dataset:
             raw.classes,
             raw.checksum,
             scale,
+        )
+
+    def reconstruction(self) -> Dataset:
+        """Return the data set with the samples themselves as targets, as an autoencoder learns."""
+
+        def learnt(part: Samples) -> Samples:
+            return Samples(part.X, part.X)
+
+        return replace(
+            self,
+            train=learnt(self.train),
+            test=learnt(self.test),
+            validation=learnt(self.validation) if self.validation is not None else None,
+            classes=(),
         )
 
     @property

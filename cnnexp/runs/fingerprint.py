@@ -11,6 +11,11 @@ RESULTS_VERSION = 3
 """Raised only when the same config gives other numbers than before."""
 
 PATHS = (("data", "dir"), ("data", "file"))  # where something lies does not change what it is
+LATER = (("model", "target", "label"), ("schedule", "warmup_epochs", 0.0))
+"""Options that earlier versions do not have, with the values that say what these did.
+
+At these values they do not count, so that such a run is still known as the same.
+"""
 NO_RESULT = ("sweep", "checkpoint", "init_from", "profile")
 
 
@@ -39,6 +44,9 @@ def fingerprint(
     for group, key in PATHS:
         if isinstance(kept.get(group), dict):
             kept[group].pop(key, None)
+    for group, key, value in LATER:
+        if isinstance(kept.get(group), dict) and kept[group].get(key) == value:
+            del kept[group][key]
     return _digest([kept, data_checksum, weights_checksum, RESULTS_VERSION])
 
 

@@ -31,7 +31,8 @@ def build_dataset(config: Config) -> Dataset:
     source_class = SOURCES[options["name"]]
     source = source_class(**options_of(source_class, options))
     preparation = Preparation(**options_of(Preparation, options))
-    return Dataset.prepare(source, preparation, config["dtype"])
+    dataset = Dataset.prepare(source, preparation, config["dtype"])
+    return dataset.reconstruction() if config["model"].get("target") == "input" else dataset
 
 
 def build_loss(config: Config) -> Loss:

@@ -169,7 +169,9 @@ def made_up(network: Network, images: Images, size: int) -> Batch:
     """Return a batch of random images, the same for everybody."""
     generator = np.random.default_rng(0)
     X = generator.random((size, *(images.shape or ())))
-    return network.batch(X, generator.integers(0, images.classes or 1, size))
+    if len(network.output_shape) > 1 or not images.classes:  # real values, such as the input
+        return network.batch(X, generator.random((size, *network.output_shape)))
+    return network.batch(X, generator.integers(0, images.classes, size))
 
 
 def _heading(config: Plain, networks: Mapping[str, Network]) -> list[str]:
