@@ -25,7 +25,7 @@ from cnnexp.engine import Array, Context, Window
 from cnnexp.engine.window import Padding, Pads, Pair, check_padding, pair
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.initializers import initializer
-from cnnexp.nn.layer import LAYERS, Layer, Shape
+from cnnexp.nn.layer import LAYERS, Layer, Reach, Shape
 from cnnexp.nn.options import at_least, check_weights, image_shape
 
 if TYPE_CHECKING:
@@ -268,6 +268,12 @@ class TransposedConv2D(_Conv2D):
 
     def _counts(self, n_c: int) -> tuple[int, int]:
         return self.filters, 1
+
+    @property
+    def reach(self) -> Reach:
+        """Every pixel of the result gets a filter's part from each pixel that is near enough."""
+        (f_h, f_w), (s_h, s_w) = pair("kernel_size", self.kernel_size), pair("stride", self.stride)
+        return Reach((-(-f_h // s_h), -(-f_w // s_w)), (1 / s_h, 1 / s_w))
 
     @property
     def multiply_adds(self) -> int:

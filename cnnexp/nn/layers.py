@@ -202,6 +202,10 @@ class Dense(Layer):
         self.params = {"W": W.astype(dtype), "b": np.zeros(n_out, dtype)}
 
     @property
+    def reach(self) -> None:
+        """Every output looks at every input."""
+
+    @property
     def multiply_adds(self) -> int:
         """One product per weight."""
         return self.input_shape[0] * self.output_shape[0]

@@ -24,7 +24,7 @@ import numpy as np
 from cnnexp.engine import Array, Context
 from cnnexp.engine.window import Padding, Pads, Pair, check_padding, pair
 from cnnexp.errors import OptionError, ShapeError
-from cnnexp.nn.layer import LAYERS, Layer, Shape
+from cnnexp.nn.layer import LAYERS, Layer, Reach, Shape
 from cnnexp.nn.options import image_shape
 
 if TYPE_CHECKING:
@@ -158,6 +158,10 @@ class Reshape(Layer):
         if list(sizes).count(-1) > 1:
             raise OptionError(f"shape may have one -1. Got {list(sizes)}.")
 
+    @property
+    def reach(self) -> None:
+        """Pixels of the result are of anywhere."""
+
     def infer_shape(self, input_shape: Shape) -> Shape:
         """Return the shape, with -1 filled in."""
         size, known = math.prod(input_shape), math.prod(n for n in self.shape if n != -1)
@@ -203,6 +207,12 @@ class UpSample2D(Layer):
     def __post_init__(self) -> None:
         pair("factor", self.factor)
 
+    @property
+    def reach(self) -> Reach:
+        """Every pixel is a copy of one pixel."""
+        tall, wide = pair("factor", self.factor)
+        return Reach((1, 1), (1 / tall, 1 / wide))
+
     def infer_shape(self, input_shape: Shape) -> Shape:
         """Return (rows, columns, channels) of the larger image."""
         ih, iw, n_c = image_shape(input_shape)
@@ -224,6 +234,10 @@ class UpSample2D(Layer):
 
 class _GlobalPool2D(Layer):
     """What both kinds share: one number for each channel."""
+
+    @property
+    def reach(self) -> None:
+        """Every number looks at the whole image."""
 
     def infer_shape(self, input_shape: Shape) -> Shape:
         """Return (channels,)."""

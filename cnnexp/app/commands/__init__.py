@@ -11,6 +11,7 @@ SUMMARIES = {
     "compare": "a table of runs: what differs, results, times; plots and pages of them",
     "show": "one run: its settings, curves, results, and where the time went",
     "inspect": "pictures of what a run's network does; the stride groups of a window",
+    "summary": "a network as a table: shapes, receptive fields, parameters, memory of a step",
     "profile": "where the time goes, layer by layer, under every implementation",
     "gradcheck": "compare the gradient of every parameter with differences of the loss",
     "check-layer": "check a layer of your own against the rules that all layers keep",
