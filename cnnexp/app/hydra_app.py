@@ -28,6 +28,7 @@ from cnnexp.app.job import is_sweep, train_task
 from cnnexp.app.locations import PLUGINS, config_root
 from cnnexp.app.messages import dotted, in_our_words
 from cnnexp.app.multirun import run_sweep
+from cnnexp.app.own import offer_own
 from cnnexp.app.schema import register_schemas
 from cnnexp.app.single_run import run_once
 from cnnexp.errors import ConfigError
@@ -89,6 +90,7 @@ def hydra_main(argv: list[str]) -> int:
     args = parser.parse_intermixed_args(argv)
     args.overrides = [] if args.hydra_help else [dotted(word) for word in args.overrides]
     logging.raiseExceptions = False  # who reads --info through a pipe may leave early
+    offer_own(args.overrides)
     app = make_app(args.config_dir)
     try:
         return _dispatch(app, args, parser)

@@ -186,15 +186,21 @@ class Config:
     sweep: SweepConfig = field(default_factory=SweepConfig)
 
 
-def _joined(name: str, *classes: type) -> type:
+def joined(name: str, *classes: type) -> type:
     """Return a dataclass with a name and the fields of several dataclasses."""
     fields: list[Any] = [("name", str, field(default=name))]
-    for cls in classes:
+    for cls in (cls for cls in classes if dataclasses.is_dataclass(cls)):
         hints = typing.get_type_hints(cls)
-        fields += [
-            (f.name, hints[f.name], field(default=f.default)) for f in dataclasses.fields(cls)
-        ]
+        fields += [(f.name, hints[f.name], _default(f)) for f in dataclasses.fields(cls)]
     return dataclasses.make_dataclass(f"{name}_options", fields)
+
+
+def _default(given: dataclasses.Field[Any]) -> Any:
+    """Return a field with the same default; one without has to be given."""
+    if given.default_factory is not dataclasses.MISSING:
+        return field(default_factory=given.default_factory)
+    required = given.default is dataclasses.MISSING
+    return field(default="???" if required else given.default)
 
 
 def register_schemas() -> None:
@@ -206,7 +212,7 @@ def register_schemas() -> None:
     store.store(group="schema", name="config", node=root)
     store.store(group="schema", name="impl", node=ImplConfig)
     for name in SOURCES:
-        store.store(group="schema/data", name=name, node=_joined(name, SOURCES[name], Preparation))
+        store.store(group="schema/data", name=name, node=joined(name, SOURCES[name], Preparation))
     for group, table in TABLES.items():
         for name in table:
-            store.store(group=f"schema/{group}", name=name, node=_joined(name, table[name]))
+            store.store(group=f"schema/{group}", name=name, node=joined(name, table[name]))

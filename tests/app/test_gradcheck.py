@@ -79,7 +79,7 @@ def test_a_layer_of_ones_own(own: Path) -> None:
     assert ended.code == 1
     assert ended.out.startswith("Cubed, samples of 7, impl=sg")
     assert "FAILS  gradients equal differences of the loss" in ended.out
-    assert ended.out.endswith("1 of 11 rules are broken\n")
+    assert ended.out.endswith("1 of 12 rules are broken\n")
 
 
 def test_a_layer_of_the_table() -> None:

@@ -172,6 +172,9 @@ class Peer:
     def _hard_swish(self, layer: Any, A: Tensor) -> Tensor:
         return self.torch.nn.functional.hardswish(A)
 
+    def _softmax(self, layer: Any, A: Tensor) -> Tensor:
+        return self.torch.softmax(A, dim=1)
+
     def _log_softmax(self, layer: Any, A: Tensor) -> Tensor:
         return self.torch.nn.functional.log_softmax(A, dim=1)
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from cnnexp.app import settings
+from cnnexp.app.own import KEY, named_plugins
 from cnnexp.app.settings import Section, Setting
 from cnnexp.errors import UnknownName, did_you_mean
 from cnnexp.runs.plugins import load_plugins
@@ -36,10 +37,8 @@ def main(words: list[str]) -> int:
     )
     parser.add_argument("keys", nargs="+", metavar="KEY", help="a setting, an option or a choice")
     keys = parser.parse_args(words).keys
-    plugins = [key for key in keys if key.startswith("plugins=")]
-    named = [key.partition("=")[2].strip("[]").split(",") for key in plugins]
-    load_plugins([name.strip() for names in named for name in names])
-    found = [_entry(key) for key in keys if key not in plugins]
+    load_plugins(named_plugins(keys))
+    found = [_entry(key) for key in keys if not key.startswith(KEY)]
     print("\n\n".join(found))
     return 0
 

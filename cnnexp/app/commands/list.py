@@ -16,6 +16,7 @@ from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.docstrings import first_line, parameters_of
 from cnnexp.app.help import options
 from cnnexp.app.locations import config_root
+from cnnexp.app.own import KEY, named_plugins
 from cnnexp.app.schema import ImplConfig
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
@@ -191,17 +192,18 @@ def main(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help="one of those below")
-    name = parser.parse_args(words).kind
+    plugins = named_plugins(words)
+    name = parser.parse_args([word for word in words if not word.startswith(KEY)]).kind
     if name is None:
         _print([Entry(name, kind.what) for name, kind in KINDS.items()])
-        print("\npython -m cnnexp list KIND")
+        print("\npython -m cnnexp list KIND [plugins=[my_layers]]")
         return 0
     if name not in KINDS:
         raise UnknownName(
             f"list: there is no kind '{name}'.{did_you_mean(name, KINDS)}"
             f" Kinds: {', '.join(KINDS)}."
         )
-    load_plugins([])
+    load_plugins(plugins)
     _print(list(KINDS[name].entries()))
     print(f"\n{KINDS[name].usage}")
     return 0

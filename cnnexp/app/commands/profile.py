@@ -17,6 +17,7 @@ from cnnexp.app.experiment import recheck
 from cnnexp.app.hydra_app import CONFIG_NAME, make_app
 from cnnexp.app.messages import dotted
 from cnnexp.app.outputs import telling
+from cnnexp.app.own import offer_own
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, OptionError
 from cnnexp.nn.network import Network
@@ -104,6 +105,7 @@ def configs_of(overrides: list[str]) -> dict[str, Plain]:
     named = [o.partition("=")[2].split(",") for o in overrides if o.partition("=")[0] == IMPL]
     others = [override for override in overrides if override.partition("=")[0] != IMPL]
     names = dict.fromkeys(name.strip() for name in (named[-1] if named else _all()))
+    offer_own(overrides)
     app = make_app()
     try:
         return {
