@@ -58,15 +58,10 @@ class StepMemory(NamedTuple):
         return fixed + self.samples * (self.results + self.columns)
 
     def sentence(self) -> str:
-        """Say it in a line."""
-        each = megabytes(self.results + self.columns)
+        """Say in a line what does not depend on how many samples are computed at the same time."""
         fixed = f"parameters {megabytes(self.parameters)}, gradients {megabytes(self.gradients)}"
-        if self.optimizer:
-            fixed += f", optimizer {megabytes(self.optimizer)}"
-        return (
-            f"memory of a training step: about {megabytes(self.total)} ({fixed},"
-            f" {self.samples} samples at a time of {each})"
-        )
+        each = megabytes(self.results + self.columns)
+        return f"memory of a training step: {fixed}, and {each} for each sample at a time"
 
 
 def megabytes(count: int) -> str:
@@ -136,4 +131,5 @@ def _in_columns(step: Step) -> list[Layer]:
 
 def _columns(layer: Layer) -> int:
     """Return the numbers of one sample's windows."""
-    return math.prod(layer.geometry.out) * math.prod(layer.params["W"].shape[:3])
+    windows: int = math.prod(layer.geometry.out)
+    return windows * math.prod(layer.params["W"].shape[:3])

@@ -17,7 +17,6 @@ from cnnexp.nn.executor import Executor, Serial, Threads, automatic_threads
 from cnnexp.nn.introspection import Introspection
 from cnnexp.nn.layer import Layer, Shape, expand_activations, name_layers, walk
 from cnnexp.nn.losses import LOSSES, METRICS, Loss
-from cnnexp.nn.memory import StepMemory
 from cnnexp.nn.micro_batch import automatic_micro_batch
 from cnnexp.nn.parameters import Parameter, Parameters
 from cnnexp.nn.plan import Plan
@@ -325,9 +324,9 @@ class Network(Introspection):
         self._parameters.assign(values)
         return self
 
-    def summary(self, memory: StepMemory | None = None) -> str:
+    def summary(self) -> str:
         """Return the tree as a table: shapes, receptive fields, parameters, multiply-adds."""
-        return summary(self.layers, self._plan, memory or self.step_memory())
+        return summary(self.layers, self._plan, self.step_memory())
 
     def close(self) -> None:
         """End worker processes and threads; they start again when they are needed."""

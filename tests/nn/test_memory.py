@@ -127,7 +127,7 @@ def test_memory_is_counted_part_by_part() -> None:
     assert found.columns == 8 * (4 * 4 * 3 * 3 * 2)
     assert found.samples == 8
     assert found.total == 32 * numbers + 100 + 8 * (found.results + found.columns)
-    assert megabytes(found.total) in found.sentence()
+    assert f"{megabytes(found.results + found.columns)} for each sample" in found.sentence()
 
 
 def test_the_command() -> None:

@@ -272,7 +272,6 @@ def test_summary():
             Dense(10, activation="softmax"),
         ],
         fuse=False,
-        micro_batch=32,
     )
     # 26·26·32 outputs of 9 products; 13·13·32 = 5,408 numbers to 100 units, 100 to 10.
     assert net.build((28, 28, 1)).summary() == (
@@ -288,8 +287,8 @@ def test_summary():
         "softmax1   softmax             10              all           0              0\n"
         "-----------------------------------------------------------------------------\n"
         "total                                                  542,230        736,488\n"
-        "memory of a training step: about 24 MB (parameters 2.2 MB, gradients 2.2 MB,"
-        " 32 samples at a time of 0.61 MB)\n"
+        "memory of a training step: parameters 2.2 MB, gradients 2.2 MB, and 0.61 MB for each"
+        " sample at a time\n"
         "taken from numpy: pointwise, dense"
     )
 

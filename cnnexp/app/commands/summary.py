@@ -49,7 +49,7 @@ def main(words: list[str]) -> int:
     memory = network.step_memory(config["batch_size"], optimizer_bytes(config, network))
     size = "x".join(map(str, network.input_shape))
     print(f"model={config['model']['name']}, data={images.name}, samples of {size}\n")
-    print(network.summary(memory))
+    print(network.summary())
     print("\n".join(["", *memory_lines(config, memory)]))
     return 0
 
