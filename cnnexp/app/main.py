@@ -78,7 +78,7 @@ def _is_page(words: Sequence[str]) -> bool:
     """Say whether "help WORDS" is a page: "help" is --help, "help compare" is compare --help."""
     from cnnexp.app.commands import COMMANDS
 
-    return not words or words[0] in COMMANDS or words[0].startswith("-")
+    return not words or words[0] in COMMANDS
 
 
 def _no_command(name: str, rest: Sequence[str], commands: Sequence[str]) -> str:

@@ -24,7 +24,15 @@ def test_version(words):
 )
 def test_help_is_one_page(words):
     page = succeed(*words)
-    for word in ("model", "cnn, deep, flat", "impl", "naive", "epochs=10", "--cfg job", *SUMMARIES):
+    for word in (
+        "model",
+        "autoencoder, cnn, ",
+        "impl",
+        "naive",
+        "epochs=10",
+        "--cfg job",
+        *SUMMARIES,
+    ):
         assert word in page
     assert len(page.splitlines()) < 60
     assert max(len(line) for line in page.splitlines()) <= 100
