@@ -111,13 +111,12 @@ def _shapes(subject: Subject) -> str:
 
 def _form(subject: Subject, layer: Layer, network: Network) -> str:
     """Say what is wrong with what the layer's own `forward` and `backward` return."""
-    plain = type(layer).forward is Layer.forward or layer.cross_sample or layer.children()
-    if plain and not (type(layer).forward is Layer.forward and not layer.operation):
-        return ""
-    name = type(layer).__name__
+    cls = type(layer)
+    if layer.operation or layer.cross_sample or layer.children():
+        return ""  # what it returns is the engine's, or made in parts
     for method in ("forward", "backward"):
-        if getattr(type(layer), method) is getattr(Layer, method):
-            return f"{name} has no {method}, and names no operation that has one"
+        if getattr(cls, method) is getattr(Layer, method):
+            return f"{cls.__name__} has no {method}, and names no operation that has one"
     X, context = subject.samples()[0], network.context(layer, training=True)
     found: Any = layer.forward(X, context)
     if not (isinstance(found, tuple) and len(found) == 2):
