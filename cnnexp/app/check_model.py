@@ -12,6 +12,7 @@ from cnnexp.nn.layers import Dense
 from cnnexp.nn.losses import LOSSES, OF_CLASSES
 
 Plain = dict[str, Any]
+TARGETS = ("label", "input")
 
 
 class Images(NamedTuple):
@@ -46,20 +47,27 @@ def check_model(config: Plain, images: Images, faults: list[str]) -> None:
     """Check all layers, and all shapes from the images to the last layer.
 
     Where the last dense layer has no units, it gets as many as there are classes or real values.
+    Where a network learns to return its input, a last convolution without filters gets as many as
+    there are channels.
     """
-    if images.targets is not None:
-        _check_measures(config, images, faults)
-    entries = config["model"]["layers"]
+    entries, target = config["model"]["layers"], config["model"].get("target", "label")
     if not isinstance(entries, list) or not entries:
         faults.append("model.layers must be a list of at least one layer.")
         return
+    if target not in TARGETS:
+        faults.append(f"model.target must be one of {', '.join(TARGETS)}. Got {target!r}.")
+    if target == "input":
+        images = images._replace(classes=0, targets=images.shape or ())
+        entries = _fill_in_channels(entries, images.shape)
+    if images.targets is not None:
+        _check_measures(config, images, faults)
     _fill_in_units(entries, images.outputs)
     found = [_check_layer(f"model.layers.{k}", entry, faults) for k, entry in enumerate(entries)]
     layers = [layer for layer in found if layer is not None]
     if len(layers) == len(found) and not _unsuited(config, images):
         _check_end(config, layers, faults)
     if images.shape is not None:
-        _check_shapes(found, images, faults)
+        _check_shapes(found, images, target == "input", faults)
 
 
 def _check_end(config: Plain, layers: Sequence[Layer], faults: list[str]) -> None:
@@ -77,16 +85,18 @@ def _check_end(config: Plain, layers: Sequence[Layer], faults: list[str]) -> Non
 
 def _check_measures(config: Plain, images: Images, faults: list[str]) -> None:
     """Check that loss and metrics have a meaning for real values."""
+    of = f"data={images.name} are real values"
+    if config["model"].get("target") == "input":
+        of = f"model={config['model']['name']} are the samples themselves (model.target=input)"
     if _unsuited(config, images):
-        name = config["loss"]["name"]
         suitable = [other for other in LOSSES if not LOSSES[other].needs_classes]
         faults.append(
-            f"loss={name}: it is for classes, and the targets of data={images.name} are real"
-            f" values. Losses for these: {', '.join(suitable)}; the last layer then has no softmax,"
-            " as in model=regression."
+            f"loss={config['loss']['name']}: it is for classes, and the targets of {of}. Losses for"
+            f" these: {', '.join(suitable)}; the last layer then has no softmax, as in"
+            " model=regression."
         )
     faults += [
-        f"metrics: {metric} is for classes, and the targets of data={images.name} are real values."
+        f"metrics: {metric} is for classes, and the targets of {of}."
         for metric in config["metrics"]
         if metric in OF_CLASSES
     ]
@@ -96,6 +106,21 @@ def _unsuited(config: Plain, images: Images) -> bool:
     """Say whether the loss is for classes, and the targets are real values."""
     name = config["loss"]["name"]
     return images.targets is not None and name in LOSSES and LOSSES[name].needs_classes
+
+
+def _fill_in_channels(entries: list[Any], shape: tuple[int, ...] | None) -> list[Any]:
+    """Let a last convolution have as many filters as images have channels.
+
+    Where these are not known yet, return entries with a number that stands for it.
+    """
+    last = entries[-1]
+    layer = LAYERS[last["type"]] if isinstance(last, dict) and last.get("type") in LAYERS else None
+    if layer is None or layer.operation != "conv" or last.get("filters") is not None:
+        return entries
+    if shape is None:
+        return [*entries[:-1], last | {"filters": 1}]
+    last["filters"] = shape[-1]
+    return entries
 
 
 def _fill_in_units(entries: list[Any], outputs: int | None) -> None:
@@ -151,7 +176,9 @@ def _check_branches(
         )
 
 
-def _check_shapes(layers: Sequence[Layer | None], images: Images, faults: list[str]) -> None:
+def _check_shapes(
+    layers: Sequence[Layer | None], images: Images, returns_input: bool, faults: list[str]
+) -> None:
     """Follow the shape of one image through the network, up to the first layer with a fault."""
     shape: Shape = images.shape or ()
     for k, layer in enumerate(layers):
@@ -176,10 +203,13 @@ def _check_shapes(layers: Sequence[Layer | None], images: Images, faults: list[s
             return
     last, kind = len(layers) - 1, layers[-1].type if layers[-1] is not None else ""
     if images.targets is not None:
+        wanted = f"the real values of data={images.name} are"
+        if returns_input:
+            wanted = "the network is to return its input (model.target=input), which is"
         if shape != images.targets:
             faults.append(
                 f"model.layers.{last} ({kind}): gives {_size(shape)} numbers for each sample, and"
-                f" the real values of data={images.name} are {_size(images.targets)}."
+                f" {wanted} {_size(images.targets)}."
             )
         return
     if images.classes is None:

@@ -23,10 +23,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from cnnexp.app.config_sources import GROUP, register_sources
 from cnnexp.app.job import is_sweep, train_task
 from cnnexp.app.locations import PLUGINS, config_root
 from cnnexp.app.messages import dotted, in_our_words
 from cnnexp.app.multirun import run_sweep
+from cnnexp.app.own import offer_own
 from cnnexp.app.schema import register_schemas
 from cnnexp.app.single_run import run_once
 from cnnexp.errors import ConfigError
@@ -51,21 +53,6 @@ class App(Hydra):
             with_log_configuration=False,
         )
 
-    def list_all_config_groups(self, parent: str = "") -> list[str]:
-        """List the groups below a folder of configs.
-
-        For `experiments` to be a group, the folder around it is searched for configs; what else
-        lies there, a virtual environment perhaps, is neither a group nor quickly walked through.
-        """
-        if parent:
-            return list(super().list_all_config_groups(parent))
-        root = config_root()
-        around = {path.name for path in root.iterdir() if path.is_dir()} - {"experiments"}
-        around -= {path.name for path in (root / "conf").iterdir()}
-        names = [name for name in self.config_loader.list_groups("") if name not in around]
-        below = [group for name in names for group in self.list_all_config_groups(name)]
-        return sorted({*names, *below})
-
 
 def make_app(config_dir: str | None = None) -> App:
     """Return the driver, with our configs, schemas and experiments in its search path."""
@@ -74,15 +61,14 @@ def make_app(config_dir: str | None = None) -> App:
     register_schemas()
     root = config_root()
     search_path = create_config_search_path(str(root / "conf"))
-    folders = [("experiments", root)]
+    register_sources()
+    places = [("experiments", f"{GROUP}://{root}")]
     if config_dir is not None:
         if not os.path.isdir(config_dir):
             raise ConfigError([f"--config-dir {config_dir}: there is no such folder."])
-        folders.append(("command-line", Path(config_dir).resolve()))
-    for provider, folder in folders:
-        search_path.prepend(
-            provider=provider, path=f"file://{folder}", anchor=SearchPathQuery(provider="schema")
-        )
+        places.append(("command-line", f"file://{Path(config_dir).resolve()}"))
+    for provider, path in places:
+        search_path.prepend(provider=provider, path=path, anchor=SearchPathQuery(provider="schema"))
     GlobalHydra.instance().clear()
     return App.create_main_hydra2("cnnexp", search_path)  # type: ignore[return-value]
 
@@ -104,6 +90,7 @@ def hydra_main(argv: list[str]) -> int:
     args = parser.parse_intermixed_args(argv)
     args.overrides = [] if args.hydra_help else [dotted(word) for word in args.overrides]
     logging.raiseExceptions = False  # who reads --info through a pipe may leave early
+    offer_own(args.overrides)
     app = make_app(args.config_dir)
     try:
         return _dispatch(app, args, parser)

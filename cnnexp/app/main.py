@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    if words[:1] == ["help"]:  # "help" is --help, and "help compare" is "compare --help"
+    if words[:1] == ["help"] and _is_page(words[1:]):
         words = [*words[1:2], "--help"]
     if words and "=" not in words[0] and words[0][:1] not in "-+~":
         from cnnexp.app.commands import COMMANDS
@@ -72,6 +72,13 @@ def _dispatch(words: list[str]) -> int:
 
     check_words(words)
     return hydra_main(words)
+
+
+def _is_page(words: Sequence[str]) -> bool:
+    """Say whether "help WORDS" is a page: "help" is --help, "help compare" is compare --help."""
+    from cnnexp.app.commands import COMMANDS
+
+    return not words or words[0] in COMMANDS
 
 
 def _no_command(name: str, rest: Sequence[str], commands: Sequence[str]) -> str:

@@ -37,8 +37,8 @@ def check_options(
 
     Parameters
     ----------
-    classes : sequence of dataclass types
-        Together they must know every key of `values`.
+    classes : sequence of types
+        Together they must know every key of `values`; one that is no dataclass has no options.
     values : dict
         Options by name, as a config gives them; they get the types that the fields declare.
     before : str
@@ -53,7 +53,8 @@ def check_options(
     list
         The objects, or an empty list if there was a fault.
     """
-    fields = {f.name: (cls, f) for cls in classes for f in dataclasses.fields(cls)}
+    with_fields = [cls for cls in classes if dataclasses.is_dataclass(cls)]
+    fields = {f.name: (cls, f) for cls in with_fields for f in dataclasses.fields(cls)}
     earlier = len(faults)
     for key in values:
         if key not in fields:

@@ -31,9 +31,22 @@ TABLES: dict[str, Any] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss"
 
 @dataclass
 class ModelConfig:
-    """A network: its name, and its layers from input to output."""
+    """A network: its name, and its layers from input to output.
+
+    Parameters
+    ----------
+    name : str
+        The preset, a file in ``conf/model``; ``model=NAME`` chooses it.
+    layers : list of layers
+        From input to output, each ``{type: NAME, …}`` with the options of its type;
+        ``model.layers.0.filters=16`` changes one, counted from 0.
+    target : {"label", "input"}
+        What the network learns to give: the labels of its samples, or the samples themselves, as
+        an autoencoder does.
+    """
 
     name: str = ""
+    target: str = "label"
     layers: list[Any] = field(default_factory=list)
 
 
@@ -47,9 +60,20 @@ class AugmentConfig:
 
 @dataclass
 class ImplConfig:
-    """An implementation, and how a batch is cut: ``auto``, or a number of threads or samples.
+    """An implementation, and how a mini-batch is divided among its workers.
 
-    With `fuse` it may compute layers that belong together as one.
+    Parameters
+    ----------
+    name : str
+        What computes the layers; ``impl=NAME`` chooses it.
+    threads : int or "auto"
+        Workers that share the micro-batches. Results do not depend on it.
+    micro_batch : int or "auto"
+        Samples of a micro-batch in training. Results depend on it in their last bits.
+    inference_micro_batch : int or "auto"
+        Samples of a micro-batch where no backward pass follows.
+    fuse : bool
+        Whether it may compute layers that belong together as one step.
     """
 
     name: str = "fast"
@@ -78,7 +102,19 @@ class StoppingConfig:
 
 @dataclass
 class SweepConfig:
-    """Where a sweep lies, what it runs again, and what a search minimises."""
+    """Where a sweep lies, what it runs again, and what a search minimises.
+
+    Parameters
+    ----------
+    dir : str
+        The folder of the sweep; the same one again runs only what is missing.
+    rerun : {"failed", "diverged", "all"}
+        Which jobs that have ended are run again: failed ones, diverged ones as well, or all.
+    objective : str, optional
+        The figure that a search minimises; null: ``validation_error``, or ``validation_loss``.
+    search_on_test : bool
+        Whether the objective may be a figure of the test samples.
+    """
 
     dir: str = ""
     rerun: str = "failed"
@@ -108,7 +144,45 @@ def figure_names() -> list[str]:
 
 @dataclass
 class Config:
-    """All settings of a run."""
+    """All settings of a run.
+
+    Parameters
+    ----------
+    model : group
+        The network: ``model=NAME``, or its layers.
+    impl : group
+        What computes it: ``impl=NAME``.
+    data : group
+        The data set: ``data=NAME``.
+    optimizer : group
+        How a gradient becomes a step: ``optimizer=NAME``.
+    schedule : group
+        How the learning rate changes: ``schedule=NAME``.
+    loss : group
+        What training minimises: ``loss=NAME``.
+    metrics : list of str
+        Figures to log beside those that suit the loss: ``metrics=[top_3_error]``.
+    learning_rate : float, optional
+        Factor of every step, before the schedule's; null: the optimizer's own default.
+    epochs : int
+        How often training sees every sample.
+    batch_size : int
+        Samples of a mini-batch: one step of the optimizer.
+    seed : int
+        Of initial weights, of the order of samples and of dropout.
+    dtype : {"float32", "float64"}
+        Type of parameters and of all arithmetic.
+    plugins : list of str
+        Modules of yours that register layers, losses, optimizers, data sets and so on.
+    init_from : str, optional
+        A run whose weights to begin from.
+    profile : bool
+        Whether to time every layer, into ``layers.csv``.
+    checkpoint : group
+        When checkpoints are written.
+    sweep : group
+        Where a sweep lies, and what it runs again.
+    """
 
     model: ModelConfig = field(default_factory=ModelConfig)
     impl: Any = None
@@ -137,15 +211,21 @@ class Config:
     sweep: SweepConfig = field(default_factory=SweepConfig)
 
 
-def _joined(name: str, *classes: type) -> type:
+def joined(name: str, *classes: type) -> type:
     """Return a dataclass with a name and the fields of several dataclasses."""
     fields: list[Any] = [("name", str, field(default=name))]
-    for cls in classes:
+    for cls in (cls for cls in classes if dataclasses.is_dataclass(cls)):
         hints = typing.get_type_hints(cls)
-        fields += [
-            (f.name, hints[f.name], field(default=f.default)) for f in dataclasses.fields(cls)
-        ]
+        fields += [(f.name, hints[f.name], _default(f)) for f in dataclasses.fields(cls)]
     return dataclasses.make_dataclass(f"{name}_options", fields)
+
+
+def _default(given: dataclasses.Field[Any]) -> Any:
+    """Return a field with the same default; one without has to be given."""
+    if given.default_factory is not dataclasses.MISSING:
+        return field(default_factory=given.default_factory)
+    required = given.default is dataclasses.MISSING
+    return field(default="???" if required else given.default)
 
 
 def register_schemas() -> None:
@@ -158,7 +238,7 @@ def register_schemas() -> None:
     store.store(group="schema", name="config", node=root)
     store.store(group="schema", name="impl", node=ImplConfig)
     for name in SOURCES:
-        store.store(group="schema/data", name=name, node=_joined(name, SOURCES[name], Preparation))
+        store.store(group="schema/data", name=name, node=joined(name, SOURCES[name], Preparation))
     for group, table in TABLES.items():
         for name in table:
-            store.store(group=f"schema/{group}", name=name, node=_joined(name, table[name]))
+            store.store(group=f"schema/{group}", name=name, node=joined(name, table[name]))

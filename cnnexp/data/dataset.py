@@ -209,6 +209,20 @@ class Dataset:
             target_scale,
         )
 
+    def reconstruction(self) -> Dataset:
+        """Return the data set with the samples themselves as targets, as an autoencoder learns."""
+
+        def learnt(part: Samples) -> Samples:
+            return Samples(part.X, part.X)
+
+        return replace(
+            self,
+            train=learnt(self.train),
+            test=learnt(self.test),
+            validation=learnt(self.validation) if self.validation is not None else None,
+            classes=(),
+        )
+
     @property
     def image_shape(self) -> Shape:
         """Rows, columns and channels of one image; or the number of features, as a tuple."""

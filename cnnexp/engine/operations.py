@@ -119,12 +119,25 @@ class Implementation:
     """
 
     name: str
-    operations: Mapping[str, Operation]
+    operations: dict[str, Operation]
     about: str = ""
     base: Implementation | None = None
     fusions: tuple[Fusion, ...] = ()
     releases_gil: bool = True
     caches: int = 4
+
+    def add(self, name: str, operation: Operation) -> None:
+        """Enter an operation of one's own; the same definition may replace itself.
+
+        Raises
+        ------
+        OptionError
+            If there is another one of this name.
+        """
+        taken = self.operations.get(name)
+        if taken is not None and _origin(taken) != _origin(operation):
+            raise OptionError(f"impl={self.name} has an operation '{name}' already.")
+        self.operations[name] = operation
 
     def find(self, operation: str) -> tuple[Operation, str]:
         """Return an operation, and the name of the implementation that computes it.
@@ -139,6 +152,11 @@ class Implementation:
         if self.base is None:
             raise OptionError(f"impl={self.name} has no operation '{operation}'.")
         return self.base.find(operation)
+
+
+def _origin(operation: Operation) -> tuple[str, str]:
+    """Say where the forward function was defined."""
+    return operation.forward.__module__, operation.forward.__qualname__
 
 
 IMPLEMENTATIONS: Registry[Implementation] = Registry("implementation")

@@ -74,6 +74,10 @@ class Pointwise(Layer, ABC):
 class ReLU(Pointwise):
     """Rectified linear unit: ``max(Z, 0)``; its derivative at 0 is 0.
 
+    References
+    ----------
+    V. Nair and G. Hinton, Rectified Linear Units Improve Restricted Boltzmann Machines, 2010
+
     Examples
     --------
     >>> A = np.array([-1.0, 0.0, 2.0])
@@ -145,6 +149,10 @@ class LeakyReLU(Pointwise):
 class Sigmoid(Pointwise):
     """Logistic function, ``1 / (1 + exp(-Z))``, without overflow for large negative `Z`.
 
+    References
+    ----------
+    D. Rumelhart, G. Hinton, R. Williams, Learning Representations by Back-Propagating Errors, 1986
+
     Examples
     --------
     >>> A = np.array([-1000.0, 0.0, 1000.0])
@@ -171,7 +179,12 @@ class Sigmoid(Pointwise):
 @LAYERS.register("tanh")
 @dataclass
 class Tanh(Pointwise):
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent.
+
+    References
+    ----------
+    Y. LeCun et al., Efficient BackProp, 1998, section 4.4
+    """
 
     monotonic: ClassVar[bool] = True
     from_output: ClassVar[bool] = True
@@ -334,6 +347,10 @@ def _sigmoid(Z: Array) -> Array:
 class Softmax(Layer):
     """Probabilities over the last axis. As the last layer it is joined with the loss.
 
+    References
+    ----------
+    J. Bridle, Probabilistic Interpretation of Feedforward Classification Network Outputs, 1990
+
     Examples
     --------
     >>> A, _ = Softmax().forward(np.array([[1000.0, 1000.0]]), Context())
@@ -358,7 +375,12 @@ class Softmax(Layer):
 @LAYERS.register("log_softmax")
 @dataclass
 class LogSoftmax(Layer):
-    """Logarithms of probabilities over the last axis."""
+    """Logarithms of probabilities over the last axis.
+
+    References
+    ----------
+    I. Goodfellow, Y. Bengio, A. Courville, Deep Learning, 2016, section 6.2.2.3
+    """
 
     is_activation: ClassVar[bool] = True
 

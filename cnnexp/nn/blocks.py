@@ -55,6 +55,11 @@ class Block(_Chain):
     ----------
     layers : list of layers
         From input to output.
+
+    References
+    ----------
+    K. Simonyan and A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image
+    Recognition, 2014, https://arxiv.org/abs/1409.1556 (networks as a row of blocks)
     """
 
     layers: list[Layer] = field(default_factory=list)
@@ -192,8 +197,10 @@ class SeparableConv2D(_Chain):
 
     Parameters
     ----------
-    filters, kernel_size, stride, padding, activation, initializer
-        See `Conv2D`; window, stride and padding are those of the depthwise part.
+    filters, activation, initializer
+        See `Conv2D`.
+    kernel_size, stride, padding
+        See `Conv2D`; of the depthwise part, as stride and padding are.
 
     References
     ----------

@@ -142,7 +142,7 @@ class Focal(Loss):
     Parameters
     ----------
     gamma : float
-        How much less; 0 is cross-entropy.
+        How much less samples count that are right already; 0 is cross-entropy.
 
     References
     ----------
@@ -195,7 +195,7 @@ class Hinge(Loss):
     Parameters
     ----------
     margin : float
-        By how much.
+        By how much the right output must be above every other one.
 
     References
     ----------

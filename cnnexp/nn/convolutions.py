@@ -25,7 +25,7 @@ from cnnexp.engine import Array, Context, Window
 from cnnexp.engine.window import Padding, Pads, Pair, check_padding, pair
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.initializers import initializer
-from cnnexp.nn.layer import LAYERS, Layer, Shape
+from cnnexp.nn.layer import LAYERS, Layer, Reach, Shape
 from cnnexp.nn.options import at_least, check_weights, image_shape
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ class Conv2D(_Conv2D):
     stride : int or pair of int
         Pixels from one filter position to the next, along rows and columns.
     padding : {"valid", "same"}, int, pair of int, or pair of pairs
-        See `Window.over`.
+        Pixels of zeros around the image: none, as many as keep its size (with a stride of 1), or
+        so many; see `Window.over`.
     dilation : int or pair of int
         Pixels from one weight of a filter to the next.
     groups : int
@@ -106,6 +107,10 @@ class Conv2D(_Conv2D):
         Shorthand for a layer of this type after this one.
     initializer : str or float
         How the weights are drawn, a name from `cnnexp.nn.initializers`, or a number for all.
+
+    References
+    ----------
+    Y. LeCun et al., Backpropagation Applied to Handwritten Zip Code Recognition, 1989
 
     Examples
     --------
@@ -263,6 +268,12 @@ class TransposedConv2D(_Conv2D):
 
     def _counts(self, n_c: int) -> tuple[int, int]:
         return self.filters, 1
+
+    @property
+    def reach(self) -> Reach:
+        """Every pixel of the result gets a filter's part from each pixel that is near enough."""
+        (f_h, f_w), (s_h, s_w) = pair("kernel_size", self.kernel_size), pair("stride", self.stride)
+        return Reach((-(-f_h // s_h), -(-f_w // s_w)), (1 / s_h, 1 / s_w))
 
     @property
     def multiply_adds(self) -> int:

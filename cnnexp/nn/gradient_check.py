@@ -7,11 +7,14 @@ the code that computes it::
     numeric = (loss(w + h) - loss(w - h)) / (2 h)
 
 Where a ReLU or a max-pool changes sides between the two, the loss has a kink and the difference
-means nothing; with a smaller step that is less likely, so several are tried.
+means nothing; with a smaller step that is less likely, so several are tried. A ReLU may even stand
+exactly at its kink: biases begin at 0, and where all inputs are 0, so is the sum. So all parameters
+are moved a little at random for the check.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +25,8 @@ from cnnexp.nn.network import Network
 from cnnexp.nn.runner import Batch
 
 STEPS = (1e-5, 1e-6, 1e-4)  # the first that agrees counts
-SMALL = 1e-4  # norms below it count as this: rounding of the loss gives differences of about 1e-10
+MOVED = 0.01  # standard deviation of what parameters are moved by
+SMALL = 1e-4  # of the whole gradient: parts far below it are lost in the rounding of the loss
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class GradientCheck:
     numeric, analytic : float
         Norms of the gradient for the numbers that were tried, by differences and as computed.
     difference : float
-        The norm of what lies between them, over the larger of both.
+        The norm of what lies between them, over the larger of both; gradients that should be 0,
+        such as that of a bias before batch normalisation, are compared with the whole gradient.
     tried : int
         How many of its numbers were tried.
     """
@@ -71,27 +76,38 @@ def check_gradients(network: Network, batch: Batch, most: int = 20) -> list[Grad
     if network.dtype != np.float64:
         raise OptionError(f"gradients are checked in float64. Got dtype={network.dtype}.")
     generator = np.random.default_rng(0)
+    begun: Array = network.parameters.copy()
+    network.parameters[...] += MOVED * generator.standard_normal(begun.size)
+    try:
+        return list(_checks(network, batch, most, generator))
+    finally:
+        network.parameters[...] = begun
+
+
+def _checks(
+    network: Network, batch: Batch, most: int, generator: np.random.Generator
+) -> Iterator[GradientCheck]:
+    """Yield what is found of each parameter."""
     gradient = network.batch_gradients(batch)[1].copy()
-    found = []
+    least = max(SMALL * float(np.linalg.norm(gradient)), 1e-12)
     for parameter in network.named_parameters:
         size = parameter.part.stop - parameter.part.start
         at = parameter.part.start + generator.permutation(size)[:most]
         analytic = gradient[at]
-        numeric = np.array([_slope(network, batch, int(k), gradient[k]) for k in at])
-        scale = max(float(np.linalg.norm(numeric)), float(np.linalg.norm(analytic)), SMALL)
+        numeric = np.array([_slope(network, batch, int(k), gradient[k], least) for k in at])
+        scale = max(float(np.linalg.norm(numeric)), float(np.linalg.norm(analytic)), least)
         difference = float(np.linalg.norm(numeric - analytic)) / scale
         norms = float(np.linalg.norm(numeric)), float(np.linalg.norm(analytic))
-        found.append(GradientCheck(parameter.path, parameter.shape, *norms, difference, len(at)))
-    return found
+        yield GradientCheck(parameter.path, parameter.shape, *norms, difference, len(at))
 
 
-def _slope(network: Network, batch: Batch, index: int, expected: float) -> float:
+def _slope(network: Network, batch: Batch, index: int, expected: float, least: float) -> float:
     """Return the slope of the loss along one number, by the step that agrees best."""
     slopes = []
     for step in STEPS:
         slopes.append(_loss(network, batch, index, step) - _loss(network, batch, index, -step))
         slopes[-1] /= 2 * step
-        if abs(slopes[-1] - expected) <= 1e-6 * max(abs(expected), SMALL):
+        if abs(slopes[-1] - expected) <= 1e-6 * max(abs(expected), least):
             break
     return min(slopes, key=lambda slope: abs(slope - expected))
 

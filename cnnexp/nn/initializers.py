@@ -38,7 +38,12 @@ def he_normal(
 def he_uniform(
     shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
 ) -> Array:
-    """Uniform with variance 2 / fan_in; see `he_normal`."""
+    """Uniform with variance 2 / fan_in; see `he_normal`.
+
+    References
+    ----------
+    He et al., Delving Deep into Rectifiers, 2015, https://arxiv.org/abs/1502.01852
+    """
     return _uniform(2.0 / fan_in, shape, generator)
 
 
@@ -46,7 +51,13 @@ def he_uniform(
 def glorot_normal(
     shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
 ) -> Array:
-    """Normal with variance 2 / (fan_in + fan_out); see `glorot_uniform`."""
+    """Normal with variance 2 / (fan_in + fan_out); see `glorot_uniform`.
+
+    References
+    ----------
+    Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks,
+    2010, https://proceedings.mlr.press/v9/glorot10a.html
+    """
     return generator.normal(0.0, np.sqrt(2.0 / (fan_in + fan_out)), shape)
 
 
@@ -67,7 +78,12 @@ def lecun_normal(
 def lecun_uniform(
     shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
 ) -> Array:
-    """Uniform with variance 1 / fan_in; see `lecun_normal`."""
+    """Uniform with variance 1 / fan_in; see `lecun_normal`.
+
+    References
+    ----------
+    Y. LeCun et al., Efficient BackProp, 1998
+    """
     return _uniform(1.0 / fan_in, shape, generator)
 
 
@@ -110,7 +126,13 @@ def glorot_uniform(
 def small_normal(
     shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
 ) -> Array:
-    """Normal with standard deviation 0.01, whatever the shape: for comparison."""
+    """Normal with standard deviation 0.01, whatever the shape: for comparison.
+
+    References
+    ----------
+    A. Krizhevsky, I. Sutskever, G. Hinton, ImageNet Classification with Deep Convolutional Neural
+    Networks, 2012, section 5
+    """
     return generator.normal(0.0, 0.01, shape)
 
 
@@ -131,12 +153,22 @@ def original_uniform(
 def zeros(
     shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
 ) -> Array:
-    """All zeros, to see that a network with equal weights cannot learn different features."""
+    """All zeros, to see that a network with equal weights cannot learn different features.
+
+    References
+    ----------
+    I. Goodfellow, Y. Bengio, A. Courville, Deep Learning, 2016, section 8.4 (breaking symmetry)
+    """
     return np.zeros(shape)
 
 
 def constant(value: float) -> Initializer:
-    """Return what fills all weights with one number; an initializer that is a number means this."""
+    """All weights equal to one number.
+
+    References
+    ----------
+    I. Goodfellow, Y. Bengio, A. Courville, Deep Learning, 2016, section 8.4 (breaking symmetry)
+    """
 
     def fill(
         shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator

@@ -17,6 +17,8 @@ from cnnexp.engine import Array, Context, Implementation
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.layer import Layer
 from cnnexp.nn.losses import class_indices
+from cnnexp.nn.memory import StepMemory, step_memory
+from cnnexp.nn.parameters import Parameters
 from cnnexp.nn.plan import Plan, Step, finish
 
 
@@ -25,6 +27,10 @@ class Introspection(ABC):
 
     layers: list[Layer]
     implementation: Implementation
+    micro_batch: int | str
+    threads: int | str
+    _plan: Plan
+    _parameters: Parameters
 
     @property
     @abstractmethod
@@ -36,8 +42,26 @@ class Introspection(ABC):
         """Return samples in the network's dtype and shape; build the network if needed."""
 
     @abstractmethod
+    def _need_built(self, what: str) -> None:
+        """Say so if the network has no parameters yet."""
+
+    @abstractmethod
     def _need_loss(self) -> None:
         """Raise OptionError if the last layer does not suit the loss."""
+
+    def step_memory(self, batch_size: int | None = None, optimizer: int = 0) -> StepMemory:
+        """Return what a training step needs of memory, in bytes; see `cnnexp.nn.memory`.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            Samples of a mini-batch; a micro-batch for each worker if not given.
+        optimizer : int
+            Bytes of the optimizer's state, such as momentum.
+        """
+        self._need_built("summary")
+        sizes = int(self.micro_batch), int(self.threads), batch_size, optimizer
+        return step_memory(self._plan, self._parameters, *sizes)
 
     def activations(self, X: Array) -> list[tuple[str, Array]]:
         """Return path and result of every layer, for a few samples; nothing is fused.

@@ -26,12 +26,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.engine import Array, Context
+from cnnexp.engine import Array, Context, Window
 from cnnexp.errors import CnnexpError, OptionError
 from cnnexp.registry import Registry
 
@@ -39,6 +39,21 @@ if TYPE_CHECKING:
     from cnnexp.engine import Gradients, Reduction
 
 Shape = tuple[int, ...]
+
+
+class Reach(NamedTuple):
+    """What one pixel of a layer's result depends on, along rows and columns.
+
+    Attributes
+    ----------
+    extent : pair of int
+        Pixels of the input.
+    step : pair of float
+        Pixels of the input from one pixel of the result to the next.
+    """
+
+    extent: tuple[int, int]
+    step: tuple[float, float]
 
 
 class Layer:
@@ -126,6 +141,14 @@ class Layer:
     def multiply_adds(self) -> int:
         """Multiplications (each with its addition) in one forward pass of one sample."""
         return 0
+
+    @property
+    def reach(self) -> Reach | None:
+        """How far a pixel of the result looks; None: over the whole image. Known after `build`."""
+        if isinstance(self.geometry, Window):
+            rows, cols = self.geometry.rows, self.geometry.cols
+            return Reach((rows.reach, cols.reach), (rows.stride, cols.stride))
+        return Reach((1, 1), (1, 1))
 
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return the result for samples `A_prev` (n_m, …), and a cache for `backward`."""

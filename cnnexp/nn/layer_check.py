@@ -37,6 +37,9 @@ class Subject(NamedTuple):
         shape = self.shape
         first: Layer = Conv2D(shape[-1], 1) if len(shape) == 3 else Dense(shape[0])
         tested = [self.make() for _ in range(count)]
+        for k, layer in enumerate(tested, 1):
+            if not layer.type:  # it is in no table yet
+                layer.given_name = f"{type(layer).__name__.lower()}{k}"
         inner = shape
         for layer in tested:
             inner = layer.infer_shape(inner)
@@ -92,6 +95,8 @@ def check_layer(make: Make, shape: Shape, impl: str = "fast") -> list[Check]:
 
 def _shapes(subject: Subject) -> str:
     network = subject.network()
+    if form := _form(subject, network.layers[1], network):
+        return form
     layer = network.layers[1]
     inferred = layer.infer_shape(subject.shape)
     plan = Plan(network.layers[:2], network.implementation, fuse=False)
@@ -104,6 +109,55 @@ def _shapes(subject: Subject) -> str:
     return f"infer_shape says {inferred}, and forward gives {found[1:]} for each sample"
 
 
+def _form(subject: Subject, layer: Layer, network: Network) -> str:
+    """Say what is wrong with what the layer's own `forward` and `backward` return."""
+    cls = type(layer)
+    if layer.operation or layer.cross_sample or layer.children():
+        return ""  # what it returns is the engine's, or made in parts
+    for method in ("forward", "backward"):
+        if getattr(cls, method) is getattr(Layer, method):
+            return f"{cls.__name__} has no {method}, and names no operation that has one"
+    X, context = subject.samples()[0], network.context(layer, training=True)
+    found: Any = layer.forward(X, context)
+    if not (isinstance(found, tuple) and len(found) == 2):
+        return f"forward must return two things, (A, cache). Got {_what(found)}"
+    A, cache = found
+    if not isinstance(A, np.ndarray):
+        return f"forward must return an array and a cache. Got {_what(A)} as the first"
+    if A.shape != (SAMPLES, *layer.output_shape):
+        return ""  # which is said in other words
+    back: Any = layer.backward(cache, np.ones(A.shape), context)
+    if not (isinstance(back, tuple) and len(back) == 2 and isinstance(back[1], dict)):
+        return f"backward must return two things, (dA_prev, gradients by name). Got {_what(back)}"
+    return _form_of_gradients(layer, X, *back)
+
+
+def _form_of_gradients(layer: Layer, X: Array, dA_prev: Any, grads: dict[str, Any]) -> str:
+    """Say what is wrong with the shapes and names of gradients."""
+    if not isinstance(dA_prev, np.ndarray) or dA_prev.shape != X.shape:
+        return f"backward must return dA_prev of shape {X.shape}. Got {_what(dA_prev)}"
+    if set(grads) != set(layer.params):
+        names = ", ".join(layer.params) or "no parameters"
+        return f"backward must return a gradient for {names}. Got {', '.join(grads) or 'none'}"
+    for name, gradient in grads.items():
+        wanted = layer.params[name].shape
+        if gradient is not None and np.shape(gradient) != wanted:
+            return (
+                f"the gradient of {name} must have its shape, {wanted}, as the sum over samples."
+                f" Got {np.shape(gradient)}"
+            )
+    return ""
+
+
+def _what(thing: Any) -> str:
+    """Say what something is."""
+    if isinstance(thing, np.ndarray):
+        return f"an array of shape {thing.shape}"
+    if isinstance(thing, tuple):
+        return f"({', '.join(_what(part) for part in thing)})"
+    return "nothing" if thing is None else f"a {type(thing).__name__}"
+
+
 def _gradients(subject: Subject) -> str:
     network = subject.network()
     checks = check_gradients(network, network.batch(*subject.samples()))
@@ -111,7 +165,9 @@ def _gradients(subject: Subject) -> str:
     if not wrong:
         return ""
     first = next(iter(network.layers)).path
-    places = ", ".join(f"{check.path} ({check.difference:.1e})" for check in wrong)
+    places = ", ".join(
+        f"{c.path} (computed {c.analytic:.2g}, measured {c.numeric:.2g})" for c in wrong
+    )
     hint = " Those of the layer before it come from dA_prev." if wrong[0].path[:-2] == first else ""
     return f"gradients differ from differences of the loss: {places}.{hint}"
 
@@ -140,10 +196,26 @@ def _inputs(subject: Subject) -> str:
 def _nothing_kept(subject: Subject) -> str:
     network = subject.network()
     layer = network.layers[1]
-    before = set(vars(layer))
+    before = {name: _fingerprint(value) for name, value in vars(layer).items()}
     network.gradients(*subject.samples())
-    kept = sorted(set(vars(layer)) - before)
-    return f"a pass stores {', '.join(kept)} on the layer; return it in the cache" if kept else ""
+    after = {name: _fingerprint(value) for name, value in vars(layer).items()}
+    kept = sorted(set(after) - set(before))
+    if kept:
+        return f"a pass stores {', '.join(kept)} on the layer; return it in the cache"
+    changed = [name for name in before if after.get(name) != before[name]]
+    drawn = [name for name in changed if isinstance(getattr(layer, name), np.random.Generator)]
+    if drawn:
+        return f"a pass draws from {drawn[0]}, a generator of its own; take context.random(draws)"
+    return f"a pass changes {', '.join(changed)} of the layer" if changed else ""
+
+
+def _fingerprint(value: Any) -> Any:
+    """Return what tells whether an attribute has changed."""
+    if isinstance(value, np.random.Generator):
+        return str(value.bit_generator.state)
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    return value if isinstance(value, (int, float, str, bool, tuple)) else id(value)
 
 
 def _types(subject: Subject) -> str:
@@ -151,6 +223,16 @@ def _types(subject: Subject) -> str:
     for name, result in network.activations(subject.samples("float32")[0]):
         if result.dtype != np.float32:
             return f"the result of {name} is {result.dtype} where its input is float32"
+    layer = network.layers[1]
+    if type(layer).backward is Layer.backward or layer.cross_sample or layer.children():
+        return ""
+    context = network.context(layer, training=True)
+    A, cache = layer.forward(subject.samples("float32")[0], context)
+    dA_prev, grads = layer.backward(cache, np.ones(A.shape, np.float32), context)
+    for name, found in ({"dA_prev": dA_prev} | grads).items():
+        if found is not None and found.dtype != np.float32:
+            what = name if name == "dA_prev" else f"the gradient of {name}"
+            return f"{what} is {found.dtype} where dA is float32"
     return ""
 
 
@@ -172,12 +254,14 @@ def _same_as_naive(subject: Subject) -> str:
 
 
 def _micro_batches(subject: Subject) -> str:
-    whole, parts = (subject.gradient(subject.network(micro_batch=n)) for n in (SAMPLES, 2))
-    if np.allclose(whole, parts, rtol=1e-8, atol=1e-11):
+    whole = subject.gradient(subject.network())
+    parts = [subject.gradient(subject.network(micro_batch=n)) for n in (2, 1)]
+    if all(np.allclose(whole, part, rtol=1e-8, atol=1e-11) for part in parts):
         return ""
     return (
-        "the gradients depend on the size of a micro-batch: draws must come from context.random,"
-        " and sums over the mini-batch from train_forward"
+        "the gradients depend on the size of a micro-batch: gradients of parameters are sums over"
+        " the samples, draws must come from context.random, and sums over the mini-batch from"
+        " train_forward"
     )
 
 
@@ -215,8 +299,25 @@ def _resume(subject: Subject) -> str:
     return "a resumed training differs: what changes from step to step must be in `state`"
 
 
+def _implementation(subject: Subject) -> str:
+    network = subject.network()
+    step = Plan(network.layers[1:2], network.implementation, fuse=False).steps[0]
+    if not step.layer.operation or step.branches:
+        return ""
+    known, base = {subject.impl}, network.implementation.base
+    while base is not None:
+        known.add(base.name)
+        base = base.base
+    own = network.implementation.operations
+    if (step.layer.operation in own and step.origin != subject.impl) or step.origin not in known:
+        return (
+            f"{step.layer.operation} is computed by {step.origin}, and asked for is {subject.impl}"
+        )
+    return ""
+
+
 RULES: dict[str, Callable[[Subject], str]] = {
-    "forward has the shape that infer_shape says": _shapes,
+    "results and gradients have the shapes that they must": _shapes,
     "gradients equal differences of the loss": _gradients,
     "the same numbers as under naive": _same_as_naive,
     "inputs and parameters stay as they are": _inputs,
@@ -227,4 +328,5 @@ RULES: dict[str, Callable[[Subject], str]] = {
     "any number of workers, bit for bit": _workers,
     "memory that is used again": _memory,
     "resumed, bit for bit": _resume,
+    "the implementation that is asked for computes it": _implementation,
 }

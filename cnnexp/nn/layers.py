@@ -84,6 +84,10 @@ class MaxPool2D(_Pool2D):
         Pixels from one position to the next; `kernel_size` if not given.
     padding : {"valid", "same"}, int, pair of int, or pair of pairs
         See `Window.over`; at most half the window. Padding counts as -inf.
+
+    References
+    ----------
+    M. Riesenhuber and T. Poggio, Hierarchical Models of Object Recognition in Cortex, 1999
     """
 
     operation: ClassVar[str] = "max_pool"
@@ -102,6 +106,10 @@ class AvgPool2D(_Pool2D):
         Pixels from one position to the next; `kernel_size` if not given.
     padding : {"valid", "same"}, int, pair of int, or pair of pairs
         See `Window.over`; at most half the window. Padding counts as zeros.
+
+    References
+    ----------
+    Y. LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998, section II.B
     """
 
     operation: ClassVar[str] = "avg_pool"
@@ -151,6 +159,10 @@ class Dense(Layer):
     initializer : str or float
         How the weights are drawn, a name from `cnnexp.nn.initializers`, or a number for all.
 
+    References
+    ----------
+    D. Rumelhart, G. Hinton, R. Williams, Learning Representations by Back-Propagating Errors, 1986
+
     Examples
     --------
     >>> Dense(100).infer_shape((784,))
@@ -188,6 +200,10 @@ class Dense(Layer):
         n_in, (n_out,) = input_shape[0], self.output_shape
         W = initializer(self.initializer)((n_in, n_out), n_in, n_out, generator)
         self.params = {"W": W.astype(dtype), "b": np.zeros(n_out, dtype)}
+
+    @property
+    def reach(self) -> None:
+        """Every output looks at every input."""
 
     @property
     def multiply_adds(self) -> int:

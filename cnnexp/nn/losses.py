@@ -80,6 +80,10 @@ def error(outputs: Array, targets: Array) -> float:
 
     Of equal outputs the first counts.
 
+    References
+    ----------
+    Y. LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998, section III
+
     Examples
     --------
     >>> error(np.array([[0.1, 0.9], [0.6, 0.4]]), np.array([1, 1]))
@@ -95,6 +99,10 @@ def error(outputs: Array, targets: Array) -> float:
 def binary_error(outputs: Array, targets: Array) -> float:
     """Return the sum over samples of the fraction of outputs on the wrong side of zero.
 
+    References
+    ----------
+    M.-L. Zhang and Z.-H. Zhou, A Review on Multi-Label Learning Algorithms, 2014 (Hamming loss)
+
     Examples
     --------
     >>> binary_error(np.array([[2.0, -1.0], [-3.0, 0.5]]), np.array([[1.0, 1.0], [0.0, 1.0]]))
@@ -107,13 +115,25 @@ def binary_error(outputs: Array, targets: Array) -> float:
 
 @METRICS.register("top_3_error")
 def top_3_error(outputs: Array, targets: Array) -> float:
-    """Return the number of samples whose class is not among the three largest outputs."""
+    """Return the number of samples whose class is not among the three largest outputs.
+
+    References
+    ----------
+    O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2014,
+    https://arxiv.org/abs/1409.0575 (top-5 error)
+    """
     return _beyond(outputs, targets, 3)
 
 
 @METRICS.register("top_5_error")
 def top_5_error(outputs: Array, targets: Array) -> float:
-    """Return the number of samples whose class is not among the five largest outputs."""
+    """Return the number of samples whose class is not among the five largest outputs.
+
+    References
+    ----------
+    O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2014,
+    https://arxiv.org/abs/1409.0575
+    """
     return _beyond(outputs, targets, 5)
 
 
@@ -131,7 +151,12 @@ def _beyond(outputs: Array, targets: Array, k: int) -> float:
 
 @METRICS.register("mean_absolute_error")
 def mean_absolute_error(outputs: Array, targets: Array) -> float:
-    """Return the sum over samples of the mean distance between outputs and targets."""
+    """Return the sum over samples of the mean distance between outputs and targets.
+
+    References
+    ----------
+    C. Willmott and K. Matsuura, Advantages of the Mean Absolute Error, 2005
+    """
     distance = np.abs(outputs - targets).reshape(len(outputs), -1)
     return float(distance.mean(axis=1, dtype=np.float64).sum())
 

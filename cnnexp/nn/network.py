@@ -325,9 +325,8 @@ class Network(Introspection):
         return self
 
     def summary(self) -> str:
-        """Return a table: layer, output shape, parameters, multiply-adds of one sample."""
-        self._need_built("summary")
-        return summary(self.layers, self._plan)
+        """Return the tree as a table: shapes, receptive fields, parameters, multiply-adds."""
+        return summary(self.layers, self._plan, self.step_memory())
 
     def close(self) -> None:
         """End worker processes and threads; new ones are started when needed."""

@@ -167,6 +167,10 @@ class GroupNorm(_SampleNorm):
         at_least("groups", self.groups, 1)
         super().__post_init__()
 
+    @property
+    def reach(self) -> None:
+        """Mean and variance are over the whole image."""
+
     def infer_shape(self, input_shape: Shape) -> Shape:
         """Return the shape; the groups must divide the channels."""
         if input_shape[-1] % self.groups:

@@ -24,7 +24,7 @@ import numpy as np
 from cnnexp.engine import Array, Context
 from cnnexp.engine.window import Padding, Pads, Pair, check_padding, pair
 from cnnexp.errors import OptionError, ShapeError
-from cnnexp.nn.layer import LAYERS, Layer, Shape
+from cnnexp.nn.layer import LAYERS, Layer, Reach, Shape
 from cnnexp.nn.options import image_shape
 
 if TYPE_CHECKING:
@@ -33,9 +33,15 @@ if TYPE_CHECKING:
 
 def _margins(name: str, margin: Padding) -> Pads:
     """Return a margin as pixels at both ends of rows and columns."""
-    if isinstance(margin, str):
-        raise OptionError(f"{name} must be a number, a pair, or a pair of pairs. Got '{margin}'.")
-    return check_padding(margin)
+    try:
+        if not isinstance(margin, str):
+            return check_padding(margin)
+    except OptionError:
+        pass  # it would offer 'valid' and 'same', which are for windows
+    raise OptionError(
+        f"{name} must be a number of at least 0, a pair [rows, columns] or [[above, below],"
+        f" [left, right]]. Got {margin!r}."
+    )
 
 
 def _inside(shape: Sequence[int], pads: Pads) -> tuple[slice, ...]:
@@ -54,7 +60,7 @@ class Pad2D(Layer):
     padding : int, pair of int, or pair of pairs
         Pixels at every side; above and below, left and right; or each of the four.
     value : float
-        Of the margin.
+        The value of the margin's pixels.
 
     Examples
     --------
@@ -152,6 +158,10 @@ class Reshape(Layer):
         if list(sizes).count(-1) > 1:
             raise OptionError(f"shape may have one -1. Got {list(sizes)}.")
 
+    @property
+    def reach(self) -> None:
+        """Pixels of the result are of anywhere."""
+
     def infer_shape(self, input_shape: Shape) -> Shape:
         """Return the shape, with -1 filled in."""
         size, known = math.prod(input_shape), math.prod(n for n in self.shape if n != -1)
@@ -179,7 +189,12 @@ class UpSample2D(Layer):
     Parameters
     ----------
     factor : int or pair of int
-        Of rows and columns.
+        How often rows and columns are repeated.
+
+    References
+    ----------
+    A. Odena, V. Dumoulin, C. Olah, Deconvolution and Checkerboard Artifacts, 2016,
+    https://distill.pub/2016/deconv-checkerboard (why one upsamples and then convolves)
 
     Examples
     --------
@@ -191,6 +206,12 @@ class UpSample2D(Layer):
 
     def __post_init__(self) -> None:
         pair("factor", self.factor)
+
+    @property
+    def reach(self) -> Reach:
+        """Every pixel is a copy of one pixel."""
+        tall, wide = pair("factor", self.factor)
+        return Reach((1, 1), (1 / tall, 1 / wide))
 
     def infer_shape(self, input_shape: Shape) -> Shape:
         """Return (rows, columns, channels) of the larger image."""
@@ -213,6 +234,10 @@ class UpSample2D(Layer):
 
 class _GlobalPool2D(Layer):
     """What both kinds share: one number for each channel."""
+
+    @property
+    def reach(self) -> None:
+        """Every number looks at the whole image."""
 
     def infer_shape(self, input_shape: Shape) -> Shape:
         """Return (channels,)."""
@@ -247,7 +272,12 @@ class GlobalAvgPool2D(_GlobalPool2D):
 @LAYERS.register("global_max_pool")
 @dataclass
 class GlobalMaxPool2D(_GlobalPool2D):
-    """The largest value of each channel; of equal ones the first, row by row, gets the gradient."""
+    """The largest value of each channel; of equal ones the first, row by row, gets the gradient.
+
+    References
+    ----------
+    M. Oquab et al., Is Object Localization for Free?, 2015
+    """
 
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return the maxima (n_m, n_c), and keep where they were."""

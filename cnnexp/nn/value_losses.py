@@ -62,6 +62,10 @@ class _OfDifference(Loss):
 class MeanSquaredError(_OfDifference):
     """The mean over the outputs of the squared distance to the target.
 
+    References
+    ----------
+    C. Bishop, Pattern Recognition and Machine Learning, 2006, section 1.2.5
+
     Examples
     --------
     >>> total, cache = MeanSquaredError().forward(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))
@@ -81,7 +85,12 @@ class MeanSquaredError(_OfDifference):
 @LOSSES.register("mean_absolute_error")
 @dataclass(frozen=True)
 class MeanAbsoluteError(_OfDifference):
-    """The mean over the outputs of the distance to the target; its slope at 0 is 0."""
+    """The mean over the outputs of the distance to the target; its slope at 0 is 0.
+
+    References
+    ----------
+    C. Bishop, Pattern Recognition and Machine Learning, 2006, section 1.5.5
+    """
 
     def each(self, d: Array) -> Array:
         """Return ``|d|``."""
@@ -100,7 +109,7 @@ class Huber(_OfDifference):
     Parameters
     ----------
     delta : float
-        Where one becomes the other.
+        The distance at which the parabola becomes a straight line.
 
     References
     ----------

@@ -14,7 +14,6 @@ PATHS = tuple(
     ("data", key)
     for key in ("dir", "file", "test_file", "images", "labels", "test_images", "test_labels")
 )  # where something lies does not change what it is
-UNSET = (("data", "task"), ("data", "target_scaling"))  # left out where null: older runs lack them
 NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics", "evaluate")
 NEWER: dict[str, Any] = {
     "evaluate": "each_epoch",
@@ -28,6 +27,13 @@ NEWER: dict[str, Any] = {
 
 At these values they do not count, so that such a run is still known as the same.
 """
+LATER = (
+    ("model", "target", "label"),
+    ("schedule", "warmup_epochs", 0.0),
+    ("data", "task", None),
+    ("data", "target_scaling", None),
+)
+"""The same for options of groups."""
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -63,8 +69,8 @@ def fingerprint(
     for group, key in PATHS:
         if isinstance(kept.get(group), dict):
             kept[group].pop(key, None)
-    for group, key in UNSET:
-        if isinstance(kept.get(group), dict) and kept[group].get(key, 0) is None:
+    for group, key, value in LATER:
+        if isinstance(kept.get(group), dict) and kept[group].get(key) == value:
             del kept[group][key]
     return _digest([kept, data_checksum, weights_checksum, RESULTS_VERSION])
 

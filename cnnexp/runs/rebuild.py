@@ -40,7 +40,8 @@ def build_dataset(
     """Load and prepare the data set of a config, with its own scales if none are given."""
     preparation = Preparation(**options_of(Preparation, config["data"]))
     source = build_source(config)
-    return Dataset.prepare(source, preparation, config["dtype"], scale, target_scale)
+    dataset = Dataset.prepare(source, preparation, config["dtype"], scale, target_scale)
+    return dataset.reconstruction() if config["model"].get("target") == "input" else dataset
 
 
 def build_loss(config: Config) -> Loss:

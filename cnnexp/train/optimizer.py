@@ -43,9 +43,10 @@ class Optimizer(ABC):
     Parameters
     ----------
     weight_decay : float
-        Factor of the weights in the decay.
+        Factor of each weight that is added to its gradient (L2 regularization), or, where decay
+        is decoupled, taken off in the step.
     decay_biases : bool
-        Whether biases, and the scales of normalisation, decay as well.
+        Whether `weight_decay` and `l1` act on biases, and on the scales of normalisation, too.
     clip_value : float, optional
         The largest number of a gradient.
     clip_norm : float, optional

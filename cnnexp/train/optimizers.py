@@ -49,6 +49,11 @@ class SGD(Optimizer):
         Whether to look ahead along the momentum; without momentum it changes nothing.
     weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
         See `Optimizer`; the decay is added to the gradient.
+
+    References
+    ----------
+    I. Sutskever et al., On the Importance of Initialization and Momentum in Deep Learning, 2013,
+    https://proceedings.mlr.press/v28/sutskever13.html
     """
 
     momentum: float = 0.9
@@ -78,6 +83,11 @@ class Adam(Optimizer):
         Added to the root of the mean square.
     weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
         See `Optimizer`; the decay is added to the gradient.
+
+    References
+    ----------
+    D. Kingma and J. Ba, Adam: A Method for Stochastic Optimization, 2014,
+    https://arxiv.org/abs/1412.6980
     """
 
     beta1: float = 0.9
@@ -108,6 +118,11 @@ class AdamW(Adam):
         See `Adam`.
     weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
         See `Optimizer`; the decay is added to the update.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, Decoupled Weight Decay Regularization, 2017,
+    https://arxiv.org/abs/1711.05101
     """
 
     weight_decay: float = 0.01

@@ -1,82 +1,75 @@
-"""Learning-rate schedules: a factor for the learning rate, step by step.
+"""The schedules: how the learning rate changes from step to step.
 
-A schedule gets the step, the epoch, and the figures of all finished epochs. A schedule that uses
-the fraction of the training that is done depends on the number of epochs, so a run with it cannot
-be extended.
+================== ==========================================================================
+constant           the same all the time
+step, exponential  times a factor after every so many epochs, or after each
+reduce_on_plateau  times a factor when a figure no longer gets smaller
+cosine, polynomial down to a final factor, after a linear rise if wanted
+triangle           up and down in straight lines
+one_cycle          up and down along half cosines
+================== ==========================================================================
+
+The first four count in epochs, so they are defined for any number of them; their rise, if one is
+wanted, is `warmup_epochs` long. For the others the whole training is the unit, and the rise takes
+the fraction `warmup` of it.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from cnnexp.errors import OptionError
-from cnnexp.registry import Registry
+from cnnexp.train.schedule import SCHEDULES, Moment, Schedule
 from cnnexp.train.stopping import is_maximised
 
-
-class Moment(NamedTuple):
-    """The state of a training before a step.
-
-    Attributes
-    ----------
-    step : int
-        Steps of the optimizer done in the whole training: mini-batches, or groups of them where
-        the gradients of several are accumulated.
-    epoch : int
-        The epoch, counted from 1.
-    steps_per_epoch, epochs : int
-        How long it is.
-    history : sequence of mappings of str to float
-        Figures, such as ``validation_loss``, of each epoch that is finished.
-
-    Examples
-    --------
-    >>> Moment(step=15, epoch=2, steps_per_epoch=10, epochs=3).progress
-    0.5
-    """
-
-    step: int
-    epoch: int
-    steps_per_epoch: int
-    epochs: int
-    history: Sequence[Mapping[str, float]] = ()
-
-    @property
-    def progress(self) -> float:
-        """The fraction of the training that is done, 0 at its first step."""
-        return self.step / (self.epochs * self.steps_per_epoch)
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """Figures of the last finished epoch; empty in the first one."""
-        return self.history[-1] if self.history else {}
+__all__ = ["SCHEDULES", "Moment", "Schedule"]
 
 
-class Schedule(ABC):
-    """Base of all schedules. The dataclass fields of a subclass are its options."""
+@dataclass(frozen=True)
+class _InEpochs(Schedule):
+    """Base of the schedules that count in epochs: a linear rise, and what comes after it."""
 
-    depends_on_epochs: ClassVar[bool] = True
+    depends_on_epochs: ClassVar[bool] = False
+
+    warmup_epochs: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup_epochs < math.inf:
+            raise OptionError(
+                f"warmup_epochs must be at least 0, and finite. Got {self.warmup_epochs}."
+            )
+
+    def factor(self, moment: Moment) -> float:
+        """Return the factor for the step that comes next; it rises from 0 in the warm-up."""
+        rise = self.warmup_epochs * moment.steps_per_epoch
+        part = moment.step / rise if moment.step < rise else 1.0
+        return part * self.without_warmup(moment)
 
     @abstractmethod
-    def factor(self, moment: Moment) -> float:
-        """Return the factor of the learning rate for the step that comes next."""
-
-
-SCHEDULES: Registry[type[Schedule]] = Registry("schedule")
+    def without_warmup(self, moment: Moment) -> float:
+        """Return the factor as it is without a warm-up."""
 
 
 @SCHEDULES.register("constant")
 @dataclass(frozen=True)
-class Constant(Schedule):
-    """The same learning rate all the time."""
+class Constant(_InEpochs):
+    """The same learning rate all the time, after a linear rise if wanted.
 
-    depends_on_epochs = False
+    Parameters
+    ----------
+    warmup_epochs : float
+        Epochs over which the factor rises from 0 to its value, in a straight line.
 
-    def factor(self, moment: Moment) -> float:
+    References
+    ----------
+    P. Goyal et al., Accurate, Large Minibatch SGD, 2017, https://arxiv.org/abs/1706.02677 (the
+    rise)
+    """
+
+    def without_warmup(self, moment: Moment) -> float:
         """Return 1."""
         return 1.0
 
@@ -164,7 +157,7 @@ class Triangle(Schedule):
 
 @SCHEDULES.register("step")
 @dataclass(frozen=True)
-class Step(Schedule):
+class Step(_InEpochs):
     """Multiplied by `fall` after every `every` epochs.
 
     Parameters
@@ -173,6 +166,13 @@ class Step(Schedule):
         Epochs from one fall to the next.
     fall : float
         The factor of each fall.
+    warmup_epochs : float
+        Epochs over which the factor rises from 0 to its value, in a straight line.
+
+    References
+    ----------
+    A. Krizhevsky, I. Sutskever, G. Hinton, ImageNet Classification with Deep Convolutional Neural
+    Networks, 2012, section 5
 
     Examples
     --------
@@ -180,40 +180,45 @@ class Step(Schedule):
     [1.0, 1.0, 0.5, 0.25]
     """
 
-    depends_on_epochs = False
-
     every: int = 10
     fall: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.every < 1:
             raise OptionError(f"every must be at least 1. Got {self.every}.")
         _check_fall("fall", self.fall)
 
-    def factor(self, moment: Moment) -> float:
+    def without_warmup(self, moment: Moment) -> float:
         """Return the factor of the epoch."""
         return float(self.fall ** ((moment.epoch - 1) // self.every))
 
 
 @SCHEDULES.register("exponential")
 @dataclass(frozen=True)
-class Exponential(Schedule):
+class Exponential(_InEpochs):
     """Multiplied by `fall` after every epoch.
 
     Parameters
     ----------
     fall : float
         The factor of each epoch.
-    """
+    warmup_epochs : float
+        Epochs over which the factor rises from 0 to its value, in a straight line.
 
-    depends_on_epochs = False
+    References
+    ----------
+    Y. Bengio, Practical Recommendations for Gradient-Based Training of Deep Architectures, 2012,
+    https://arxiv.org/abs/1206.5533
+    """
 
     fall: float = 0.9
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_fall("fall", self.fall)
 
-    def factor(self, moment: Moment) -> float:
+    def without_warmup(self, moment: Moment) -> float:
         """Return the factor of the epoch."""
         return float(self.fall ** (moment.epoch - 1))
 
@@ -226,11 +231,15 @@ class Polynomial(Schedule):
     Parameters
     ----------
     power : float
-        1 is a straight line.
+        Exponent of the fraction that is left of the training; 1 is a straight line.
     warmup : float
         Fraction of the training over which the factor rises from 0 to 1.
     final : float
         Factor at the end.
+
+    References
+    ----------
+    L.-C. Chen et al., DeepLab, 2016, https://arxiv.org/abs/1606.00915, section 4.1.1
 
     Examples
     --------
@@ -296,7 +305,7 @@ class OneCycle(Schedule):
 
 @SCHEDULES.register("reduce_on_plateau")
 @dataclass(frozen=True)
-class ReduceOnPlateau(Schedule):
+class ReduceOnPlateau(_InEpochs):
     """Multiplied by `fall` whenever a figure has not decreased for some epochs.
 
     Parameters
@@ -312,6 +321,13 @@ class ReduceOnPlateau(Schedule):
         The fraction by which a figure must decrease to count.
     least : float
         The smallest factor.
+    warmup_epochs : float
+        Epochs over which the factor rises from 0 to its value, in a straight line.
+
+    References
+    ----------
+    K. He et al., Deep Residual Learning for Image Recognition, 2015,
+    https://arxiv.org/abs/1512.03385, section 3.4
 
     Examples
     --------
@@ -322,8 +338,6 @@ class ReduceOnPlateau(Schedule):
     [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
     """
 
-    depends_on_epochs = False
-
     metric: str = "validation_loss"
     patience: int = 5
     fall: float = 0.1
@@ -331,6 +345,7 @@ class ReduceOnPlateau(Schedule):
     least: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.patience < 0:
             raise OptionError(f"patience must be at least 0. Got {self.patience}.")
         _check_fall("fall", self.fall)
@@ -345,7 +360,7 @@ class ReduceOnPlateau(Schedule):
                 f" Got '{self.metric}'."
             )
 
-    def factor(self, moment: Moment) -> float:
+    def without_warmup(self, moment: Moment) -> float:
         """Return the factor after all epochs that are finished; it is found from their figures."""
         factor, best, waited = 1.0, math.inf, 0
         sign = -1 if is_maximised(self.metric) else 1

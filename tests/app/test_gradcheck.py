@@ -79,7 +79,7 @@ def test_a_layer_of_ones_own(own: Path) -> None:
     assert ended.code == 1
     assert ended.out.startswith("Cubed, samples of 7, impl=sg")
     assert "FAILS  gradients equal differences of the loss" in ended.out
-    assert ended.out.endswith("1 of 11 rules are broken\n")
+    assert ended.out.endswith("1 of 12 rules are broken\n")
 
 
 def test_a_layer_of_the_table() -> None:
@@ -108,3 +108,24 @@ def test_mistakes_get_one_message(words: str, message: str, own: Path) -> None:
     ended = cnnexp(*words.split())
     assert ended.code == 2
     assert ended.err.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        # biases of 0 after a ReLU that gives 0: exactly at a kink
+        "[{type: conv, filters: 3, kernel_size: 3, initializer: -0.1, activation: relu},"
+        " {type: conv, filters: 2, kernel_size: 3, activation: relu}, {type: flatten},"
+        " {type: dense, activation: softmax}]",
+        # a bias that batch normalisation takes off again: its gradient is 0
+        "[{type: conv, filters: 3, kernel_size: 3}, {type: batch_norm}, {type: relu},"
+        " {type: dropout, rate: 0.3}, {type: flatten}, {type: dense, activation: softmax}]",
+        # a max-pool over equal pixels
+        "[{type: upsample, factor: 2}, {type: max_pool, kernel_size: 3, stride: 1},"
+        " {type: conv, filters: 2, kernel_size: 3}, {type: flatten},"
+        " {type: dense, activation: softmax}]",
+    ],
+    ids=["kinks", "batch_norm and dropout", "ties"],
+)
+def test_right_gradients_pass_where_differences_are_delicate(layers: str) -> None:
+    assert "all agree" in succeed("gradcheck", f"model.layers={layers}", "--entries", 6)

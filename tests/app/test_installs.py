@@ -20,6 +20,21 @@ pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
 RUN = ["model=flat", "epochs=1", "data.limit=50"]
 SWEEP = ["-m", "seed=0,1", "sweep.dir=grid", *RUN]
+PLUGIN = """
+import numpy as np
+from cnnexp import LAYERS, Pointwise
+
+
+@LAYERS.register("doubled")
+class Doubled(Pointwise):
+    monotonic, from_output = True, True
+
+    def apply(self, Z, out):
+        np.multiply(Z, 2, out=out)
+
+    def gradient(self, dA, kept, out):
+        np.multiply(dA, 2, out=out)
+"""
 LEFT_OUT = ("PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
 
 
@@ -95,6 +110,16 @@ def test_a_run(installed, tmp_path):
 def test_a_sweep(installed, tmp_path):
     """Our launcher is found, and its processes find everything again."""
     assert "2 of 2 jobs have a result" in installed.run(tmp_path, *SWEEP)
+
+
+def test_plugins(installed, tmp_path):
+    """A module in the working folder, named as any user would name it."""
+    (tmp_path / "my_layers.py").write_text(PLUGIN)
+    words = ["plugins=[my_layers]", "model.layers.1.activation=doubled", "hydra.run.dir=run", *RUN]
+    assert "results in run" in installed.run(tmp_path, *words)
+    assert "loss" in installed.run(tmp_path, "evaluate", "run")
+    assert "all rules are kept" in installed.run(tmp_path, "check-layer", "my_layers.Doubled")
+    assert "all agree" in installed.run(tmp_path, "gradcheck", "--entries", "2", *words[:2], *RUN)
 
 
 def test_help(installed, clone, tmp_path):

@@ -51,6 +51,8 @@ def test_each_kind_lists_its_table_and_says_what_each_is(
     kind: str, table: object, capsys: Captured
 ) -> None:
     entries = listed(kind, capsys)
+    if kind == "initializers":
+        assert "All weights equal to one number." in entries.pop("NUMBER")[0]
     assert list(entries) == list(table)  # type: ignore[call-overload]
     assert all(what for what, _ in entries.values())
 
@@ -74,6 +76,15 @@ def test_defaults_that_a_config_sets_are_those_a_run_gets(capsys: Captured) -> N
     assert listed("data", capsys)["npz"][1].startswith(
         "file=… task=null split=null seed=0 limit=null"
     )
+
+
+def test_regularizers_are_options_of_every_optimizer(capsys: Captured) -> None:
+    assert main(["list", "regularizers"]) == 0
+    shown = capsys.readouterr().out
+    for name, words in (("weight_decay", "L2: "), ("l1", "L1: "), ("max_norm", "max-norm: ")):
+        assert f"optimizer.{name}" in shown
+        assert words in shown
+        assert all(hasattr(OPTIMIZERS[each](), name) for each in OPTIMIZERS)
 
 
 def test_models_have_the_comment_of_their_file(capsys: Captured) -> None:

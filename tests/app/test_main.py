@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import yaml
 
 import cnnexp as package
 from cnnexp.app import main as entry
@@ -23,7 +24,15 @@ def test_version(words):
 )
 def test_help_is_one_page(words):
     page = succeed(*words)
-    for word in ("model", "cnn, deep, flat", "impl", "naive", "epochs=10", "--cfg job", *SUMMARIES):
+    for word in (
+        "model",
+        "autoencoder, cnn, ",
+        "impl",
+        "naive",
+        "epochs=10",
+        "--cfg job",
+        *SUMMARIES,
+    ):
         assert word in page
     assert len(page.splitlines()) < 60
     assert max(len(line) for line in page.splitlines()) <= 100
@@ -128,5 +137,17 @@ def test_hydras_help_does_not_walk_through_what_lies_around_the_experiments(monk
     (tmp_path / ".venv" / "deep" / "inside").mkdir(parents=True)
     monkeypatch.setattr("cnnexp.app.hydra_app.config_root", lambda: tmp_path)
     groups = make_app().list_all_config_groups()
-    assert {"model", "impl", "hydra/launcher"} <= set(groups)
+    assert {"model", "impl", "experiments", "hydra/launcher"} <= set(groups)
     assert not [group for group in groups if group.startswith(".venv")]
+
+
+@pytest.mark.parametrize("folder", ["plugins", "metrics", "seed"])
+def test_folders_around_the_experiments_are_no_config_groups(folder, monkeypatch, tmp_path):
+    """An installed package has a folder ``plugins``; ``plugins=[…]`` was taken for a group."""
+    for name in ("conf", "experiments"):
+        (tmp_path / name).symlink_to(config_root() / name)
+    (tmp_path / folder).mkdir()
+    monkeypatch.setattr("cnnexp.app.hydra_app.config_root", lambda: tmp_path)
+    words = ("plugins=[json]", "metrics=[top_3_error]", "seed=4", "experiments=seeds")
+    shown = yaml.safe_load(succeed("--cfg", "job", *words))
+    assert [shown[key] for key in ("plugins", "metrics", "seed")] == [["json"], ["top_3_error"], 4]

@@ -14,7 +14,7 @@ import pytest
 
 from cnnexp import LAYERS, Layer, Pointwise
 from cnnexp.nn.layer import make_layer
-from cnnexp.nn.layer_check import RULES, check_layer
+from cnnexp.nn.layer_check import RULES, Subject, check_layer
 from tests.nn.networks import IMPLEMENTATIONS
 
 OWN = [name for name in LAYERS if LAYERS[name].__module__.startswith("cnnexp.")]
@@ -124,13 +124,139 @@ def test_a_broken_rule_is_found_and_said_in_words(rule: int, words: str) -> None
     assert words in checks[rule].fault
 
 
+class Twice(Layer):
+    """Right, but for what a subclass breaks. No dataclass: it has no options."""
+
+    type = "twice"
+
+    def forward(self, A_prev: Any, context: Any) -> Any:
+        return A_prev * 2, None
+
+    def backward(self, cache: Any, dA: Any, context: Any) -> Any:
+        return dA * 2, {}
+
+
+class Weighted(Twice):
+    """A weight for each channel."""
+
+    def build(self, input_shape: Any, generator: Any, dtype: Any) -> None:
+        super().build(input_shape, generator, dtype)
+        self.params = {"W": np.ones(input_shape[-1], dtype)}
+
+    def forward(self, A_prev: Any, context: Any) -> Any:
+        return A_prev * self.params["W"], A_prev
+
+    def backward(self, cache: Any, dA: Any, context: Any) -> Any:
+        summed = (dA * cache).reshape(-1, dA.shape[-1]).sum(axis=0)
+        return dA * self.params["W"], {"W": summed}
+
+
+class Counts(Twice):
+    def __init__(self) -> None:
+        self.count = 0
+
+    def forward(self, A_prev: Any, context: Any) -> Any:
+        self.count += 1
+        return A_prev * 2, None
+
+
+class Draws(Twice):
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+
+    def forward(self, A_prev: Any, context: Any) -> Any:
+        return A_prev * 2 + self.rng.random(A_prev.shape), None
+
+
+def changed(base: type[Layer], **methods: Any) -> type[Layer]:
+    return type("Changed", (base,), methods)
+
+
+BROKEN = {
+    "no backward": (
+        changed(Layer, forward=Twice.forward),
+        0,
+        "Changed has no backward, and names no operation that has one",
+    ),
+    "no cache": (
+        changed(Twice, forward=lambda self, A, context: A * 2),
+        0,
+        "forward must return two things, (A, cache). Got an array of shape (7, 6, 5, 4)",
+    ),
+    "no gradients": (
+        changed(Twice, backward=lambda self, cache, dA, context: dA * 2),
+        0,
+        "backward must return two things, (dA_prev, gradients by name). Got an array",
+    ),
+    "other shape": (
+        changed(Twice, infer_shape=lambda self, shape: (*shape[:2], shape[2] + 1)),
+        0,
+        "infer_shape says (6, 5, 5), and forward gives (6, 5, 4) for each sample",
+    ),
+    "gradient missing": (
+        changed(Weighted, backward=lambda self, cache, dA, context: (dA, {})),
+        0,
+        "backward must return a gradient for W. Got none",
+    ),
+    "gradient of each sample": (
+        changed(Weighted, backward=lambda self, A, dA, context: (dA, {"W": dA * A})),
+        0,
+        "the gradient of W must have its shape, (4,), as the sum over samples. Got (7, 6, 5, 4)",
+    ),
+    "wrong gradient": (
+        changed(Twice, backward=lambda self, cache, dA, context: (dA, {})),
+        1,
+        "Those of the layer before it come from dA_prev.",
+    ),
+    "dA changed": (
+        changed(Twice, backward=lambda self, cache, dA, context: (np.multiply(dA, 2, dA), {})),
+        3,
+        "backward changes dA",
+    ),
+    "counts": (Counts, 4, "a pass changes count of the layer"),
+    "own generator": (
+        Draws,
+        4,
+        "a pass draws from rng, a generator of its own; take context.random(draws)",
+    ),
+    "dtype of dA_prev": (
+        changed(Twice, backward=lambda self, c, dA, context: (dA.astype(np.float64) * 2, {})),
+        5,
+        "dA_prev is float64 where dA is float32",
+    ),
+    "mean of gradients": (
+        changed(
+            Weighted,
+            backward=lambda self, A, dA, context: (
+                dA * self.params["W"],
+                {"W": (dA * A).mean(axis=(0, 1, 2))},
+            ),
+        ),
+        7,
+        "gradients of parameters are sums over the samples",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_layers_of_beginners(case: str) -> None:
+    cls, rule, words = BROKEN[case]
+    check = list(RULES.values())[rule]
+    assert words in check(Subject(cls, (6, 5, 4), "fast"))
+
+
+@pytest.mark.parametrize("cls", [Twice, Weighted])
+def test_what_these_begin_from_is_right(cls: type[Layer]) -> None:
+    assert not [check.fault for check in check_layer(cls, (6, 5, 4)) if check.fault]
+
+
 def test_what_a_layer_raises_is_a_fault() -> None:
     class Raises(Wrong):
         def forward(self, A_prev: Any, context: Any) -> Any:
             raise ValueError("no")
 
     checks = check_layer(Raises, (6, 5, 4))
-    assert {check.fault for check in checks} == {"raises ValueError: no"}
+    assert {check.fault for check in checks[:-1]} == {"raises ValueError: no"}
 
 
 def test_draws_of_ones_own_are_found() -> None:

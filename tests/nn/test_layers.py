@@ -199,7 +199,7 @@ def test_multiply_adds_and_parameters():
         (lambda: ELU(0.0), "alpha must be above 0. Got 0.0."),
         (lambda: GroupNorm(0), "groups must be at least 1. Got 0."),
         (lambda: LayerNorm(epsilon=0.0), "epsilon must be above 0. Got 0.0."),
-        (lambda: Pad2D("same"), "padding must be a number, a pair, or a pair of pairs."),
+        (lambda: Pad2D("same"), "padding must be a number of at least 0, a pair"),
         (lambda: Pad2D(1, value=math.inf), "value must be finite. Got inf."),
         (lambda: Reshape([2, 0]), "shape must be a list of sizes, such as [7, 7, 16]."),
         (lambda: Reshape([-1, -1]), "shape may have one -1. Got [-1, -1]."),

@@ -275,18 +275,20 @@ def test_summary():
     )
     # 26·26·32 outputs of 9 products; 13·13·32 = 5,408 numbers to 100 units, 100 to 10.
     assert net.build((28, 28, 1)).summary() == (
-        "layer      type      output shape  parameters  multiply-adds\n"
-        "------------------------------------------------------------\n"
-        "conv1      conv      26 x 26 x 32         320        194,688\n"
-        "relu1      relu      26 x 26 x 32           0              0\n"
-        "max_pool1  max_pool  13 x 13 x 32           0              0\n"
-        "flatten1   flatten           5408           0              0\n"
-        "dense1     dense              100     540,900        540,800\n"
-        "relu2      relu               100           0              0\n"
-        "dense2     dense               10       1,010          1,000\n"
-        "softmax1   softmax             10           0              0\n"
-        "------------------------------------------------------------\n"
-        "total                                 542,230        736,488\n"
+        "layer      type      output shape  receptive field  parameters  multiply-adds\n"
+        "-----------------------------------------------------------------------------\n"
+        "conv1      conv      26 x 26 x 32            3 x 3         320        194,688\n"
+        "relu1      relu      26 x 26 x 32            3 x 3           0              0\n"
+        "max_pool1  max_pool  13 x 13 x 32            4 x 4           0              0\n"
+        "flatten1   flatten           5408            4 x 4           0              0\n"
+        "dense1     dense              100              all     540,900        540,800\n"
+        "relu2      relu               100              all           0              0\n"
+        "dense2     dense               10              all       1,010          1,000\n"
+        "softmax1   softmax             10              all           0              0\n"
+        "-----------------------------------------------------------------------------\n"
+        "total                                                  542,230        736,488\n"
+        "memory of a training step: parameters 2.2 MB, gradients 2.2 MB, and 0.61 MB for each"
+        " sample at a time\n"
         "taken from numpy: pointwise, dense"
     )
 

@@ -65,6 +65,22 @@ def test_some_do_not_depend_on_the_number_of_epochs():
 
 
 EPOCHS, PER_EPOCH = 12, 5
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [  # four steps per epoch, two of them in the warm-up, three epochs
+        (Constant(warmup_epochs=0.5), [0, 0.5, 1, 1, *[1] * 8]),
+        (Step(1, 0.5, warmup_epochs=0.5), [0, 0.5, 1, 1, *[0.5] * 4, *[0.25] * 4]),
+        (Exponential(0.1, warmup_epochs=1.5), [0, 1 / 6, 2 / 6, 0.5, 4 / 60, 5 / 60]),
+        (ReduceOnPlateau("train_loss", warmup_epochs=0.25), [0, 1, 1, 1]),
+    ],
+)
+def test_those_that_count_in_epochs_may_rise_first(schedule, expected):
+    moments = [Moment(k, 1 + k // 4, 4, 3) for k in range(len(expected))]
+    assert [schedule.factor(moment) for moment in moments] == pytest.approx(expected)
+
+
 STEPS = EPOCHS * PER_EPOCH
 
 
@@ -197,6 +213,10 @@ def test_a_schedule_sees_step_epoch_and_the_figures_of_the_last_epoch():
         (
             lambda: ReduceOnPlateau("test_loss"),
             "metric must not be of the test part, by which nothing may be chosen. Got 'test_loss'.",
+        ),
+        (
+            lambda: Step(warmup_epochs=-1.0),
+            "warmup_epochs must be at least 0, and finite. Got -1.0.",
         ),
         (lambda: Cosine(final=1.5), "final must lie between 0 and 1. Got 1.5."),
     ],

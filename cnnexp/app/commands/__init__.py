@@ -11,6 +11,7 @@ SUMMARIES = {
     "compare": "a table of runs: what differs, results, times; plots and pages of them",
     "show": "one run: its settings, curves, results, and where the time went",
     "inspect": "pictures of what a run's network does; the stride groups of a window",
+    "summary": "a network as a table: shapes, receptive fields, parameters, memory of a step",
     "profile": "where the time goes, layer by layer, under every implementation",
     "find-lr": "find a learning rate: train with one that grows, and look at the loss",
     "gradcheck": "compare the gradient of every parameter with differences of the loss",
@@ -18,6 +19,7 @@ SUMMARIES = {
     "evaluate": "evaluate a run's network again, on its own or on another data set",
     "predict": "say what is drawn on pictures",
     "export": "write a run's weights as .npz or .safetensors",
+    "help": "what a setting means, what it takes, and its default: help learning_rate",
     "list": "what there is: layers, models, implementations, data sets, and so on",
     "resume": "go on with a run that was cut off, or extend a finished one",
 }

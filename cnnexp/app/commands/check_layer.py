@@ -38,10 +38,12 @@ def main(words: list[str]) -> int:
     found = check_layer(lambda: layer_class(**options), shape, given.impl)
     size = "x".join(map(str, shape))
     print(f"{layer_class.__name__}, samples of {size}, impl={given.impl}")
+    said: set[str] = set()
     for check in found:
         print(f"  {'FAILS' if check.fault else 'ok   '}  {check.rule}")
         if check.fault:
-            print(f"         {check.fault}")
+            print(f"         {'the same' if check.fault in said else check.fault}")
+            said.add(check.fault)
     faults = sum(bool(check.fault) for check in found)
     print(f"{faults} of {len(found)} rules are broken" if faults else "all rules are kept")
     return 1 if faults else 0

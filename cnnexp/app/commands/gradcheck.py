@@ -11,10 +11,10 @@ from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.gradient_check import GradientCheck, check_gradients
 
 EPILOG = """\
-The network is the one of a run with these settings, in float64, with its initial weights; the
-images are made up, of the data set's shape. For some numbers of every parameter the loss is
-computed twice, a little above and a little below. Exit code 0: all gradients agree; 1: one does
-not.
+The network is the one of a run with these settings, in float64, with its initial weights, each
+moved a little so that no ReLU stands at its kink; the images are made up, of the data set's shape.
+For some numbers of every parameter the loss is computed twice, a little above and a little below.
+Exit code 0: all gradients agree; 1: one does not.
 
 examples
   python -m cnnexp gradcheck model=cnn

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnexp.app import stride_groups
-from cnnexp.app.commands.predict import pixels
+from cnnexp.app.commands.predict import need_classes, pixels
 from cnnexp.app.outputs import writing
 from cnnexp.errors import OptionError, did_you_mean
 from cnnexp.report.inside.gallery import plates_of, save_gallery
@@ -50,6 +50,7 @@ def main(words: list[str]) -> int:
     add("--out", type=Path, metavar="FOLDER", help="where to write; default: RUN/inspect")
     given = parser.parse_intermixed_args(words)
     run = load_run(given.run)
+    need_classes(run, "inspect")
     folder = given.out or given.run / "inspect"
     if folder.exists() and not folder.is_dir():
         raise OptionError(f"--out {folder}: is a file. Give the name of a folder.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,20 +13,25 @@ from typing import Any, NamedTuple
 import yaml
 
 from cnnexp.app.commands import SUMMARIES
+from cnnexp.app.docstrings import first_line, parameters_of
 from cnnexp.app.help import options
 from cnnexp.app.locations import config_root
+from cnnexp.app.own import KEY, named_plugins
 from cnnexp.app.schema import ImplConfig
 from cnnexp.data import SOURCES
 from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.data.dataset import Preparation
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import UnknownName, did_you_mean
-from cnnexp.nn.initializers import INITIALIZERS
+from cnnexp.nn.initializers import INITIALIZERS, constant
 from cnnexp.nn.layer import LAYERS
 from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.registry import Registry
 from cnnexp.runs.plugins import load_plugins
 from cnnexp.train import CALLBACKS, OPTIMIZERS, SCHEDULES
+from cnnexp.train.optimizer import Optimizer
+
+REGULARIZERS = {"weight_decay": "L2", "l1": "L1", "max_norm": "max-norm"}
 
 
 class Entry(NamedTuple):
@@ -80,9 +84,17 @@ def _text(value: Any) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
-def first_line(thing: Any) -> str:
-    """Return the first line of a docstring, without its marks, or an empty text."""
-    return (inspect.getdoc(thing) or "").partition("\n")[0].replace("`", "")
+def _initializers() -> Iterator[Entry]:
+    yield from _of_table(INITIALIZERS)
+    yield Entry("NUMBER", f"{first_line(constant)} For example initializer=0.1")
+
+
+def _regularizers() -> Iterator[Entry]:
+    """Yield the options of every optimizer that hold weights small, as its docstring has them."""
+    about = parameters_of(Optimizer)
+    defaults = {field.name: _text(field.default) for field in dataclasses.fields(Optimizer)}
+    for name, what in REGULARIZERS.items():
+        yield Entry(f"optimizer.{name}", f"{what}: {about[name]}", f"{name}={defaults[name]}")
 
 
 def _models() -> Iterator[Entry]:
@@ -107,6 +119,17 @@ def _comment(path: Path) -> str:
     text = " ".join(words)
     first = re.split(r"(?<=[.?]) ", text)[0]
     return first if first[-1:] in ".?" else first + "."
+
+
+def _settings() -> Iterator[Entry]:
+    from cnnexp.app.settings import sections
+
+    seen: dict[str, str] = {}
+    for section in sections():
+        for setting in section.settings:
+            seen.setdefault(setting.key, setting.meaning)
+    for key, meaning in seen.items():
+        yield Entry(key, re.split(r"(?<=\w\w[.])\s", meaning.replace("`", ""))[0])
 
 
 def _commands() -> Iterator[Entry]:
@@ -152,10 +175,13 @@ KINDS: Mapping[str, Kind] = {
         lambda: _of_table(AUGMENTATIONS),
         "augment=NAME of conf/augment, or 'augment.transforms=[{type: rotate, degrees: 5}]'",
     ),
+    "regularizers": Kind(
+        "ways to hold weights small; see also the layers dropout and spatial_dropout",
+        _regularizers,
+        "optimizer.weight_decay=0.0005 optimizer.decay_biases=false",
+    ),
     "initializers": Kind(
-        "ways to draw initial weights",
-        lambda: _of_table(INITIALIZERS),
-        "model.layers.0.initializer=NAME",
+        "ways to draw initial weights", _initializers, "model.layers.0.initializer=NAME"
     ),
     "callbacks": Kind(
         "what a training calls on its way",
@@ -163,6 +189,7 @@ KINDS: Mapping[str, Kind] = {
         "callbacks=[NAME], callbacks=[{type: NAME, option: value}]",
     ),
     "experiments": Kind("studies with all their settings", _experiments, "experiments=NAME"),
+    "settings": Kind("all settings, in a line each", _settings, "python -m cnnexp help KEY"),
     "commands": Kind("commands", _commands, "python -m cnnexp COMMAND --help"),
 }
 
@@ -176,17 +203,18 @@ def main(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help="one of those below")
-    name = parser.parse_args(words).kind
+    plugins = named_plugins(words)
+    name = parser.parse_args([word for word in words if not word.startswith(KEY)]).kind
     if name is None:
         _print([Entry(name, kind.what) for name, kind in KINDS.items()])
-        print("\npython -m cnnexp list KIND")
+        print("\npython -m cnnexp list KIND [plugins=[my_layers]]")
         return 0
     if name not in KINDS:
         raise UnknownName(
             f"list: there is no kind '{name}'.{did_you_mean(name, KINDS)}"
             f" Kinds: {', '.join(KINDS)}."
         )
-    load_plugins([])
+    load_plugins(plugins)
     _print(list(KINDS[name].entries()))
     print(f"\n{KINDS[name].usage}")
     return 0

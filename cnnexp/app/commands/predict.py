@@ -62,6 +62,7 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
     RunError
         If the network's outputs are not finite, as after a run that diverged.
     """
+    need_classes(run, "predict")
     X = np.stack([pixels(run, path) for path in paths])
     with np.errstate(all="ignore"):
         A = run.network.predict(X)
@@ -82,6 +83,16 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
         }
         for path, row in zip(paths, A, strict=True)
     ]
+
+
+def need_classes(run: Run, command: str) -> None:
+    """Raise RunError unless a run's network tells classes apart."""
+    if not run.record["data"]["classes"]:
+        raise RunError(
+            f"{command}: {run.path} has learnt real values and no classes"
+            f" (model={run.config['model']['name']}). From Python:"
+            f" cnnexp.load_run('{run.path}').network.predict(X)."
+        )
 
 
 def pixels(run: Run, path: Path) -> npt.NDArray[Any]:

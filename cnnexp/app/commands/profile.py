@@ -18,6 +18,7 @@ from cnnexp.app.experiment import recheck
 from cnnexp.app.hydra_app import CONFIG_NAME, make_app
 from cnnexp.app.messages import dotted
 from cnnexp.app.outputs import telling
+from cnnexp.app.own import offer_own
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, OptionError
 from cnnexp.nn.network import Network
@@ -105,6 +106,7 @@ def configs_of(overrides: list[str]) -> dict[str, Plain]:
     named = [o.partition("=")[2].split(",") for o in overrides if o.partition("=")[0] == IMPL]
     others = [override for override in overrides if override.partition("=")[0] != IMPL]
     names = dict.fromkeys(name.strip() for name in (named[-1] if named else _all()))
+    offer_own(overrides)
     app = make_app()
     try:
         return {
@@ -169,9 +171,9 @@ def made_up(network: Network, images: Images, size: int) -> Batch:
     """Return a batch of random images, the same for everybody."""
     generator = np.random.default_rng(0)
     X = generator.random((size, *(images.shape or ())))
-    if images.targets is not None:
-        return network.batch(X, generator.standard_normal((size, *images.targets)))
-    return network.batch(X, generator.integers(0, images.classes or 1, size))
+    if len(network.output_shape) > 1 or not images.classes:  # real values, such as the input
+        return network.batch(X, generator.standard_normal((size, *network.output_shape)))
+    return network.batch(X, generator.integers(0, images.classes, size))
 
 
 def _heading(config: Plain, networks: Mapping[str, Network]) -> list[str]:

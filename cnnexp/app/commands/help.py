@@ -1,0 +1,103 @@
+"""``cnnexp help KEY``: what a setting means, what it takes, and its default."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from cnnexp.app import settings
+from cnnexp.app.own import KEY, named_plugins
+from cnnexp.app.settings import Section, Setting
+from cnnexp.errors import UnknownName, did_you_mean
+from cnnexp.runs.plugins import load_plugins
+
+WIDTH = 88
+EPILOG = """\
+KEY is a setting as it is typed, a single option of layers or of a group, or a choice of a group.
+
+examples
+  python -m cnnexp help learning_rate
+  python -m cnnexp help optimizer.momentum        of every optimizer that has it
+  python -m cnnexp help model.layers.0.padding    of every layer that has it
+  python -m cnnexp help schedule=cosine           all options of this schedule
+  python -m cnnexp help conv                      all options of this layer
+  python -m cnnexp help plugins=[my_layers] swish
+"""
+
+
+def main(words: list[str]) -> int:
+    """Print what is known of some settings."""
+    parser = argparse.ArgumentParser(
+        prog="cnnexp help",
+        description="Say what a setting means, what it takes, and its default.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("keys", nargs="+", metavar="KEY", help="a setting, an option or a choice")
+    keys = parser.parse_args(words).keys
+    load_plugins(named_plugins(keys))
+    found = [_entry(key) for key in keys if not key.startswith(KEY)]
+    print("\n\n".join(found))
+    return 0
+
+
+def _entry(key: str) -> str:
+    """Return the text for one key.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such setting.
+    """
+    for section in settings.sections():
+        if key in (section.name, section.name.partition("=")[2], section.name[6:]):
+            return "\n".join(_of_section(section))
+    found = settings.find(key)
+    if not found:
+        known = {name for section in settings.sections() for name in _names(section)}
+        raise UnknownName(
+            f"help: no setting is named '{key}'.{did_you_mean(key, sorted(known))}"
+            " All of them: python -m cnnexp list settings."
+        )
+    return "\n".join(line for setting, places in _grouped(found) for line in _of(setting, places))
+
+
+def _names(section: Section) -> Iterator[str]:
+    """Yield all that one may type to ask for a section or a setting of it."""
+    yield from (section.name, section.name.rpartition("=")[2].removeprefix("type: "))
+    for setting in section.settings:
+        yield from (setting.key, setting.key.rpartition(".")[2])
+
+
+def _grouped(found: Iterable[tuple[Section, Setting]]) -> Iterator[tuple[Setting, list[str]]]:
+    """Yield each setting once, with the names of the sections that have it in the same way."""
+    places: dict[Setting, list[str]] = {}
+    for section, setting in found:
+        places.setdefault(setting, []).append(section.name)
+    yield from places.items()
+
+
+def _of_section(section: Section) -> Iterator[str]:
+    """Yield what a choice of a group is, and all its options."""
+    yield f"{section.name}: {section.what}"
+    for setting in section.settings:
+        yield ""
+        yield from _of(setting, [])
+    if not section.settings:
+        yield "It has no options."
+
+
+def _of(setting: Setting, places: list[str]) -> Iterator[str]:
+    """Yield the lines for one setting."""
+    of = f"  ({', '.join(places)})" if places and "." in setting.key else ""
+    yield from textwrap.wrap(f"{setting.key}{of}", WIDTH, subsequent_indent="    ")
+    meaning = setting.meaning.replace("`", "")
+    yield from textwrap.wrap(meaning, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    takes = f"{setting.type}; {setting.allowed}" if setting.allowed else setting.type
+    yield from textwrap.wrap(
+        f"takes {takes}", WIDTH, initial_indent="  ", subsequent_indent="        "
+    )
+    if setting.default:
+        yield f"  {'' if setting.default == settings.NO_DEFAULT else 'default: '}{setting.default}"

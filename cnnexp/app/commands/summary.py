@@ -1,0 +1,80 @@
+"""``cnnexp summary``: a network as a table, and what a training step needs of memory."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cnnexp.app.commands.profile import configs_of, images_of, networks_of
+from cnnexp.app.messages import dotted
+from cnnexp.errors import OptionError
+from cnnexp.nn.memory import StepMemory, megabytes
+from cnnexp.nn.network import Network
+from cnnexp.train import OPTIMIZERS
+
+EPILOG = """\
+The network is the one of a run with these settings; nothing is trained, and no run folder is made.
+A receptive field is what one pixel of a layer's result depends on, in pixels of the image; behind a
+block it is the largest of its branches. Memory is worked out from the shapes; what is counted is
+listed, the data set is not.
+
+examples
+  python -m cnnexp summary model=resnet data=mnist
+  python -m cnnexp summary model=vgg data=mnist batch_size=128 optimizer=adam impl=im2col
+"""
+IMPL = "impl"
+
+
+def main(words: list[str]) -> int:
+    """Print the table and the memory of a step."""
+    parser = argparse.ArgumentParser(
+        prog="cnnexp summary",
+        description="Show a network: layers, shapes, receptive fields, parameters, memory.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="KEY=VALUE", help="settings as for a run"
+    )
+    overrides = [dotted(word) for word in parser.parse_intermixed_args(words).overrides]
+    if not any(word.startswith(f"{IMPL}=") for word in overrides):
+        overrides.append(f"{IMPL}=fast")
+    configs = configs_of(overrides)
+    if len(configs) > 1:
+        raise OptionError(f"summary shows one implementation. Got impl={','.join(configs)}.")
+    (config,) = configs.values()
+    images = images_of(config)
+    (network,) = networks_of(configs, images).values()
+    memory = network.step_memory(config["batch_size"], optimizer_bytes(config, network))
+    size = "x".join(map(str, network.input_shape))
+    print(f"model={config['model']['name']}, data={images.name}, samples of {size}\n")
+    print(network.summary())
+    print("\n".join(["", *memory_lines(config, memory)]))
+    return 0
+
+
+def optimizer_bytes(config: dict[str, Any], network: Network) -> int:
+    """Return the bytes of the state that a config's optimizer keeps for a network."""
+    options = {key: value for key, value in config["optimizer"].items() if key != "name"}
+    optimizer = OPTIMIZERS[config["optimizer"]["name"]](**options)
+    state = optimizer.initial_state(network.named_parameters, network.parameters)
+    return sum(array.nbytes for array in state.values())
+
+
+def memory_lines(config: dict[str, Any], memory: StepMemory) -> list[str]:
+    """Return what a step needs of memory, part by part."""
+    parts = [
+        ("parameters", memory.parameters, ""),
+        ("gradients", memory.gradients, "one vector, and one for each further micro-batch"),
+        ("optimizer", memory.optimizer, f"state of {config['optimizer']['name']}"),
+        ("results", memory.samples * memory.results, "of layers, with gradients and a copy"),
+        ("columns", memory.samples * memory.columns, "windows of the convolutions"),
+        ("all", memory.total, f"{megabytes(memory.results + memory.columns)} for each sample"),
+    ]
+    lines = [f"  {name:<11}{megabytes(size):>9}  {what}".rstrip() for name, size, what in parts]
+    return [
+        f"memory of a training step, batch_size={config['batch_size']},"
+        f" {memory.samples} samples at a time",
+        *lines,
+    ]

@@ -1,0 +1,51 @@
+"""Things of one's own on the command line: what a module in ``plugins`` registers may be chosen.
+
+A group's options are files of ``conf``; a row that a user's module adds to a table has none. So
+the modules that the command line names are imported before Hydra composes, and for each of their
+rows its dataclass stands in for the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydra.core.config_store import ConfigStore
+
+from cnnexp.app.locations import config_root
+from cnnexp.app.schema import TABLES, joined
+from cnnexp.data import SOURCES
+from cnnexp.data.dataset import Preparation
+from cnnexp.engine import IMPLEMENTATIONS
+from cnnexp.runs.plugins import load_plugins
+
+KEY = "plugins="
+
+
+def named_plugins(words: Sequence[str]) -> list[str]:
+    """Return the modules that ``plugins=[…]`` names among some words.
+
+    Examples
+    --------
+    >>> named_plugins(["epochs=3", "plugins=[my_layers, my_losses]"])
+    ['my_layers', 'my_losses']
+    """
+    values = [word.lstrip("+").removeprefix(KEY) for word in words if word.lstrip("+")[:8] == KEY]
+    names = [name.strip(" '\"") for value in values for name in value.strip("[]").split(",")]
+    return [name for name in names if name and name != "null"]
+
+
+def offer_own(words: Sequence[str]) -> None:
+    """Import the modules that some words name, and let groups choose what they register."""
+    names = named_plugins(words)
+    if not names:
+        return
+    load_plugins(names)
+    store, conf = ConfigStore.instance(), config_root() / "conf"
+    for group, table in ({"data": SOURCES} | TABLES).items():
+        for name in table:
+            if not (conf / group / f"{name}.yaml").is_file():
+                more = (Preparation,) if group == "data" else ()
+                store.store(group=group, name=name, node=joined(name, table[name], *more))
+    for name in IMPLEMENTATIONS:
+        if not (conf / "impl" / f"{name}.yaml").is_file():
+            store.store(group="impl", name=name, node={"name": name})

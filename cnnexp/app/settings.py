@@ -1,0 +1,224 @@
+"""Every setting of a run as data: key, type, default, allowed values, meaning.
+
+Nothing is written down here. Keys, types and defaults come from the dataclasses that take the
+settings, meanings from their docstrings, and allowed values from the messages with which they
+refuse others: each option is tried with values that are often wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from cnnexp.app.check import RANGES
+from cnnexp.app.docstrings import Parameter, documented, first_line
+from cnnexp.app.locations import config_root
+from cnnexp.app.options import describe
+from cnnexp.app.schema import TABLES, Config, ImplConfig, ModelConfig, SweepConfig
+from cnnexp.data import SOURCES
+from cnnexp.data.dataset import Preparation
+from cnnexp.engine import IMPLEMENTATIONS
+from cnnexp.errors import CnnexpError
+from cnnexp.nn.layer import LAYERS, Layer
+from cnnexp.registry import Registry
+from cnnexp.runs.checkpoint import CheckpointPolicy
+
+NO_DEFAULT = "required"
+CHOICES = re.compile(r"^\{(.*)\}$")
+REFUSALS = (r"must be (.+?)\. Got", r"must lie (.+?)\. Got", r"must (have .+?)\. Got")
+WRONG: tuple[Any, ...] = (-1, -0.5, 0, 0.0, 1.0, 1.5, 2.0, float("inf"), "no such value", [-1.0])
+
+
+GROUPS: dict[str, Any] = {"impl": IMPLEMENTATIONS, "data": SOURCES} | TABLES
+
+
+class Setting(NamedTuple):
+    """One key.
+
+    Attributes
+    ----------
+    key : str
+        As it is typed, for example ``optimizer.momentum``.
+    type : str
+        What it takes, in words.
+    default : str
+        As YAML writes it; ``required`` where there is none.
+    allowed : str
+        Which values of the type are accepted; empty: all.
+    meaning : str
+        What it does.
+    """
+
+    key: str
+    type: str
+    default: str
+    allowed: str
+    meaning: str
+
+
+class Section(NamedTuple):
+    """Settings that belong together: those of one choice of a group, for example.
+
+    Attributes
+    ----------
+    name : str
+        For example ``optimizer=adam``, or ``type: conv``.
+    what : str
+        What it is, in a sentence.
+    settings : tuple of Setting
+        In the order of the dataclass.
+    """
+
+    name: str
+    what: str
+    settings: tuple[Setting, ...]
+
+
+def sections() -> Iterator[Section]:
+    """Yield all settings: those of a run, then those of every choice of every group."""
+    yield Section("a run", first_line(Config), tuple(_of_run()))
+    yield _section("model", "model", ModelConfig)
+    yield _section("checkpoint", "checkpoint", CheckpointPolicy)
+    yield _section("sweep", "sweep", SweepConfig)
+    yield _section("impl", "impl", ImplConfig, choices=IMPLEMENTATIONS)
+    yield _section("data", "data", Preparation, choices=SOURCES)
+    for group, table in ({"data": SOURCES} | TABLES).items():
+        for name in table:
+            yield _section(f"{group}={name}", group, table[name])
+    for name in LAYERS:
+        yield _section(f"type: {name}", "model.layers.N", LAYERS[name])
+
+
+def _of_run() -> Iterator[Setting]:
+    """Yield the keys at the top, with their ranges."""
+    for setting in _settings("", Config):
+        allowed = RANGES[setting.key][1] if setting.key in RANGES else setting.allowed
+        if setting.key in GROUPS:
+            allowed = ", ".join(GROUPS[setting.key])
+        yield setting._replace(allowed=allowed, default=_configured(setting))
+
+
+def _configured(setting: Setting) -> str:
+    """Return the default that ``conf/config.yaml`` sets, or that of the dataclass."""
+    value: Any = _from_yaml(config_root() / "conf" / "config.yaml")
+    chosen = {
+        k: v for entry in value["defaults"] if isinstance(entry, dict) for k, v in entry.items()
+    }
+    if setting.key.removesuffix(".name") in chosen:
+        return str(chosen[setting.key.removesuffix(".name")])
+    for part in setting.key.split("."):
+        value = value.get(part, ...) if isinstance(value, dict) else ...
+    return setting.default if value is ... or isinstance(value, dict) else _text(value)
+
+
+def _section(name: str, group: str, cls: type, choices: Registry[Any] | None = None) -> Section:
+    """Return the settings that a class takes below a group."""
+    settings = [s._replace(default=_configured(s)) for s in _settings(f"{group}.", cls)]
+    if "=" in name:
+        defaults = _from_yaml(config_root() / "conf" / group / f"{name.partition('=')[2]}.yaml")
+        settings = [
+            s._replace(default=_text(defaults.get(s.key.partition(".")[2], ...)) or s.default)
+            for s in settings
+        ]
+    if choices is not None:
+        names = ", ".join(choices)
+        own = Setting(f"{group}.name", "a text", "", names, f"Which: ``{group}=NAME``.")
+        own = own._replace(default=_configured(own))
+        settings = [own, *(s for s in settings if s.key != own.key)]
+    return Section(name, first_line(cls), tuple(settings))
+
+
+def _settings(before: str, cls: type) -> Iterator[Setting]:
+    """Yield the fields of a dataclass."""
+    if not dataclasses.is_dataclass(cls):
+        return
+    about, hints = documented(cls), typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        said = about.get(field.name, Parameter("", ""))
+        kind = _type(hints[field.name], said.type)
+        choices = CHOICES.match(said.type)
+        allowed = choices[1].replace('"', "") if choices else _allowed(cls, field.name)
+        yield Setting(before + field.name, kind, _default(field), allowed, said.meaning)
+
+
+def _type(hint: Any, said: str) -> str:
+    """Say what a setting takes: the docstring's words where the type has none of its own."""
+    words = describe(hint)
+    plain = not re.search(r"[\[.]|typing|<class", words)
+    return words if plain and hint is not Any else said.removesuffix(", optional") or "any value"
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        made = field.default_factory()
+        return "" if dataclasses.is_dataclass(made) else _text(made)
+    return NO_DEFAULT if field.default in (dataclasses.MISSING, "") else _text(field.default)
+
+
+def _text(value: Any) -> str:
+    """Return a value as YAML writes it, on one line; an ellipsis is none."""
+    if value is ...:
+        return ""
+    written: str = yaml.safe_dump(value, default_flow_style=True, width=1000)
+    return written.removesuffix("...\n").strip().strip("'")
+
+
+@functools.cache
+def _from_yaml(path: Path) -> Mapping[str, Any]:
+    """Return what a config file sets, if there is such a file."""
+    found: Mapping[str, Any] = {}
+    if path.is_file():
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return found
+
+
+@functools.cache
+def _allowed(cls: type, name: str) -> str:
+    """Return what a class says must hold of an option, found by giving it wrong values."""
+    given = _enough(cls)
+    for value in WRONG:
+        try:
+            cls(**(given | {name: value}))
+        except CnnexpError as error:
+            for refusal in REFUSALS:
+                if match := re.search(rf"^{name}\b.*? {refusal}", str(error)):
+                    return match[1]
+        except Exception:
+            continue  # a value of a type that the class is never given
+    return ""
+
+
+def _enough(cls: type) -> dict[str, Any]:
+    """Return values for the options of a class that have no default."""
+    given: dict[str, Any] = {}
+    if issubclass(cls, Layer) and cls.branch_options:
+        given[cls.branch_options[0]] = [LAYERS["relu"]()]
+    for field in dataclasses.fields(cls):
+        missing = field.default is dataclasses.MISSING is field.default_factory
+        if missing and field.name not in given:
+            given[field.name] = [1, 1] if field.name == "shape" else 1
+    return given
+
+
+def find(key: str) -> list[tuple[Section, Setting]]:
+    """Return every setting of a name: a whole key, or an option of layers or of a group.
+
+    Examples
+    --------
+    >>> [section.name for section, _ in find("optimizer.nesterov")]
+    ['optimizer=sgd']
+    """
+    wanted = re.sub(r"^model\.layers\.\d+\.", "model.layers.N.", key.replace("[", ".").strip("]"))
+    return [
+        (section, setting)
+        for section in sections()
+        for setting in section.settings
+        if wanted in (setting.key, setting.key.rpartition(".")[2])
+    ]

@@ -1,0 +1,192 @@
+"""Every setting is documented, and found by ``help``.
+
+``python -m tests.app.test_settings`` writes ``docs/settings.md`` again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cnnexp import LAYERS
+from cnnexp.app.docstrings import documented, parameters_of
+from cnnexp.app.schema import TABLES, Config
+from cnnexp.app.settings import Section, Setting, find, sections
+from cnnexp.data import SOURCES
+from cnnexp.nn.initializers import INITIALIZERS
+from cnnexp.nn.losses import LOSSES, METRICS
+from cnnexp.train import OPTIMIZERS, SCHEDULES
+from tests.commandline import cnnexp, succeed
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+BEGIN, END = "<!-- generated: settings -->", "<!-- end of generated -->"
+EVERYTHING = [  # but for what other tests may have entered
+    section
+    for section in sections()
+    if not section.name.startswith("type: ")
+    or LAYERS[section.name.removeprefix("type: ")].__module__.startswith("cnnexp.")
+]
+
+
+def setting(section: str, key: str) -> Setting:
+    (found,) = [
+        s for part in EVERYTHING if part.name == section for s in part.settings if s.key == key
+    ]
+    return found
+
+
+def test_every_setting_is_documented() -> None:
+    """In the numpydoc section Parameters of its dataclass."""
+    missing = [
+        f"{section.name}: {s.key}"
+        for section in EVERYTHING
+        for s in section.settings
+        if not s.meaning
+    ]
+    assert not missing
+    assert not [section.name for section in EVERYTHING if not section.what]
+
+
+def test_every_field_of_every_table_is_there() -> None:
+    keys = {s.key for section in EVERYTHING for s in section.settings}
+    assert keys >= {field.name for field in dataclasses.fields(Config)}
+    for group, table in ({"data": SOURCES} | TABLES).items():
+        for cls in (table[name] for name in table):
+            fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+            assert keys >= {f"{group}.{field.name}" for field in fields}
+    for name in LAYERS:
+        layer = LAYERS[name]
+        fields = dataclasses.fields(layer) if dataclasses.is_dataclass(layer) else ()
+        assert keys >= {f"model.layers.N.{field.name}" for field in fields}
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "expected"),
+    [
+        ("a run", "epochs", ("a whole number", "4", "at least 1")),
+        ("a run", "optimizer", ("group", "sgd", ", ".join(OPTIMIZERS))),
+        ("checkpoint", "checkpoint.every", ("a whole number or a text", "epoch", "'epoch' or a")),
+        ("data", "data.scaling", ("a text", "unit", "unit, standard, none")),
+        ("optimizer=adamw", "optimizer.weight_decay", ("a number", "0.01", "at least 0")),
+        ("schedule=cosine", "schedule.final", ("a number", "0.0", "between 0 and 1")),
+        ("type: conv", "model.layers.N.filters", ("a whole number", "required", "at least 1")),
+        ("type: leaky_relu", "model.layers.N.slope", ("a number", "0.01", "above 0 and at most 1")),
+    ],
+)
+def test_type_default_and_range_are_those_of_the_code(
+    section: str, key: str, expected: tuple[str, str, str]
+) -> None:
+    found = setting(section, key)
+    assert (found.type, found.default) == expected[:2]
+    assert found.allowed.startswith(expected[2])
+
+
+def test_meanings_come_from_the_docstring_that_has_them() -> None:
+    assert parameters_of(OPTIMIZERS["lamb"])["beta1"].startswith("How much of the running mean")
+    assert documented(LAYERS["separable_conv"])["filters"].type == "int"
+    assert setting("type: max_pool", "model.layers.N.stride").meaning.startswith("Pixels from one")
+
+
+def test_a_dataclass_without_words_is_found() -> None:
+    @dataclasses.dataclass
+    class Silent:
+        """Says nothing of its field."""
+
+        field: int = 0
+
+    assert documented(Silent) == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "kind"),
+    [
+        (LAYERS, "layers"),
+        (LOSSES, "losses"),
+        (METRICS, "metrics"),
+        (INITIALIZERS, "initializers"),
+        (OPTIMIZERS, "optimizers"),
+        (SCHEDULES, "schedules"),
+    ],
+)
+def test_every_row_names_its_reference(table: object, kind: str) -> None:
+    """But for layers that only arrange numbers."""
+    plain = {"flatten", "pad", "crop", "reshape"}
+    rows = [name for name in table if name not in plain]  # type: ignore[attr-defined]
+    silent = [n for n in rows if "References\n" not in (table[n].__doc__ or "")]  # type: ignore[index]
+    own = [n for n in silent if table[n].__module__.startswith("cnnexp.")]  # type: ignore[index]
+    assert not own, f"{kind} without a paper or another reference"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("learning_rate", "default: null"),
+        ("optimizer.momentum", "optimizer.momentum  (optimizer=sgd)"),
+        ("model.layers.3.rate", "(type: dropout)"),
+        ("schedule=step", "schedule=step: Times fall after every so many epochs."),
+        ("conv", "type: conv: A convolution"),
+        ("relu", "It has no options."),
+        ("compare", "usage: cnnexp compare"),
+    ],
+)
+def test_help_for_a_key(words: str, expected: str) -> None:
+    assert expected in succeed("help", words)
+
+
+def test_help_for_a_mistyped_key() -> None:
+    ended = cnnexp("help", "lerning_rate")
+    assert ended.code == 2
+    assert "no setting is named 'lerning_rate'. Did you mean 'learning_rate'?" in ended.err
+    assert find("lerning_rate") == []
+
+
+def test_help_for_a_layer_of_ones_own(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(LAYERS, "_things", dict(LAYERS._things))
+    Path("my_helped.py").write_text(
+        "from dataclasses import dataclass\nfrom cnnexp import LAYERS, Layer\n\n\n"
+        '@LAYERS.register("helped")\n@dataclass\nclass Helped(Layer):\n'
+        '    """Helps.\n\n    Parameters\n    ----------\n    much : float\n'
+        '        How much.\n    """\n'
+        "    much: float = 2.5\n"
+    )
+    shown = succeed("help", "plugins=[my_helped]", "helped")
+    assert shown.startswith("type: helped: Helps.")
+    assert "How much.\n  takes a number\n  default: 2.5" in shown
+
+
+def page() -> str:
+    """Return the generated part of the page."""
+    return "\n\n".join("\n".join(_of(section)) for section in EVERYTHING)
+
+
+def _of(section: Section) -> Iterator[str]:
+    yield f"## `{section.name}`" if re.search("[:=]", section.name) else f"## {section.name}"
+    yield ""
+    yield section.what
+    if not section.settings:
+        return
+    yield ""
+    yield "| setting | takes | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for s in section.settings:
+        takes = f"{s.type}: {s.allowed}" if s.allowed else s.type
+        default = f"`{s.default}`" if s.default not in ("", "required") else s.default
+        yield f"| `{s.key}` | {takes} | {default} | {s.meaning.replace('|', chr(92) + '|')} |"
+
+
+def test_the_page_is_that_of_today() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    inside = text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip()
+    assert inside == page(), "python -m tests.app.test_settings writes it again"
+
+
+if __name__ == "__main__":
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text[: text.index(BEGIN)], text[text.index(END) :]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{page()}\n\n{after}", encoding="utf-8")
