@@ -32,5 +32,5 @@ def test_a_wrong_gradient_is_found(monkeypatch):
 
 def test_single_precision_is_refused():
     net = network(dtype="float32")
-    with pytest.raises(OptionError, match="checked in float64. Got dtype=float32."):
+    with pytest.raises(OptionError, match=r"checked in float64\. Got dtype=float32\."):
         check_gradients(net, net.batch(X, Y))
