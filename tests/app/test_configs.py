@@ -32,7 +32,8 @@ FILES = sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF)
 SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1)}
 NO_CLASSES = {"regression"}
 LARGER = (
-    "lenet5", "lenet5_1998", "nielsen_conv", "keras_mnist", "tensorflow_cifar", "pytorch_cifar",
+    "lenet5", "lenet5_1998", "lenet5_bn", "vgg_bn", "nielsen_conv", "keras_mnist",
+    "tensorflow_cifar", "pytorch_cifar",
 )  # fmt: skip
 TOO_SMALL = {(model, "digits") for model in LARGER}
 ENDS = {"autoencoder": "sigmoid", "regression": "dense", "nielsen": "sigmoid"}  # others: softmax

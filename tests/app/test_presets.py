@@ -30,6 +30,20 @@ PARAMETERS = {
     "lenet5": (GREY, 61_706),  # 156 + 2,416 + 48,120 + 10,164 + 850
     "lenet5_1998": (GREY, 61_706),  # the third convolution sees 5x5 pixels: it is dense
     "vgg": (GREY, 320 + 9_248 + 18_496 + 36_928 + (7 * 7 * 64 + 1) * 128 + 129 * 10),
+    "vgg_bn": (
+        GREY,
+        (320 + 64)
+        + (9_248 + 64)
+        + (18_496 + 128)
+        + (36_928 + 128)
+        + (4 * 4 * 64 + 1) * 128
+        + 256
+        + 129 * 10,
+    ),
+    "lenet5_bn": (
+        GREY,
+        (26 * 16 + 32) + (401 * 32 + 64) + (4 * 4 * 32 + 1) * 128 + 256 + 129 * 10,
+    ),
     "resnet": (  # blocks of 16, 32 and 64 filters; two scales or shifts for each channel
         GREY,
         (160 + 32)

@@ -22,7 +22,8 @@ from tests.commandline import succeed
 FOLDER = Path(outcomes.__file__).parent
 STUDIES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 TINY = ("data=digits", "data.limit=40", "epochs=1", "impl.threads=1")
-SMALLER = {"mnist_99": ["model=cnn"]}  # LeNet-5 needs larger images
+SMALLER = dict.fromkeys(("mnist_99", "mnist_best", "mnist_minute"), ["model=cnn"])
+"""Their networks need larger images than the digits."""
 IN_PROCESS = "hydra/launcher=basic"
 
 
