@@ -71,7 +71,7 @@ def fingerprint(
             kept[group].pop(key, None)
     for group, key, value in LATER:
         if isinstance(kept.get(group), dict) and kept[group].get(key) == value:
-            del kept[group][key]
+            kept[group].pop(key, None)
     return _digest([kept, data_checksum, weights_checksum, RESULTS_VERSION])
 
 
