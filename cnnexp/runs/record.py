@@ -18,6 +18,7 @@ resumed    for each time it was resumed: when, from where, and how the machine d
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -36,6 +37,7 @@ FORMAT = 2
 SILENCE = 300.0  # seconds without a sign of life after which a run on another host is given up
 FILE = "run.json"
 NEEDED = ("status", "reason", "created", "heartbeat", "process", "config", "choices", "results")
+NEWER = {"augment": {"name": "none", "transforms": []}}  # settings that older runs do not have
 
 Record = dict[str, Any]
 
@@ -82,6 +84,8 @@ def read_record(folder: Path | str) -> Record:
         raise RunError(f"{path}: damaged: there is no {', '.join(absent)} in it.")
     if wrong := _wrong_kinds(record):
         raise RunError(f"{path}: damaged: {wrong}.")
+    for key, value in NEWER.items():
+        record["config"].setdefault(key, copy.deepcopy(value))
     try:
         record["status"] = true_status(record)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -101,7 +101,10 @@ def test_a_run_of_before_is_read_and_resumed(tmp_path):
     assert load_run(old).network.parameter_count
     assert main(["resume", str(old)]) == 0
     assert differences(whole, old) == []
-    succeed("compare", str(old), str(whole))
+    change_record(old, config=record["config"])
+    assert load_run(old).config["augment"] == {"name": "none", "transforms": []}
+    for words in (["show", old], ["compare", old, whole], ["inspect", old]):
+        succeed(*words)
 
 
 def test_a_run_that_is_stopped_and_resumed_has_the_same_bits(tmp_path, monkeypatch):

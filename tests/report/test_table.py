@@ -108,8 +108,8 @@ def test_what_is_the_same_is_said_in_one_line(study: Path) -> None:
     line = same_line(table.Comparison(table.read([study])))
     assert line.startswith(
         "same in the 7 that can be read: model=cnn impl=fast data=digits optimizer=sgd"
-        " schedule=cosine loss=cross_entropy epochs=2 batch_size=16 dtype=float32"
-        " data.limit=60, and "
+        " schedule=cosine loss=cross_entropy augment=none epochs=2 batch_size=16"
+        " dtype=float32 data.limit=60, and "
     )
     assert "\n" not in line and "learning_rate" not in line
 
