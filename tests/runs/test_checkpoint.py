@@ -31,7 +31,7 @@ def test_something_else_is_not_a_checkpoint(tmp_path, content):
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     (tmp_path / checkpoint.FILE).write_bytes(b"half")
-    with pytest.raises(UnsafePickle, match=r"checkpoint\.pkl: not a whole pickle"):
+    with pytest.raises(UnsafePickle, match=r"checkpoint\.pkl: refused, because it is no pickle"):
         checkpoint.load(tmp_path)
 
 
