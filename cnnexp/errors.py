@@ -94,8 +94,8 @@ def foreign(
     ...     int("x")
     Traceback (most recent call last):
     ...
-    cnnexp.errors.RunError: run.json: damaged: ValueError: invalid literal for int() with base 10:
-    'x'. Start the run again.
+    cnnexp.errors.RunError: run.json: damaged: invalid literal for int() with base 10: 'x'. Start
+    the run again.
     """
     try:
         yield
@@ -115,6 +115,8 @@ def _trouble(found: Exception) -> str:
     if isinstance(found, MemoryError):
         return "needs more memory than there is"
     text = " ".join(str(found).split())[:200].rstrip(".")
+    if isinstance(found, ValueError) and text:
+        return f"damaged: {text}"
     return f"damaged: {type(found).__name__}{f': {text}' if text else ''}"
 
 

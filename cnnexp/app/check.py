@@ -52,7 +52,20 @@ def check(cfg: DictConfig) -> Plain:
         With all faults.
     """
     config = _plain(cfg)
-    load_plugins(config.get("plugins") or [])
+    load_plugins(_plugins_of(config))
+    return check_settings(config)
+
+
+def _plugins_of(config: Plain) -> list[str]:
+    """Return the modules that the user names."""
+    names = config.get("plugins") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError([f"plugins must be a list of modules. Got {names!r}."])
+    return names
+
+
+def check_settings(config: Plain) -> Plain:
+    """Check a plain config whose plugins are imported, and return it; see `check`."""
     known = [field.name for field in dataclasses.fields(Config)]
     faults = [
         f"{key}: no such key.{did_you_mean(key, known)} Keys: {', '.join(known)}."

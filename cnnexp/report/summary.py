@@ -101,7 +101,9 @@ def _network(run: Run) -> list[str]:
         return []
     shape = tuple(used["input_shape"])
     try:
-        network = rebuild.build_network(run.config, shape, threads=1, micro_batch=1)
+        network = run.rebuilt(
+            lambda config: rebuild.build_network(config, shape, threads=1, micro_batch=1)
+        )
     except CnnexpError as error:
         return [f"{used['parameters']:,} parameters; its layers cannot be listed here: {error}"]
     return [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import io
 import hashlib
+import io
 import json
 import os
 import stat
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from cnnexp.errors import RunError, foreign
-
 
 LARGEST_TEXT = 1 << 30  # bytes of a log or a record; a log of ten million batches has half of it
 
@@ -87,7 +86,6 @@ def refuse_link(path: Path) -> None:
 def refuse_links(folder: Path) -> None:
     """Raise RunError if something that a run could write to is a symbolic link."""
     for inner in (folder, folder / ".hydra"):
-        refuse_link(folder / ".hydra")
         if inner.is_dir():
             for path in sorted(inner.iterdir()):
                 refuse_link(path)
@@ -104,11 +102,9 @@ def open_to_append(path: Path) -> BinaryIO:
     refuse_link(path)
     if path.is_file() and path.stat().st_nlink > 1:
         replace_file(path, read_bytes(path))
-    file = open(path, "ab", opener=_without_following)
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    if path.exists() and not path.is_file():
         raise RunError(f"{path}: is not a file that a log can be appended to.")
-    return file
+    return open(path, "ab", opener=_without_following)
 
 
 def _without_following(path: str, flags: int) -> int:
@@ -239,9 +235,8 @@ def keep_rows(path: Path, wanted: Callable[[dict[str, str]], bool]) -> None:
     kept: list[list[str]] = []
     try:
         columns = next(reader, None)
-        for row in filter(None, reader):
-            if wanted(dict(zip(columns or (), row, strict=True))):
-                kept.append(row)
+        names = columns or ()
+        kept += [row for row in reader if row and wanted(dict(zip(names, row, strict=True)))]
     except (csv.Error, KeyError, ValueError):
         raise RunError(
             f"{path}, line {reader.line_num}: damaged. Remove the line to go on without it."

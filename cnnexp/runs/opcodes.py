@@ -78,7 +78,7 @@ class Reader:
         UnsafePickle
             If it holds, names or does anything that a run does not write.
         """
-        if self.take(1) != pickle.PROTO or not 2 <= self.number("B") <= 5:
+        if bytes(self.take(1)) != pickle.PROTO or not 2 <= self.number("B") <= 5:
             raise UnsafePickle("refused, because it is no pickle as a run writes it.")
         while (code := bytes(self.take(1))) != pickle.STOP:
             operation = OPERATIONS.get(code)
@@ -159,8 +159,8 @@ def _name_of(code: bytes) -> str:
     """Return the name of an opcode."""
     import pickletools  # needed by a message alone
 
-    known = pickletools.code2op.get(code.decode("latin-1"))
-    return known.name if known else f"the unknown opcode {code!r}"
+    known = {opcode.code: opcode.name for opcode in pickletools.opcodes}
+    return known.get(code.decode("latin-1"), f"the unknown opcode {code!r}")
 
 
 def _finished(value: Any) -> tuple[Any, int]:

@@ -28,7 +28,12 @@ def dumps(content: Any) -> bytes:
 
 def save(path: Path, content: Any) -> None:
     """Write plain containers and arrays as a pickle, whole."""
-    replace_file(path, dumps(content))
+    write(path, dumps(content))
+
+
+def write(path: Path, pickled: bytes) -> None:
+    """Write a pickle, whole."""
+    replace_file(path, pickled)
 
 
 def load(path: Path) -> Any:

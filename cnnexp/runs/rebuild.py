@@ -7,6 +7,8 @@ from typing import Any
 
 from cnnexp.data import SOURCES, Dataset
 from cnnexp.data.dataset import Preparation
+from cnnexp.data.sources import Source
+from cnnexp.errors import OptionError
 from cnnexp.nn.layer import Layer, make_layer
 from cnnexp.nn.losses import LOSSES, Loss
 from cnnexp.nn.network import Network
@@ -25,13 +27,22 @@ def build_layers(config: Config) -> list[Layer]:
     return [make_layer(options) for options in config["model"]["layers"]]
 
 
-def build_dataset(config: Config) -> Dataset:
-    """Load and prepare the data set of a config."""
-    options = config["data"]
+def build_source(config: Config) -> tuple[Source, Preparation, str]:
+    """Return the source of a config's data, how they are prepared, and as which type of numbers.
+
+    Nothing is read.
+    """
+    options, dtype = config["data"], config["dtype"]
+    if dtype not in ("float32", "float64"):
+        raise OptionError(f"dtype must be float32 or float64. Got {dtype!r}.")
     source_class = SOURCES[options["name"]]
     source = source_class(**options_of(source_class, options))
-    preparation = Preparation(**options_of(Preparation, options))
-    return Dataset.prepare(source, preparation, config["dtype"])
+    return source, Preparation(**options_of(Preparation, options)), dtype
+
+
+def build_dataset(config: Config) -> Dataset:
+    """Load and prepare the data set of a config."""
+    return Dataset.prepare(*build_source(config))
 
 
 def build_loss(config: Config) -> Loss:

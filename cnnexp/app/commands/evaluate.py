@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cnnexp.app.check import check_data
+from cnnexp.app.reading_options import add_reading_options, load_given_run
+from cnnexp.app.screen import say
 from cnnexp.data import Dataset
 from cnnexp.errors import ConfigError, ShapeError
-from cnnexp.runs.plugins import load_plugins
-from cnnexp.runs.reading import Run, load_run
+from cnnexp.runs.reading import Run
 from cnnexp.runs.rebuild import build_dataset
 
 EPILOG = """\
@@ -39,14 +40,15 @@ def main(words: list[str]) -> int:
         help="data=NAME, and settings of it: data.KEY=",
     )
     parser.add_argument("--json", action="store_true", help="print all digits, as JSON")
+    add_reading_options(parser)
     given = parser.parse_intermixed_args(words)
-    result = evaluate(load_run(given.run), given.overrides)
+    result = evaluate(load_given_run(given), given.overrides)
     if given.json:
-        print(json.dumps(result))
+        say(json.dumps(result))
     else:
         names = run_figures(result)
         figures = "  ".join(f"{name} {result[name]:.4f}" for name in names)
-        print(f"data={result['data']}, test part: {figures}  n {result['n']:,}")
+        say(f"data={result['data']}, test part: {figures}  n {result['n']:,}")
     return 0
 
 
@@ -60,9 +62,9 @@ def evaluate(run: Run, overrides: list[str]) -> dict[str, Any]:
     ShapeError
         If the network does not take its images.
     """
-    load_plugins(run.config["plugins"])
+    needed = run.network.input_shape  # with its plugins imported, which may have the data set too
     dataset = other_dataset(run, overrides) if overrides else run.dataset
-    found, needed = dataset.image_shape, run.network.input_shape
+    found = dataset.image_shape
     if found != needed:
         raise ShapeError(
             f"data={dataset.name}: its images are {_size(found)}, and {run.path} has learnt from"

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnnexp.app.reading_options import add_reading_options, load_given_run
+from cnnexp.app.screen import say
 from cnnexp.data import SOURCES
 from cnnexp.data.images import as_figure, as_picture, open_picture
 from cnnexp.errors import DataError, RunError
-from cnnexp.runs.reading import Run, load_run
+from cnnexp.runs.reading import Run
 
 EPILOG = """\
 A digit may be dark on light or light on dark, grey, coloured or transparent, of any size and
@@ -37,14 +39,15 @@ def main(words: list[str]) -> int:
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a picture")
     parser.add_argument("--json", action="store_true", help="print all probabilities, as JSON")
+    add_reading_options(parser)
     given = parser.parse_intermixed_args(words)
-    results = predict(load_run(given.run), given.images)
+    results = predict(load_given_run(given), given.images)
     if given.json:
-        print(json.dumps(results))
+        say(json.dumps(results))
         return 0
     width = max(len(result["image"]) for result in results)
     for result in results:
-        print(f"{result['image']:<{width}}  {_line(result['probabilities'])}")
+        say(f"{result['image']:<{width}}  {_line(result['probabilities'])}")
     return 0
 
 
