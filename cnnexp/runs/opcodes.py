@@ -83,7 +83,10 @@ class Reader:
         while (code := bytes(self.take(1))) != pickle.STOP:
             operation = OPERATIONS.get(code)
             if operation is None:
-                raise UnsafePickle(f"refused, because it uses {_name_of(code)}.")
+                raise UnsafePickle(
+                    f"refused, because it uses {_name_of(code)}, which no run writes: it is damaged,"
+                    " or not from a run."
+                )
             operation(self)
         if len(self.stack) != 1 or self.marks or self.at != len(self.content):
             raise UnsafePickle("not a whole pickle: its end is not where it should be.")
