@@ -15,7 +15,7 @@ from cnnexp.errors import CnnexpError, OptionError, ShapeError
 from cnnexp.nn.blas import ignore_fp_warnings, one_blas_thread
 from cnnexp.nn.executor import Executor, Serial, Threads, automatic_threads
 from cnnexp.nn.introspection import Introspection
-from cnnexp.nn.layer import Layer, Shape, expand_activations, name_layers, walk
+from cnnexp.nn.layer import Layer, Shape, expand_activations, name_layers, shape_after, walk
 from cnnexp.nn.losses import LOSSES, METRICS, Loss
 from cnnexp.nn.micro_batch import automatic_micro_batch
 from cnnexp.nn.parameters import Parameter, Parameters
@@ -167,6 +167,7 @@ class Network(Introspection):
             place = [self.seed, WEIGHTS, *layer.path.encode()]
             generator = np.random.default_rng(np.random.SeedSequence(place))
             try:
+                shape_after(layer, shape)
                 layer.build(shape, generator, self.dtype)
             except CnnexpError as error:
                 raise type(error)(f"{layer.path}: {error}") from None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHART_WIDTH, CHART_HEIGHT = 48, 8
 BAR_WIDTH = 30
+LISTED = 1 << 27  # numbers of the largest weights of a network that is built to be listed
 
 
 @dataclass
@@ -102,7 +103,7 @@ def _network(run: Run) -> list[str]:
     shape = tuple(used["input_shape"])
     try:
         network = run.rebuilt(
-            lambda config: rebuild.build_network(config, shape, threads=1, micro_batch=1)
+            lambda config: rebuild.build_network(config, shape, LISTED, threads=1, micro_batch=1)
         )
     except CnnexpError as error:
         return [f"{used['parameters']:,} parameters; its layers cannot be listed here: {error}"]

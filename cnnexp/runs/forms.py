@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-LARGEST_COUNT = 1 << 63
+LARGEST_COUNT = 10**300  # what a float can hold
 MAX_DEPTH = 50  # of anything in run.json; a config of ours has 8, blocks within blocks have more
 
 

@@ -84,8 +84,8 @@ class Reader:
             operation = OPERATIONS.get(code)
             if operation is None:
                 raise UnsafePickle(
-                    f"refused, because it uses {_name_of(code)}, which no run writes: it is damaged,"
-                    " or not from a run."
+                    f"refused, because it uses {_name_of(code)}, which no run writes. It is"
+                    " damaged, or not from a run."
                 )
             operation(self)
         if len(self.stack) != 1 or self.marks or self.at != len(self.content):

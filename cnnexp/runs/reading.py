@@ -116,12 +116,14 @@ class Run:
             return rebuild.build_network(
                 config,
                 tuple(used["input_shape"]),
+                largest,
                 threads=used["threads"],
                 micro_batch=used["micro_batch"],
                 inference_micro_batch=used["inference_micro_batch"],
             )
 
         weights = self.weights
+        largest = max((array.size for array in weights.values()), default=0)
         with foreign(self.path / WEIGHTS):
             return self.rebuilt(build).load_weights(weights)
 

@@ -9,6 +9,7 @@ from cnnexp.data import SOURCES, Dataset
 from cnnexp.data.dataset import Preparation
 from cnnexp.data.sources import Source
 from cnnexp.errors import OptionError
+from cnnexp.nn.initializers import at_most
 from cnnexp.nn.layer import Layer, make_layer
 from cnnexp.nn.losses import LOSSES, Loss
 from cnnexp.nn.network import Network
@@ -51,8 +52,13 @@ def build_loss(config: Config) -> Loss:
     return LOSSES[options["name"]](**{k: v for k, v in options.items() if k != "name"})
 
 
-def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any) -> Network:
-    """Make and build the network of a config; `overrides` are arguments of `Network`."""
+def build_network(
+    config: Config, image_shape: tuple[int, ...], largest: int | None = None, **overrides: Any
+) -> Network:
+    """Make and build the network of a config; `overrides` are arguments of `Network`.
+
+    A config from elsewhere may ask for any size: no weights have more than `largest` numbers.
+    """
     impl = config["impl"]
     arguments = {
         "impl": impl["name"],
@@ -65,4 +71,8 @@ def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any
         "loss": build_loss(config),
         "metrics": config["metrics"],
     }
-    return Network(build_layers(config), **(arguments | overrides)).build(image_shape)
+    network = Network(build_layers(config), **(arguments | overrides))
+    if largest is None:
+        return network.build(image_shape)
+    with at_most(largest):
+        return network.build(image_shape)
