@@ -192,6 +192,8 @@ class Run:
             columns, *rows = csv.reader(io.StringIO(text)) if text else [[]]
             if self.record["format"] == version1.FORMAT:
                 columns = [version1.new_name(name) for name in columns]
+            if any(len(row) != len(columns) for row in rows):
+                raise ValueError("a row has more or fewer cells than there are columns")
             # Python's own numbers, because a parser of tables may round the last bit
             return pd.DataFrame([[_number(cell) for cell in row] for row in rows], columns=columns)
 
