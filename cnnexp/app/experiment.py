@@ -127,7 +127,8 @@ def prepare(folder: Path, record: Record, saved: Checkpoint | None = None) -> Tr
     used = record["network"]
     kept = ("micro_batch", "inference_micro_batch")
     overrides = {key: used[key] for key in kept if used and key in used}
-    network = rebuild.build_network(config, dataset.image_shape, **overrides)
+    largest = checkpoint.largest_array(saved) if saved is not None else None
+    network = rebuild.build_network(config, dataset.image_shape, largest, **overrides)
     trainer = build_trainer(config, network, dataset)
     if saved is not None:
         checkpoint.check_fits(folder, saved, trainer.snapshot())

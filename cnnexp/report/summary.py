@@ -15,6 +15,7 @@ from cnnexp.report.lines import series_of
 from cnnexp.report.table import NO_RESULT, comparable
 from cnnexp.report.terminal import bar, chart
 from cnnexp.runs import rebuild
+from cnnexp.runs.files import whole_lines
 from cnnexp.runs.reading import GROUPS, Run, flatten
 
 if TYPE_CHECKING:
@@ -191,11 +192,10 @@ def _layers(run: Run) -> list[str]:
     if not path.is_file():
         return []
     try:
-        with path.open(encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(whole_lines(path).splitlines()))
         most = max(sum(_both_ways(row)) for row in rows) or 1.0
         lines = [_layer(row, most) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, CnnexpError, csv.Error, ValueError, KeyError, TypeError) as error:
         return [f"{path.name} cannot be read: {error!r}"]
     head = ("layer", "forward", "backward", "GFLOP/s", "")
     threads = (run.record.get("network") or {}).get("threads", 1)

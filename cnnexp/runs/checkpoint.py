@@ -16,6 +16,7 @@ from cnnexp.runs.forms import COUNT, NUMBER, Maybe, fault_of, fits
 FILE = CHECKPOINT
 ARRAYS = {str: np.ndarray}
 FIGURES = {str: NUMBER}
+LAYER = {"forward": NUMBER, "backward": NUMBER, "samples": COUNT, "cache_bytes": COUNT}
 READABLE = {"training": {"weights": ARRAYS}, "totals": dict, "results": dict}
 RESUMABLE = {
     "training": {
@@ -32,7 +33,7 @@ RESUMABLE = {
         "seconds": NUMBER,
         "eval_seconds": NUMBER,
         "samples": COUNT,
-        "layers": Maybe({str: FIGURES}),
+        "layers": Maybe({str: LAYER}),
     },
     "results": {str: Maybe(NUMBER)},
 }
@@ -150,6 +151,11 @@ def check_fits(folder: Path, saved: Checkpoint, training: dict[str, Any]) -> Non
             f"{folder / FILE}: does not belong to this network and optimizer. Delete it, and the"
             " run starts over."
         )
+
+
+def largest_array(saved: Checkpoint) -> int:
+    """Return how many numbers the largest array of the weights has."""
+    return max((array.size for array in saved["training"]["weights"].values()), default=0)
 
 
 def _shapes(arrays: dict[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -33,7 +33,7 @@ def read_bytes(path: Path, largest: int = LARGEST_TEXT) -> bytes:
             raise RunError(f"{path}: is not a file that can be read.")
         if found.st_size > largest:
             raise RunError(f"{path}: has {found.st_size:,} bytes; at most {largest:,} are read.")
-        return file.read(largest)
+        return file.read(found.st_size)
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import types
+import typing
 from typing import Any
 
 from cnnexp.data import SOURCES, Dataset
@@ -15,12 +17,32 @@ from cnnexp.nn.losses import LOSSES, Loss
 from cnnexp.nn.network import Network
 
 Config = dict[str, Any]
+ALWAYS = 1 << 24  # numbers of an array that any computer has room for
+SIMPLE = {int, float, str, bool, types.NoneType}
 
 
 def options_of(cls: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Return those values that are fields of a dataclass."""
+    """Return those values that are fields of a dataclass.
+
+    Raises
+    ------
+    OptionError
+        If one is not of the type of its field: a number, a text, true or false.
+    """
     names = {field.name for field in dataclasses.fields(cls)}
-    return {key: value for key, value in values.items() if key in names}
+    found = {key: value for key, value in values.items() if key in names}
+    hints = typing.get_type_hints(cls)
+    for key, value in found.items():
+        allowed = {*_parts(hints[key])} | ({int} if float in _parts(hints[key]) else set())
+        if allowed <= SIMPLE and type(value) not in allowed:
+            raise OptionError(f"{key} cannot be {value!r:.60}.")
+    return found
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """Return the types of which a value may be one."""
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    return typing.get_args(hint) if is_union else (hint,)
 
 
 def build_layers(config: Config) -> list[Layer]:
@@ -57,7 +79,8 @@ def build_network(
 ) -> Network:
     """Make and build the network of a config; `overrides` are arguments of `Network`.
 
-    A config from elsewhere may ask for any size: no weights have more than `largest` numbers.
+    A config from elsewhere may ask for any size: no weights have more than `largest` numbers, or
+    `ALWAYS`, so that weights which do not fit are told by their names and shapes.
     """
     impl = config["impl"]
     arguments = {
@@ -74,5 +97,5 @@ def build_network(
     network = Network(build_layers(config), **(arguments | overrides))
     if largest is None:
         return network.build(image_shape)
-    with at_most(largest):
+    with at_most(max(largest, ALWAYS)):
         return network.build(image_shape)
