@@ -38,7 +38,9 @@ def entry_of(content: bytes, logs: Mapping[str, Prefix]) -> Entry:
     return {"checkpoint": checksum(content), "logs": {k: list(v) for k, v in logs.items()}}
 
 
-def read_checked(folder: Path, name: str, accept_changes: bool = False) -> bytes:
+def read_checked(
+    folder: Path, name: str, accept_changes: bool = False, shown: Path | None = None
+) -> bytes:
     """Return the contents of a file of a run, compared with its checksum if there is one.
 
     Parameters
@@ -49,6 +51,8 @@ def read_checked(folder: Path, name: str, accept_changes: bool = False) -> bytes
         ``weights.pkl``, ``checkpoint.pkl``, or a log.
     accept_changes : bool
         Read it whatever it contains.
+    shown : Path, optional
+        The folder as the user named it, for messages.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def read_checked(folder: Path, name: str, accept_changes: bool = False) -> bytes
         if before == after:
             break
     raise RunError(
-        f"{folder / name}: is not what the run wrote: its contents do not have the checksum in"
+        f"{(shown or folder) / name}: is not what the run wrote: its contents do not have the checksum in"
         f" run.json, so it was damaged, or changed. {_remedy(name)} To use it as it is, if you"
         " changed it on purpose: --accept-changes, or load_run(…, accept_changes=True)."
     )

@@ -127,8 +127,12 @@ def replace_json(path: Path, content: Any) -> None:
 
 def replace_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV file whole; an empty cell stands for None."""
-    text = "".join(csv_line(row) for row in (columns, *rows))
-    replace_file(path, text.encode())
+    replace_file(path, csv_text(columns, rows).encode())
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return the text of a CSV file."""
+    return "".join(csv_line(row) for row in (columns, *rows))
 
 
 def csv_line(row: Sequence[Any]) -> str:

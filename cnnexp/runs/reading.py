@@ -130,11 +130,11 @@ class Run:
     @cached_property
     def weights(self) -> dict[str, Any]:
         """The weights at the end of the run, or at its last checkpoint if it has not ended."""
-        path = self._folder / WEIGHTS
+        path = self.path / WEIGHTS
         try:
-            found = pickles.loads(read_checked(self._folder, WEIGHTS, self.accept_changes), path)
+            found = pickles.loads(self._read(WEIGHTS), path)
         except FileNotFoundError:
-            path = self._folder / checkpoint.FILE
+            path = self.path / checkpoint.FILE
             saved = checkpoint.load(self._folder, self.accept_changes)
             if saved is None:
                 raise RunError(
@@ -179,15 +179,18 @@ class Run:
         """
         checksums.check_all(self._folder, self.accept_changes)
 
+    def _read(self, name: str) -> bytes:
+        """Return the contents of a file, compared with its checksum."""
+        return read_checked(self._folder, name, self.accept_changes, self.path)
+
     def _log(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
-        path = self._folder / name
         try:
-            content = read_checked(self._folder, name, self.accept_changes)
+            content = self._read(name)
         except FileNotFoundError:
             content = b""
-        with foreign(path):
+        with foreign(self.path / name):
             text = lines_of(content)
             columns, *rows = csv.reader(io.StringIO(text)) if text else [[]]
             if self.record["format"] == version1.FORMAT:

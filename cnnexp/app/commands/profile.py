@@ -24,7 +24,8 @@ from cnnexp.nn.runner import Batch
 from cnnexp.nn.timing import loop_seconds, measure
 from cnnexp.report.profiles import COLUMNS, csv_rows, table_of
 from cnnexp.runs import rebuild
-from cnnexp.runs.files import replace_csv
+from cnnexp.runs.files import csv_text, write_output
+from cnnexp.runs.foreign_text import cell
 
 EPILOG = """\
 Figures are microseconds a sample of one training pass, forward and backward, medians over as many
@@ -55,7 +56,8 @@ def main(words: list[str]) -> int:
     print("\n".join([*_heading(first, networks), "", *table_of(found), *left_out]))
     if given.csv:
         with telling(given.csv):
-            replace_csv(given.csv, COLUMNS, csv_rows(found))
+            rows = [[cell(v) if isinstance(v, str) else v for v in row] for row in csv_rows(found)]
+            write_output(given.csv, csv_text(COLUMNS, rows).encode())
     return 0
 
 
