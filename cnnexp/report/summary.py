@@ -16,7 +16,7 @@ from cnnexp.report.table import NO_RESULT, comparable
 from cnnexp.report.terminal import bar, chart
 from cnnexp.runs import rebuild
 from cnnexp.runs.files import whole_lines
-from cnnexp.runs.reading import GROUPS, Run, flatten
+from cnnexp.runs.reading import GROUPS, Run, flatten, name_in
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -66,9 +66,7 @@ def sections(run: Run, defaults: Mapping[str, Any] | None, all_settings: bool) -
 
 def settings_of(run: Run) -> dict[str, Any]:
     """Return the settings of a run under dotted paths, the names of its groups first."""
-    settings: dict[str, Any] = {
-        group: run.record["choices"].get(group) or run.config[group]["name"] for group in GROUPS
-    }
+    settings: dict[str, Any] = {group: name_in(run, group) for group in GROUPS}
     flatten(run.config, "", settings)
     return settings
 

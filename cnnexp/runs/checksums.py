@@ -72,8 +72,9 @@ def read_checked(
             return content
         if before == after:
             break
+    path = (shown or folder) / name
     raise RunError(
-        f"{(shown or folder) / name}: is not what the run wrote: its contents do not have the checksum in"
+        f"{path}: is not what the run wrote: its contents do not have the checksum in"
         f" run.json, so it was damaged, or changed. {_remedy(name)} To use it as it is, if you"
         " changed it on purpose: --accept-changes, or load_run(…, accept_changes=True)."
     )

@@ -330,6 +330,12 @@ def _row(folder: str, record: Record) -> dict[str, Any]:
     return row
 
 
+def name_in(run: Run, group: str) -> str | None:
+    """Return what a run chose in a group, such as ``model``."""
+    chosen: str | None = run.record["choices"].get(group)
+    return chosen or (run.config.get(group) or {}).get("name")
+
+
 def flatten(value: Any, path: str, row: dict[str, Any]) -> None:
     """Enter nested settings under dotted paths; a group's own name is its column already."""
     if isinstance(value, dict):

@@ -169,7 +169,7 @@ class RunWriter:
 
     def watch(self, profile: Profile) -> None:
         """Write the times of the layers as well; what they took before a resume is added."""
-        profile.add_times(self.totals.get("layers", {}))
+        profile.add_times(self.totals.get("layers") or {})
         self._profile = profile
 
     def weights_at(self, epoch: int, weights: dict[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
 ``python -m tests.runs.fuzz FOLDER SEED COUNT READER…`` makes inputs from seeds, gives them to the
 readers, and prints a JSON list of what went wrong: an exception that is none of the family, a
-traceback, more than `SECONDS` for one input, or more than `MEMORY` bytes. The input that is being
-tried lies in ``FOLDER/current``; it is what remains if the process itself dies.
+traceback, more than `SECONDS` of processor time for one input, or more than `MEMORY` bytes. The
+input that is being tried lies in ``FOLDER/current``; it is what remains if the process itself dies.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from cnnexp import load_run, load_runs
 from cnnexp.app.main import main as command
@@ -162,6 +163,10 @@ class Readers:
         if not whole.exists():
             with contextlib.redirect_stdout(io.StringIO()):
                 train(whole, write_data(root / "data.npz"), "profile=true", "checkpoint.every=2")
+            Image.new("L", (20, 20), 255).save(root / "seven.png")
+            with Image.open(root / "seven.png") as picture:
+                picture.putpixel((9, 9), 0)
+                picture.save(root / "seven.png")
         self.record = json.loads((whole / "run.json").read_bytes())
         self.record |= {"checksums": None, "status": "interrupted"}
         self.run = root / "run"
@@ -242,6 +247,13 @@ class Readers:
                 read()
         self._call("resume", run)
 
+    def inspect(self) -> None:
+        """Draw a run whose record was changed, and predict with it."""
+        run = self._fresh()
+        self._write("run.json", changed, (run / "run.json").read_bytes())
+        self._call("predict", run, self.root / "seven.png", "--json")
+        self._call("inspect", run)
+
     def _call(self, *words: object) -> None:
         """Run a command in this process; it must end with a code, and print no traceback."""
         out = io.StringIO()
@@ -267,15 +279,15 @@ def try_reader(readers: Readers, name: str, count: int) -> Iterator[dict[str, st
     def too_slow(*_: object) -> None:
         raise TooSlow
 
-    signal.signal(signal.SIGALRM, too_slow)
+    signal.signal(signal.SIGPROF, too_slow)
     for k in range(count):
         start = time.perf_counter()
         try:
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
             getattr(readers, name)()
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
         except (Exception, TooSlow) as error:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             kept = readers.root / f"{name}.{k}"
             shutil.copy(readers.root / "current", kept)
             last = traceback.format_exc().splitlines()[-12:]
@@ -291,6 +303,8 @@ def main() -> None:
     environment.git = lambda: None
     os.fsync = lambda _: None
     readers = Readers(Path(folder), random.Random(int(seed)))
+    for word in ("show", "inspect" if "inspect" in names else "compare"):
+        readers._call(word, readers.root / "whole")  # what is imported takes time of its own
     limit_memory()
     found = [fault for name in names for fault in try_reader(readers, name, int(count))]
     print(json.dumps(found, indent=1))

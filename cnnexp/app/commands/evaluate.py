@@ -110,7 +110,8 @@ def other_dataset(run: Run, overrides: list[str]) -> Dataset:
         with_log_configuration=False,
     )
     data = dict(cfg.data)
-    kept = recorded if data["name"] == recorded["name"] else {"scaling": recorded["scaling"]}
+    scaling = {"scaling": recorded.get("scaling", "unit")}
+    kept = recorded if data["name"] == recorded["name"] else scaling
     data |= {key: value for key, value in kept.items() if f"data.{key}" not in keys}
     config = {**run.config, "data": data}
     check_data(config, faults)

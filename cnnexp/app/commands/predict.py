@@ -68,7 +68,7 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
         raise RunError(
             f"{run.path}: this run has {run.status}; its network answers with what is no number."
         )
-    classes = list(run.record["data"]["classes"])
+    classes = list((run.record["data"] or {}).get("classes", ()))[: A.shape[1]]
     classes += [f"unit {k}" for k in range(len(classes), A.shape[1])]
     return [
         {
@@ -91,7 +91,7 @@ def pixels(run: Run, path: Path) -> npt.NDArray[Any]:
             lit = as_picture(picture, shape) / 255
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    if run.config["data"]["scaling"] == "unit":
+    if run.config["data"].get("scaling", "unit") == "unit":
         return lit
     scale = run.dataset.scale
     return scale(lit * scale.largest, run.config["dtype"])
