@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, overload
 
 import numpy.typing as npt
@@ -233,7 +234,7 @@ class Net:
     ) -> tuple[list[Layer], float, float | None]: ...
 
     def train(
-        self, X: Any, Y: Any = None, learning_rate: float | None = None
+        self, X: Any, Y: Any = None, learning_rate: Any = None
     ) -> tuple[list[Layer], float, float | None]:
         """Take one gradient step on one mini-batch.
 
@@ -257,9 +258,7 @@ class Net:
         """
         if Y is None or learning_rate is None:
             rate = Y if learning_rate is None else learning_rate
-            if not (
-                isinstance(X, (tuple, list)) and len(X) == 2 and isinstance(rate, (int, float))
-            ):
+            if not (isinstance(X, (tuple, list)) and len(X) == 2 and isinstance(rate, Real)):
                 raise OptionError(
                     "train takes (X, Y, learning_rate) or ((X, Y), learning_rate), with a number as"
                     " the learning rate."

@@ -6,7 +6,9 @@ without a traceback and exits with code 2. An error that is not of this family i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class CnnexpError(Exception):
@@ -69,6 +71,57 @@ class ConfigError(CnnexpError):
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[str, ...]]]:
         return type(self), (self.faults,)
+
+
+@contextmanager
+def foreign(
+    path: str | Path, remedy: str = "", error: type[CnnexpError] = RunError
+) -> Iterator[None]:
+    """Turn whatever reading foreign bytes raises into one error that names the file.
+
+    Bytes that somebody else wrote, or that a disk has damaged, make a reader fail in any way. Every
+    reader of such bytes stands in this block. Errors of the family pass unchanged, and so does
+    FileNotFoundError: whoever reads knows what an absent file means.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file that is read.
+    remedy : str
+        What the user can do, as whole sentences.
+    error : type
+        The kind of error that is raised.
+
+    Examples
+    --------
+    >>> with foreign("run.json", "Start the run again."):
+    ...     int("x")
+    Traceback (most recent call last):
+    ...
+    cnnexp.errors.RunError: run.json: damaged: invalid literal for int() with base 10: 'x'. Start
+    the run again.
+    """
+    try:
+        yield
+    except (CnnexpError, FileNotFoundError):
+        raise
+    except Exception as found:
+        message = f"{path}: {_trouble(found)}."
+        raise error(" ".join(filter(None, (message, remedy)))) from None
+
+
+def _trouble(found: Exception) -> str:
+    """Say in a few words what went wrong with a file."""
+    if isinstance(found, OSError):
+        return f"cannot be read: {found.strerror or found}"
+    if isinstance(found, RecursionError):
+        return "damaged: it is nested too deeply"
+    if isinstance(found, MemoryError):
+        return "needs more memory than there is"
+    text = " ".join(str(found).split())[:200].rstrip(".")
+    if isinstance(found, ValueError) and text:
+        return f"damaged: {text}"
+    return f"damaged: {type(found).__name__}{f': {text}' if text else ''}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -6,11 +6,13 @@ import contextlib
 import io
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cnnexp.app.main import main
+from cnnexp.runs.trust import VARIABLE
 from tests.commandline import succeed
 
 LEARNING_RATES = (0.2, 0.1, 0.05)
@@ -24,6 +26,14 @@ def make_run(folder: Path, *settings: str) -> Path:
         warnings.simplefilter("ignore")  # a run that diverges overflows first
         assert main([*TINY, *settings, f"hydra.run.dir={folder}"]) == 0
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def config_folder(tmp_path_factory) -> Iterator[None]:
+    """Keys that runs with plugins are signed with are no part of the user's configuration."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("config")))
+        yield
 
 
 @pytest.fixture(scope="session")

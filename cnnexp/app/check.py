@@ -32,7 +32,7 @@ from cnnexp.registry import Registry
 from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.fingerprint import PATHS
 from cnnexp.runs.plugins import load_plugins
-from cnnexp.runs.rebuild import build_source
+from cnnexp.runs.rebuild import plan_dataset
 from cnnexp.train import OPTIMIZERS
 
 Plain = dict[str, Any]
@@ -66,7 +66,20 @@ def check(cfg: DictConfig, search: bool = False) -> Plain:
         With all faults.
     """
     config = _plain(cfg)
-    load_plugins(config.get("plugins") or [])
+    load_plugins(_plugins_of(config))
+    return check_settings(config, search)
+
+
+def _plugins_of(config: Plain) -> list[str]:
+    """Return the modules that the user names."""
+    names = config.get("plugins") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError([f"plugins must be a list of modules. Got {names!r}."])
+    return names
+
+
+def check_settings(config: Plain, search: bool = False) -> Plain:
+    """Check a plain config whose plugins are imported, and return it; see `check`."""
     known = [field.name for field in dataclasses.fields(Config)]
     faults = [
         f"{key}: no such key.{did_you_mean(key, known)} Keys: {', '.join(known)}."
@@ -182,7 +195,7 @@ def suited_batch_size(config: Plain) -> int:
     >>> [suited_batch_size({"data": {"name": "mnist", "limit": n}}) for n in (1000, 10_000, None)]
     [16, 64, 128]
     """
-    count = build_source(config).sample_count() or 0
+    count = plan_dataset(config).source.sample_count() or 0
     if limit := config["data"].get("limit"):
         count = min(count, limit)
     return next((size for most, size in BATCH_SIZES if count < most), LARGEST_BATCH)

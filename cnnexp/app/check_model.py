@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cnnexp.app.options import check_options
 from cnnexp.errors import CnnexpError
-from cnnexp.nn.layer import LAYERS, Layer, Shape, expand_activations
+from cnnexp.nn.layer import LAYERS, Layer, Shape, expand_activations, shape_after
 from cnnexp.nn.layers import Dense
 from cnnexp.nn.losses import LOSSES, OF_CLASSES
 
@@ -188,7 +188,7 @@ def _check_shapes(
             return  # known once the data are read; then all this is checked again
         try:
             for part in expand_activations([layer]):
-                shape = part.infer_shape(shape)
+                shape = shape_after(part, shape)
         except CnnexpError as error:
             hint = ""
             if images.name == "digits" and "does not fit" in str(error):

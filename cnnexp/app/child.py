@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cnnexp.app import progress
 from cnnexp.app.job import train_task
+from cnnexp.app.screen import warn
 from cnnexp.app.stopping import EXIT_CODE
 from cnnexp.errors import CnnexpError
 from cnnexp.nn import executor
@@ -59,7 +60,7 @@ def exit_code(ret: JobReturn, name: str) -> int:
         return 0
     error = ret._return_value
     kind = "error" if isinstance(error, CnnexpError) else type(error).__name__
-    print(f"[{name}] {kind}: {error}", file=sys.stderr)
+    warn(f"[{name}] {kind}: {error}")
     return 1
 
 

@@ -5,6 +5,7 @@ Whoever calls `begin` or `go_on` holds the folder: nobody else writes in it mean
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import shlex
@@ -23,11 +24,12 @@ from cnnexp.app.locations import near
 from cnnexp.app.progress import Progress
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.data import Dataset
-from cnnexp.errors import CallbackError, CnnexpError, ConfigError, RunError
+from cnnexp.errors import CallbackError, CnnexpError, ConfigError, RunError, foreign
 from cnnexp.nn.network import Network
 from cnnexp.registry import Registry
-from cnnexp.runs import rebuild
+from cnnexp.runs import checkpoint, rebuild
 from cnnexp.runs.checkpoint import Checkpoint, CheckpointPolicy
+from cnnexp.runs.files import open_to_append
 from cnnexp.runs.fingerprint import config_hash, fingerprint
 from cnnexp.runs.per_class import Classified
 from cnnexp.runs.reading import load_run
@@ -75,7 +77,7 @@ def begin(folder: Path, record: Record, label: str = "") -> Record:
         If the data or the weights that the config names cannot be used.
     """
     with logged(folder), stop_on_signals() as stop, recorded(folder, record) as writer:
-        trainer = prepare(record)
+        trainer = prepare(folder, record)
         writer.write()
         train_to_the_end(trainer, writer, stop, label)
     return _unless_interrupted(record)
@@ -88,7 +90,7 @@ def go_on(folder: Path, record: Record, saved: Checkpoint | None, label: str = "
     found to be the same: what cannot go on stays as it is.
     """
     with stop_on_signals() as stop:
-        trainer = prepare(record, saved)
+        trainer = prepare(folder, record, saved)
         with logged(folder), recorded(folder, record) as writer:
             writer.rewind(saved)
             train_to_the_end(trainer, writer, stop, label)
@@ -121,7 +123,7 @@ def recorded(folder: Path, record: Record) -> Iterator[RunWriter]:
         raise
 
 
-def prepare(record: Record, saved: Checkpoint | None = None) -> Trainer:
+def prepare(folder: Path, record: Record, saved: Checkpoint | None = None) -> Trainer:
     """Load the data, build the network, put both to where a checkpoint was, and note them.
 
     Raises
@@ -130,17 +132,20 @@ def prepare(record: Record, saved: Checkpoint | None = None) -> Trainer:
         If data or initial weights are not those that the record names.
     """
     config: Plain = record["config"]
-    dataset = rebuild.build_dataset(config)
+    dataset = rebuild.plan_dataset(config).load()
     _expect_same(record, "data", dataset.checksum)
     if saved is None:
         recheck(config, images_of(dataset))
     used = record["network"]
     kept = ("micro_batch", "inference_micro_batch")
     overrides = {key: used[key] for key in kept if used and key in used}
-    network = rebuild.build_network(config, dataset.image_shape, **overrides)
+    largest = checkpoint.largest_array(saved) if saved is not None else None
+    network = rebuild.build_network(config, dataset.image_shape, largest, **overrides)
     trainer = build_trainer(config, network, dataset)
     if saved is not None:
-        trainer.restore(saved["training"])
+        checkpoint.check_fits(folder, saved, trainer.snapshot())
+        with foreign(folder / checkpoint.FILE):
+            trainer.restore(saved["training"])
     elif config["init_from"] is not None:
         run = load_run(config["init_from"])
         _expect_same(record, "init_from", run.weights_checksum)
@@ -336,7 +341,8 @@ def _diverged(event: Diverged, progress: Progress) -> tuple[str, str]:
 @contextmanager
 def logged(folder: Path) -> Iterator[None]:
     """Write what is logged to ``train.log`` in a run folder."""
-    handler = logging.FileHandler(folder / "train.log", encoding="utf-8")
+    file = io.TextIOWrapper(open_to_append(folder / "train.log"), "utf-8")
+    handler = logging.StreamHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -346,3 +352,4 @@ def logged(folder: Path) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         handler.close()
+        file.close()

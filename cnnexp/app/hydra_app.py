@@ -23,10 +23,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from cnnexp.app.composing import composing
 from cnnexp.app.config_sources import GROUP, register_sources
 from cnnexp.app.job import is_sweep, train_task
 from cnnexp.app.locations import PLUGINS, config_root
-from cnnexp.app.messages import dotted, in_our_words
+from cnnexp.app.messages import dotted
 from cnnexp.app.multirun import run_sweep
 from cnnexp.app.own import offer_own
 from cnnexp.app.schema import register_schemas
@@ -41,8 +42,17 @@ class App(Hydra):
 
     def compose_config(self, *args: Any, **kwargs: Any) -> DictConfig:
         """Compose, with errors in our words."""
-        with in_our_words(self.compose_defaults):
+        with composing(self.compose_defaults, self.config_folders()):
             return super().compose_config(*args, **kwargs)
+
+    def config_folders(self) -> list[str]:
+        """Return the folders that the user named."""
+        found = self.config_loader.get_search_path().get_path()
+        return [
+            element.path.removeprefix("file://")
+            for element in found
+            if element.provider == "command-line"
+        ]
 
     def compose_defaults(self) -> DictConfig:
         """Compose without any overrides."""

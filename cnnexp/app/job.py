@@ -31,7 +31,7 @@ def train_task(cfg: DictConfig) -> float | None:
     label = f"[{folder.name}] "
     with hold(folder):
         if (folder / FILE).exists():
-            record = resume_held(folder, label=label)
+            record = resume_held(folder, label=label, plugins=list(cfg.plugins))
         else:
             hydra = HydraConfig.get()
             checked = check(cfg, hydra.sweeper.get("_target_") != GRID)

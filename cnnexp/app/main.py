@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 
+from cnnexp.app.screen import warn
 from cnnexp.errors import CnnexpError, UnknownName, did_you_mean
 
 NO_ROOM = ". Make room, and go on with: python -m cnnexp resume RUN"
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except CnnexpError as error:
-        print(f"error: {error}", file=sys.stderr)
+        warn(f"error: {error}")
         return USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # no room, no permission, a file where a folder should be
         place = f"{error.filename}: " if error.filename else ""
         more = NO_ROOM if error.errno == errno.ENOSPC else ""
-        print(f"error: {place}{error.strerror or error}{more}", file=sys.stderr)
+        warn(f"error: {place}{error.strerror or error}{more}")
         return FAILED
     except MemoryError as error:
         print(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cnnexp.app.screen import warn
 from cnnexp.errors import OptionError
 
 
@@ -30,4 +30,4 @@ def telling(path: str | Path) -> Iterator[None]:
     """Say that a file was written, or why it could not be."""
     with writing(path):
         yield
-    print(f"wrote {path}", file=sys.stderr)
+    warn(f"wrote {path}")

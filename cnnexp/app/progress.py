@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from cnnexp.runs.foreign_text import printable
 from cnnexp.train import BatchDone, EpochDone
 
 _bars = [True]
@@ -96,7 +97,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Write any line, above the bar if there is one."""
-        text = f"{self.label}{line}"
+        text = printable(f"{self.label}{line}")
         with screen_may_be_gone():
             if self._bar is not None:
                 self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)

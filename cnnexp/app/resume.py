@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from cnnexp.app.check import Plain, check
+from cnnexp.app.check import Plain, check_settings
 from cnnexp.app.experiment import go_on
 from cnnexp.app.messages import dotted
 from cnnexp.app.schema import Config
-from cnnexp.errors import ConfigError, RunError, did_you_mean
-from cnnexp.runs import checkpoint, version1
+from cnnexp.app.screen import say, warn
+from cnnexp.errors import ConfigError, RunError, did_you_mean, foreign
+from cnnexp.runs import checkpoint, trust, version1
+from cnnexp.runs.checksums import check_all
 from cnnexp.runs.environment import describe_environment, differences
+from cnnexp.runs.files import refuse_links
 from cnnexp.runs.fingerprint import NEWER
 from cnnexp.runs.folders import hold
+from cnnexp.runs.plugins import load_plugins_of, refusal
 from cnnexp.runs.process import this_process
-from cnnexp.runs.record import Record, now, read_record
+from cnnexp.runs.record import FILE, Record, now, read_record
 from cnnexp.train import SCHEDULES
 
 ALLOWED = ("epochs", "checkpoint.every", "impl.threads")
 ABSENT = object()
 
 
-def resume(folder: Path, overrides: Sequence[str] = (), label: str = "") -> Record:
+def resume(
+    folder: Path,
+    overrides: Sequence[str] = (),
+    label: str = "",
+    plugins: Sequence[str] | None = None,
+    accept_changes: bool = False,
+) -> Record:
     """Continue a run from its last checkpoint, in its own folder.
 
     Parameters
@@ -39,6 +49,10 @@ def resume(folder: Path, overrides: Sequence[str] = (), label: str = "") -> Reco
         ``epochs=…``, ``checkpoint.every=…`` or ``impl.threads=…``.
     label : str
         Stands before every line that is printed.
+    plugins : sequence of str, optional
+        Modules that the user names; those of the user's own runs are imported without it.
+    accept_changes : bool
+        Go on also from a checkpoint and logs that are not what the run wrote.
 
     Returns
     -------
@@ -52,32 +66,43 @@ def resume(folder: Path, overrides: Sequence[str] = (), label: str = "") -> Reco
     """
     read_record(folder)  # before a lock is made in a folder that is no run
     with hold(folder):
-        return resume_held(folder, overrides, label)
+        return resume_held(folder, overrides, label, plugins, accept_changes)
 
 
-def resume_held(folder: Path, overrides: Sequence[str] = (), label: str = "") -> Record:
+def resume_held(
+    folder: Path,
+    overrides: Sequence[str] = (),
+    label: str = "",
+    plugins: Sequence[str] | None = None,
+    accept_changes: bool = False,
+) -> Record:
     """Continue a run in a folder that this process holds; see `resume`."""
     record = read_record(folder)
     if record["status"] == "running":
         process = record["process"]
         raise RunError(
-            f"{folder}: this run is still going on, as process {process['pid']} on"
-            f" {process['host']}; its last sign of life was at {record['heartbeat']}. Stop it"
+            f"{folder}: this run is still going on, as process {process.get('pid')} on"
+            f" {process.get('host')}; its last sign of life was at {record['heartbeat']}. Stop it"
             " first."
         )
     ended = f"{label}{folder} has {record['status']} already; there is nothing to go on with."
     if record["status"] in ("finished", "diverged") and not overrides:
-        print(ended)
+        say(ended)
         return record
     if record["format"] == version1.FORMAT:
         raise RunError(f"{folder}: cannot be resumed: {version1.NO_RESUME.format(folder=folder)}")
+    refuse_links(folder)
+    use_plugins(folder, record, plugins)
     config = changed_config(folder, record, overrides)
-    saved = checkpoint.load(folder)
+    check_all(folder, accept_changes)
+    saved = checkpoint.load(folder, accept_changes)
+    if saved is not None:
+        checkpoint.check_form(folder, saved)
     place = saved["training"] if saved is not None else {"epoch": 0, "batch": 0}
     _refuse_fewer(folder, config["epochs"], place)
     longer = config["epochs"] > record["config"]["epochs"]
     if record["status"] == "diverged" or (record["status"] == "finished" and not longer):
-        print(ended)
+        say(ended)
         return record
     if record["status"] == "finished" and place.get("stopped"):
         raise RunError(
@@ -88,6 +113,20 @@ def resume_held(folder: Path, overrides: Sequence[str] = (), label: str = "") ->
         raise RunError(f"{folder}: cannot be extended: its {checkpoint.FILE} is gone.")
     note_resume(record, config, place, label)
     return go_on(folder, record, saved, label)
+
+
+def use_plugins(folder: Path, record: Record, named: Sequence[str] | None) -> None:
+    """Import all plugins of a run; those that the user names are signed from now on.
+
+    Raises
+    ------
+    RunError
+        If one may not be imported.
+    """
+    if missing := load_plugins_of(folder, record, named):
+        raise refusal(folder, missing)
+    if named:
+        record["plugins"] = trust.sign(record["config"].get("plugins") or [])
 
 
 def _refuse_fewer(folder: Path, epochs: int, place: dict[str, Any]) -> None:
@@ -103,17 +142,17 @@ def _refuse_fewer(folder: Path, epochs: int, place: dict[str, Any]) -> None:
 def note_resume(record: Record, config: Plain, place: dict[str, Any], label: str) -> None:
     """Enter a resume in a record, and warn if it happens on another kind of machine."""
     present = describe_environment()
-    elsewhere = differences(record["environment"], present)
+    elsewhere = differences(record.get("environment") or {}, present)
     if elsewhere:
-        print(
+        warn(
             f"{label}warning: this run began elsewhere; its last bits may differ from those of an"
-            f" unbroken run: {'; '.join(elsewhere)}",
-            file=sys.stderr,
+            f" unbroken run: {'; '.join(elsewhere)}"
         )
     if config["epochs"] != record["config"]["epochs"]:
         record["fingerprint"] = None  # a longer run is another one
     record |= {"status": "running", "reason": None, "ended": None, "process": this_process()}
     record["config"] = config
+    record["resumed"] = record.get("resumed") or []
     record["resumed"].append(
         {
             "at": now(),
@@ -137,17 +176,15 @@ def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> Pl
         If there are to be more epochs under a schedule that depends on their number.
     """
     recorded: Plain = record["config"]
-    config = complete(recorded)
+    with foreign(folder / FILE):
+        config = complete(recorded)
     faults = [fault for override in overrides if (fault := _change(config, dotted(override)))]
     if faults:
         raise ConfigError(faults)
     wanted = config["epochs"] != recorded["epochs"]
     schedule = recorded["schedule"]["name"]
     begun_from, config["init_from"] = config["init_from"], None  # it need not be there any more
-    modules = record["environment"]["folder"]
-    if modules not in sys.path:
-        sys.path.append(modules)  # plugins of the folder that the run was started in
-    checked = check(OmegaConf.create(config)) | {"init_from": begun_from}
+    checked = check_settings(config) | {"init_from": begun_from}
     if wanted and SCHEDULES[schedule].depends_on_epochs:
         raise RunError(
             f"{folder}: epochs={config['epochs']} is refused: the run has schedule={schedule} over"
@@ -172,7 +209,7 @@ def _change(config: Plain, override: str) -> str | None:
         return f"{override}: cannot be read as key=value."
     try:
         wanted = OmegaConf.from_dotlist([f"value={text}"])["value"]
-    except yaml.YAMLError:
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, OverflowError):
         return f"{override}: cannot be read as key=value."
     *path, last = key.split(".")
     place: Any = config

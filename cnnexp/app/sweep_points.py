@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from cnnexp.app.check import Plain, check
 from cnnexp.app.check_model import Images
+from cnnexp.app.composing import composing
 from cnnexp.app.experiment import recheck
-from cnnexp.app.messages import in_our_words
 from cnnexp.app.search import search_faults
 from cnnexp.data import SOURCES
 from cnnexp.errors import ConfigError
@@ -72,7 +72,7 @@ def make_point(
         If its data cannot be read.
     """
     words = list(overrides)
-    with in_our_words(lambda: config):
+    with composing(lambda: config):
         composed = loader.load_sweep_config(config, words)
     try:
         checked = check(composed, search)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from cnnexp.app.screen import say
 from cnnexp.app.sweep_job import DONE, Job
 from cnnexp.app.sweep_points import chosen, varying
 
@@ -30,12 +31,12 @@ def show_table(sweep: Sweep, maximize: bool = False) -> None:
         return
     objective = jobs[0].config["sweep"]["objective"]
     for line in [*aligned(table_of(jobs, objective)), *reasons(jobs), *sweep.trouble]:
-        print(line)
+        say(line)
     if sweep.search and (found := best(jobs, maximize)) is not None:
         words = " ".join(chosen(found, varying(jobs)))
-        print(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
+        say(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
     done = sum(job.status in DONE for job in jobs)
-    print(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}")
+    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}")
 
 
 def table_of(jobs: Sequence[Job], objective: str) -> list[dict[str, str]]:
@@ -108,7 +109,7 @@ def show_plan(jobs: Sequence[Job]) -> None:
     notes = Counter(job.note for job in jobs)
     if set(notes) > {"new"} or "new" not in notes:
         told = ", ".join(f"{count} {note}" for note, count in notes.items())
-        print(f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}: {told}")
+        say(f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}: {told}")
 
 
 def _results(job: Job) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,9 +24,10 @@ from cnnexp.app.launchers import first_words, patient
 from cnnexp.app.sweep_job import DONE, Job, Outcome
 from cnnexp.app.sweep_points import Point, faults_of, make_point
 from cnnexp.app.sweep_table import show_plan
-from cnnexp.errors import CnnexpError, ConfigError, RunError
-from cnnexp.runs.files import replace_json
+from cnnexp.errors import CnnexpError, ConfigError, RunError, foreign
+from cnnexp.runs.files import read_bytes, refuse_link, refuse_links, replace_json
 from cnnexp.runs.folders import claim_number
+from cnnexp.runs.forms import fits
 from cnnexp.runs.record import FILE, now, read_record
 
 INDEX = "sweep.json"
@@ -142,11 +143,13 @@ class Sweep:
         from filelock import FileLock
 
         self.folder.mkdir(parents=True, exist_ok=True)
+        refuse_link(self.folder / ".sweep.lock")
         with FileLock(self.folder / ".sweep.lock"):
             index = self._read_index()
             for point in points:
                 name = self._place(point.fingerprint)
                 if name not in self._jobs:
+                    refuse_links(self.folder / name)  # Hydra writes there too
                     job = Job(point.overrides, point.composed, point.config, self.folder / name)
                     self._jobs[name] = decide(job, self.rerun)
             replace_json(self.folder / INDEX, index | {"jobs": self._names})
@@ -158,12 +161,22 @@ class Sweep:
         path = self.folder / INDEX
         index: dict[str, Any] = {"started": []}
         if path.exists():
-            index = json.loads(path.read_bytes())
+            with foreign(path, "Remove it: the jobs are found by their own records."):
+                index = json.loads(read_bytes(path))
+                if not fits(index, {"jobs": {str: str}, "started": [dict]}):
+                    raise ValueError("it is not an index of jobs")
+                self._refuse_places(index["jobs"].values())
             self._names |= index["jobs"]
         if not self._jobs:
             self._names |= recorded_fingerprints(self.folder)
             index["started"].append({"at": now(), "command": sys.argv})
         return index
+
+    @staticmethod
+    def _refuse_places(names: Iterable[str]) -> None:
+        """Refuse an index that names anything but numbered folders of the sweep."""
+        if odd := [name for name in names if not name.isdigit()]:
+            raise ValueError(f"it names the folder {odd[0]!r}, and jobs have numbers")
 
     def _place(self, key: str) -> str:
         """Return the folder's name of a job; one that now holds another run is not its folder."""
@@ -210,6 +223,7 @@ def put_aside(folder: Path) -> None:
     Its record goes last: cut off in between, the attempt is still the one that was recorded.
     """
     earlier = folder / "earlier"
+    refuse_link(earlier)
     left = [path for path in folder.iterdir() if path != earlier]
     target = claim_number(earlier)
     for path in sorted(left, key=lambda path: path.name == FILE):

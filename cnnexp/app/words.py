@@ -75,7 +75,7 @@ def _faults(override: str) -> Iterator[str]:
     group = key.partition(".")[0]
     if typed.startswith("~") and not key.startswith("hydra"):
         yield f"{override}: settings are given another value, as in {key}=…, and not taken away."
-    elif equals and not key:
+    elif equals and not key.partition("@")[0]:
         yield f"{override}: there is no key before the equals sign."
     elif key in GROUPS and NO_NAMES.fullmatch(value) and value not in options(key):
         own = f" A file of yours is found with --config-dir FOLDER, if it lies in FOLDER/{key}."

@@ -7,16 +7,22 @@ Biases start at zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeAlias
 
 import numpy as np
 
 from cnnexp.engine import Array
+from cnnexp.errors import ShapeError
 from cnnexp.registry import Registry
 
 # A string, for NumPy loads its random numbers when they are first named, and that takes a while.
 Initializer: TypeAlias = "Callable[[tuple[int, ...], int, int, np.random.Generator], Array]"
+
+_MOST: ContextVar[int] = ContextVar("most", default=1 << 40)
 
 INITIALIZERS: Registry[Initializer] = Registry("initializer")
 
@@ -179,8 +185,27 @@ def constant(value: float) -> Initializer:
 
 
 def initializer(name: str | float) -> Initializer:
-    """Return the initializer of a name, or of a number."""
-    return INITIALIZERS[name] if isinstance(name, str) else constant(name)
+    """Return the initializer of a name, or of a number; it refuses more than `at_most` allows."""
+    draw = INITIALIZERS[name] if isinstance(name, str) else constant(name)
+
+    def draw_what_is_allowed(
+        shape: tuple[int, ...], fan_in: int, fan_out: int, generator: np.random.Generator
+    ) -> Array:
+        if math.prod(shape) > (most := _MOST.get()):
+            raise ShapeError(f"weights of shape {shape}: at most {most:,} numbers are possible")
+        return draw(shape, fan_in, fan_out, generator)
+
+    return draw_what_is_allowed
+
+
+@contextmanager
+def at_most(numbers: int) -> Iterator[None]:
+    """Refuse to draw arrays with more numbers: settings from elsewhere may ask for any size."""
+    token = _MOST.set(min(numbers, _MOST.get()))
+    try:
+        yield
+    finally:
+        _MOST.reset(token)
 
 
 def _uniform(variance: float, shape: tuple[int, ...], generator: np.random.Generator) -> Array:

@@ -23,6 +23,7 @@ A new kind of layer is a dataclass whose fields are its options::
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -32,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnexp.engine import Array, Context, Window
-from cnnexp.errors import CnnexpError, OptionError
+from cnnexp.errors import CnnexpError, OptionError, ShapeError
 from cnnexp.registry import Registry
 
 if TYPE_CHECKING:
@@ -228,11 +229,36 @@ class Container(Layer, ABC):
         """Return the gradient for the result of each branch."""
 
 
+LARGEST_SAMPLE = 1 << 40  # numbers: far more than any memory has room for
+
+
+def shape_after(layer: Layer, shape: Shape) -> Shape:
+    """Return the shape after a layer, checked for a size that a computer can have.
+
+    Raises
+    ------
+    ShapeError
+        If the layer cannot take samples of this shape, or would give far too many numbers.
+    """
+    found = layer.infer_shape(shape)
+    if math.prod(found) > LARGEST_SAMPLE:
+        raise ShapeError(
+            f"gives {_shortened(math.prod(found))} numbers for each sample; at most"
+            f" {LARGEST_SAMPLE:,} are possible"
+        )
+    return found
+
+
+def _shortened(number: int) -> str:
+    """Return a large whole number, which may have more digits than Python would print."""
+    return f"about 10^{round(number.bit_length() * math.log10(2))}"
+
+
 def chain_shape(layers: Sequence[Layer], shape: Shape) -> Shape:
     """Return the shape after some layers, and name the layer that cannot take its input."""
     for layer in layers:
         try:
-            shape = layer.infer_shape(shape)
+            shape = shape_after(layer, shape)
         except CnnexpError as error:
             raise type(error)(f"{layer.name or layer.type}: {error}") from None
     return shape

@@ -203,6 +203,8 @@ def class_indices(Y: Array, classes: int) -> Array:
     Y = np.asarray(Y)
     if Y.dtype.kind not in "biuf":
         raise ShapeError(f"Y must be numbers: integer labels or one-hot rows. Got {Y.dtype}.")
+    if Y.dtype.kind == "f" and not np.isfinite(Y).all():
+        raise ShapeError("Y has labels that are not finite.")
     if Y.ndim == 2 and Y.shape[1] == classes:
         if not (np.count_nonzero(Y) == np.count_nonzero(Y == 1) == len(Y) and Y.any(axis=1).all()):
             raise ShapeError("Y has rows that are not one-hot: one entry must be 1, all others 0.")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.engine import IMPLEMENTATIONS, Array, Implementation, Limits
+from cnnexp.engine import Array, Implementation, Limits
 from cnnexp.errors import CnnexpError, OptionError, ShapeError
+from cnnexp.nn import arguments
 from cnnexp.nn.blas import ignore_fp_warnings, one_blas_thread
 from cnnexp.nn.executor import Executor, Serial, Threads, automatic_threads
 from cnnexp.nn.introspection import Introspection
-from cnnexp.nn.layer import Layer, Shape, expand_activations, name_layers, walk
-from cnnexp.nn.losses import LOSSES, METRICS, Loss
+from cnnexp.nn.layer import Layer, Shape, name_layers, shape_after, walk
+from cnnexp.nn.losses import LOSSES, Loss
 from cnnexp.nn.micro_batch import automatic_micro_batch
 from cnnexp.nn.parameters import Parameter, Parameters
 from cnnexp.nn.plan import Plan
@@ -87,24 +87,19 @@ class Network(Introspection):
         metrics: Sequence[str] = (),
         limits: Limits | None = None,
     ) -> None:
-        self.layers = expand_activations(layers)
-        everything = list(walk(self.layers))
-        if len({id(layer) for layer in everything}) < len(everything):
-            raise OptionError("a layer object stands in the list twice; make two of them.")
-        if not self.layers:
-            raise OptionError("a network needs at least one layer.")
+        self.layers = arguments.checked_layers(layers)
         name_layers(self.layers)
-        self.implementation = IMPLEMENTATIONS[impl] if isinstance(impl, str) else impl
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise OptionError(f"dtype must be float32 or float64. Got {self.dtype}.")
-        self.seed = seed
-        self.threads = _count("threads", threads)
-        self.micro_batch = _count("micro_batch", micro_batch)
-        self.inference_micro_batch = _count("inference_micro_batch", inference_micro_batch)
+        self.implementation = arguments.checked_implementation(impl)
+        self.dtype = arguments.checked_dtype(dtype)
+        self.seed = arguments.checked_seed(seed)
+        count = arguments.checked_count
+        self.threads = count("threads", threads)
+        self.micro_batch = count("micro_batch", micro_batch)
+        self.inference_micro_batch = count("inference_micro_batch", inference_micro_batch)
         self.fuse, self.limits = fuse, limits or Limits()
-        self.loss = LOSSES[loss]() if isinstance(loss, str) else loss
-        self.metrics = {name: METRICS[name] for name in [*self.loss.metrics, *metrics]}
+        self.loss = arguments.checked_loss(loss)
+        self.metrics = arguments.checked_metrics(self.loss.metrics)
+        self.metrics |= arguments.checked_metrics(metrics)
         self.figures = ("loss", *self.metrics)  # the names of what is measured
         self.steps_done = 0
         self._new_state: Array | None = None
@@ -156,7 +151,7 @@ class Network(Introspection):
         """
         with self._lock:
             if not self.built:
-                self._build(self.layers, tuple(input_shape))
+                self._build(self.layers, arguments.checked_shape(input_shape))
                 self._compile()
                 self.built = True
         return self
@@ -167,6 +162,7 @@ class Network(Introspection):
             seeds = [self.seed, WEIGHTS, *layer.path.encode()]
             generator = np.random.default_rng(np.random.SeedSequence(seeds))
             try:
+                shape_after(layer, shape)
                 layer.build(shape, generator, self.dtype)
             except CnnexpError as error:
                 raise type(error)(f"{layer.path}: {error}") from None
@@ -221,9 +217,15 @@ class Network(Introspection):
         loss, error : float
             Means over the mini-batch before the step. The error is None if it is not among the
             metrics.
+
+        Raises
+        ------
+        ShapeError, OptionError
+            If samples, targets or the learning rate are not finite, or do not fit the network.
         """
+        rate = arguments.checked_rate(learning_rate)
         sums, gradient = self.gradients(X, Y)
-        gradient *= gradient.dtype.type(learning_rate)
+        gradient *= gradient.dtype.type(rate)
         self.parameters[...] -= gradient
         self.take_state()
         means = self.means(sums)
@@ -242,6 +244,7 @@ class Network(Introspection):
         """Return samples and targets, checked once: for many steps on the same arrays."""
         X = self._samples(X)
         self._need_loss()
+        Y = arguments.as_array("Y", Y)
         targets = self.loss.check_targets(Y, self.output_shape, self.dtype)
         if len(X) != len(targets):
             raise ShapeError(f"X has {len(X)} samples and Y has {len(targets)} labels.")
@@ -370,7 +373,7 @@ class Network(Introspection):
     def _samples(self, X: Array) -> Array:
         """Return samples in the network's dtype and shape; build the network if needed."""
         if not hasattr(X, "take_rows"):  # rows that are computed when they are used stay so
-            X = np.asarray(X)
+            X = arguments.as_numbers("X", X)
         if X.ndim < 2 or not len(X):
             raise ShapeError(f"X must be samples (n_m, …), one at least. Got shape {X.shape}.")
         with_channel = (*X.shape[1:], 1)
@@ -382,7 +385,7 @@ class Network(Introspection):
                 f"X must be samples of shape {self.input_shape}, the network was built for them."
                 f" Got {X.shape[1:]}."
             )
-        return X.astype(self.dtype, copy=False)
+        return arguments.as_finite("X", X, self.dtype)
 
     def _need_built(self, what: str) -> None:
         if not self.built:
@@ -390,11 +393,3 @@ class Network(Introspection):
                 f"{what}: the network has no parameters yet. Call build(input_shape) first,"
                 " or train, evaluate or predict."
             )
-
-
-def _count(name: str, value: int | str) -> int | str:
-    """Return a positive number or "auto"."""
-    whole = isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
-    if whole or (isinstance(value, str) and value == "auto"):
-        return value
-    raise OptionError(f"{name} must be 'auto' or a number of at least 1. Got {value!r}.")

@@ -113,6 +113,10 @@ class Parameters:
         ShapeError
             If names or shapes differ; every difference is listed and nothing is changed.
         """
+        if not isinstance(weights, Mapping):
+            raise ShapeError(
+                f"weights must be a dictionary of arrays. Got {type(weights).__name__}."
+            )
         own = {
             f"{layer.path}.{key}": array
             for layer in self._layers
@@ -129,6 +133,11 @@ class Parameters:
             f" the weights have {np.shape(weights[name])}"
             for name in own.keys() & weights
             if own[name].shape != np.shape(weights[name])
+        ]
+        faults += [
+            f"{name}: the weights are no numbers"
+            for name in own.keys() & weights
+            if np.asarray(weights[name]).dtype.kind not in "biuf"
         ]
         if faults:
             listed = "\n".join(f"  {fault}" for fault in sorted(faults))

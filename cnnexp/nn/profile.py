@@ -142,8 +142,12 @@ class Profile:
             return {name: dict(vars(times)) for name, times in self._times.items()}
 
     def add_times(self, earlier: Mapping[str, Mapping[str, Any]]) -> None:
-        """Add what `times` returned before: a resumed run has taken it already."""
-        for name, figures in earlier.items():
+        """Add what `times` returned before: a resumed run has taken it already.
+
+        Steps that there are not any more, such as those that another version fused, are left out.
+        """
+        for name in earlier.keys() & self._times.keys():
+            figures = earlier[name]
             for direction in (FORWARD, BACKWARD):
                 self.add(name, direction, figures[direction])
             self.add(name, FORWARD, 0.0, figures["samples"])

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from cnnexp.report.grouping import STD
 from cnnexp.report.table import FIGURES, is_missing, is_result
+from cnnexp.runs.foreign_text import cell as csv_cell
+from cnnexp.runs.foreign_text import json_of, markdown, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +47,7 @@ def text(column: str, value: Any) -> str:
     value = exact(value)
     if isinstance(value, float):
         return f"{value:g}"
-    return value if isinstance(value, str) else json.dumps(value)
+    return printable(value) if isinstance(value, str) else json.dumps(value)
 
 
 def amount(value: float) -> str:
@@ -67,10 +69,11 @@ def to_csv(frame: pd.DataFrame) -> str:
     """Return a table as CSV, with all digits."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(frame.columns)
+    writer.writerow([csv_cell(str(name)) for name in frame.columns])
     for row in frame.itertuples(index=False, name=None):
         cells = [exact(value) for value in row]
-        writer.writerow([json.dumps(c) if isinstance(c, (bool, list, dict)) else c for c in cells])
+        cells = [json.dumps(c) if isinstance(c, (bool, list, dict)) else c for c in cells]
+        writer.writerow([csv_cell(c) if isinstance(c, str) else c for c in cells])
     return out.getvalue()
 
 
@@ -80,7 +83,7 @@ def to_json(frame: pd.DataFrame) -> str:
         {name: _finite(exact(value)) for name, value in zip(frame.columns, row, strict=True)}
         for row in frame.itertuples(index=False, name=None)
     ]
-    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    return f"{json_of(rows)}\n"
 
 
 def _finite(value: Any) -> Any:
@@ -93,14 +96,7 @@ def to_markdown(frame: pd.DataFrame) -> str:
     names, rows = cells(frame)
     right = [is_numeric(frame, name) for name in names]
     lines = [names, ["---:" if aligned else "---" for aligned in right], *rows]
-    return "".join(f"| {' | '.join(_escaped(cell) for cell in line)} |\n" for line in lines)
-
-
-def _escaped(cell: str) -> str:
-    """Return a cell in which nothing is Markdown's own."""
-    for character in "\\|*`<":
-        cell = cell.replace(character, f"\\{character}")
-    return " ".join(cell.split())
+    return "".join(f"| {' | '.join(markdown(cell) for cell in line)} |\n" for line in lines)
 
 
 def cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

@@ -7,8 +7,10 @@ import itertools
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
-from cnnexp.errors import OptionError, did_you_mean
+from cnnexp.errors import OptionError, RunError, did_you_mean
+from cnnexp.runs.files import read_bytes
 from cnnexp.runs.version1 import new_name
 
 FILE = "epochs.csv"
@@ -28,8 +30,8 @@ History = dict[str, list[float]]
 def read_history(folder: str | os.PathLike[str]) -> History:
     """Return the log of epochs of a run, column by column.
 
-    A run that has logged nothing has an empty history. A last line that was cut off by a kill, and
-    rows that hold anything but numbers, are left out.
+    A run that has logged nothing, or whose log cannot be read, has an empty history. A last line
+    that was cut off by a kill, and rows that hold anything but numbers, are left out.
 
     Returns
     -------
@@ -37,11 +39,11 @@ def read_history(folder: str | os.PathLike[str]) -> History:
         As in ``epochs.csv``; and ``elapsed``, the seconds of training up to the end of each epoch.
     """
     try:
-        with open(os.path.join(folder, FILE), encoding="utf-8", errors="replace") as file:
-            lines = [line for line in file if line.endswith("\n")]
-    except OSError:
+        content = read_bytes(Path(folder, FILE))
+        lines = content[: content.rfind(b"\n") + 1].decode(errors="replace").splitlines()
+        columns, *rows = list(csv.reader(lines)) or [[]]
+    except (OSError, RunError, csv.Error):
         return {}
-    columns, *rows = list(csv.reader(lines)) or [[]]
     columns = [new_name(name) for name in columns]
     numbers = [row for row in map(_numbers, rows) if row is not None and len(row) == len(columns)]
     history = {name: [row[k] for row in numbers] for k, name in enumerate(columns)}

@@ -15,7 +15,7 @@ from cnnexp.report.formats import cells, exact, header, is_numeric, text
 from cnnexp.report.plots import Panel, Picture, svg_of
 from cnnexp.report.sentences import ratio_lines, reasons, same_line, short_labels
 from cnnexp.report.table import FIGURES, NO_RESULT, Comparison, comparable, is_missing
-from cnnexp.runs.files import replace_file
+from cnnexp.runs.files import write_output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ def save_page(
         settings=_differing(comparison) + _same(comparison),
         version=escape(cnnexp.__version__),
     )
-    replace_file(path, page.encode())
+    write_output(path, page.encode())
 
 
 def _lead(comparison: Comparison) -> str:

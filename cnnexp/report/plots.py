@@ -28,7 +28,7 @@ from cnnexp.report.drawing import (
 )
 from cnnexp.report.lines import STYLES, Line, lines_of, note_of, series_of
 from cnnexp.report.table import Comparison
-from cnnexp.runs.files import replace_file
+from cnnexp.runs.files import write_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def save_plot(path: Path, picture: Picture, title: str) -> None:
     """Write all panels of a picture; the ending of the file says in which format."""
     check_ending(path)
     heading = f"{title}  ({picture.note})" if picture.note else title
-    replace_file(path, rendered(picture.panels, heading, path.suffix.lower().lstrip(".")))
+    write_output(path, rendered(picture.panels, heading, path.suffix.lower().lstrip(".")))
 
 
 def svg_of(panel: Panel) -> bytes:

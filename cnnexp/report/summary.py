@@ -16,13 +16,15 @@ from cnnexp.report.lines import series_of
 from cnnexp.report.table import NO_RESULT, comparable
 from cnnexp.report.terminal import bar, chart
 from cnnexp.runs import rebuild
-from cnnexp.runs.reading import GROUPS, Run, flatten
+from cnnexp.runs.files import whole_lines
+from cnnexp.runs.reading import GROUPS, Run, flatten, name_in
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 CHART_WIDTH, CHART_HEIGHT = 48, 8
 BAR_WIDTH = 30
+LISTED = 1 << 27  # numbers of the largest weights of a network that is built to be listed
 
 
 @dataclass
@@ -67,9 +69,7 @@ def sections(run: Run, defaults: Mapping[str, Any] | None, all_settings: bool) -
 
 def settings_of(run: Run) -> dict[str, Any]:
     """Return the settings of a run under dotted paths, the names of its groups first."""
-    settings: dict[str, Any] = {
-        group: run.record["choices"].get(group) or run.config[group]["name"] for group in GROUPS
-    }
+    settings: dict[str, Any] = {group: name_in(run, group) for group in GROUPS}
     flatten(run.config, "", settings)
     return settings
 
@@ -108,7 +108,9 @@ def _network(run: Run) -> list[str]:
         return []
     shape = tuple(used["input_shape"])
     try:
-        network = rebuild.build_network(run.config, shape, threads=1, micro_batch=1)
+        network = run.rebuilt(
+            lambda config: rebuild.build_network(config, shape, LISTED, threads=1, micro_batch=1)
+        )
     except CnnexpError as error:
         return [f"{used['parameters']:,} parameters; its layers cannot be listed here: {error}"]
     return [
@@ -218,11 +220,10 @@ def _layers(run: Run) -> list[str]:
     if not path.is_file():
         return []
     try:
-        with path.open(encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(whole_lines(path).splitlines()))
         most = max(sum(_both_ways(row)) for row in rows) or 1.0
         lines = [_layer(row, most) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, CnnexpError, csv.Error, ValueError, KeyError, TypeError) as error:
         return [f"{path.name} cannot be read: {error!r}"]
     head = ("layer", "forward", "backward", "GFLOP/s", "")
     threads = (run.record.get("network") or {}).get("threads", 1)

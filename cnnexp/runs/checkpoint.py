@@ -6,10 +6,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
+import numpy as np
+
 from cnnexp.errors import OptionError, RunError
 from cnnexp.runs import pickles
+from cnnexp.runs.checksums import CHECKPOINT, read_checked
+from cnnexp.runs.forms import COUNT, NUMBER, Maybe, fault_of, fits
 
-FILE = "checkpoint.pkl"
+FILE = CHECKPOINT
+ARRAYS = {str: np.ndarray}
+FIGURES = {str: NUMBER}
+LAYER = {"forward": NUMBER, "backward": NUMBER, "samples": COUNT, "cache_bytes": COUNT}
+READABLE = {"training": {"weights": ARRAYS}, "totals": dict, "results": dict}
+RESUMABLE = {
+    "training": {
+        "epoch": COUNT,
+        "batch": COUNT,
+        "weights": ARRAYS,
+        "optimizer": ARRAYS,
+        "sums": [NUMBER],
+        "seconds": NUMBER,
+        "history": [FIGURES],
+        "best": Maybe({"metric": str, "value": NUMBER, "epoch": COUNT}),
+    },
+    "totals": {
+        "seconds": NUMBER,
+        "eval_seconds": NUMBER,
+        "samples": COUNT,
+        "layers": Maybe({str: LAYER}),
+    },
+    "results": {str: Maybe(NUMBER)},
+}
 
 
 class Checkpoint(TypedDict):
@@ -53,26 +80,83 @@ class CheckpointPolicy:
         return self.every != "epoch" and batch % int(self.every) == 0
 
 
-def save(
-    folder: Path, training: dict[str, Any], totals: dict[str, Any], results: dict[str, Any]
-) -> None:
-    """Write the state of a training, and what its record says of it."""
-    content = Checkpoint(training=training, totals=totals, results=results)
-    pickles.save(folder / FILE, content)
+def dumps(training: dict[str, Any], totals: dict[str, Any], results: dict[str, Any]) -> bytes:
+    """Return the state of a training, and what its record says of it, as bytes of a file."""
+    return pickles.dumps(Checkpoint(training=training, totals=totals, results=results))
 
 
-def load(folder: Path) -> Checkpoint | None:
+def save(folder: Path, pickled: bytes) -> None:
+    """Write a checkpoint in place of the one before it."""
+    pickles.write(folder / FILE, pickled)
+
+
+def load(folder: Path, accept_changes: bool = False) -> Checkpoint | None:
     """Read the checkpoint of a run, or return None where there is none.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    accept_changes : bool
+        Read it whatever its checksum is.
 
     Raises
     ------
     RunError
-        If the file is not a checkpoint.
+        If the file is not a checkpoint, or not the one that the run wrote.
     """
     path = folder / FILE
-    if not path.exists():
+    try:
+        content = pickles.loads(read_checked(folder, FILE, accept_changes), path)
+    except FileNotFoundError:
         return None
-    content = pickles.load(path)
-    if not isinstance(content, dict) or content.keys() != Checkpoint.__annotations__.keys():
+    if not fits(content, READABLE):
         raise RunError(f"{path}: not a checkpoint of a run. Delete it, and the run starts over.")
     return cast(Checkpoint, content)
+
+
+def check_form(folder: Path, saved: Checkpoint) -> None:
+    """Check that a checkpoint has everything that resuming needs.
+
+    Raises
+    ------
+    RunError
+        If something is absent, or of another kind.
+    """
+    if fault := fault_of(saved, RESUMABLE):
+        raise RunError(f"{folder / FILE}: damaged: {fault}. Delete it, and the run starts over.")
+
+
+def check_fits(folder: Path, saved: Checkpoint, training: dict[str, Any]) -> None:
+    """Check that a checkpoint has the arrays and figures of a training that is to go on from it.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    saved : Checkpoint
+        What was read from it.
+    training : dict
+        What `Trainer.snapshot` gives at the start of that training.
+
+    Raises
+    ------
+    RunError
+        If something is absent, or has another shape.
+    """
+    found = saved["training"]
+    same = all(_shapes(found[key]) == _shapes(training[key]) for key in ("weights", "optimizer"))
+    if not same or len(found["sums"]) != len(training["sums"]):
+        raise RunError(
+            f"{folder / FILE}: does not belong to this network and optimizer. Delete it, and the"
+            " run starts over."
+        )
+
+
+def largest_array(saved: Checkpoint) -> int:
+    """Return how many numbers the largest array of the weights has."""
+    return max((array.size for array in saved["training"]["weights"].values()), default=0)
+
+
+def _shapes(arrays: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays.items()}

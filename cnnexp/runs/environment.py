@@ -53,9 +53,12 @@ def differences(recorded: dict[str, Any], present: dict[str, Any]) -> list[str]:
 
 
 def usage(wall_start: float, cpu_start: float) -> dict[str, Any]:
-    """Return wall and processor seconds since a start, and the peak memory of the process."""
+    """Return wall and processor seconds since a start, and the peak memory of the process.
+
+    The start is of ``time.monotonic``, which goes on when somebody sets the clock.
+    """
     return {
-        "wall_seconds": round(time.time() - wall_start, 3),
+        "wall_seconds": round(time.monotonic() - wall_start, 3),
         "cpu_seconds": round(cpu_seconds() - cpu_start, 3),
         "peak_memory_bytes": peak_memory(),
     }

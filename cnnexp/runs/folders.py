@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cnnexp.errors import RunError
+from cnnexp.runs.files import refuse_link
 from cnnexp.runs.record import FILE, is_a_run
 
 LOCK = ".lock"
@@ -24,6 +25,7 @@ def hold(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    refuse_link(folder / LOCK)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.errors import RunError
-from cnnexp.runs.files import whole_lines
+from cnnexp.errors import RunError, foreign
+from cnnexp.runs.checksums import read_checked
+from cnnexp.runs.files import lines_of
 
 FILE = "histograms.csv"
 COLUMNS = ("epoch", "parameter", "low", "high", "counts")
@@ -77,8 +78,15 @@ def _range_of(finite: npt.NDArray[np.float64]) -> tuple[float, float]:
     return low - half, low + half
 
 
-def read_histograms(folder: Path) -> dict[str, list[Histogram]]:
+def read_histograms(folder: Path, accept_changes: bool = False) -> dict[str, list[Histogram]]:
     """Return the histograms of a run by parameter, in order of their epochs; none if not logged.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    accept_changes : bool
+        Read the log whatever its checksum is.
 
     Raises
     ------
@@ -88,13 +96,15 @@ def read_histograms(folder: Path) -> dict[str, list[Histogram]]:
     path = folder / FILE
     if not path.is_file():
         return {}
-    found: dict[str, list[Histogram]] = {}
-    for number, row in enumerate(csv.DictReader(io.StringIO(whole_lines(path))), 2):
-        try:
-            counts = [int(count) for count in row["counts"].split()]
-            low, high = float(row["low"]), float(row["high"])
-            histogram = Histogram(int(row["epoch"]), row["parameter"], low, high, counts)
-        except (KeyError, ValueError, AttributeError) as error:
-            raise RunError(f"{path}, line {number}: damaged: {error}") from None
-        found.setdefault(histogram.parameter, []).append(histogram)
+    with foreign(path):
+        text = lines_of(read_checked(folder, FILE, accept_changes))
+        found: dict[str, list[Histogram]] = {}
+        for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
+            try:
+                counts = [int(count) for count in row["counts"].split()]
+                low, high = float(row["low"]), float(row["high"])
+                histogram = Histogram(int(row["epoch"]), row["parameter"], low, high, counts)
+            except (KeyError, ValueError, AttributeError) as error:
+                raise RunError(f"{path}, line {number}: damaged: {error}") from None
+            found.setdefault(histogram.parameter, []).append(histogram)
     return found

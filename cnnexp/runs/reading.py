@@ -7,27 +7,31 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numpy as np
+
+from cnnexp.data.dataset import Dataset
 from cnnexp.data.sources import array_checksum
-from cnnexp.errors import RunError
-from cnnexp.runs import checkpoint, pickles, rebuild, version1
-from cnnexp.runs.files import whole_lines
-from cnnexp.runs.plugins import load_plugins
+from cnnexp.errors import RunError, UnknownName, foreign
+from cnnexp.runs import checkpoint, checksums, pickles, plugins, rebuild, version1
+from cnnexp.runs.checksums import WEIGHTS, read_checked
+from cnnexp.runs.files import lines_of
+from cnnexp.runs.forms import fits
 from cnnexp.runs.record import FILE, Record, read_record
-from cnnexp.runs.writing import WEIGHTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cnnexp.data import Dataset
     from cnnexp.nn.network import Network
 
 GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss", "augment")
 COLUMNS = ("run", "status", *GROUPS, "learning_rate", "epochs", "batch_size", "seed", "dtype")
+
+Thing = TypeVar("Thing")
 
 
 class Run:
@@ -41,8 +45,15 @@ class Run:
         All of ``run.json``.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        plugins: Sequence[str] | None = None,
+        accept_changes: bool = False,
+    ) -> None:
         self.path = Path(path)
+        self.named_plugins = [plugins] if isinstance(plugins, str) else plugins
+        self.accept_changes = accept_changes
         self._folder = self.path.absolute()  # logs and weights are read later
         self.record: Record = read_record(self.path)
 
@@ -89,8 +100,7 @@ class Run:
         RunError
             If its checksum is not the recorded one.
         """
-        self._use_plugins()
-        found = rebuild.build_dataset(self.config)
+        found = self.rebuilt(rebuild.plan_dataset).load()
         recorded = (self.record["data"] or {}).get("checksum")
         if recorded and found.checksum != recorded:
             raise RunError(
@@ -105,31 +115,41 @@ class Run:
         used = self.record["network"]
         if used is None:
             raise RunError(f"{self.path}: this run ended before its network was built.")
-        self._use_plugins()
-        network = rebuild.build_network(
-            self.config,
-            tuple(used["input_shape"]),
-            threads=used["threads"],
-            micro_batch=used["micro_batch"],
-            inference_micro_batch=used["inference_micro_batch"],
-        )
-        return network.load_weights(self.weights)
+
+        def build(config: dict[str, Any]) -> Network:
+            return rebuild.build_network(
+                config,
+                tuple(used["input_shape"]),
+                largest,
+                threads=used["threads"],
+                micro_batch=used["micro_batch"],
+                inference_micro_batch=used["inference_micro_batch"],
+            )
+
+        weights = self.weights
+        largest = max((array.size for array in weights.values()), default=0)
+        with foreign(self.path / WEIGHTS):
+            return self.rebuilt(build).load_weights(weights)
 
     @cached_property
     def weights(self) -> dict[str, Any]:
         """The weights that the run kept, or would have kept at its last checkpoint."""
-        path = self._folder / WEIGHTS
-        if path.exists():
-            return dict(pickles.load(path))
-        saved = checkpoint.load(self._folder)
-        if saved is None:
-            raise RunError(
-                f"{self.path}: no weights yet: the run is {self.status}, and neither {WEIGHTS} nor"
-                f" {checkpoint.FILE} is there."
-            )
-        training = saved["training"]
-        kept = training.get("best_weights") or training.get("average") or training["weights"]
-        return dict(kept)
+        path = self.path / WEIGHTS
+        try:
+            found = pickles.loads(self._read(WEIGHTS), path)
+        except FileNotFoundError:
+            path = self.path / checkpoint.FILE
+            saved = checkpoint.load(self._folder, self.accept_changes)
+            if saved is None:
+                raise RunError(
+                    f"{self.path}: no weights yet: the run is {self.status}, and neither {WEIGHTS}"
+                    f" nor {checkpoint.FILE} is there."
+                ) from None
+            training = saved["training"]
+            found = training.get("best_weights") or training.get("average") or training["weights"]
+        if not fits(found, {str: np.ndarray}) or not all(map(_is_a_path, found)):
+            raise RunError(f"{path}: damaged: it must hold arrays by the paths of parameters.")
+        return dict(found)
 
     @property
     def weights_checksum(self) -> str:
@@ -137,32 +157,72 @@ class Run:
         parts = [f"{name} {array_checksum(array)}" for name, array in sorted(self.weights.items())]
         return f"sha256:{hashlib.sha256(' '.join(parts).encode()).hexdigest()}"
 
-    def _use_plugins(self) -> None:
-        """Import the modules that the run imported: its layers may be defined there."""
-        load_plugins(self.config.get("plugins") or [])
+    def rebuilt(self, build: Callable[[dict[str, Any]], Thing]) -> Thing:
+        """Return what is built from the settings, with the run's plugins as far as it is allowed.
+
+        Raises
+        ------
+        RunError
+            If a plugin is needed that may not be imported, or ``run.json`` is damaged.
+        """
+        missing = plugins.load_plugins_of(self._folder, self.record, self.named_plugins)
+        try:
+            with foreign(self.path / FILE):
+                return build(self.config)
+        except UnknownName:
+            if missing:
+                raise plugins.refusal(self.path, missing) from None
+            raise
+
+    def check_files(self) -> None:
+        """Compare all files that have a checksum with it.
+
+        Raises
+        ------
+        RunError
+            If one is not what the run wrote.
+        """
+        checksums.check_all(self._folder, self.accept_changes)
+
+    def _read(self, name: str) -> bytes:
+        """Return the contents of a file, compared with its checksum."""
+        return read_checked(self._folder, name, self.accept_changes, self.path)
 
     def _log(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
-        path = self._folder / name
-        text = whole_lines(path) if path.exists() else ""
-        columns, *rows = csv.reader(io.StringIO(text)) if text else [[]]
-        if self.record["format"] == version1.FORMAT:
-            columns = [version1.new_name(name) for name in columns]
-        # Python's own numbers, because a parser of tables may round the last bit
-        return pd.DataFrame([[_number(cell) for cell in row] for row in rows], columns=columns)
+        try:
+            content = self._read(name)
+        except FileNotFoundError:
+            content = b""
+        with foreign(self.path / name):
+            text = lines_of(content)
+            columns, *rows = csv.reader(io.StringIO(text)) if text else [[]]
+            if self.record["format"] == version1.FORMAT:
+                columns = [version1.new_name(name) for name in columns]
+            if any(len(row) != len(columns) for row in rows):
+                raise ValueError("a row has more or fewer cells than there are columns")
+            # Python's own numbers, because a parser of tables may round the last bit
+            return pd.DataFrame([[_number(cell) for cell in row] for row in rows], columns=columns)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, status={self.status!r})"
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(
+    path: str | Path, *, plugins: Sequence[str] | None = None, accept_changes: bool = False
+) -> Run:
     """Read one run.
 
     Parameters
     ----------
     path : str or Path
-        A run folder.
+        A run folder. Nothing in it is executed.
+    plugins : sequence of str, optional
+        Modules to import before the network or the data set is rebuilt: those in which the layers
+        of the run are defined. Those of your own runs are imported without it.
+    accept_changes : bool
+        Read weights, checkpoint and logs also if they are not what the run wrote.
 
     Returns
     -------
@@ -176,7 +236,7 @@ def load_run(path: str | Path) -> Run:
         If there is no run in the folder, or it is damaged.
     """
     refuse_folder_of_runs(path)
-    return Run(path)
+    return Run(path, plugins, accept_changes)
 
 
 def refuse_folder_of_runs(path: str | Path) -> None:
@@ -256,13 +316,10 @@ def find_runs(path: str | Path) -> Iterator[str]:
 def flat_row(folder: str) -> dict[str, Any]:
     """Return one run as a row of the table; a damaged one as a row that says what is wrong."""
     try:
-        return _row(folder, read_record(folder))
+        with foreign(os.path.join(folder, FILE)):
+            return _row(folder, read_record(folder))
     except RunError as error:
         reason = str(error)
-    except KeyError as error:
-        reason = f"{os.path.join(folder, FILE)}: damaged: {error} is missing"
-    except (TypeError, AttributeError) as error:
-        reason = f"{os.path.join(folder, FILE)}: damaged: not what a run writes: {error}"
     return {"run": folder, "status": "damaged", "reason": reason}
 
 
@@ -271,11 +328,17 @@ def _row(folder: str, record: Record) -> dict[str, Any]:
     config = record["config"]
     row = {"run": folder, "status": record["status"], "reason": record["reason"]}
     for group in GROUPS:
-        row[group] = record["choices"].get(group) or config.get(group, {}).get("name")
+        row[group] = record["choices"].get(group) or (config.get(group) or {}).get("name")
     flatten(config, "", row)
     row |= record["results"]
     row["created"] = record["created"]
     return row
+
+
+def name_in(run: Run, group: str) -> str | None:
+    """Return what a run chose in a group, such as ``model``."""
+    chosen: str | None = run.record["choices"].get(group)
+    return chosen or (run.config.get(group) or {}).get("name")
 
 
 def flatten(value: Any, path: str, row: dict[str, Any]) -> None:
@@ -289,6 +352,11 @@ def flatten(value: Any, path: str, row: dict[str, Any]) -> None:
             flatten(item, f"{path}.{k}", row)
     else:
         row[path] = value
+
+
+def _is_a_path(name: str) -> bool:
+    """Say whether a name is that of a parameter, such as ``conv1.W``, and not that of a file."""
+    return "." in name and name.isprintable() and not any(c in name for c in "/\\")
 
 
 def _number(cell: str) -> int | float | str:

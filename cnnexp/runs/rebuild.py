@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import types
+import typing
+from typing import Any, NamedTuple
 
 from cnnexp.data import SOURCES, Dataset, Source
 from cnnexp.data.augmentation import AUGMENTATIONS, Augmentation
 from cnnexp.data.dataset import Preparation
 from cnnexp.data.scale import Scale
+from cnnexp.errors import OptionError
+from cnnexp.nn.initializers import at_most
 from cnnexp.nn.layer import Layer, make_layer
 from cnnexp.nn.losses import LOSSES, Loss
 from cnnexp.nn.network import Network
 
 Config = dict[str, Any]
+ALWAYS = 1 << 24  # numbers of an array that any computer has room for
+SIMPLE = {int, float, str, bool, types.NoneType}
 
 
 def options_of(cls: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Return those values that are fields of a dataclass."""
+    """Return those values that are fields of a dataclass.
+
+    Raises
+    ------
+    OptionError
+        If one is not of the type of its field: a number, a text, true or false.
+    """
     names = {field.name for field in dataclasses.fields(cls)}
-    return {key: value for key, value in values.items() if key in names}
+    found = {key: value for key, value in values.items() if key in names}
+    hints = typing.get_type_hints(cls)
+    for key, value in found.items():
+        allowed = {*_parts(hints[key])} | ({int} if float in _parts(hints[key]) else set())
+        if allowed <= SIMPLE and type(value) not in allowed:
+            raise OptionError(f"{key} cannot be {value!r:.60}.")
+    return found
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """Return the types of which a value may be one."""
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    return typing.get_args(hint) if is_union else (hint,)
 
 
 def build_layers(config: Config) -> list[Layer]:
@@ -27,21 +51,39 @@ def build_layers(config: Config) -> list[Layer]:
     return [make_layer(options) for options in config["model"]["layers"]]
 
 
-def build_source(config: Config) -> Source:
-    """Make the source of a config's data set; nothing is read."""
-    options = config["data"]
+class DatasetPlan(NamedTuple):
+    """What a config says of its data set; nothing is read yet.
+
+    Attributes
+    ----------
+    source, preparation : Source, Preparation
+        Where samples come from, and how they are prepared.
+    dtype : str
+        Their type as numbers.
+    returns_input : bool
+        Whether the samples themselves are the targets.
+    """
+
+    source: Source
+    preparation: Preparation
+    dtype: str
+    returns_input: bool
+
+    def load(self, scale: Scale | None = None, target_scale: Scale | None = None) -> Dataset:
+        """Read and prepare the data set, with its own scales if none are given."""
+        dataset = Dataset.prepare(self.source, self.preparation, self.dtype, scale, target_scale)
+        return dataset.reconstruction() if self.returns_input else dataset
+
+
+def plan_dataset(config: Config) -> DatasetPlan:
+    """Return what a config says of its data set."""
+    options, dtype = config["data"], config["dtype"]
+    if dtype not in ("float32", "float64"):
+        raise OptionError(f"dtype must be float32 or float64. Got {dtype!r}.")
     source_class = SOURCES[options["name"]]
-    return source_class(**options_of(source_class, options))
-
-
-def build_dataset(
-    config: Config, scale: Scale | None = None, target_scale: Scale | None = None
-) -> Dataset:
-    """Load and prepare the data set of a config, with its own scales if none are given."""
-    preparation = Preparation(**options_of(Preparation, config["data"]))
-    source = build_source(config)
-    dataset = Dataset.prepare(source, preparation, config["dtype"], scale, target_scale)
-    return dataset.reconstruction() if config["model"].get("target") == "input" else dataset
+    source = source_class(**options_of(source_class, options))
+    preparation = Preparation(**options_of(Preparation, options))
+    return DatasetPlan(source, preparation, dtype, config["model"].get("target") == "input")
 
 
 def build_loss(config: Config) -> Loss:
@@ -58,8 +100,14 @@ def build_augmentations(config: Config) -> list[Augmentation]:
     ]
 
 
-def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any) -> Network:
-    """Make and build the network of a config; `overrides` are arguments of `Network`."""
+def build_network(
+    config: Config, image_shape: tuple[int, ...], largest: int | None = None, **overrides: Any
+) -> Network:
+    """Make and build the network of a config; `overrides` are arguments of `Network`.
+
+    A config from elsewhere may ask for any size: no weights have more than `largest` numbers, or
+    `ALWAYS`, so that weights which do not fit are told by their names and shapes.
+    """
     impl = config["impl"]
     arguments = {
         "impl": impl["name"],
@@ -72,4 +120,8 @@ def build_network(config: Config, image_shape: tuple[int, ...], **overrides: Any
         "loss": build_loss(config),
         "metrics": config["metrics"],
     }
-    return Network(build_layers(config), **(arguments | overrides)).build(image_shape)
+    network = Network(build_layers(config), **(arguments | overrides))
+    if largest is None:
+        return network.build(image_shape)
+    with at_most(max(largest, ALWAYS)):
+        return network.build(image_shape)

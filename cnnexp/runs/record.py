@@ -12,6 +12,8 @@ network    parameters, multiply-adds, threads and micro_batch as they were used
 results    the figures of the weights that are kept (those of the last epoch, or with
            ``best_weights`` of the best one), the best epoch, and totals
 usage      wall and processor seconds, peak memory
+checksums  of weights, checkpoint and logs; see `checksums`
+plugins    the modules that were imported, and the user's signature; see `trust`
 resumed    for each time it was resumed: when, from where, and how the machine differed
 ========== ==================================================================================
 """
@@ -21,14 +23,13 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 from datetime import datetime
 from pathlib import Path
-from types import NoneType
 from typing import Any, cast
 
-from cnnexp.errors import RunError
-from cnnexp.runs.files import replace_json
+from cnnexp.errors import RunError, foreign
+from cnnexp.runs.files import read_bytes, replace_json
+from cnnexp.runs.forms import COUNT, NUMBER, Maybe, fault_of, is_nested_too_deeply
 from cnnexp.runs.process import is_gone, is_here
 from cnnexp.runs.version1 import FORMAT as FORMAT_1
 from cnnexp.runs.version1 import translate_record
@@ -36,8 +37,78 @@ from cnnexp.runs.version1 import translate_record
 FORMAT = 2
 SILENCE = 300.0  # seconds without a sign of life after which a run on another host is given up
 FILE = "run.json"
+LARGEST = 1 << 26  # bytes of run.json; it has some thousands
+
 NEEDED = ("status", "reason", "created", "heartbeat", "process", "config", "choices", "results")
 NEWER = {"augment": {"name": "none", "transforms": []}}  # settings that older runs do not have
+SCALE = {"factor": object, "shift": object, "largest": NUMBER}  # a number, or one for each column
+FORM = {
+    "status": str,
+    "reason": Maybe(str),
+    "created": str,
+    "ended": Maybe(str),
+    "heartbeat": str,
+    "process": {"host": Maybe(str), "pid": Maybe(COUNT), "started": Maybe(NUMBER)},
+    "config": {
+        "model": {"name": Maybe(str), "layers": [{"type": str, "name": Maybe(str)}]},
+        **dict.fromkeys(("impl", "data", "optimizer", "schedule", "loss"), Maybe({"name": str})),
+        "metrics": Maybe([str]),
+        "learning_rate": Maybe(NUMBER),
+        **dict.fromkeys(("epochs", "batch_size", "seed"), Maybe(COUNT)),
+        "dtype": Maybe(str),
+        "plugins": Maybe([str]),
+        "init_from": Maybe(str),
+    },
+    "config_hash": Maybe(str),
+    "fingerprint": Maybe(str),
+    "init_from": Maybe({"checksum": Maybe(str)}),
+    "choices": {str: Maybe(str)},
+    "overrides": Maybe([str]),
+    "data": Maybe(
+        {
+            "checksum": str,
+            **dict.fromkeys(("train", "validation", "test"), COUNT),
+            "classes": [str],
+            "target_shape": Maybe([COUNT]),
+            "scale": Maybe(SCALE),
+            "target_scale": Maybe(SCALE),
+        }
+    ),
+    "network": Maybe(
+        {
+            "input_shape": [COUNT],
+            "parameters": COUNT,
+            "multiply_adds": COUNT,
+            "threads": COUNT,
+            "micro_batch": COUNT,
+            "inference_micro_batch": COUNT,
+        }
+    ),
+    "results": {str: Maybe(NUMBER)},
+    "usage": Maybe({str: Maybe(NUMBER)}),
+    "environment": Maybe(
+        {
+            "command": Maybe([str]),
+            "packages": Maybe({str: Maybe(str)}),
+            "blas": Maybe(dict),
+            "git": Maybe({"commit": str, "dirty": bool}),
+            "folder": Maybe(str),
+        }
+    ),
+    "resumed": Maybe(
+        [{"at": str, "epoch": COUNT, "batch": COUNT, "differences": Maybe([str])}],
+    ),
+    "plugins": Maybe(
+        {"modules": [{"name": str, "path": str, "checksum": str}], "signature": str},
+    ),
+    "checksums": Maybe(
+        {
+            "weights.pkl": Maybe(str),
+            "checkpoints": Maybe([{"checkpoint": str, "logs": {str: [object]}}]),
+            "logs": Maybe({str: [object]}),
+        }
+    ),
+}
 
 Record = dict[str, Any]
 
@@ -64,49 +135,30 @@ def read_record(folder: Path | str) -> Record:
     RunError
         If there is none, or it is not what a run writes.
     """
-    path = os.path.join(folder, FILE)
+    path = Path(folder, FILE)
     try:
-        with open(path, "rb") as file:
-            record = json.loads(file.read())
+        with foreign(path):
+            record = json.loads(read_bytes(path, LARGEST))
     except FileNotFoundError:
         raise RunError(f"{folder}: no run here: there is no {FILE}.") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged: {error}") from None
     found = record.get("format") if isinstance(record, dict) else type(record).__name__
-    if found == FORMAT_1:
-        record = translate_record(record)
-    elif found != FORMAT:
-        raise RunError(
-            f"{path}: not a run of this version: expected format {FORMAT}, found {found}."
-        )
-    absent = [key for key in NEEDED if key not in record]
-    if absent:
-        raise RunError(f"{path}: damaged: there is no {', '.join(absent)} in it.")
-    if wrong := _wrong_kinds(record):
-        raise RunError(f"{path}: damaged: {wrong}.")
-    for key, value in NEWER.items():
-        record["config"].setdefault(key, copy.deepcopy(value))
-    try:
+    with foreign(path):
+        if is_nested_too_deeply(record):
+            raise RecursionError
+        if found == FORMAT_1:
+            record = translate_record(record)
+        elif found != FORMAT:
+            raise RunError(
+                f"{path}: not a run of this version: expected format {FORMAT}, found {found!s:.20}."
+            )
+        if absent := [key for key in NEEDED if key not in record]:
+            raise RunError(f"{path}: damaged: there is no {', '.join(absent)} in it.")
+        if fault := fault_of(record, FORM):
+            raise RunError(f"{path}: damaged: {fault}.")
+        for key, value in NEWER.items():
+            record["config"].setdefault(key, copy.deepcopy(value))
         record["status"] = true_status(record)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged: {type(error).__name__}: {error}") from None
     return cast(Record, record)
-
-
-def _wrong_kinds(record: Record) -> str:
-    """Say what is not of the kind that a run writes; an empty text if all is."""
-    config, results = record["config"], record["results"]
-    if not (isinstance(config, dict) and isinstance(results, dict)):
-        return "config and results must be objects"
-    if not isinstance(record["choices"], dict):
-        return "choices must be an object"
-    model = config.get("model")
-    if not (isinstance(model, dict) and isinstance(model.get("layers"), list)):
-        return "config.model.layers must be a list"
-    numbers = {f"config.{key}": config.get(key) for key in ("epochs", "batch_size", "seed")}
-    numbers |= {f"results.{key}": value for key, value in results.items()}
-    odd = [key for key, value in numbers.items() if not isinstance(value, (int, float, NoneType))]
-    return f"{odd[0]} must be a number, and is {numbers[odd[0]]!r}" if odd else ""
 
 
 def true_status(record: Record) -> str:

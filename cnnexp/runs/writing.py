@@ -9,8 +9,26 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnexp.runs import checkpoint, environment, fingerprint, histograms, per_class, pickles
-from cnnexp.runs.files import CsvLog, keep_rows, remove_leftovers, replace_csv
+from cnnexp.runs import (
+    checkpoint,
+    checksums,
+    environment,
+    fingerprint,
+    histograms,
+    per_class,
+    pickles,
+    trust,
+)
+from cnnexp.runs.checksums import WEIGHTS
+from cnnexp.runs.files import (
+    CsvLog,
+    Prefix,
+    checksum,
+    keep_rows,
+    read_bytes,
+    remove_leftovers,
+    replace_csv,
+)
 from cnnexp.runs.heartbeat import Heartbeat
 from cnnexp.runs.process import this_process
 from cnnexp.runs.record import FORMAT, Record, now, write_record
@@ -21,8 +39,9 @@ if TYPE_CHECKING:
 HEARTBEAT = 10.0  # seconds between signs of life
 TIMES = ("learning_rate", "seconds", "eval_seconds", "samples_per_second")
 PARTS = ("train", "test", "validation")
-EPOCHS, BATCHES, WEIGHTS = "epochs.csv", "batches.csv", "weights.pkl"
+EPOCHS, BATCHES = "epochs.csv", "batches.csv"
 HISTOGRAMS, LAYERS, DIAGNOSTICS = histograms.FILE, "layers.csv", "diagnostics.csv"
+LOGS = (EPOCHS, BATCHES, HISTOGRAMS, DIAGNOSTICS)
 DIAGNOSTIC_COLUMNS = (
     "epoch",
     "name",
@@ -66,6 +85,8 @@ def new_record(config: dict[str, Any], choices: dict[str, str], overrides: list[
         "usage": {},
         "environment": environment.describe_environment(),
         "resumed": [],
+        "plugins": trust.sign(config.get("plugins") or []),
+        "checksums": {},
     }
 
 
@@ -93,11 +114,14 @@ class RunWriter:
         self.policy = policy
         self.totals: dict[str, Any] = {"seconds": 0.0, "eval_seconds": 0.0, "samples": 0}
         self._usage_before = dict(record["usage"])
-        self._clock = (time.time(), environment.cpu_seconds())
+        self._clock = (time.monotonic(), environment.cpu_seconds())
         self._logs: dict[str, CsvLog] = {}
         self._figures: tuple[str, ...] = ()
         self._profile: Profile | None = None
         self._writing = threading.Lock()
+        # What was said of the end no longer holds; the checkpoints are still those that it names.
+        self._enter((record.get(checksums.KEY) or {}).get("checkpoints") or [])
+        self._end: dict[str, Any] = {}
         remove_leftovers(folder)
         self.write()
         self._heartbeat = Heartbeat(self._put, HEARTBEAT)
@@ -134,7 +158,15 @@ class RunWriter:
         # Weights of an earlier end would be taken for those of the end; the checkpoint has them.
         for name in (LAYERS, per_class.CONFUSION, per_class.PER_CLASS, WEIGHTS):
             (self.folder / name).unlink(missing_ok=True)
+        self._enter([self._entry_as_it_is()] if saved is not None else [])
         self.write()
+
+    def _entry_as_it_is(self) -> checksums.Entry:
+        """Return the entry of the checkpoint, and of the logs that were cut to it."""
+        logs = [self.folder / name for name in LOGS]
+        prefixes = {path.name: Prefix.of(read_bytes(path)) for path in logs if path.exists()}
+        pickled = read_bytes(self.folder / checkpoint.FILE, pickles.LARGEST)
+        return checksums.entry_of(pickled, prefixes)
 
     def open_logs(
         self, figures: Sequence[str], validation: bool, diagnostics: bool = False
@@ -162,7 +194,7 @@ class RunWriter:
 
     def watch(self, profile: Profile) -> None:
         """Write the times of the layers as well; what they took before a resume is added."""
-        profile.add_times(self.totals.get("layers", {}))
+        profile.add_times(self.totals.get("layers") or {})
         self._profile = profile
 
     def weights_at(self, epoch: int, weights: dict[str, Any]) -> None:
@@ -219,7 +251,22 @@ class RunWriter:
             log.sync()
         if self._profile is not None:
             self.totals["layers"] = self._profile.times()
-        checkpoint.save(self.folder, training, self.totals, self.record["results"])
+        pickled = checkpoint.dumps(training, self.totals, self.record["results"])
+        entry = checksums.entry_of(pickled, self._prefixes())
+        # Entered first: a kill leaves the old file or the new one, and either has an entry.
+        self._enter([entry, *self.record[checksums.KEY]["checkpoints"]])
+        with self._writing:
+            self._written[checksums.KEY] = self.record[checksums.KEY]
+        self._put()
+        checkpoint.save(self.folder, pickled)
+        self._enter([entry])
+
+    def _enter(self, entries: list[checksums.Entry]) -> None:
+        """Note the checkpoints that may be there."""
+        self.record[checksums.KEY] = {"checkpoints": entries}
+
+    def _prefixes(self) -> dict[str, Prefix]:
+        return {log.path.name: log.prefix for log in self._logs.values()}
 
     def _write_layers(self) -> None:
         """Write ``layers.csv``, if the layers are timed."""
@@ -232,7 +279,11 @@ class RunWriter:
 
     def save_weights(self, weights: dict[str, Any]) -> None:
         """Write ``weights.pkl``."""
-        pickles.save(self.folder / WEIGHTS, weights)
+        pickled = pickles.dumps(weights)
+        pickles.write(self.folder / WEIGHTS, pickled)
+        # Nothing is logged any more; where a failure ends a run, its last row may be cut off.
+        logs = {name: list(prefix) for name, prefix in self._prefixes().items()}
+        self._end = {WEIGHTS: checksum(pickled), "logs": logs}
 
     def finish(self, status: str, reason: str | None = None) -> None:
         """Close the logs and write the final status."""
@@ -242,6 +293,7 @@ class RunWriter:
         self._write_layers()
         self.record["status"], self.record["reason"] = status, reason
         self.record["ended"] = now()
+        self.record[checksums.KEY] |= self._end
         self.write()
 
     def _usage(self) -> dict[str, Any]:

@@ -125,8 +125,9 @@ def test_a_layer_that_is_not_here_is_said_and_the_rest_shown(copy: Path, capsys:
     change(copy, config=record["config"] | {"plugins": ["not_installed"]})
     assert main(["show", str(copy)]) == 0
     captured = capsys.readouterr()
-    assert "no layer is named 'mine'" in captured.out
-    assert "plugins: cannot import 'not_installed'" in captured.err
+    assert "needs the module 'not_installed'" in captured.out
+    assert "--plugins not_installed" in captured.out
+    assert captured.err == ""
 
 
 def test_why_and_where_a_run_went_on_is_shown(study: Path, copy: Path, capsys: Captured) -> None:

@@ -22,7 +22,7 @@ from tests.commandline import succeed
 FOLDER = Path(outcomes.__file__).parent
 STUDIES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 TINY = ("data=digits", "data.limit=40", "epochs=1", "impl.threads=1")
-SMALLER = dict.fromkeys(("mnist_99", "mnist_best", "mnist_minute"), ["model=cnn"])
+SMALLER = {name: ["model=cnn"] for name in ("mnist_99", "mnist_best", "mnist_minute")}
 """Their networks need larger images than the digits."""
 IN_PROCESS = "hydra/launcher=basic"
 

@@ -95,3 +95,21 @@ def test_columns_are_left_out_until_a_table_fits() -> None:
     assert left_out == ["samples_per_second"]
     assert list(narrow) == ["run", "test_error", "seconds"]
     assert list(formats.fitting(frame, 1)[0]) == ["run", "test_error"]
+
+
+def test_csv_holds_no_formulas_but_numbers_stay_numbers() -> None:
+    cells = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "-1.5", "+3e4", "a=b"]
+    frame = pd.DataFrame({"=head": cells, "x": [-0.5] * len(cells)})
+    head, *rows = csv.reader(io.StringIO(formats.to_csv(frame)))
+    assert head == ["'=head", "x"]
+    assert [row[0] for row in rows] == [f"'{cell}" for cell in cells[:5]] + cells[5:]
+    assert {row[1] for row in rows} == {"-0.5"}
+
+
+def test_markdown_holds_no_html_and_no_links() -> None:
+    frame = pd.DataFrame({"<b>": ["<script>alert(1)</script>|[x](javascript:y)&lt;\x1b[2J"]})
+    text = formats.to_markdown(frame)
+    assert text.splitlines()[0] == "| &lt;b&gt; |"
+    assert text.splitlines()[2] == (
+        r"| &lt;script&gt;alert(1)&lt;/script&gt;\|\[x\](javascript:y)&amp;lt;\\x1b\[2J |"
+    )

@@ -5,6 +5,7 @@ import functools
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +56,14 @@ def checked(*overrides: str) -> dict:
         )
 
 
-def train(folder: Path, data: Path, *more: str) -> Path:
-    """Make a run in a folder, as the command line does."""
+def train(
+    folder: Path, data: Path, *more: str, change: Callable[[dict], None] | None = None
+) -> Path:
+    """Make a run in a folder, as the command line does; `change` may change its config."""
     config = copy.deepcopy(checked(*SMALL, *more))
     config["data"]["file"] = str(data)
+    if change is not None:
+        change(config)
     folder.mkdir()
     with hold(folder):
         begin(folder, new_record(config, {}, list(more)))

@@ -10,7 +10,8 @@ from cnnexp.runs.checkpoint import CheckpointPolicy
 
 def test_a_checkpoint_comes_back(tmp_path):
     training = {"epoch": 1, "batch": 2, "weights": {"W": np.ones(3, np.float32)}}
-    checkpoint.save(tmp_path, training, {"seconds": 0.5}, {"test_error": 0.25})
+    pickled = checkpoint.dumps(training, {"seconds": 0.5}, {"test_error": 0.25})
+    checkpoint.save(tmp_path, pickled)
     found = checkpoint.load(tmp_path)
     assert found is not None
     assert found["totals"] == {"seconds": 0.5}
@@ -31,7 +32,7 @@ def test_something_else_is_not_a_checkpoint(tmp_path, content):
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     (tmp_path / checkpoint.FILE).write_bytes(b"half")
-    with pytest.raises(UnsafePickle, match=r"checkpoint\.pkl: not a whole pickle"):
+    with pytest.raises(UnsafePickle, match=r"checkpoint\.pkl: refused, because it is no pickle"):
         checkpoint.load(tmp_path)
 
 

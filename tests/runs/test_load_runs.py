@@ -55,7 +55,7 @@ def test_without_a_folder_outputs_is_read(
         (b'{"format": 1, "status": "finished", "config": {"model": {"layers": []},'
          b' "impl": 3}, "reason": null,'
          b' "heartbeat": "", "process": {},'
-         b' "choices": {}, "results": {}, "created": ""}', "not what a run writes"),
+         b' "choices": {}, "results": {}, "created": ""}', "config.impl must be an object"),
     ],
 )  # fmt: skip
 def test_a_damaged_folder_is_a_row_that_says_what_is_wrong(

@@ -80,7 +80,13 @@ def options_of(layer_class: type[Layer], words: list[str]) -> dict[str, Any]:
         With all faults.
     """
     faults = [f"{word}: cannot be read as key=value." for word in words if "=" not in word]
-    values = {k: yaml.safe_load(v) for k, _, v in (word.partition("=") for word in words)}
+    values = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        try:
+            values[key] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            faults.append(f"{word[:80]}: cannot be read as key=value.")
     if not faults:
         check_options([layer_class], values, f"{layer_class.__name__}: ", faults)
     if faults:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnexp.app.outputs import telling
+from cnnexp.app.screen import say
 from cnnexp.errors import OptionError
 from cnnexp.report import formats, grouping, page, plots, selection, sentences, table
 from cnnexp.report.histories import parse_target
-from cnnexp.runs.files import replace_file
+from cnnexp.runs.files import write_output
+from cnnexp.runs.foreign_text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,10 +166,10 @@ def _write_texts(frame: pd.DataFrame, given: argparse.Namespace) -> None:
     for name, convert in TEXT_FORMATS.items():
         path = getattr(given, name)
         if path == SCREEN:
-            print(convert(frame), end="")
+            say(convert(frame), end="")
         elif path is not None:
             with telling(path):
-                replace_file(Path(path), convert(frame).encode())
+                write_output(Path(path), convert(frame).encode())
 
 
 def _write_pictures(
@@ -205,12 +207,12 @@ def _print(comparison: table.Comparison, shown: pd.DataFrame, narrow: bool) -> N
         if left_out:
             below.append(f"left out, for want of room: {', '.join(left_out)}; see --columns")
     head, rows = formats.to_terminal(shown)
-    print(_title(comparison))
+    say(_title(comparison))
     if same := sentences.same_line(comparison):
-        print(same)
+        say(same)
     print()
     for line in head:
-        console.print(Text(line, style="bold"))
-    print("\n".join(rows))
+        console.print(Text(printable(line), style="bold"))
+    say("\n".join(rows))
     if below:
-        print("\n" + "\n".join(below))
+        say("\n" + "\n".join(below))

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from cnnexp.app.check import check_data
+from cnnexp.app.reading_options import add_reading_options, load_given_run
+from cnnexp.app.screen import say
 from cnnexp.data import Dataset
 from cnnexp.data.scale import Scale
 from cnnexp.errors import ConfigError, OptionError, ShapeError
 from cnnexp.runs.per_class import Classified, ClassRow, class_rows, table
-from cnnexp.runs.plugins import load_plugins
-from cnnexp.runs.reading import Run, load_run
-from cnnexp.runs.rebuild import build_dataset
+from cnnexp.runs.reading import Run
+from cnnexp.runs.rebuild import plan_dataset
 from cnnexp.train.predictions import predicted_classes
 
 EPILOG = """\
@@ -48,18 +49,19 @@ def main(words: list[str]) -> int:
         "--per-class", action="store_true", help="print precision and recall of each class as well"
     )
     parser.add_argument("--json", action="store_true", help="print all digits, as JSON")
+    add_reading_options(parser)
     given = parser.parse_intermixed_args(words)
     rows: list[ClassRow] = []
-    result = evaluate(load_run(given.run), given.overrides, rows if given.per_class else None)
+    result = evaluate(load_given_run(given), given.overrides, rows if given.per_class else None)
     if given.json:
         per_class = {"per_class": [row._asdict() for row in rows]} if given.per_class else {}
-        print(json.dumps(result | per_class))
+        say(json.dumps(result | per_class))
     else:
         names = run_figures(result)
         figures = "  ".join(f"{name} {result[name]:.4f}" for name in names)
-        print(f"data={result['data']}, test part: {figures}  n {result['n']:,}")
+        say(f"data={result['data']}, test part: {figures}  n {result['n']:,}")
         if rows:
-            print("\n".join(["", *table(rows)]))
+            say("\n".join(["", *table(rows)]))
     return 0
 
 
@@ -86,15 +88,15 @@ def evaluate(
     OptionError
         If classes are asked for, and there are none.
     """
-    load_plugins(run.config["plugins"])
+    needed = run.network.input_shape  # with its plugins imported, which may have the data set too
     dataset = other_dataset(run, overrides) if overrides else run.dataset
-    found, needed = dataset.image_shape, run.network.input_shape
     learnt, has = bool(run.record["data"]["classes"]), bool(dataset.classes)
     if learnt != has:
         raise ShapeError(
             f"data={dataset.name}: its targets are {_targets(has)}, and {run.path} has learnt"
             f" {_targets(learnt)}."
         )
+    found = dataset.image_shape
     if found != needed:
         raise ShapeError(
             f"data={dataset.name}: its images are {_size(found)}, and {run.path} has learnt from"
@@ -150,7 +152,8 @@ def other_dataset(run: Run, overrides: list[str]) -> Dataset:
         with_log_configuration=False,
     )
     data = dict(cfg.data)
-    kept = recorded if data["name"] == recorded["name"] else {"scaling": recorded["scaling"]}
+    scaling = {"scaling": recorded.get("scaling", "unit")}
+    kept = recorded if data["name"] == recorded["name"] else scaling
     data |= {key: value for key, value in kept.items() if f"data.{key}" not in keys}
     config = {**run.config, "data": data}
     check_data(config, faults)
@@ -159,7 +162,7 @@ def other_dataset(run: Run, overrides: list[str]) -> Dataset:
     scale, target_scale = scales_of(run)
     if data["name"] != recorded["name"] and scale is not None and np.ndim(scale.factor) == 0:
         scale = None  # pixels of other images have another range
-    return build_dataset(config, scale, target_scale)
+    return plan_dataset(config).load(scale, target_scale)
 
 
 def scales_of(run: Run) -> tuple[Scale | None, Scale | None]:

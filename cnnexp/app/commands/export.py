@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from cnnexp.app.outputs import writing
+from cnnexp.app.reading_options import add_reading_options, load_given_run
+from cnnexp.app.screen import say
 from cnnexp.errors import OptionError
-from cnnexp.runs.files import replace_file
-from cnnexp.runs.reading import load_run
+from cnnexp.runs.files import write_output
 
 Weights = dict[str, Any]
 
@@ -38,17 +39,18 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="a new file; an old one is replaced"
     )
+    add_reading_options(parser, plugins=False)
     given = parser.parse_args(words)
     if given.file.suffix not in FORMATS:
         raise OptionError(
             f"{given.file}: the ending says the format, and must be one of {', '.join(FORMATS)}."
         )
-    weights = load_run(given.run).weights
+    weights = load_given_run(given).weights
     content = FORMATS[given.file.suffix](weights)
     with writing(given.file):
-        replace_file(given.file, content)
+        write_output(given.file, content)
     numbers = sum(array.size for array in weights.values())
-    print(f"{given.file}: {len(weights)} arrays, {numbers:,} numbers")
+    say(f"{given.file}: {len(weights)} arrays, {numbers:,} numbers")
     return 0
 
 

@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _trainer(config: Plain) -> Trainer:
     """Return the trainer of a run with these settings."""
-    dataset = rebuild.build_dataset(config)
+    dataset = rebuild.plan_dataset(config).load()
     recheck(config, Images(dataset.name, dataset.image_shape, len(dataset.classes)))
     network = rebuild.build_network(config, dataset.image_shape)
     if config["init_from"] is not None:

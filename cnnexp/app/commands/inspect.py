@@ -10,10 +10,12 @@ import numpy as np
 from cnnexp.app import stride_groups
 from cnnexp.app.commands.predict import need_classes, pixels
 from cnnexp.app.outputs import writing
+from cnnexp.app.reading_options import add_reading_options, load_given_run
+from cnnexp.app.screen import say
 from cnnexp.errors import OptionError, did_you_mean
 from cnnexp.report.inside.gallery import plates_of, save_gallery
 from cnnexp.report.inside.plates import Specimen
-from cnnexp.runs.reading import load_run
+from cnnexp.runs.files import refuse_link
 
 STRIDE_GROUPS = "stride-groups"
 EPILOG = """\
@@ -48,15 +50,19 @@ def main(words: list[str]) -> int:
     add("run", type=Path, metavar="RUN", help="a run folder, or stride-groups")
     add("images", nargs="*", default=[], type=Path, metavar="IMAGE", help="what to look at")
     add("--out", type=Path, metavar="FOLDER", help="where to write; default: RUN/inspect")
+    add_reading_options(parser)
     given = parser.parse_intermixed_args(words)
-    run = load_run(given.run)
+    run = load_given_run(given)
+    run.check_files()
     need_classes(run, "inspect")
     folder = given.out or given.run / "inspect"
+    if given.out is None:
+        refuse_link(folder)
     if folder.exists() and not folder.is_dir():
         raise OptionError(f"--out {folder}: is a file. Give the name of a folder.")
     specimens = [Specimen(path.name, pixels(run, path)) for path in given.images]
     with writing(folder), np.errstate(all="ignore"):  # a run that diverged has odd weights
         plates = plates_of(run, specimens)
         page = save_gallery(folder, run, plates)
-    print(f"{len(plates)} pictures in {folder}; all of them on one page: {page}")
+    say(f"{len(plates)} pictures in {folder}; all of them on one page: {page}")
     return 0

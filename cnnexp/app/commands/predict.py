@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cnnexp.app.commands.evaluate import scales_of
+from cnnexp.app.reading_options import add_reading_options, load_given_run
+from cnnexp.app.screen import say
 from cnnexp.data.images import as_figure, as_picture, open_picture
 from cnnexp.data.scale import Scale
 from cnnexp.errors import DataError, RunError
 from cnnexp.runs import rebuild
-from cnnexp.runs.reading import Run, load_run
+from cnnexp.runs.reading import Run
 from cnnexp.runs.record import Record
 
 EPILOG = """\
@@ -40,15 +42,16 @@ def main(words: list[str]) -> int:
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a picture")
     parser.add_argument("--json", action="store_true", help="print all probabilities, as JSON")
+    add_reading_options(parser)
     given = parser.parse_intermixed_args(words)
-    results = predict(load_run(given.run), given.images)
+    results = predict(load_given_run(given), given.images)
     if given.json:
-        print(json.dumps(results))
+        say(json.dumps(results))
         return 0
     width = max(len(result["image"]) for result in results)
     for result in results:
         line = _line(result["probabilities"]) if "class" in result else _plain(result["values"])
-        print(f"{result['image']:<{width}}  {line}")
+        say(f"{result['image']:<{width}}  {line}")
     return 0
 
 
@@ -70,10 +73,10 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
         raise RunError(
             f"{run.path}: this run has {run.status}; its network answers with what is no number."
         )
-    data = run.record["data"]
+    data = run.record["data"] or {}
     if data.get("target_shape"):
         return [_values(data, path, row) for path, row in zip(paths, A, strict=True)]
-    classes = list(data["classes"])
+    classes = list(data.get("classes", ()))[: A.shape[1]]
     classes += [f"unit {k}" for k in range(len(classes), A.shape[1])]
     return [
         {
@@ -104,7 +107,7 @@ def pixels(run: Run, path: Path) -> npt.NDArray[Any]:
             " Python: run = cnnexp.load_run(…); run.network.predict(run.dataset.scale(X, …))."
         )
     picture = open_picture(path, max(shape[:2]))
-    figure = rebuild.build_source(run.config).figure
+    figure = rebuild.plan_dataset(run.config).source.figure
     try:
         if figure is not None:
             lit = as_figure(picture, shape, figure)
@@ -112,7 +115,7 @@ def pixels(run: Run, path: Path) -> npt.NDArray[Any]:
             lit = as_picture(picture, shape) / 255
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    if run.config["data"]["scaling"] == "unit":
+    if run.config["data"].get("scaling", "unit") == "unit":
         return lit
     scale = scales_of(run)[0] or run.dataset.scale
     return scale(lit * scale.largest, run.config["dtype"])

@@ -26,7 +26,8 @@ from cnnexp.nn.runner import Batch
 from cnnexp.nn.timing import loop_seconds, measure
 from cnnexp.report.profiles import COLUMNS, csv_rows, table_of
 from cnnexp.runs import rebuild
-from cnnexp.runs.files import replace_csv
+from cnnexp.runs.files import csv_text, write_output
+from cnnexp.runs.foreign_text import cell
 
 EPILOG = """\
 Figures are microseconds a sample of one training pass, forward and backward, medians over as many
@@ -57,7 +58,8 @@ def main(words: list[str]) -> int:
     print("\n".join([*_heading(first, networks), "", *table_of(found), *left_out]))
     if given.csv:
         with telling(given.csv):
-            replace_csv(given.csv, COLUMNS, csv_rows(found))
+            rows = [[cell(v) if isinstance(v, str) else v for v in row] for row in csv_rows(found)]
+            write_output(given.csv, csv_text(COLUMNS, rows).encode())
     return 0
 
 
@@ -133,7 +135,7 @@ def images_of(config: Plain) -> Images:
     """Return shape and classes of the images; they are read only where that is not known before."""
     images = check_data(config, [])
     if images.shape is None or images.outputs is None:
-        images = images_of_dataset(rebuild.build_dataset(config))
+        images = images_of_dataset(rebuild.plan_dataset(config).load())
     return images
 
 

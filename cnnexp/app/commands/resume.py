@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cnnexp.app.reading_options import add_reading_options
 from cnnexp.app.resume import resume
+from cnnexp.app.screen import say
 
 EPILOG = """\
 examples:
@@ -30,7 +32,13 @@ def main(words: list[str]) -> int:
         metavar="KEY=VALUE",
         help="epochs, checkpoint.every or impl.threads",
     )
+    add_reading_options(parser)
     given = parser.parse_args(words)
-    resume(given.run, given.overrides)
-    print(f"results in {given.run}")
+    resume(
+        given.run,
+        given.overrides,
+        plugins=given.plugins,
+        accept_changes=given.accept_changes,
+    )
+    say(f"results in {given.run}")
     return 0

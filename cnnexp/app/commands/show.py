@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from cnnexp.app.defaults import default_settings
 from cnnexp.app.outputs import telling
-from cnnexp.errors import CnnexpError, RunError
+from cnnexp.app.reading_options import add_reading_options, load_given_run
+from cnnexp.errors import RunError, foreign
 from cnnexp.report.summary import Section, sections
-from cnnexp.runs.plugins import load_plugins
-from cnnexp.runs.reading import Run, flat_row, load_run, refuse_folder_of_runs
+from cnnexp.runs.foreign_text import json_of, printable
+from cnnexp.runs.reading import Run, flat_row, refuse_folder_of_runs
+from cnnexp.runs.record import FILE
 
 EPILOG = """\
 examples
@@ -37,15 +38,17 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw it as well: .png, .svg or .pdf"
     )
+    add_reading_options(parser, changes=False)
     given = parser.parse_args(words)
-    run = _load(given.run)
+    run = _load(given)
     if given.plot is not None:
         _draw(run, given.plot)
     if given.json:
-        print(json.dumps(run.record, indent=1, ensure_ascii=False))
+        print(json_of(run.record))
         return 0
-    _import_plugins(run)
-    _print(sections(run, default_settings(run.record["choices"]), given.config))
+    with foreign(run.path / FILE):
+        found = sections(run, default_settings(run.record["choices"]), given.config)
+    _print(found)
     return 0
 
 
@@ -60,23 +63,15 @@ def _draw(run: Run, path: Path) -> None:
         save_plot(path, picture_of(Comparison(load_runs(run.path))), str(run.path))
 
 
-def _load(path: Path) -> Run:
+def _load(given: argparse.Namespace) -> Run:
     """Load a run, or say what is wrong with it."""
-    if not path.is_dir():
-        raise RunError(f"{path}: there is no such folder.")
-    refuse_folder_of_runs(path)
-    row = flat_row(str(path))
+    if not given.run.is_dir():
+        raise RunError(f"{given.run}: there is no such folder.")
+    refuse_folder_of_runs(given.run)
+    row = flat_row(str(given.run))
     if row["status"] == "damaged":
         raise RunError(row["reason"])
-    return load_run(path)
-
-
-def _import_plugins(run: Run) -> None:
-    """Import what the run imported, so that its layers are known; without it less is shown."""
-    try:
-        load_plugins(run.config.get("plugins") or [])
-    except CnnexpError as error:
-        print(f"warning: {error}", file=sys.stderr)
+    return load_given_run(given)
 
 
 def _print(found: list[Section]) -> None:
@@ -91,4 +86,4 @@ def _print(found: list[Section]) -> None:
         if section.title:
             console.print(Text(section.title, style="bold"))
         for line in section.lines:
-            console.print(line if isinstance(line, Text) else Text(line))
+            console.print(line if isinstance(line, Text) else Text(printable(line)))

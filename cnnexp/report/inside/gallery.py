@@ -70,7 +70,7 @@ def plates_of(run: Run, given: Sequence[Specimen] = ()) -> list[Plate]:
         list(given) or [specimens[(len(specimens) - 1) // 2], *specimens[-1:]][: len(specimens)]
     )
     with style():
-        plates = [_curves(run), histogram_plate(read_histograms(run.path))]
+        plates = [_curves(run), histogram_plate(read_histograms(run.path, run.accept_changes))]
         plates += filter_plates(network)
         for k, specimen in enumerate(mapped, 1):
             plates += map_plates(network, specimen, classes, suffix=str(k))

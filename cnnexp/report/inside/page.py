@@ -10,7 +10,7 @@ from string import Template
 
 import cnnexp
 from cnnexp.report.inside.plates import Plate
-from cnnexp.runs.reading import GROUPS, Run
+from cnnexp.runs.reading import GROUPS, Run, name_in
 
 ORDER = ("How it learnt", "What it has learnt", "What it sees", "Where it errs")
 
@@ -34,14 +34,12 @@ def page_of(run: Run, plates: Sequence[Plate]) -> str:
 
 def _lead(run: Run) -> str:
     """Say in a sentence what the run is, and how it ended."""
-    names = {
-        group: run.record["choices"].get(group) or run.config[group]["name"] for group in GROUPS
-    }
+    names = {group: name_in(run, group) for group in GROUPS}
     results = run.results
     ended = f"{run.status}"
-    if "test_error" in results:
+    if results.get("test_error") is not None:
         ended = (
-            f"test error {100 * results['test_error']:.2f} % after {results['epoch']} epochs"
+            f"test error {100 * results['test_error']:.2f} % after {results.get('epoch')} epochs"
             f" ({run.status})"
         )
     return f"model={names['model']}, impl={names['impl']}, data={names['data']}: {ended}."

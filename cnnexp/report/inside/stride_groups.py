@@ -24,7 +24,7 @@ from cnnexp.report.inside.meetings import (
     meeting,
 )
 from cnnexp.report.plots import style
-from cnnexp.runs.files import replace_file
+from cnnexp.runs.files import write_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,7 +131,7 @@ def save_stride_groups(path: Path, window: Window) -> None:
         out = io.BytesIO()
         extra: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {}
         draw_stride_groups(window).savefig(out, format=kind, dpi=150, **extra)
-    replace_file(path, out.getvalue())
+    write_output(path, out.getvalue())
 
 
 def draw_stride_groups(window: Window) -> Figure:

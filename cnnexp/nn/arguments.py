@@ -1,0 +1,153 @@
+"""Checks of what a user gives to a network in Python: options, arrays, learning rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cnnexp.engine import IMPLEMENTATIONS, Array, Implementation
+from cnnexp.errors import OptionError, ShapeError
+from cnnexp.nn.layer import Layer, Shape, expand_activations, walk
+from cnnexp.nn.losses import LOSSES, METRICS, Loss, Metric
+
+
+def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers of a network, those that an ``activation`` stands for included."""
+    if isinstance(layers, (str, Layer)) or not isinstance(layers, Iterable):
+        raise OptionError(f"layers must be a list of layers. Got {layers!r}.")
+    expanded = expand_activations(list(layers))
+    everything = list(walk(expanded))
+    if len({id(layer) for layer in everything}) < len(everything):
+        raise OptionError("a layer object stands in the list twice; make two of them.")
+    if not expanded:
+        raise OptionError("a network needs at least one layer.")
+    return expanded
+
+
+def checked_implementation(impl: str | Implementation) -> Implementation:
+    """Return an implementation by its name, or as it is."""
+    if isinstance(impl, str):
+        return IMPLEMENTATIONS[impl]
+    if isinstance(impl, Implementation):
+        return impl
+    raise OptionError(f"impl must be one of {', '.join(IMPLEMENTATIONS)}. Got {impl!r}.")
+
+
+def checked_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Return one of the two types of numbers that a network computes in."""
+    try:
+        found = np.dtype(dtype) if dtype is not None else None
+    except (TypeError, ValueError):
+        found = None
+    if found is None or found not in (np.float32, np.float64):
+        raise OptionError(f"dtype must be float32 or float64. Got {found or repr(dtype)}.")
+    return found
+
+
+def checked_seed(seed: int) -> int:
+    """Return a seed."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise OptionError(f"seed must be a whole number of at least 0. Got {seed!r}.")
+    return int(seed)
+
+
+def checked_loss(loss: str | Loss) -> Loss:
+    """Return a loss by its name, or as it is."""
+    if isinstance(loss, str):
+        return LOSSES[loss]()
+    if isinstance(loss, Loss):
+        return loss
+    raise OptionError(f"loss must be a name or a Loss. Got {loss!r}.")
+
+
+def checked_metrics(names: Iterable[str]) -> dict[str, Metric]:
+    """Return metrics by their names."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise OptionError(f"metrics must be a list of names. Got {names!r}.")
+    return {name: METRICS[name] for name in names}
+
+
+def checked_count(name: str, value: int | str) -> int | str:
+    """Return a positive number or "auto"."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+    if whole or (isinstance(value, str) and value == "auto"):
+        return value
+    raise OptionError(f"{name} must be 'auto' or a number of at least 1. Got {value!r}.")
+
+
+def checked_rate(learning_rate: float) -> float:
+    """Return a learning rate: any real number of Python or NumPy that is finite.
+
+    Examples
+    --------
+    >>> checked_rate(np.float32(0.5))
+    0.5
+    >>> checked_rate(None)
+    Traceback (most recent call last):
+    ...
+    cnnexp.errors.OptionError: learning_rate must be a finite number. Got None.
+    """
+    if isinstance(learning_rate, np.ndarray) and learning_rate.ndim == 0:
+        learning_rate = learning_rate.item()
+    real = isinstance(learning_rate, Real) and not isinstance(learning_rate, bool)
+    if not real or not math.isfinite(learning_rate):
+        raise OptionError(f"learning_rate must be a finite number. Got {learning_rate!r}.")
+    return float(learning_rate)
+
+
+def checked_shape(shape: Sequence[int]) -> Shape:
+    """Return the shape of a sample."""
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
+        raise ShapeError(f"input_shape must be sizes, such as (28, 28, 1). Got {shape!r}.")
+    sizes = tuple(shape)
+    if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+        raise ShapeError(f"input_shape must be sizes of at least 1. Got {sizes}.")
+    return tuple(int(size) for size in sizes)
+
+
+def as_array(name: str, values: Any) -> Array:
+    """Return an array, or raise ShapeError for rows that are not equally long."""
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError):
+        raise ShapeError(f"{name} must be an array: all its rows must be equally long.") from None
+
+
+def as_numbers(name: str, values: Any) -> Array:
+    """Return real numbers as an array.
+
+    Raises
+    ------
+    ShapeError
+        If they are ragged, or no real numbers.
+    """
+    found = as_array(name, values)
+    if found.dtype.kind not in "biuf":
+        raise ShapeError(f"{name} must be numbers. Got {found.dtype}.")
+    return found
+
+
+def as_finite(name: str, values: Array, dtype: np.dtype[Any]) -> Array:
+    """Return an array in a type of numbers in which all of them are finite.
+
+    The sum tells in one pass and without memory; only if it is not finite, which a sum of large
+    numbers may be too, each number is looked at.
+
+    Raises
+    ------
+    ShapeError
+        If a number is not finite, or too large for the type.
+    """
+    with np.errstate(all="ignore"):
+        found = values.astype(dtype, copy=False)
+        if not np.isfinite(found.sum()) and not np.isfinite(found).all():
+            where = np.argwhere(~np.isfinite(found))[0].tolist()
+            raise ShapeError(
+                f"{name} must be finite. Got {found[tuple(where)]} as {dtype}, at {where}."
+            )
+    return found
