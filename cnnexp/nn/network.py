@@ -385,6 +385,8 @@ class Network(Introspection):
                 f"X must be samples of shape {self.input_shape}, the network was built for them."
                 f" Got {X.shape[1:]}."
             )
+        if hasattr(X, "take_rows"):  # such rows are finite: the data set has looked at them
+            return X.astype(self.dtype, copy=False)
         return arguments.as_finite("X", X, self.dtype)
 
     def _need_built(self, what: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from cnnexp.errors import OptionError, RunError
 from cnnexp.runs import pickles
 from cnnexp.runs.checksums import CHECKPOINT, read_checked
-from cnnexp.runs.forms import COUNT, NUMBER, Maybe, fault_of, fits
+from cnnexp.runs.forms import COUNT, NUMBER, Maybe, OneOf, fault_of, fits
 
 FILE = CHECKPOINT
 ARRAYS = {str: np.ndarray}
@@ -23,11 +23,16 @@ RESUMABLE = {
         "epoch": COUNT,
         "batch": COUNT,
         "weights": ARRAYS,
-        "optimizer": ARRAYS,
+        "optimizer": {str: OneOf((np.ndarray, ARRAYS))},  # a vector in older versions, else by path
         "sums": [NUMBER],
         "seconds": NUMBER,
         "history": [FIGURES],
         "best": Maybe({"metric": str, "value": NUMBER, "epoch": COUNT}),
+        **dict.fromkeys(("best_weights", "average"), Maybe(ARRAYS)),
+        "gradient": Maybe({"sum": ARRAYS, "samples": COUNT}),
+        "stopped": Maybe(str),
+        "callbacks": Maybe([dict]),
+        "diagnostics": Maybe({"sums": ARRAYS, "steps": COUNT}),
     },
     "totals": {
         "seconds": NUMBER,

@@ -1,8 +1,8 @@
 """What nested values must look like: a small check of what comes out of a foreign file.
 
 A form is a type, a dictionary of forms by key, ``{str: form}`` for any keys, ``[form]`` for a list,
-`Maybe` of a form for what may be null or absent, `NUMBER`, or `COUNT`. Keys that a form does not
-name are passed over: a newer version may have written them.
+`Maybe` of a form for what may be null or absent, `OneOf` several forms, `NUMBER`, or `COUNT`. Keys
+that a form does not name are passed over: a newer version may have written them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ class Maybe(NamedTuple):
     """A form whose value may be null, or absent."""
 
     form: Any
+
+
+class OneOf(NamedTuple):
+    """Forms of which a value must have one; faults are those of the first."""
+
+    forms: tuple[Any, ...]
 
 
 class Number(NamedTuple):
@@ -52,6 +58,9 @@ def fault_of(value: Any, form: Any, path: str = "") -> str:
     """
     if isinstance(form, Maybe):
         return "" if value is None else fault_of(value, form.form, path)
+    if isinstance(form, OneOf):
+        faults = [fault_of(value, one, path) for one in form.forms]
+        return faults[0] if all(faults) else ""
     if isinstance(form, Number):
         return _number_fault(value, form, path)
     if isinstance(form, list):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 from cnnexp.errors import OptionError
 from cnnexp.nn.layer import walk
 from cnnexp.nn.network import Network
+from cnnexp.nn.parameters import Parameter
+from cnnexp.train.optimizer import state_by_path, state_from_paths
 from cnnexp.train.transforms import Array
 
 
@@ -136,18 +138,21 @@ class GradientMean:
         self.samples = 0
         return self._sum
 
-    def snapshot(self) -> dict[str, Any] | None:
-        """Return the sum so far as plain containers; None between two steps."""
+    def snapshot(self, parameters: Sequence[Parameter]) -> dict[str, Any] | None:
+        """Return the sum so far, as arrays by the paths of parameters; None between two steps."""
         if self._sum is None or not self.samples:
             return None
-        return {"sum": self._sum.copy(), "samples": self.samples}
+        return state_by_path({"sum": self._sum}, parameters) | {"samples": self.samples}
 
     @classmethod
-    def restored(cls, snapshot: Mapping[str, Any] | None) -> GradientMean:
+    def restored(
+        cls, snapshot: Mapping[str, Any] | None, parameters: Sequence[Parameter]
+    ) -> GradientMean:
         """Return what a snapshot holds."""
         mean = cls()
         if snapshot is not None:
-            mean._sum, mean.samples = np.array(snapshot["sum"]), snapshot["samples"]
+            mean._sum = state_from_paths({"sum": snapshot["sum"]}, parameters)["sum"]
+            mean.samples = snapshot["samples"]
         return mean
 
 

@@ -96,14 +96,16 @@ class Diagnostics:
         return [*found, *(DiagnosticRow(name, None, None, None, d) for name, d in dead.items())]
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the sums so far as plain containers."""
-        return {"sums": self._sums.copy(), "steps": self._steps}
+        """Return the sums so far by name: the order of parameters depends on the machine."""
+        sums = {name: self._sums[:, k].copy() for k, name in enumerate(self.names)}
+        return {"sums": sums, "steps": self._steps}
 
     def restore(self, snapshot: Mapping[str, Any] | None) -> None:
         """Put the sums back; without a snapshot, to the start of an epoch."""
         self.reset()
         if snapshot is not None:
-            self._sums[...], self._steps = snapshot["sums"], snapshot["steps"]
+            self._sums[...] = np.stack([snapshot["sums"][name] for name in self.names], axis=1)
+            self._steps = snapshot["steps"]
 
     def _norms(self, vector: Array) -> Array:
         """Return the norm of the whole vector, and of each parameter's part."""

@@ -164,7 +164,7 @@ class Trainer:
             "best": None if state.best is None else dict(vars(state.best)),
             "best_weights": None if state.best_weights is None else dict(state.best_weights),
             "average": None if state.average is None else state.average.weights(self.network),
-            "gradient": state.gradient.snapshot(),
+            "gradient": state.gradient.snapshot(self.network.named_parameters),
             "stopped": state.stopped,
             "callbacks": [saved_state(callback) for callback in self.callbacks],
             "diagnostics": None if self._diagnostics is None else self._diagnostics.snapshot(),
@@ -188,7 +188,7 @@ class Trainer:
             history=[dict(figures) for figures in snapshot["history"]],
             best=Best(**best) if best and best["metric"].startswith("validation_") else None,
             best_weights=snapshot.get("best_weights"),
-            gradient=GradientMean.restored(snapshot.get("gradient")),
+            gradient=GradientMean.restored(snapshot.get("gradient"), self.network.named_parameters),
             average=average,
             stopped=snapshot.get("stopped"),
         )

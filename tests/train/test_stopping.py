@@ -9,7 +9,7 @@ import pytest
 from cnnexp.errors import OptionError
 from cnnexp.nn.losses import METRICS
 from cnnexp.train import EarlyStopping, EpochDone
-from cnnexp.train.schedules import ReduceOnPlateau
+from cnnexp.train.schedules import Moment, ReduceOnPlateau
 from cnnexp.train.stopping import is_better
 from tests.train.trainings import dataset, network, trainer
 
@@ -75,7 +75,7 @@ def test_a_plateau_of_such_a_metric_is_one_of_the_largest(accuracy):
     plateau = ReduceOnPlateau(metric=accuracy, patience=0, fall=0.5)
     for values, factor in (((0.5, 0.6, 0.7), 1.0), ((0.7, 0.6), 0.5)):
         figures = [{accuracy: value} for value in values]
-        moment = type("M", (), {"history": figures})
+        moment = Moment(len(values), len(values) + 1, 1, 9, figures)
         assert plateau.factor(moment) == factor
 
 
