@@ -173,6 +173,9 @@ def test_a_row_of_a_log_that_is_none():
         log.write("garbage,1\n")
     ended = cnnexp("resume", "r", "epochs=2")
     assert ended.code == 2
+    assert "epochs.csv: is not what the run wrote" in ended.err
+    ended = cnnexp("resume", "r", "epochs=2", "--accept-changes")
+    assert ended.code == 2
     assert "epochs.csv, line 3: damaged." in ended.err
 
 

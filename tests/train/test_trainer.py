@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cnnexp.data import Samples
 from cnnexp.engine import Limits
 from cnnexp.errors import ShapeError
 from cnnexp.nn import blas
@@ -159,12 +158,18 @@ def assert_ended_with_what_was_before(training):
 
 def test_a_loss_that_is_not_finite_ends_the_training():
     data = dataset()
-    broken = data.train.X.copy()
-    broken[3] = np.nan
-    object.__setattr__(data, "train", Samples(broken, data.train.Y))
-    events = assert_ended_with_what_was_before(trainer(data))
+    training = trainer(data)
+    data.train.X[3] = np.nan  # samples are looked at once, before the training
+    events = assert_ended_with_what_was_before(training)
     assert events[-1].reason == "the loss is nan"
     assert (events[-1].epoch, events[-1].batch) == (1, len(events))
+
+
+def test_samples_that_are_not_finite_are_not_trained_on():
+    data = dataset()
+    data.train.X[3] = np.nan
+    with pytest.raises(ShapeError, match="X must be finite"):
+        trainer(data)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
