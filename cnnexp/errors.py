@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from os import PathLike
 
 
 class CnnexpError(Exception):
@@ -75,7 +75,7 @@ class ConfigError(CnnexpError):
 
 @contextmanager
 def foreign(
-    path: str | Path, remedy: str = "", error: type[CnnexpError] = RunError
+    path: str | PathLike[str], remedy: str = "", error: type[CnnexpError] = RunError
 ) -> Iterator[None]:
     """Turn whatever reading foreign bytes raises into one error that names the file.
 
@@ -85,7 +85,7 @@ def foreign(
 
     Parameters
     ----------
-    path : str or Path
+    path : str or path
         The file that is read.
     remedy : str
         What the user can do, as whole sentences.

@@ -32,7 +32,7 @@ from cnnexp.registry import Registry
 from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.fingerprint import PATHS
 from cnnexp.runs.plugins import load_plugins
-from cnnexp.runs.rebuild import plan_dataset
+from cnnexp.runs.rebuild import build_source
 from cnnexp.train import OPTIMIZERS
 
 Plain = dict[str, Any]
@@ -195,7 +195,7 @@ def suited_batch_size(config: Plain) -> int:
     >>> [suited_batch_size({"data": {"name": "mnist", "limit": n}}) for n in (1000, 10_000, None)]
     [16, 64, 128]
     """
-    count = plan_dataset(config).source.sample_count() or 0
+    count = build_source(config).sample_count() or 0
     if limit := config["data"].get("limit"):
         count = min(count, limit)
     return next((size for most, size in BATCH_SIZES if count < most), LARGEST_BATCH)

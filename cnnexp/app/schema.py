@@ -160,14 +160,16 @@ class Config:
         How the learning rate changes: ``schedule=NAME``.
     loss : group
         What training minimises: ``loss=NAME``.
+    augment : group
+        How the images that are trained on are changed: ``augment=NAME``, or a list of transforms.
     metrics : list of str
         Figures to log beside those that suit the loss: ``metrics=[top_3_error]``.
     learning_rate : float, optional
         Factor of every step, before the schedule's; null: the optimizer's own default.
     epochs : int
         How often training sees every sample.
-    batch_size : int
-        Samples of a mini-batch: one step of the optimizer.
+    batch_size : int, optional
+        Samples of a mini-batch; null: 16 to 128, by the number of samples.
     seed : int
         Of initial weights, of the order of samples and of dropout.
     dtype : {"float32", "float64"}
@@ -176,8 +178,24 @@ class Config:
         Modules of yours that register layers, losses, optimizers, data sets and so on.
     init_from : str, optional
         A run whose weights to begin from.
+    evaluate : {"each_epoch", "at_end"}, optional
+        When the test part is evaluated; null: at the end if anything is chosen by the validation
+        part, else after each epoch.
+    early_stopping : group
+        When a run ends before its last epoch.
+    best_weights : bool or str
+        Whether the weights of the best epoch are kept, by the error or the loss of the validation
+        part, or by the figure named here.
+    ema : float, optional
+        Decay of an exponential moving average of the weights, which is evaluated and kept.
+    accumulate : int
+        Mini-batches whose gradients make one step of the optimizer.
+    callbacks : list of str or mapping
+        What training calls on its way: ``callbacks=[NAME]``.
     profile : bool
         Whether to time every layer, into ``layers.csv``.
+    diagnostics : bool
+        Whether gradients, updates and dead units are logged, into ``diagnostics.csv``.
     checkpoint : group
         When checkpoints are written.
     sweep : group

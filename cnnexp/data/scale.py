@@ -102,8 +102,8 @@ class ScaledRows:
     Examples
     --------
     >>> rows = ScaledRows(np.array([[0], [51], [255]], "u1"), scale=Scale(1 / 255, 0.0))
-    >>> rows.at(np.array([2, 1])).at(slice(1, 2))[:].tolist()
-    [[0.20000000298023224]]
+    >>> rows.at(np.array([2, 1])).at(slice(1, 2))[:].round(3)
+    array([[0.2]], dtype=float32)
     """
 
     def __init__(

@@ -329,6 +329,7 @@ class Network(Introspection):
 
     def summary(self) -> str:
         """Return the tree as a table: shapes, receptive fields, parameters, multiply-adds."""
+        self._need_built("summary")
         return summary(self.layers, self._plan, self.step_memory())
 
     def close(self) -> None:

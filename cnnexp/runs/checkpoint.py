@@ -150,7 +150,8 @@ def check_fits(folder: Path, saved: Checkpoint, training: dict[str, Any]) -> Non
         If something is absent, or has another shape.
     """
     found = saved["training"]
-    same = all(_shapes(found[key]) == _shapes(training[key]) for key in ("weights", "optimizer"))
+    same = _shapes(found["weights"]) == _shapes(training["weights"])
+    same = same and _numbers(found["optimizer"]) == _numbers(training["optimizer"])
     if not same or len(found["sums"]) != len(training["sums"]):
         raise RunError(
             f"{folder / FILE}: does not belong to this network and optimizer. Delete it, and the"
@@ -165,3 +166,11 @@ def largest_array(saved: Checkpoint) -> int:
 
 def _shapes(arrays: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: array.shape for name, array in arrays.items()}
+
+
+def _numbers(state: dict[str, Any]) -> dict[str, int]:
+    """Return how many numbers each entry of an optimizer's state has, by path or as one vector."""
+    return {
+        name: sum(map(np.size, value.values())) if isinstance(value, dict) else value.size
+        for name, value in state.items()
+    }

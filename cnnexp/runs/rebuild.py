@@ -75,15 +75,20 @@ class DatasetPlan(NamedTuple):
         return dataset.reconstruction() if self.returns_input else dataset
 
 
+def build_source(config: Config) -> Source:
+    """Make the source of a config's data set; nothing is read."""
+    source_class = SOURCES[config["data"]["name"]]
+    return source_class(**options_of(source_class, config["data"]))
+
+
 def plan_dataset(config: Config) -> DatasetPlan:
     """Return what a config says of its data set."""
     options, dtype = config["data"], config["dtype"]
     if dtype not in ("float32", "float64"):
         raise OptionError(f"dtype must be float32 or float64. Got {dtype!r}.")
-    source_class = SOURCES[options["name"]]
-    source = source_class(**options_of(source_class, options))
     preparation = Preparation(**options_of(Preparation, options))
-    return DatasetPlan(source, preparation, dtype, config["model"].get("target") == "input")
+    returns_input = config["model"].get("target") == "input"
+    return DatasetPlan(build_source(config), preparation, dtype, returns_input)
 
 
 def build_loss(config: Config) -> Loss:

@@ -158,7 +158,7 @@ class Triangle(Schedule):
 @SCHEDULES.register("step")
 @dataclass(frozen=True)
 class Step(_InEpochs):
-    """Multiplied by `fall` after every `every` epochs.
+    """Multiplied by `fall` after every so many epochs.
 
     Parameters
     ----------

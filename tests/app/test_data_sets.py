@@ -167,7 +167,9 @@ def test_a_run_on_real_values_goes_on_where_it_stopped(tmp_path):
 
 
 FAULTS = {
-    "loss=cross_entropy: it is for classes, and the targets of data=sklearn are real": [],
+    "loss=cross_entropy: it is for classes, and the targets of data=sklearn are real": [
+        "loss=cross_entropy"
+    ],
     "metrics: error is for classes": ["loss=huber", "metrics=[error]"],
     "gives 10 numbers for each sample, and the real values of data=sklearn are 1.": [
         "loss=huber",

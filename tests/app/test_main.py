@@ -148,6 +148,6 @@ def test_folders_around_the_experiments_are_no_config_groups(folder, monkeypatch
         (tmp_path / name).symlink_to(config_root() / name)
     (tmp_path / folder).mkdir()
     monkeypatch.setattr("cnnexp.app.hydra_app.config_root", lambda: tmp_path)
-    words = ("plugins=[json]", "metrics=[top_3_error]", "seed=4", "experiments=seeds")
+    words = ("plugins=[numpy]", "metrics=[top_3_error]", "seed=4", "experiments=seeds")
     shown = yaml.safe_load(succeed("--cfg", "job", *words))
-    assert [shown[key] for key in ("plugins", "metrics", "seed")] == [["json"], ["top_3_error"], 4]
+    assert [shown[key] for key in ("plugins", "metrics", "seed")] == [["numpy"], ["top_3_error"], 4]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnexp.app import stride_groups
-from cnnexp.app.commands.predict import need_classes, pixels
+from cnnexp.app.commands.predict import pixels
 from cnnexp.app.outputs import writing
 from cnnexp.app.reading_options import add_reading_options, load_given_run
 from cnnexp.app.screen import say
@@ -54,7 +54,6 @@ def main(words: list[str]) -> int:
     given = parser.parse_intermixed_args(words)
     run = load_given_run(given)
     run.check_files()
-    need_classes(run, "inspect")
     folder = given.out or given.run / "inspect"
     if given.out is None:
         refuse_link(folder)

@@ -65,7 +65,11 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
     RunError
         If the network's outputs are not finite, as after a run that diverged.
     """
-    need_classes(run, "predict")
+    if run.config["model"].get("target") == "input":
+        raise RunError(
+            f"{run.path}: model={run.config['model']['name']} returns its input, which is no"
+            f" class. In Python: run = cnnexp.load_run('{run.path}'); run.network.predict(X)."
+        )
     X = np.stack([pixels(run, path) for path in paths])
     with np.errstate(all="ignore"):
         A = run.network.predict(X)
@@ -88,16 +92,6 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
     ]
 
 
-def need_classes(run: Run, command: str) -> None:
-    """Raise RunError unless a run's network tells classes apart."""
-    if not run.record["data"]["classes"]:
-        raise RunError(
-            f"{command}: {run.path} has learnt real values and no classes"
-            f" (model={run.config['model']['name']}). From Python:"
-            f" cnnexp.load_run('{run.path}').network.predict(X)."
-        )
-
-
 def pixels(run: Run, path: Path) -> npt.NDArray[Any]:
     """Return a picture as an image like those that a run's network has learnt from."""
     shape = run.network.input_shape
@@ -107,7 +101,7 @@ def pixels(run: Run, path: Path) -> npt.NDArray[Any]:
             " Python: run = cnnexp.load_run(…); run.network.predict(run.dataset.scale(X, …))."
         )
     picture = open_picture(path, max(shape[:2]))
-    figure = rebuild.plan_dataset(run.config).source.figure
+    figure = rebuild.build_source(run.config).figure
     try:
         if figure is not None:
             lit = as_figure(picture, shape, figure)
