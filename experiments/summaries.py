@@ -229,6 +229,21 @@ def mnist_99(results: Results) -> Rows:
     return rows
 
 
+@summary("mnist_best")
+def mnist_best(results: Results) -> Rows:
+    """Each seed with its error, its time and its fastest epoch, and their means."""
+    last = results.last
+    rows: Rows = [["seed", "test error", "training", "fastest epoch"]]
+    for _, run in last.iterrows():
+        times = [duration(run["total"]), duration(run["seconds"])]
+        rows.append([f"{run['seed']:.0f}", percent(run["test_error"]), *times])
+    times = [duration(last["total"].mean()), duration(last["seconds"].mean())]
+    return [*rows, ["mean", percent(last["test_error"].mean()), *times]]
+
+
+summary("mnist_minute")(mnist_best)
+
+
 CHANGED = {
     "image": "image of {0}x{0} pixels",
     "filters": "{} filters",

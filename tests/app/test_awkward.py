@@ -103,6 +103,7 @@ def test_a_folder_that_cannot_be_made(words):
     assert "cannot be made: No such file or directory." in ended.err
 
 
+@pytest.mark.long
 def test_nobody_needs_to_read_what_is_printed():
     run = [sys.executable, "-m", "cnnexp", *SMALL, "hydra.run.dir=r"]
     done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *run], check=False)
@@ -110,6 +111,7 @@ def test_nobody_needs_to_read_what_is_printed():
     assert load_run("r").status == "finished"
 
 
+@pytest.mark.long
 def test_a_loss_that_only_the_test_samples_make_infinite_is_divergence():
     words = [*SMALL, "batch_size=40", "learning_rate=1e30", "hydra.run.dir=r"]
     assert "diverged in epoch 1" in succeed(*words)
@@ -188,6 +190,7 @@ def test_a_link_stays_a_link():
     assert "test_error" in Path("table.csv").read_text()
 
 
+@pytest.mark.long
 def test_a_data_set_of_one_class_can_be_inspected():
     X = np.random.default_rng(0).random((40, 8, 8)).astype(np.float32)
     np.savez("one.npz", X=X, Y=np.zeros(40, int))

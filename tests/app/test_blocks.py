@@ -59,6 +59,7 @@ def test_mistakes_have_one_message_with_a_path(override, message):
     assert message in ended.err
 
 
+@pytest.mark.long
 def test_another_loss_has_other_columns(tmp_path):
     folder = tmp_path / "run"
     shown = succeed(

@@ -189,6 +189,7 @@ def test_under_submitit(capfd, folder):
     assert "job 1 failed: RuntimeError: a bolt came loose" in first
 
 
+@pytest.mark.long
 @needs_joblib
 @pytest.mark.filterwarnings("ignore")
 def test_under_joblib(capfd, folder):

@@ -167,7 +167,7 @@ def test_an_autoencoder_learns_its_input(tmp_path: Path, monkeypatch: pytest.Mon
     assert ((A - test.X) ** 2).mean() == pytest.approx(losses[-1], rel=1e-5)
     assert f"loss {losses[-1]:.4f}" in succeed("evaluate", "run")
     assert "all agree" in succeed("gradcheck", *words, "--entries", 2, "--samples", 1)
-    assert "2 pictures" in succeed("inspect", "run")
+    assert "pictures in" in succeed("inspect", "run")
     ended = cnnexp("predict", "run", "some.png")
     assert (ended.code, "returns its input, which is no class" in ended.err) == (2, True)
 

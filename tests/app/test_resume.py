@@ -99,6 +99,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(optimizer, tmp_path, da
         assert (copy.name, differences(whole, copy)) == (copy.name, [])
 
 
+@pytest.mark.long
 def test_a_resume_may_be_killed_at_any_moment_too(tmp_path, data, monkeypatch):
     whole = train(tmp_path / "whole", data, *BITS["sgd"])
     first = Moments(tmp_path / "run", tmp_path / "first")

@@ -209,6 +209,7 @@ def test_a_limit_of_failures_is_heeded(capsys):
     assert jobs() == {"0": "failed"}
 
 
+@pytest.mark.long
 @needs_optuna
 @pytest.mark.filterwarnings("ignore")
 def test_a_search_of_which_nothing_came_says_so(capsys):

@@ -70,7 +70,7 @@ def test_every_field_of_every_table_is_there() -> None:
         ("a run", "epochs", ("a whole number", "4", "at least 1")),
         ("a run", "optimizer", ("group", "sgd", ", ".join(OPTIMIZERS))),
         ("checkpoint", "checkpoint.every", ("a whole number or a text", "epoch", "'epoch' or a")),
-        ("data", "data.scaling", ("a text or null", "null", "unit, standard, none")),
+        ("data", "data.scaling", ("a text or null", "null", "one of unit, standard, none")),
         ("optimizer=adamw", "optimizer.weight_decay", ("a number", "0.01", "at least 0")),
         ("schedule=cosine", "schedule.final", ("a number", "0.0", "between 0 and 1")),
         ("type: conv", "model.layers.N.filters", ("a whole number", "required", "at least 1")),

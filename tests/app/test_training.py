@@ -58,6 +58,7 @@ def rows(path):
 # Killed and resumed ---------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_with_everything_it_is_killed_anywhere_and_ends_with_the_same_bits(
     tmp_path, data, monkeypatch
 ):

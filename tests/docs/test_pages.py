@@ -16,7 +16,16 @@ from tests.docs.pages import ROOT, blocks, pages
 from tests.docs.running import PageFailed, Runner, compare, missing, run_page
 
 GOLDEN = {"mistakes.md"}  # tests/app/test_mistakes.py compares every figure of it
-SLOW = {"comparing.md", "inspect.md", "own.md", "sweeps.md"}  # many runs; with -m long
+SLOW = {
+    "augmentation.md",
+    "comparing.md",
+    "data.md",
+    "inspect.md",
+    "own.md",
+    "safety.md",
+    "sweeps.md",
+    "training.md",
+}  # many runs; with -m long
 PAGES = [page for page in pages() if page.name not in GOLDEN and blocks(page)]
 TABLES = runpy.run_path(str(ROOT / "docs" / "tables.py"))
 BLOCKS = [block for page in PAGES for block in blocks(page)]

@@ -11,8 +11,8 @@ import pytest
 from experiments.benchmarks import NAMES, machine, page, processes, results
 from experiments.benchmarks.__main__ import main, module_of
 
-LONG = ("batch_norm", "growth", "kill_and_resume", "steps")
-QUICK = ("augmentation", "data_path", "layer_pass", "memory", "speed")
+LONG = ("augmentation", "batch_norm", "growth", "kill_and_resume", "steps")
+QUICK = ("data_path", "layer_pass", "memory", "speed")
 
 
 def quick(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:

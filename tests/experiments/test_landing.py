@@ -50,6 +50,7 @@ def test_a_turn_takes_time(by):
     assert landing.turn(by, 64) > 0
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not HAS_TORCH, reason="torch is not installed")
 def test_pytorch_trains_the_same_network():
     """Its parameters are as many as those of model=original_cnn; a step changes them."""

@@ -225,6 +225,7 @@ def test_names_that_do_not_touch_stay_where_they_are() -> None:
     assert spread([0.9, 0.1, 0.5], 0.1) == [0.9, 0.1, 0.5]
 
 
+@pytest.mark.long
 def test_runs_that_are_tested_at_their_end_are_drawn_by_their_validation_part(tmp_path):
     for k in range(2):
         words = (f"seed={k}", "data.validation=10", "evaluate=at_end")

@@ -135,6 +135,7 @@ def test_nothing_is_written_outside_of_the_figure() -> None:
             assert box.x1 <= figure.bbox.x1 + 1, text.get_text()
 
 
+@pytest.mark.long
 def test_a_large_image_is_cut_and_it_is_said() -> None:
     figure = draw_stride_groups(Window.over((28, 28), 5, 1, "valid"))
     shown = " ".join(texts(figure))
