@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -104,3 +104,10 @@ class TrainingState:
     gradient: GradientMean = field(default_factory=GradientMean)
     average: Average | None = None
     stopped: str | None = None
+
+
+def named(**parts: Mapping[str, float] | None) -> dict[str, float]:
+    """Return the figures of some parts under names such as ``train_loss``."""
+    return {
+        f"{part}_{name}": v for part, found in parts.items() for name, v in (found or {}).items()
+    }

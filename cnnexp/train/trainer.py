@@ -22,6 +22,7 @@ from cnnexp.errors import OptionError
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.network import Network
 from cnnexp.nn.runner import Batch
+from cnnexp.train import events
 from cnnexp.train.averaging import Average, GradientMean
 from cnnexp.train.batches import mini_batches
 from cnnexp.train.callbacks import Callback, call, saved_state
@@ -282,7 +283,7 @@ class Trainer:
         with self._averaged():
             test = self._evaluate("test") if self.evaluate == "each_epoch" else None
             validation = self._evaluate("validation")
-            figures = _named(train=train, test=test, validation=validation)
+            figures = events.named(train=train, test=test, validation=validation)
             self._choose(epoch, figures)
         state.history = [*state.history, figures]
         state.epoch, state.batch, state.sums, state.seconds = epoch, 0, self._no_sums(), 0.0
@@ -316,7 +317,7 @@ class Trainer:
         with self.kept():
             test = self._evaluate("test")
         history, k = self.state.history, self._kept_epoch - 1
-        history[k] = {**history[k], **_named(test=test)}
+        history[k] = {**history[k], **events.named(test=test)}
         return test
 
     def _diagnosed(self) -> Any:
@@ -395,10 +396,3 @@ class Trainer:
 
     def _no_sums(self) -> Any:
         return np.zeros(len(self.network.figures) + 1)
-
-
-def _named(**parts: Mapping[str, float] | None) -> dict[str, float]:
-    """Return the figures of some parts under names such as ``train_loss``."""
-    return {
-        f"{part}_{name}": v for part, found in parts.items() for name, v in (found or {}).items()
-    }
