@@ -156,9 +156,9 @@ def tensors(samples: Samples, layout: str) -> tuple[torch.Tensor, torch.Tensor]:
 def module_of(layers: Layers, image: tuple[int, int, int]) -> nn.Sequential:
     """Return the network as PyTorch's modules; the loss contains the softmax."""
     parts: list[nn.Module] = []
-    x = torch.zeros(1, image[2], *image[:2])
+    x = torch.zeros(2, image[2], *image[:2])  # two: one alone has no variance
     for options in layers:
-        made = [made_layer(options, int(x.shape[1]))]
+        made = [made_layer(options, x)]
         if options.get("activation") == "relu":
             made.append(nn.ReLU(inplace=True))
         parts += made
@@ -166,16 +166,19 @@ def module_of(layers: Layers, image: tuple[int, int, int]) -> nn.Sequential:
     return nn.Sequential(*parts)
 
 
-def made_layer(options: dict[str, Any], n_in: int) -> nn.Module:
-    """Return one layer of a config as a module of PyTorch's."""
+def made_layer(options: dict[str, Any], x: torch.Tensor) -> nn.Module:
+    """Return one layer of a config, for inputs such as `x`, as a module of PyTorch's."""
     kind, width = options["type"], options.get("kernel_size", 0)
+    n_in = int(x.shape[1])
     if kind == "conv":
         padding = options.get("padding", "valid")
         return nn.Conv2d(n_in, options["filters"], width, options.get("stride", 1), padding)
     if kind == "max_pool":
         return nn.MaxPool2d(width, options.get("stride"))
     if kind == "batch_norm":
-        return nn.BatchNorm2d(n_in)
+        return nn.BatchNorm2d(n_in) if x.ndim == 4 else nn.BatchNorm1d(n_in)
+    if kind == "dropout":
+        return nn.Dropout(options["rate"])
     if kind == "relu":
         return nn.ReLU(inplace=True)
     if kind == "flatten":
