@@ -1,4 +1,4 @@
-"""Seconds of an epoch of the two MNIST recipes, ours beside PyTorch's: ``python -m experiments.recipe_peers``.
+"""An epoch of the two MNIST recipes beside PyTorch: ``python -m experiments.recipe_peers``.
 
 Networks, batches of 128 and the optimizer are those of ``mnist_best`` and ``mnist_minute``, on two
 workers, without augmentation. Ours and both layouts of PyTorch take turns in processes of their
