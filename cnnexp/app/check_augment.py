@@ -7,7 +7,7 @@ from typing import Any
 
 from cnnexp.app.check_model import Images
 from cnnexp.app.options import check_options
-from cnnexp.data.augmentation import AUGMENTATIONS
+from cnnexp.data.augmentation import AUGMENTATIONS, Geometric
 from cnnexp.data.augmentation.pipeline import not_images
 from cnnexp.nn.losses import LOSSES
 from cnnexp.train.batches import no_mixing
@@ -28,6 +28,19 @@ def check_augment(config: Plain, images: Images, faults: list[str]) -> None:
         _check_one(f"augment.transforms.{k}", entry, config, faults)
     if entries and images.shape is not None and len(images.shape) != 3:
         faults.append(f"augment.transforms: {not_images(images.shape)}")
+    if config["model"].get("target") == "input":
+        faults += [
+            f"augment.transforms.{k} ({kind}): it moves pixels, and the targets of"
+            f" model={config['model']['name']} stay where they are (model.target=input). Noise and"
+            " erase are what such a network can learn to undo."
+            for k, kind in enumerate(map(_kind, entries))
+            if kind in AUGMENTATIONS and issubclass(AUGMENTATIONS[kind], Geometric)
+        ]
+
+
+def _kind(entry: Any) -> str:
+    """Return the type that an entry names, if it does."""
+    return str(entry.get("type")) if isinstance(entry, dict) else ""
 
 
 def _check_one(path: str, options: Any, config: Plain, faults: list[str]) -> None:

@@ -85,15 +85,20 @@ def _check_end(config: Plain, layers: Sequence[Layer], faults: list[str]) -> Non
 
 def _check_measures(config: Plain, images: Images, faults: list[str]) -> None:
     """Check that loss and metrics have a meaning for real values."""
-    of = f"data={images.name} are real values"
-    if config["model"].get("target") == "input":
+    loss, of = config["loss"]["name"], f"data={images.name} are real values"
+    of_input = config["model"].get("target") == "input"
+    if of_input:
         of = f"model={config['model']['name']} are the samples themselves (model.target=input)"
     if _unsuited(config, images):
         suitable = [other for other in LOSSES if not LOSSES[other].needs_classes]
         faults.append(
-            f"loss={config['loss']['name']}: it is for classes, and the targets of {of}. Losses for"
-            f" these: {', '.join(suitable)}; the last layer then has no softmax, as in"
-            " model=regression."
+            f"loss={loss}: it is for classes, and the targets of {of}. Losses for these:"
+            f" {', '.join(suitable)}; the last layer then has no softmax, as in model=regression."
+        )
+    elif of_input and loss in LOSSES and set(LOSSES[loss].metrics) & set(OF_CLASSES):
+        faults.append(
+            f"loss={loss}: its error is for classes, and the targets of {of}. Choose"
+            " mean_squared_error, mean_absolute_error or huber."
         )
     faults += [
         f"metrics: {metric} is for classes, and the targets of {of}."

@@ -273,7 +273,7 @@ def train_to_the_end(trainer: Trainer, writer: RunWriter, stop: StopRequest, lab
 def save_classes(trainer: Trainer, writer: RunWriter) -> None:
     """Write what was taken for what, where there are classes."""
     parts = {}
-    for part in ("validation", "test"):
+    for part in ("validation", "test") if trainer.dataset.classes else ():
         samples = getattr(trainer.dataset, part)
         predicted = None if samples is None else trainer.predicted(part)
         if predicted is not None:

@@ -185,11 +185,12 @@ def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> Pl
     schedule = recorded["schedule"]["name"]
     begun_from, config["init_from"] = config["init_from"], None  # it need not be there any more
     checked = check_settings(config) | {"init_from": begun_from}
-    if wanted and SCHEDULES[schedule].depends_on_epochs:
+    free = [name for name in SCHEDULES if not SCHEDULES[name].depends_on_epochs]
+    if wanted and schedule not in free:
         raise RunError(
             f"{folder}: epochs={config['epochs']} is refused: the run has schedule={schedule} over"
             f" {recorded['epochs']} epochs, and its learning rates would have been others from the"
-            " first batch on. Only a run with schedule=constant can be extended."
+            f" first batch on. A run can be extended under these schedules: {', '.join(free)}."
         )
     return checked
 

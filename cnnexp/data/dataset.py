@@ -221,6 +221,8 @@ class Dataset:
             test=learnt(self.test),
             validation=learnt(self.validation) if self.validation is not None else None,
             classes=(),
+            targets=(),
+            target_scale=None,
         )
 
     @property

@@ -177,6 +177,8 @@ def test_an_autoencoder_learns_its_input(tmp_path: Path, monkeypatch: pytest.Mon
     [
         ("loss=cross_entropy", "it is for classes, and the targets of model=autoencoder are"),
         ("metrics=[error]", "metrics: error is for classes"),
+        ("loss=binary_cross_entropy", "its error is for classes, and the targets of"),
+        ("augment.transforms=[{type: shift}]", "it moves pixels, and the targets of"),
         ("model.target=labl", "model.target must be one of label, input. Got 'labl'."),
         (
             "model.layers.3.filters=2",

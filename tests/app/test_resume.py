@@ -246,8 +246,8 @@ REFUSED = [
     (
         ["epochs=3"],
         "{run}: epochs=3 is refused: the run has schedule=cosine over 2 epochs, and its learning"
-        " rates would have been others from the first batch on. Only a run with schedule=constant"
-        " can be extended.",
+        " rates would have been others from the first batch on. A run can be extended under these"
+        " schedules: constant, step, exponential, reduce_on_plateau.",
     ),
 ]
 

@@ -173,9 +173,9 @@ def scales_of(run: Run) -> tuple[Scale | None, Scale | None]:
     """
     data = run.record["data"] or {}
     if "scale" in data:
-        target = data["target_scale"]
+        target = data.get("target_scale")
         return Scale.from_record(data["scale"]), target and Scale.from_record(target)
-    if run.config["data"]["scaling"] == "standard":
+    if run.config["data"].get("scaling") == "standard":
         return run.dataset.scale, None
     return None, None
 

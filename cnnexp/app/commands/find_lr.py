@@ -8,9 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from cnnexp.app.check import Plain
-from cnnexp.app.check_model import Images
 from cnnexp.app.commands.profile import configs_of
-from cnnexp.app.experiment import build_trainer, recheck
+from cnnexp.app.experiment import build_trainer, images_of, recheck
 from cnnexp.app.locations import near
 from cnnexp.app.messages import dotted
 from cnnexp.app.outputs import writing
@@ -86,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 def _trainer(config: Plain) -> Trainer:
     """Return the trainer of a run with these settings."""
     dataset = rebuild.plan_dataset(config).load()
-    recheck(config, Images(dataset.name, dataset.image_shape, len(dataset.classes)))
+    recheck(config, images_of(dataset))
     network = rebuild.build_network(config, dataset.image_shape)
     if config["init_from"] is not None:
         network.load_weights(load_run(config["init_from"]).weights)

@@ -59,7 +59,7 @@ def plates_of(run: Run, given: Sequence[Specimen] = ()) -> list[Plate]:
                 " learnt real values, or from a table: inspect it without images."
             )
         with style():
-            drawn = [_curves(run), histogram_plate(read_histograms(run.path))]
+            drawn = [_curves(run), histogram_plate(read_histograms(run.path, run.accept_changes))]
             drawn += filter_plates(network)
         return [plate for plate in drawn if plate is not None]
     A, _, _ = network.evaluate(test.X, test.Y)
