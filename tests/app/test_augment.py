@@ -91,6 +91,7 @@ def test_runs_that_are_older_than_augmentation_have_none_and_keep_their_fingerpr
     assert fingerprint(other, "sha256:0") != fingerprint(config, "sha256:0")
 
 
+@pytest.mark.long
 def test_a_run_of_before_is_read_and_resumed(tmp_path):
     data = write_data(tmp_path / "data.npz")
     whole = train(tmp_path / "whole", data)

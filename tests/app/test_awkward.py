@@ -55,6 +55,7 @@ def test_a_type_that_is_no_name():
     assert (ended.code, "no layer is named" in ended.err) == (2, True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["it's lr=0.1 (a), b", 'say "so" {y}[z]#back\\'])
 def test_a_sweep_folder_may_have_any_name(name, folder):
     (folder / name).mkdir()
@@ -72,6 +73,7 @@ def test_changing_into_the_run_folder():
     assert {"train.log", "weights.pkl"} <= {path.name for path in Path("r").iterdir()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["s", ".", "s/0/inside"])
 def test_a_run_does_not_hide_others(place):
     succeed("-m", *SMALL, "seed=0,1", "sweep.dir=s", "hydra/launcher=basic")

@@ -206,6 +206,7 @@ def test_places_of_layers_may_stand_in_brackets():
     assert shown["model"]["layers"][0]["stride"] == 2
 
 
+@pytest.mark.long
 def test_fields_of_layers_can_be_swept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(
@@ -258,6 +259,7 @@ def test_what_is_recorded_is_what_was_composed(tmp_path, monkeypatch):
     assert recorded["learning_rate"] == 0.1  # the optimizer's own
 
 
+@pytest.mark.long
 def test_unset_learning_rate_is_the_optimizers_own():
     for name in OPTIMIZERS:
         config = check(compose(f"optimizer={name}"))

@@ -33,6 +33,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.long
 def test_jobs_run_side_by_side_and_share_the_cores(capfd, monkeypatch):
     words = [word for word in grid("seed=1,2") if not word.startswith("impl.threads")]
     words += ["model.layers.1.what=meet", "hydra.launcher.n_jobs=2"]
@@ -58,6 +59,7 @@ def test_a_job_records_what_was_chosen_for_it(capfd):
     assert "optimizer=adam" in records[1]["overrides"]
 
 
+@pytest.mark.long
 def test_a_job_gets_the_config_that_was_checked(capfd, folder):
     """Also where a file has been changed by the time its turn comes."""
     (folder / "conf" / "schedule").mkdir(parents=True)

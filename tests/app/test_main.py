@@ -130,6 +130,7 @@ def test_configs_of_ones_own(tmp_path, monkeypatch):
     assert package.load_run("run").config["model"]["name"] == "tiny"
 
 
+@pytest.mark.long
 def test_hydras_help_does_not_walk_through_what_lies_around_the_experiments(monkeypatch, tmp_path):
     """A virtual environment, say; with it the page took minutes."""
     for folder in ("conf", "experiments"):

@@ -148,6 +148,7 @@ def test_a_preset_that_comes_from_somewhere_says_so(model: str) -> None:
     assert comment.splitlines()[0].endswith((".", ")")) or "." in comment
 
 
+@pytest.mark.long
 def test_an_autoencoder_learns_its_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images of three colours, from a file whose shape is known only when it is read."""
     monkeypatch.chdir(tmp_path)

@@ -18,6 +18,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_all_implementations_at_the_same_shapes(empty: Path) -> None:
     shown = succeed("profile", "batch_size=4", "impl.threads=1", *QUICK)
     lines = shown.splitlines()

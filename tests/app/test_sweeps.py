@@ -355,6 +355,7 @@ def test_settings_that_would_not_do_what_they_say_are_refused(words, message, ca
     assert not (folder / "S").exists()
 
 
+@pytest.mark.long
 def test_what_starts_in_the_same_second_has_folders_of_its_own(monkeypatch, folder):
     class Clock(datetime):
         @classmethod
@@ -459,6 +460,7 @@ def test_twelve_jobs_of_which_three_have_an_accident(elsewhere, capfd, folder):
     }
 
 
+@pytest.mark.long
 def test_a_process_that_ends_before_it_records_anything_is_told(elsewhere, capfd, folder):
     (folder / "fatal.py").write_text(
         "import os, sys\nif 'cnnexp.app.child' in str(sys.modules['__main__'].__spec__):\n"
@@ -486,6 +488,7 @@ def slow_sweep() -> subprocess.Popen:
     return child
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
 )

@@ -113,6 +113,7 @@ CHANGES = [lambda image: image, ImageOps.invert, moved_and_large, as_transparenc
 NAMES = ["as it is", "inverted", "moved and large", "transparent", "coloured", "16 bits"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES, ids=NAMES)
 @pytest.mark.parametrize("kind", ["digits", pytest.param("mnist", marks=pytest.mark.long)])
 def test_predictions_stay_the_same_on_changed_pictures(kind, change, request, tmp_path):

@@ -243,6 +243,7 @@ def test_percentages():
     assert [plates.percent(p) for p in (1.0, 0.5, 0.0001)] == ["> 99.9 %", "50.0 %", "< 0.1 %"]
 
 
+@pytest.mark.long
 def test_all_pictures_of_a_run_and_a_page_in_one_file(digits_run: Path, tmp_path: Path) -> None:
     run = load_run(digits_run)
     found = gallery.plates_of(run)
