@@ -181,10 +181,10 @@ def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> Pl
     faults = [fault for override in overrides if (fault := _change(config, dotted(override)))]
     if faults:
         raise ConfigError(faults)
-    wanted = config["epochs"] != recorded["epochs"]
-    schedule = recorded["schedule"]["name"]
+    wanted = config["epochs"] != recorded.get("epochs")
     begun_from, config["init_from"] = config["init_from"], None  # it need not be there any more
     checked = check_settings(config) | {"init_from": begun_from}
+    schedule = checked["schedule"]["name"]
     free = [name for name in SCHEDULES if not SCHEDULES[name].depends_on_epochs]
     if wanted and schedule not in free:
         raise RunError(
