@@ -71,7 +71,7 @@ def check_options(
         if name in values:
             try:
                 values[name] = typed[cls][name] = convert(hint, values[name])
-            except OmegaConfBaseException:
+            except (OmegaConfBaseException, OverflowError):  # the latter of 400 digits
                 faults.append(f"{before}{name} must be {describe(hint)}. Got {values[name]!r}.")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             faults.append(f"{before}{name} is missing: it must be {describe(hint)}.")

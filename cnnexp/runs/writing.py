@@ -113,7 +113,7 @@ class RunWriter:
         self.record = record
         self.policy = policy
         self.totals: dict[str, Any] = {"seconds": 0.0, "eval_seconds": 0.0, "samples": 0}
-        self._usage_before = dict(record["usage"])
+        self._usage_before = dict(record.get("usage") or {})
         self._clock = (time.monotonic(), environment.cpu_seconds())
         self._logs: dict[str, CsvLog] = {}
         self._figures: tuple[str, ...] = ()
