@@ -145,12 +145,15 @@ def _value(name: str, value: Any) -> str:
 
 
 def _curves(run: Run) -> list[Section]:
-    """Draw error and cross-entropy over the epochs."""
+    """Draw error and loss over the epochs."""
     history = read_history(run.path)
+    loss = str((run.config.get("loss") or {}).get("name", "cross_entropy")).replace("_", " ")
+    if loss == "cross entropy":
+        loss = "cross-entropy in nats"
     found = []
     for kind, title, form in (
         ("error", "error, epoch by epoch", lambda value: f"{100 * value:.3g} %"),
-        ("loss", "cross-entropy in nats, epoch by epoch", lambda value: f"{value:.3g}"),
+        ("loss", f"{loss}, epoch by epoch", lambda value: f"{value:.3g}"),
     ):
         curves = {name: history[column] for name, column in series_of(history, kind)}
         found.append(Section(title, chart(curves, CHART_WIDTH, CHART_HEIGHT, form)))
