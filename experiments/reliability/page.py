@@ -1,0 +1,39 @@
+"""``docs/reliability.md``, made from the CSV files: no figure there is typed by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnnexp.runs.files import replace_file
+from experiments.benchmarks import results
+from experiments.benchmarks.page import where
+from experiments.reliability import NAMES
+from experiments.reliability.__main__ import module_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+HEAD = """# Reliability
+
+What was tried to break the engine, its files and its commands, and what came of it. Every section
+names the command that tries it again, and below each table stands where and at which commit it
+was tried. This page is made from the files of `experiments/results/reliability` by
+`python -m experiments.reliability page`.
+"""
+
+
+def write(folder: Path) -> None:
+    """Write the page from the files in a folder."""
+    replace_file(PAGE, made(folder).encode())
+    print(f"wrote {PAGE.name}")
+
+
+def made(folder: Path) -> str:
+    """Return the page; a part that was not tried is left out."""
+    parts = [HEAD]
+    for name in NAMES:
+        path = folder / f"{name}.csv"
+        if path.exists():
+            frame = results.read(path)
+            commands = "\n".join(dict.fromkeys(frame["command"]))
+            section = module_of(name).section(frame)
+            parts.append(f"{section.rstrip()}\n\n{where(frame)}\n```\n{commands}\n```\n")
+    return "\n".join(parts)
