@@ -20,6 +20,21 @@ SEEDS = (0, 1)
 TINY = ("data.limit=60", "epochs=2")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let all but a few cases of the tests marked so be long."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("few") and not item.get_closest_marker("long"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for found in cases.values():
+        count = found[0].get_closest_marker("few").args[0]
+        kept = {k * len(found) // count for k in range(count)}
+        for k, item in enumerate(found):
+            if k not in kept:
+                item.add_marker(pytest.mark.long)
+
+
 def make_run(folder: Path, *settings: str) -> Path:
     """Train for a moment, in this process, and return the run folder."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,9 +65,19 @@ def is_type_checking(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
-def imports(path: Path, for_types: bool = False) -> Iterator[Import]:
-    """Yield all imports of a file, those inside functions too; those for type checkers if asked."""
-    waiting = [(node, True) for node in ast.parse(path.read_text(encoding="utf-8")).body]
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imports(path: Path, for_types: bool = False) -> list[Import]:
+    """Return all imports of a file, also inside functions; those for type checkers if asked."""
+    return list(each_import(path, for_types))
+
+
+def each_import(path: Path, for_types: bool) -> Iterator[Import]:
+    waiting = [(node, True) for node in parsed(path).body]
     while waiting:
         node, at_once = waiting.pop()
         if isinstance(node, ast.Import):
@@ -177,7 +188,7 @@ def test_only_the_app_knows_hydra_and_prints_and_only_the_report_draws(path):
     if room not in DRAW:
         assert "matplotlib" not in packages
     if room not in {"app", "__main__"}:
-        calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        calls = [n for n in ast.walk(parsed(path)) if isinstance(n, ast.Call)]
         assert not [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
 
 

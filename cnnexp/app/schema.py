@@ -246,17 +246,34 @@ def _default(given: dataclasses.Field[Any]) -> Any:
     return field(default="???" if required else given.default)
 
 
+_stored: dict[tuple[str, str], tuple[type, ...]] = {}  # what Hydra's store has already
+
+
 def register_schemas() -> None:
-    """Put all schemas into Hydra's store."""
-    store = ConfigStore.instance()
+    """Put the schemas into Hydra's store that are not there yet."""
+    if not _stored:
+        store = ConfigStore.instance()
+        store.store(group="schema", name="config", node=_root())
+        store.store(group="schema", name="impl", node=ImplConfig)
+    for name in SOURCES:
+        _store("data", name, SOURCES[name], Preparation)
+    for group, table in TABLES.items():
+        for name in table:
+            _store(group, name, table[name])
+
+
+def _root() -> Any:
+    """Return the schema of the whole config."""
     root = OmegaConf.structured(Config)
     # A layer may get options that its preset does not name; our own check looks at them.
     OmegaConf.set_struct(root.model.layers, False)
     OmegaConf.set_struct(root.augment.transforms, False)
-    store.store(group="schema", name="config", node=root)
-    store.store(group="schema", name="impl", node=ImplConfig)
-    for name in SOURCES:
-        store.store(group="schema/data", name=name, node=joined(name, SOURCES[name], Preparation))
-    for group, table in TABLES.items():
-        for name in table:
-            store.store(group=f"schema/{group}", name=name, node=joined(name, table[name]))
+    return root
+
+
+def _store(group: str, name: str, *classes: type) -> None:
+    if _stored.get((group, name)) != classes:
+        ConfigStore.instance().store(
+            group=f"schema/{group}", name=name, node=joined(name, *classes)
+        )
+        _stored[group, name] = classes

@@ -166,6 +166,7 @@ def test_ones_own_augmentation_has_all_checks(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["affine", "elastic", "strong", "mixup"])
+@pytest.mark.few(2)
 def test_every_preset_trains(name):
     succeed("model=flat", "epochs=1", "data.limit=40", f"augment={name}", "hydra.run.dir=run")
     assert load_run("run").status == "finished"

@@ -37,6 +37,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("option", ["0.filters", "0.kernel_size", "1.kernel_size"])
+@pytest.mark.few(1)
 def test_a_number_in_quotation_marks_is_a_number(option):
     plain = json.loads(succeed("data.limit=40", "epochs=1", "hydra.run.dir=a") and read("a"))
     value = plain["config"]["model"]["layers"][int(option[0])][option[2:]]
@@ -159,6 +160,7 @@ def test_what_was_loaded_is_read_wherever_one_goes(folder):
     ],
     ids=str,
 )
+@pytest.mark.few(2)
 def test_a_record_with_things_of_another_kind_is_damaged(wrong):
     for name in "ab":
         succeed(*SMALL, f"hydra.run.dir=s/{name}")

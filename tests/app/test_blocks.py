@@ -53,6 +53,7 @@ def test_settings_inside_of_a_block_can_be_changed(tmp_path):
         ("sweep.objective=validation_ce", "Did you mean 'validation_error'?"),
     ],
 )
+@pytest.mark.few(5)
 def test_mistakes_have_one_message_with_a_path(override, message):
     ended = cnnexp(RESIDUAL, override, *QUICK)
     assert ended.code == 2

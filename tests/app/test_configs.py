@@ -73,6 +73,7 @@ def own_data(tmp_path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.few(30)
 def test_every_config_composes_and_passes_the_checks(path, own_data, tmp_path):
     group, name = path.parent.name, path.stem
     extra = own_data.get(name, []) if group == "data" else []
@@ -101,6 +102,7 @@ def test_every_config_composes_and_passes_the_checks(path, own_data, tmp_path):
         if pair not in TOO_SMALL and pair[0] not in NO_CLASSES
     ],
 )
+@pytest.mark.few(8)
 def test_every_model_builds_for_every_data_set_that_fits(model, data):
     config = check(compose(f"model={model}", f"data={data}"))
     network = build_network(config, SHAPES[data])
@@ -165,6 +167,7 @@ def test_schemas_do_not_show_up_as_options(group):
 
 
 @pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.few(4)
 def test_every_study_composes(name):
     if "search" in name:
         pytest.importorskip("optuna")
@@ -194,6 +197,7 @@ def layer_fields():
 
 
 @pytest.mark.parametrize(("k", "field", "value"), list(layer_fields()))
+@pytest.mark.few(8)
 def test_any_field_of_a_layer_can_be_set(k, field, value):
     """Whether or not the preset names it."""
     config = check(compose(f"model.layers.{k}.{field}={value}"))

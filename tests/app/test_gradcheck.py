@@ -52,6 +52,7 @@ def test_all_gradients_of_a_network_agree(own: Path) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.few(3)
 def test_under_every_loss(loss: str) -> None:
     words = ["model=linear", "--entries", "4", f"loss={loss}"]
     if loss == "binary_cross_entropy":

@@ -73,6 +73,7 @@ def test_images_of_unknown_shape_are_read(empty: Path) -> None:
         ("model.layers[0].kernel_size=9", "model.layers.0 (conv): a 9x9 window does not fit"),
     ],
 )
+@pytest.mark.few(4)
 def test_mistakes_get_one_message(words: str, message: str, empty: Path) -> None:
     ended = cnnexp("profile", *words.split())
     assert ended.code == 2

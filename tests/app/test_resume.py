@@ -453,6 +453,7 @@ def test_weights_that_do_not_fit_are_refused_before_anything_is_made(tmp_path, d
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.long
 def test_weights_to_begin_from_need_be_there_only_at_the_beginning(
     tmp_path, data, monkeypatch, capsys
 ):

@@ -159,6 +159,7 @@ def jobs() -> dict[str, str]:
 
 @needs_optuna
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.long
 def test_a_search_started_again_finds_its_trials_done(capsys):
     words = ["learning_rate=interval(0.01,0.5)", "model.layers.2.units=choice(3,4,5)"]
     assert search(*words, "hydra.sweeper.n_trials=3") == 0
@@ -200,6 +201,7 @@ def test_failed_and_impossible_trials_do_not_end_a_search(capsys):
 
 @needs_optuna
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.long
 def test_a_limit_of_failures_is_heeded(capsys):
     words = ["seed=choice(1,2,3)", "model.layers.1.what=raise", "hydra.sweeper.n_trials=3"]
     assert search(*words, "hydra.sweeper.max_failure_rate=0.5") == 1
@@ -228,6 +230,7 @@ def test_a_search_of_which_nothing_came_says_so(capsys):
     ],
 )
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.few(2)
 def test_a_search_that_would_mislead_is_refused(words, message, capsys, folder):
     assert search("seed=choice(1,2)", "hydra.sweeper.n_trials=2", *words) == 2
     assert message in capsys.readouterr().err

@@ -119,6 +119,7 @@ def test_a_choice_that_is_not_here_is_answered_with_what_was_typed(
     assert "data.limit=60 epochs=2" in parts(capsys)["typed on the command line"][0]
 
 
+@pytest.mark.long
 def test_a_layer_that_is_not_here_is_said_and_the_rest_shown(copy: Path, capsys: Captured) -> None:
     record = json.loads((copy / "run.json").read_text())
     record["config"]["model"]["layers"][1]["type"] = "mine"

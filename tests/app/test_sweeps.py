@@ -240,6 +240,7 @@ def returns(monkeypatch) -> list:
     return found
 
 
+@pytest.mark.long
 def test_a_skipped_job_returns_its_recorded_objective(monkeypatch):
     found = returns(monkeypatch)
     words = ["data.validation=6", "model.layers.1.what=nothing,diverge,raise"]
@@ -261,6 +262,7 @@ def test_equal_points_are_run_once(capsys, monkeypatch):
     assert record_in(Path("S/0"))["resumed"] == []
 
 
+@pytest.mark.long
 def test_batches_of_a_grid_are_one_sweep(capsys):
     assert in_process("seed=1,2,1", "hydra.sweeper.max_batch_size=2") == 0
     assert list(table(capsys.readouterr().out)) == ["0", "1"]
@@ -301,6 +303,7 @@ def test_jobs_are_found_again_without_the_index():
     assert sorted(statuses()) == ["0", "1", "2"]
 
 
+@pytest.mark.long
 def test_what_was_asked_for_earlier_is_kept():
     for seeds in ("1", "1,1", "1,1,1"):
         assert in_process(f"seed={seeds}") == 0
@@ -311,6 +314,7 @@ def test_what_was_asked_for_earlier_is_kept():
 
 
 @pytest.mark.parametrize("existing", [False, True])
+@pytest.mark.few(1)
 def test_a_mistake_in_one_point_is_shown_before_anything_starts(existing, capsys, folder):
     if existing:
         assert in_process("seed=1") == 0
@@ -348,6 +352,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "message"), REFUSED)
+@pytest.mark.few(3)
 def test_settings_that_would_not_do_what_they_say_are_refused(words, message, capsys, folder):
     (folder / "R" / ".hydra").mkdir(parents=True)
     assert main(grid("seed=1,2", *words)) == 2

@@ -113,6 +113,7 @@ def test_an_unfinished_run_has_the_weights_that_it_would_keep(tmp_path, data):
     ],
     ids=str,
 )
+@pytest.mark.few(5)
 def test_what_chooses_has_a_validation_part_and_leaves_the_test_part_alone(
     words, validation, evaluate
 ):
@@ -269,6 +270,7 @@ class Demanding(Callback):
         ("[{type: stop_at, value: 1, metric: test_error}]", "must not be of the test part"),
     ],
 )
+@pytest.mark.few(3)
 def test_mistaken_callbacks_are_told(entries, fault, monkeypatch):
     monkeypatch.setitem(CALLBACKS._things, "demanding", Demanding)
     with pytest.raises(ConfigError) as error:

@@ -57,6 +57,7 @@ def test_old_and_new_runs_stand_in_one_table(folder):
     assert "error" in succeed("compare", folder, "--target", "error=0.3", "--csv")
 
 
+@pytest.mark.long
 def test_commands_read_them(folder, tmp_path):
     old = folder / "finished"
     shown = succeed("show", old)

@@ -17,6 +17,7 @@ from tests.docs.running import PageFailed, Runner, compare, missing, run_page
 
 GOLDEN = {"mistakes.md"}  # tests/app/test_mistakes.py compares every figure of it
 SLOW = {
+    "README.md",
     "augmentation.md",
     "comparing.md",
     "data.md",

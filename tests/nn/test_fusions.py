@@ -103,6 +103,7 @@ def check_equal(net, other, X, Y, tolerance=1e-9):
 
 
 @pytest.mark.parametrize(("g", "pool"), pooled_cases())
+@pytest.mark.few(45)
 def test_conv_relu_max_pool_equals_its_layers_one_by_one_and_naive(g, pool):
     between = MaxPool2D(*pool)
     fused = network(g, between)
@@ -119,6 +120,7 @@ def test_conv_relu_max_pool_equals_its_layers_one_by_one_and_naive(g, pool):
 
 
 @pytest.mark.parametrize("g", [*GEOMETRIES, *MORE], ids=str)
+@pytest.mark.few(20)
 def test_conv_relu_and_dense_relu_equal_their_layers_one_by_one_and_naive(g):
     fused = network(g)
     assert fusions(fused) == [InPlace, InPlace]
@@ -128,6 +130,7 @@ def test_conv_relu_and_dense_relu_equal_their_layers_one_by_one_and_naive(g):
 
 
 @pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 3))
+@pytest.mark.few(15)
 def test_in_single_precision_they_agree_to_its_rounding(g, pool):
     X, Y = samples(g)
     fused = network(g, MaxPool2D(*pool), dtype="float32")
@@ -136,6 +139,7 @@ def test_in_single_precision_they_agree_to_its_rounding(g, pool):
 
 @pytest.mark.parametrize("activation", ["leaky_relu", "tanh", "sigmoid"])
 @pytest.mark.parametrize(("g", "pool"), pooled_cases()[::5])
+@pytest.mark.few(20)
 def test_any_activation_that_never_decreases_is_fused(g, pool, activation):
     X, Y = samples(g)
     fused = network(g, MaxPool2D(*pool), activation=activation)
@@ -159,6 +163,7 @@ def normalised(g, pool, impl="fast", threads=1, limits=None):
 
 
 @pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 3))
+@pytest.mark.few(15)
 def test_batch_norm_between_conv_and_max_pool_equals_naive(g, pool):
     """Where pooling covers every output it waits until after pooling; else it has its own step."""
     fused, naive = normalised(g, pool), normalised(g, pool, "naive")
@@ -176,6 +181,7 @@ def test_batch_norm_between_conv_and_max_pool_equals_naive(g, pool):
 
 
 @pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 4))
+@pytest.mark.few(12)
 def test_in_tiny_blocks_they_equal_naive(g, pool):
     """Products, tiles and rows are cut into blocks, as they are in images of the usual size."""
     X, Y = samples(g)
@@ -272,6 +278,7 @@ def tied(g, pool, **options):
 
 
 @pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 3))
+@pytest.mark.few(15)
 def test_results_agree_on_ties_too(g, pool):
     X, _ = samples(g, whole_numbers=True)
     expected = tied(g, pool, impl="naive").predict(X)
@@ -284,12 +291,14 @@ PLAIN = [
 
 
 @pytest.mark.parametrize(("g", "pool"), PLAIN)
+@pytest.mark.few(30)
 def test_plain_products_give_a_tied_gradient_to_the_first_as_naive_does(g, pool):
     net = tied(g, pool)
     check_equal(net, tied(g, pool, impl="naive"), *samples(g, whole_numbers=True))
 
 
 @pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 3))
+@pytest.mark.few(15)
 def test_a_tied_gradient_goes_to_one_of_the_tied(g, pool):
     """Above zero the sum of what is let through, the bias's gradient, does not depend on which."""
     X, Y = samples(g, whole_numbers=True)

@@ -27,6 +27,7 @@ def bits(net, steps=3):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("micro_batch", [1, 4, 7, 23, "auto"])
 @pytest.mark.parametrize("impl", [name for name in IMPLEMENTATIONS if name != "naive"])
+@pytest.mark.few(10)
 def test_one_two_and_five_threads_give_the_same_bits(impl, micro_batch, dtype):
     one, two, five = (
         bits(network(impl=impl, micro_batch=micro_batch, threads=threads, dtype=dtype))
@@ -161,6 +162,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.few(8)
 def test_gradients_through_batch_norm_and_dropout(kind, impl):
     """Every evaluation of the loss is a pass in training, of the same step and so the same mask."""
     net = Network(KINDS[kind](), impl=impl, dtype="float64", micro_batch=5, threads=2)
@@ -179,6 +181,7 @@ def test_gradients_through_batch_norm_and_dropout(kind, impl):
 
 @pytest.mark.parametrize("micro_batch", [3, 4, 23])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.few(4)
 def test_workers_give_the_same_bits_with_batch_norm_and_dropout(kind, micro_batch):
     """Seven steps, so that processes have been forked."""
     found = []

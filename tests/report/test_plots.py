@@ -97,7 +97,7 @@ def test_axes_have_names_with_units(tmp_path: Path) -> None:
     assert named == [
         ("epoch", "wrongly classified samples"),
         ("time of training (seconds)", "wrongly classified samples"),
-        ("epoch", "cross-entropy in nats a sample"),
+        ("epoch", "loss, mean of all samples"),
         ("seconds of training an epoch", ""),
     ]
 
@@ -152,6 +152,7 @@ def test_a_curve_ends_before_its_first_figure_that_is_not_finite() -> None:
     assert Line("", [history], [], GREY).curve("epoch", "y") == ([1.0], [0.5])
 
 
+@pytest.mark.long
 def test_one_run_shows_training_and_test(finished: list[Path]) -> None:
     comparison = table.Comparison(table.read(finished[:1]))
     axes = drawn(comparison, 0)
@@ -185,6 +186,7 @@ def test_runs_without_logs_are_drawn_as_nothing_with_a_word(tmp_path: Path, stud
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+@pytest.mark.few(1)
 def test_pictures_are_written_in_the_format_of_their_ending(
     tmp_path: Path, study: Path, ending: str
 ) -> None:

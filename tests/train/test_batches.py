@@ -76,6 +76,7 @@ def test_any_number_of_workers_gives_the_same_bits(threads):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("at", [1, 5, 8, 11, 15])
+@pytest.mark.few(4)
 def test_training_that_stops_within_an_epoch_resumes_bit_for_bit(at, threads):
     whole = start()
     first = start(threads=threads)

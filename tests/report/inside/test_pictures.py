@@ -125,6 +125,7 @@ def test_a_network_without_images_has_no_filters():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.few(1)
 def test_maps_are_the_activations(channels, figures):
     net = network(channels)
     X = images(1, channels)

@@ -113,6 +113,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 @pytest.mark.parametrize(("image", "width", "stride", "padding"), GEOMETRIES)
+@pytest.mark.few(2)
 def test_a_drawing_shows_every_group_with_its_lists(
     image: tuple[int, int], width: int, stride: int, padding: int | str
 ) -> None:
@@ -149,6 +150,7 @@ def test_colours_tell_elements_apart() -> None:
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+@pytest.mark.few(1)
 def test_a_file_is_written(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"groups.{ending}"
     save_stride_groups(path, Window.over((4, 4), 2, 1, "valid"))
