@@ -185,7 +185,9 @@ class Dataset:
         train, validation = _keep_apart(train, preparation.validation)
         for part, name in ((train, "training"), (test, "test")):
             if not part.count:
-                raise DataError(f"data={source.name}: no {name} samples are left.")
+                raise DataError(
+                    f"data={source.name}: no {name} samples are left.{_too_few(source, raw)}"
+                )
         _check_scale(source, scale, train.X.shape[1:])
         _check_scale(source, None if raw.classes else target_scale, train.Y.shape[1:])
         if scale is None:
@@ -351,6 +353,16 @@ def _target_scale(Y: Array, scaling: str | None) -> Scale:
     columns = standard_scale(Y.reshape(len(Y), -1))
     shape = Y.shape[1:]
     return Scale(np.reshape(columns.factor, shape), np.reshape(columns.shift, shape))
+
+
+def _too_few(source: Source, raw: Raw) -> str:
+    """Say how many samples there were, and that whole numbers need not be classes."""
+    if not raw.classes:
+        return f" There are {len(raw.X):,} in all."
+    said = f" There are {len(raw.X):,} in all, of {len(raw.classes):,} classes."
+    if getattr(source, "task", "none") is None:
+        said += " If the targets are values and not classes, say data.task=regression."
+    return said
 
 
 def _check_scale(source: Source, scale: Scale | None, shape: Shape) -> None:

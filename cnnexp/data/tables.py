@@ -148,15 +148,17 @@ class Table(Source):
         features = self.features or [name for name in columns if name not in targets]
         for name in [*targets, *features]:
             if name not in columns:
-                single = " Is something else between them? data.separator=…"
                 raise DataError(
                     f"{path}: there is no column '{name}'.{did_you_mean(name, columns)} Columns:"
-                    f" {_some(columns)}.{single if len(columns) == 1 else ''}"
+                    f" {_some(columns)}.{_other_separator(columns)}"
                 )
         if both := sorted(set(targets) & set(features)):
             raise DataError(f"{path}: a target cannot be a feature too: {_some(both)}.")
         if not features:
-            raise DataError(f"{path}: there is no column to learn from. Columns: {_some(columns)}.")
+            raise DataError(
+                f"{path}: there is no column to learn from. Columns: {_some(columns)}."
+                f"{_other_separator(columns)}"
+            )
         if self.shape is not None and np.prod(self.shape, dtype=object) != len(features):
             raise DataError(
                 f"{path}: images of shape {self.shape} have"
@@ -172,8 +174,9 @@ class Table(Source):
         odd = [c for c in frame if not (is_numeric_dtype(frame[c]) or is_bool_dtype(frame[c]))]
         if odd:
             raise DataError(
-                f"{path}: these columns are no numbers: {_some(odd)}. Write them as numbers, for"
-                " example 0 and 1, or name those to learn from with data.features=[…]."
+                f"{path}: these columns are no numbers: {_some(odd)}.{_first_text(frame[odd[0]])}"
+                " Write them as numbers, for example 0 and 1, or name those to learn from with"
+                " data.features=[…]."
             )
         X = frame.to_numpy(np.float64)
         if not np.isfinite(X).all():
@@ -236,13 +239,19 @@ class Csv(Table):
     task : {"classification", "regression"}, optional
         What is learnt, where that is not what the target looks like.
     separator : str
-        What stands between two cells.
+        The character between two cells, or ``tab``.
     header : bool
         Whether the first row names the columns; else they are called 0, 1, 2 …
     """
 
     separator: str = ","
     header: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._separator = "\t" if self.separator in ("tab", "\\t") else self.separator
+        if len(self._separator) != 1:
+            raise OptionError(f"separator must be one character, or tab. Got {self.separator!r}.")
 
     def columns_of(self, path: str) -> list[str]:
         """Return the cells of the first row, or numbers."""
@@ -263,7 +272,7 @@ class Csv(Table):
         try:
             return pd.read_csv(
                 path,
-                sep=self.separator,
+                sep=self._separator,
                 header=0 if self.header else None,
                 nrows=nrows,
                 compression=None,  # a packed file may hold far more than its size tells
@@ -315,6 +324,23 @@ def _values(frames: list[pd.DataFrame], where: str) -> Targets:
     if not all(np.isfinite(part).all() for part in parts):
         raise DataError(f"{where}: targets must be finite numbers.")
     return Targets(parts, ())
+
+
+def _other_separator(columns: list[str]) -> str:
+    """Say what may be wrong where a file seems to have a single column."""
+    if len(columns) > 1:
+        return ""
+    found = next((mark for mark in (";", "\t", "|") if mark in columns[0]), None)
+    mark = {None: "…", "\t": "tab"}.get(found, f"'\"{found}\"'")
+    return f" Is something else than a comma between them? data.separator={mark}"
+
+
+def _first_text(column: pd.Series[Any]) -> str:
+    """Say which cell of a column is the first that is no number."""
+    import pandas as pd
+
+    row = int(pd.to_numeric(column, errors="coerce").isna().to_numpy().argmax())
+    return f" The first is {str(column.iloc[row])[:40]!r}, in row {row + 1} of '{column.name}'."
 
 
 def _refuse_gaps(frame: pd.DataFrame, path: str) -> None:

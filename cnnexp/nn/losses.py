@@ -8,6 +8,7 @@ Those for classes are in `class_losses`, those for real values in `value_losses`
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -44,14 +45,16 @@ class Loss(ABC):
     needs_classes: ClassVar[bool] = False
 
     def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
-        """Return targets as `forward` takes them: real values of the outputs' shape by default.
+        """Return targets as `forward` takes them: by default real values of the outputs' shape.
+
+        Class indices stand for one-hot rows.
 
         Raises
         ------
         ShapeError
             If they do not fit the outputs.
         """
-        return real_targets(Y, output_shape, dtype)
+        return one_hot(Y, output_shape, dtype)
 
     @abstractmethod
     def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
@@ -172,8 +175,9 @@ def real_targets(Y: Array, output_shape: Shape, dtype: Any) -> Array:
     Y = np.asarray(Y)
     if Y.dtype.kind not in "biuf":
         raise ShapeError(f"Y must be numbers. Got {Y.dtype}.")
-    if Y.shape[1:] != output_shape and Y.shape == (len(Y), *output_shape)[: Y.ndim]:
-        Y = Y.reshape(-1, *output_shape)  # one output may leave its axis out
+    given = max(Y.ndim - 1, 0)
+    if Y.shape[1:] == output_shape[:given] and math.prod(output_shape[given:]) == 1:
+        Y = Y.reshape(-1, *output_shape)  # a last axis of length 1 may be left out
     if Y.shape[1:] != output_shape:
         raise ShapeError(
             f"Y must be targets of the shape of the outputs, (n_m, {_words(output_shape)})."

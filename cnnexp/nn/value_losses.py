@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnexp.engine import Array
-from cnnexp.nn.losses import LOSSES, Loss, Shape, one_hot
+from cnnexp.nn.losses import LOSSES, Loss
 from cnnexp.nn.options import check_number
 
 
@@ -30,10 +30,6 @@ class _OfDifference(Loss):
     """
 
     soft_targets: ClassVar[bool] = True
-
-    def check_targets(self, Y: Array, output_shape: Shape, dtype: Any) -> Array:
-        """Return real targets; class indices become one-hot rows."""
-        return one_hot(Y, output_shape, dtype)
 
     def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
         """Return the sum over samples of the mean over outputs."""

@@ -113,7 +113,7 @@ def _scale_y(axes: Axes, kind: str, mark: float | None) -> None:
         axes.set_ylim(0, max(values) * 1.06 or 1)
     form = _percent if kind == "error" else "{:g}".format
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
-    words = "wrongly classified samples" if kind == "error" else "cross-entropy in nats a sample"
+    words = "wrongly classified samples" if kind == "error" else "loss, mean of all samples"
     axes.set_ylabel(words + _if_logarithmic(axes.get_yscale()))
 
 

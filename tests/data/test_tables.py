@@ -90,7 +90,9 @@ WRONG = {
         "no column 'specis'. Did you mean 'species'?",
     ),
     "no such feature": (FLOWERS, {"features": ["length", "depth"]}, "no column 'depth'"),
-    "text": ("a,b,y\nx,1,0\ny,2,1\n", {}, "these columns are no numbers: a."),
+    "text": ("a,b,y\n3,1,0\nn/k,2,1\n", {}, "no numbers: a. The first is 'n/k', in row 2 of 'a'."),
+    "tabs": ("a\ty\n1\t0\n2\t1\n", {}, "data.separator=tab"),
+    "semicolons": ("a;y\n1;0\n2;1\n", {}, """data.separator='";"'"""),
     "a gap": ("a,y\n1,0\n,1\n,1\n", {}, "column 'a' has 2 empty cells, the first in row 2"),
     "a gap in the target": ("a,y\n1,0\n2,\n", {}, "column 'y' has 1 empty cells"),
     "infinite": ("a,y\n1,0\ninf,1\n", {}, "Column 'a' has inf in row 2."),
@@ -115,6 +117,11 @@ def test_what_is_wrong_with_a_table(tmp_path, wrong):
     assert "table.csv" in str(raised.value)
 
 
+def test_too_few_whole_numbers_may_be_values(tmp_path):
+    with pytest.raises(DataError, match=r"There are 3 in all, of 3 classes\. .*task=regression"):
+        Dataset.prepare(csv(tmp_path, "a,y\n1,5\n2,6\n3,7\n"), Preparation())
+
+
 def test_bytes_that_are_no_table(tmp_path):
     for k, content in enumerate((b"\xff\xfe\x00\x01", b"\x1f\x8b\x08" + bytes(50), bytes(99))):
         path = tmp_path / f"{k}.csv"
@@ -132,6 +139,7 @@ def test_bytes_that_are_no_table(tmp_path):
     [
         ({"target": 1.5}, "target must be a column, or a list of columns. Got 1.5."),
         ({"target": []}, "target must be a column"),
+        ({"separator": ", "}, "separator must be one character, or tab. Got ', '."),
         ({"shape": [28]}, "shape must be [rows, columns]"),
         ({"shape": [0, 3]}, "shape must be [rows, columns]"),
         ({"task": "regresion"}, "Did you mean 'regression'?"),

@@ -23,7 +23,7 @@ from cnnexp import (
     Network,
 )
 from cnnexp.errors import OptionError, ShapeError
-from cnnexp.nn.losses import class_indices, real_targets
+from cnnexp.nn.losses import Loss, class_indices, real_targets
 from tests.nn.torch_networks import loss_of
 
 
@@ -274,10 +274,25 @@ def test_a_batch_of_as_many_samples_as_classes_is_not_mistaken():
 def test_real_targets_have_the_shape_of_the_outputs():
     assert real_targets([1, 2, 3], (1,), "float32").tolist() == [[1], [2], [3]]
     assert real_targets(np.ones((2, 3)), (3,), "float64").shape == (2, 3)
-    with pytest.raises(ShapeError, match="Got shape"):
-        real_targets(np.ones((2, 4)), (3,), "float32")
+    assert real_targets(np.ones((2, 3, 4)), (3, 4, 1), "float64").shape == (2, 3, 4, 1)
+    for wrong in (np.ones((2, 4)), np.ones(6)):
+        with pytest.raises(ShapeError, match="Got shape"):
+            real_targets(wrong, (3,), "float32")
     with pytest.raises(ShapeError, match="not finite"):
         real_targets([[np.nan]], (1,), "float32")
+
+
+def test_an_own_loss_takes_labels_as_one_hot_rows():
+    class Own(Loss):
+        def forward(self, Z, targets):
+            return float(np.abs(Z - targets).sum()), np.sign(Z - targets)
+
+        def backward(self, cache, scale):
+            return cache * scale
+
+    Z = np.array([[1.0, 0, 0], [0, 0, 0]])
+    targets = Own().check_targets(np.array([0, 2]), (3,), "float64")
+    assert Own().forward(Z, targets)[0] == 1.0
 
 
 def test_options_are_checked():

@@ -99,8 +99,8 @@ def evaluate(
     found = dataset.image_shape
     if found != needed:
         raise ShapeError(
-            f"data={dataset.name}: its images are {_size(found)}, and {run.path} has learnt from"
-            f" images of {_size(needed)}."
+            f"data={dataset.name}: its samples are {_size(found)}, and {run.path} has learnt from"
+            f" {_size(needed)}."
         )
     A, figures = run.network.evaluate_figures(dataset.test.X, dataset.test.Y)
     if per_class is not None:
@@ -117,7 +117,10 @@ def _class_rows(run: Run, dataset: Dataset, A: Any) -> list[ClassRow]:
     """Return a row for each class, given the network's outputs."""
     predicted = predicted_classes(run.network, A, len(dataset.classes))
     if predicted is None:
-        raise OptionError(f"--per-class: {run.path} is not a classifier: it has no classes.")
+        raise OptionError(
+            f"--per-class: {run.path} measured no error of classes. A classifier whose loss does"
+            " not come with one is trained with metrics=[error]."
+        )
     return class_rows("test", Classified(dataset.test.Y, predicted), dataset.classes)
 
 
@@ -185,4 +188,6 @@ def _targets(classes: bool) -> str:
 
 
 def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(str(size) for size in shape)
+    if len(shape) == 1:
+        return f"a table of {shape[0]:,} features"
+    return "images of " + "x".join(str(size) for size in shape)
