@@ -43,6 +43,10 @@ class UnsafePickle(RunError):
     """A pickle asks for something that is not on the list of harmless things."""
 
 
+class CodeChanged(UserWarning):
+    """A module of the user's is not what it was when a run was made."""
+
+
 class ConfigError(CnnexpError):
     """One or more faults in a config, each a line with its path.
 

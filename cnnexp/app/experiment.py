@@ -27,13 +27,14 @@ from cnnexp.data import Dataset
 from cnnexp.errors import CallbackError, CnnexpError, ConfigError, RunError, foreign
 from cnnexp.nn.network import Network
 from cnnexp.registry import Registry
-from cnnexp.runs import checkpoint, rebuild
+from cnnexp.runs import checkpoint, code, rebuild
 from cnnexp.runs.checkpoint import Checkpoint, CheckpointPolicy
 from cnnexp.runs.files import open_to_append
 from cnnexp.runs.fingerprint import config_hash, fingerprint
 from cnnexp.runs.per_class import Classified
 from cnnexp.runs.reading import load_run
 from cnnexp.runs.record import Record
+from cnnexp.runs.sources import sources_of
 from cnnexp.runs.writing import RunWriter
 from cnnexp.train import (
     CALLBACKS,
@@ -77,6 +78,8 @@ def begin(folder: Path, record: Record, label: str = "") -> Record:
         If the data or the weights that the config names cannot be used.
     """
     with logged(folder), stop_on_signals() as stop, recorded(folder, record) as writer:
+        sources = sources_of(record["config"]["plugins"]) or []
+        code.keep(folder, record["environment"], sources)
         trainer = prepare(folder, record)
         writer.write()
         train_to_the_end(trainer, writer, stop, label)
@@ -196,7 +199,8 @@ def describe(record: Record, dataset: Dataset, network: Network) -> None:
     record["config_hash"] = config_hash(config)
     if record["fingerprint"] is None:
         weights = (record["init_from"] or {}).get("checksum")
-        record["fingerprint"] = fingerprint(config, dataset.checksum, weights)
+        sources = sources_of(config["plugins"])
+        record["fingerprint"] = fingerprint(config, dataset.checksum, weights, sources)
 
 
 def build_trainer(config: Plain, network: Network, dataset: Dataset) -> Trainer:

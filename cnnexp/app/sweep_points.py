@@ -21,6 +21,7 @@ from cnnexp.errors import ConfigError
 from cnnexp.runs.fingerprint import fingerprint
 from cnnexp.runs.reading import load_run
 from cnnexp.runs.rebuild import options_of
+from cnnexp.runs.sources import sources_of
 
 
 @dataclass
@@ -85,7 +86,8 @@ def make_point(
     weights = None
     if checked["init_from"] is not None:
         weights = load_run(checked["init_from"]).weights_checksum
-    return Point(words, composed, checked, fingerprint(checked, source.checksum, weights))
+    key = fingerprint(checked, source.checksum, weights, sources_of(checked["plugins"]))
+    return Point(words, composed, checked, key)
 
 
 def faults_of(points: Sequence[Point], others: Sequence[Overridden] = ()) -> list[str]:

@@ -256,10 +256,6 @@ def _both_ways(row: Mapping[str, str]) -> tuple[float, float]:
 
 def _environment(found: Mapping[str, Any]) -> list[str]:
     """Say where it was made."""
-    git = found.get("git")
-    commit = "none"
-    if git:
-        commit = f"{git['commit']}{', with changes' if git['dirty'] else ''}"
     library = found.get("blas") or {}
     blas = " ".join(str(part) for key, part in library.items() if key != "num_threads" and part)
     versions = {"cnnexp": found.get("cnnexp"), "python": found.get("python")}
@@ -267,12 +263,21 @@ def _environment(found: Mapping[str, Any]) -> list[str]:
     rows = [
         ("command", shlex.join(found.get("command") or [])),
         ("folder", str(found.get("folder"))),
-        ("git commit", commit),
+        ("user", str(found.get("user") or "unknown")),
+        ("commit of cnnexp", _commit(found.get("git"))),
+        ("of the project", _commit(found.get("project"))),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("processor", f"{found.get('cpu')}, {found.get('cores')} cores, {found.get('system')}"),
         ("BLAS", blas or "unknown"),
     ]
     return aligned(rows) if found else []
+
+
+def _commit(repository: Mapping[str, Any] | None) -> str:
+    """Say which commit it was, and whether files were changed since."""
+    if not repository:
+        return "none"
+    return f"{repository['commit']}{', with changes' if repository['dirty'] else ''}"
 
 
 def _resume(entry: Mapping[str, Any]) -> str:

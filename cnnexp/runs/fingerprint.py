@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 RESULTS_VERSION = 4
@@ -42,12 +43,16 @@ def config_hash(config: dict[str, Any]) -> str:
 
 
 def fingerprint(
-    config: dict[str, Any], data_checksum: str, weights_checksum: str | None = None
+    config: dict[str, Any],
+    data_checksum: str,
+    weights_checksum: str | None = None,
+    sources: Iterable[Mapping[str, str]] | None = None,
 ) -> str:
     """Return a hash of what determines the result of a run.
 
     That is the config without paths, the checksum of the data, that of the weights it begins from
-    if it begins from a run's, and `RESULTS_VERSION`.
+    if it begins from a run's, those of the user's modules (`sources.sources_of`), and
+    `RESULTS_VERSION`.
 
     Examples
     --------
@@ -72,7 +77,9 @@ def fingerprint(
     for group, key, value in LATER:
         if isinstance(kept.get(group), dict) and kept[group].get(key) == value:
             kept[group].pop(key, None)
-    return _digest([kept, data_checksum, weights_checksum, RESULTS_VERSION])
+    code = [[source["name"], source["checksum"]] for source in sources or ()]
+    parts = [kept, data_checksum, weights_checksum, RESULTS_VERSION]
+    return _digest([*parts, code] if code else parts)
 
 
 def _digest(content: Any) -> str:

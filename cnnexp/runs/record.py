@@ -91,7 +91,8 @@ FORM = {
             "command": Maybe([str]),
             "packages": Maybe({str: Maybe(str)}),
             "blas": Maybe(dict),
-            "git": Maybe({"commit": str, "dirty": bool}),
+            **dict.fromkeys(("git", "project"), Maybe({"commit": str, "dirty": bool})),
+            "user": Maybe(str),
             "folder": Maybe(str),
         }
     ),
