@@ -21,17 +21,22 @@ from cnnexp.runs.record import holds_a_run, write_record
 
 if TYPE_CHECKING:
     from cnnexp.app.hydra_app import App
+    from cnnexp.app.rerun import Again
 
 
-def run_once(app: App, name: str, overrides: list[str]) -> int:
-    """Check everything, claim a folder, and run.
+def run_once(app: App, name: str, overrides: list[str], again: Again | None = None) -> int:
+    """Check everything, claim a folder, and run; `again` gives the settings of another run.
 
     ``run.json`` is there before Hydra writes anything into the folder: a run that is killed at any
     later moment can be resumed.
     """
     cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.RUN)
     cfg.hydra.mode = RunMode.RUN
+    if again is not None:
+        cfg = again.settled(cfg)
     record = record_of(check(cfg), cfg.hydra)
+    if again is not None:
+        again.enter(record)
     wanted = Path(cfg.hydra.run.dir)
     try:
         folder = chosen_folder(wanted) if is_chosen(cfg, "hydra.run.dir") else claim(wanted)

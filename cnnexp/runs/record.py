@@ -14,6 +14,7 @@ results    the figures of the weights that are kept (those of the last epoch, or
 usage      wall and processor seconds, peak memory
 checksums  of weights, checkpoint and logs; see `checksums`
 plugins    the modules that were imported, and the user's signature; see `trust`
+rerun_of   the run whose settings these are, where it was begun by ``rerun``
 resumed    for each time it was resumed: when, from where, and how the machine differed
 ========== ==================================================================================
 """
@@ -96,6 +97,7 @@ FORM = {
             "folder": Maybe(str),
         }
     ),
+    "rerun_of": Maybe(str),
     "resumed": Maybe(
         [{"at": str, "epoch": COUNT, "batch": COUNT, "differences": Maybe([str])}],
     ),
