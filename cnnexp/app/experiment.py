@@ -53,7 +53,7 @@ log = logging.getLogger("cnnexp")
 Thing = TypeVar("Thing")
 
 
-def begin(folder: Path, record: Record, label: str = "") -> Record:
+def begin(folder: Path, record: Record, label: str = "", changes: str | None = None) -> Record:
     """Carry out a new run; its ``run.json`` is written before anything is read.
 
     Parameters
@@ -64,6 +64,8 @@ def begin(folder: Path, record: Record, label: str = "") -> Record:
         What ``run.json`` says at the start, with the checked config.
     label : str
         Stands before every line that is printed.
+    changes : str, optional
+        What was changed since the commits, where that is known already.
 
     Returns
     -------
@@ -79,7 +81,9 @@ def begin(folder: Path, record: Record, label: str = "") -> Record:
     """
     with logged(folder), stop_on_signals() as stop, recorded(folder, record) as writer:
         sources = sources_of(record["config"]["plugins"]) or []
-        code.keep(folder, record["environment"], sources)
+        if changes is None:
+            changes = code.changes(record["environment"], folder)
+        code.keep(folder, changes, sources)
         trainer = prepare(folder, record)
         writer.write()
         train_to_the_end(trainer, writer, stop, label)

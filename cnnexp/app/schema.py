@@ -24,6 +24,7 @@ from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 
 RERUNS = ("failed", "diverged", "all")
+ISOLATIONS = ("warm", "fresh")
 
 
 TABLES: dict[str, Any] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES}
@@ -114,16 +115,24 @@ class SweepConfig:
         The figure that a search minimises; null: ``validation_error``, or ``validation_loss``.
     search_on_test : bool
         Whether the objective may be a figure of the test samples.
+    isolation : {"warm", "fresh"}
+        Whether the process of a job is forked from one that has imported what runs need, on
+        Linux, or starts Python anew.
     """
 
     dir: str = ""
     rerun: str = "failed"
     objective: str | None = None
     search_on_test: bool = False
+    isolation: str = "warm"
 
     def __post_init__(self) -> None:
         if self.rerun not in RERUNS:
             raise OptionError(f"rerun must be one of {', '.join(RERUNS)}. Got '{self.rerun}'.")
+        if self.isolation not in ISOLATIONS:
+            raise OptionError(
+                f"isolation must be one of {', '.join(ISOLATIONS)}. Got '{self.isolation}'."
+            )
         names = figure_names()
         if self.objective is not None and self.objective not in names:
             near = version1.new_name(self.objective)

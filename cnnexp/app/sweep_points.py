@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from cnnexp.app.check import Plain, check
@@ -16,6 +15,7 @@ from cnnexp.app.check_model import Images
 from cnnexp.app.composing import composing
 from cnnexp.app.experiment import recheck
 from cnnexp.app.search import search_faults
+from cnnexp.app.sweep_composer import SweepComposer
 from cnnexp.data import SOURCES
 from cnnexp.errors import ConfigError
 from cnnexp.runs.fingerprint import fingerprint
@@ -50,7 +50,7 @@ class Point:
 
 
 def make_point(
-    overrides: Sequence[str], config: DictConfig, loader: ConfigLoader, search: bool
+    overrides: Sequence[str], config: DictConfig, composer: SweepComposer, search: bool
 ) -> Point:
     """Compose and check one point.
 
@@ -60,8 +60,8 @@ def make_point(
         What distinguishes it.
     config : DictConfig
         The config of the sweep.
-    loader : ConfigLoader
-        Hydra's.
+    composer : SweepComposer
+        Composes it.
     search : bool
         Whether the point was chosen by results, which has rules of its own.
 
@@ -74,7 +74,7 @@ def make_point(
     """
     words = list(overrides)
     with composing(lambda: config):
-        composed = loader.load_sweep_config(config, words)
+        composed = composer.compose(config, words)
     try:
         checked = check(composed, search)
         source = source_of(checked)

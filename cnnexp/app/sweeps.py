@@ -21,6 +21,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from cnnexp.app.launchers import first_words, patient
+from cnnexp.app.sweep_composer import SweepComposer
 from cnnexp.app.sweep_job import DONE, Job, Outcome
 from cnnexp.app.sweep_points import Point, faults_of, make_point
 from cnnexp.app.sweep_table import show_plan
@@ -96,7 +97,8 @@ class Sweep:
         initial_job_idx: int,
     ) -> list[JobReturn]:
         """Run what is left to do of these points, and return a result for each of them."""
-        points = [make_point(words, config, loader, self.search) for words in job_overrides]
+        composer = SweepComposer(loader)
+        points = [make_point(words, config, composer, self.search) for words in job_overrides]
         self._refuse(points)
         self._plan([point for point in points if not point.faults])
         todo = [job for job in self.jobs if job.todo]

@@ -81,21 +81,25 @@ def user() -> str | None:
         return None
 
 
-def keep(run: Path, environment: Mapping[str, Any], sources: Iterable[Mapping[str, str]]) -> None:
+def changes(environment: Mapping[str, Any], run: Path) -> str:
+    """Return what was changed since the commits that an environment names, outside a run folder."""
+    repositories = [found for key in ("git", "project") if (found := environment.get(key))]
+    return "".join(_changes(repository, run) for repository in repositories)
+
+
+def keep(run: Path, changed: str, sources: Iterable[Mapping[str, str]]) -> None:
     """Copy the user's modules into a run folder, and what was changed since the commits.
 
     Parameters
     ----------
     run : Path
         The run folder.
-    environment : dict
-        What `describe_environment` returned.
+    changed : str
+        What `changes` returned.
     sources : iterable of dict
         Name and path of each module.
     """
-    repositories = [found for key in ("git", "project") if (found := environment.get(key))]
-    changes = [_changes(repository, run) for repository in repositories]
-    files = {DIFF: "".join(changes).encode()} if any(changes) else {}
+    files = {DIFF: changed.encode()} if changed else {}
     for source in sources:
         content = Path(source["path"]).read_bytes()
         if len(content) <= LARGEST_COPY:

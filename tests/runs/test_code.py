@@ -19,6 +19,10 @@ def git(folder, *words):
     return done.stdout.strip()
 
 
+def changes(run):
+    return code.changes({"git": None, "project": code.project()}, run)
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A repository with one commit as the working folder; the package lies outside of any."""
@@ -60,20 +64,20 @@ def test_changes_since_the_commit_are_kept_up_to_a_bound(project, monkeypatch):
     run = project / "run"
     run.mkdir()
     (run / "run.json").touch()
-    code.keep(run, {"git": None, "project": code.project()}, [])
+    code.keep(run, changes(run), [])
     kept = (run / code.FOLDER / code.DIFF).read_text()
     assert "-x = 1\n+x = 2" in kept
     assert "# new: new.py" in kept
     assert "run.json" not in kept
     monkeypatch.setattr(code, "LARGEST_DIFF", 30)
-    code.keep(run, {"git": None, "project": code.project()}, [])
+    code.keep(run, changes(run), [])
     shorter = (run / code.FOLDER / code.DIFF).read_text()
     assert len(shorter) < len(kept)
     assert "# cut off here: it has " in shorter
 
 
 def test_nothing_is_kept_where_nothing_was_changed(project, tmp_path):
-    code.keep(tmp_path, {"git": None, "project": code.project()}, [])
+    code.keep(tmp_path, changes(tmp_path), [])
     assert not (tmp_path / code.FOLDER).exists()
 
 
@@ -152,7 +156,7 @@ def test_modules_are_copied_into_the_run(modules, tmp_path, monkeypatch):
     monkeypatch.setattr(code, "LARGEST_COPY", 50)
     run = tmp_path / "run"
     run.mkdir()
-    code.keep(run, {}, sources_of(["mine_first"]))
+    code.keep(run, "", sources_of(["mine_first"]))
     kept = {path.name: path.read_text() for path in (run / code.FOLDER).iterdir()}
     assert kept["mine_second.py"] == (modules / "mine_second.py").read_text()
     assert "mine_first.py" not in kept  # which is longer than the bound here
