@@ -101,8 +101,9 @@ def check_launcher(cfg: DictConfig) -> None:
         With all faults.
     """
     faults = []
-    jobs = cfg.hydra.launcher.get("n_jobs", 1)
-    if str(cfg.hydra.launcher.get("_target_")).startswith("hydra_plugins.cnnexp") and jobs < 1:
+    jobs = cfg.hydra.launcher.get("n_jobs")
+    ours = str(cfg.hydra.launcher.get("_target_")).startswith("hydra_plugins.cnnexp")
+    if ours and jobs is not None and jobs < 1:
         faults.append(f"hydra.launcher.n_jobs must be at least 1. Got {jobs}.")
     if is_chosen(cfg, "hydra.sweep.subdir"):
         faults.append(

@@ -66,6 +66,22 @@ def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
     return [_result(job) for job in jobs]
 
 
+def side_by_side(jobs: Sequence[Job], cores: int | None = None) -> int:
+    """Return how many jobs run at a time: what ``sweep.jobs`` says.
+
+    ``auto`` is one for each core. Where the implementation is varied it is one alone, because the
+    times of jobs are compared then, and jobs that run side by side slow each other down.
+    """
+    if not jobs:
+        return 1
+    wanted = jobs[0].config["sweep"]["jobs"]
+    if wanted != "auto":
+        return int(wanted)
+    if len({job.config["impl"]["name"] for job in jobs}) > 1:
+        return 1
+    return max(min(cores or available_cores(), len(jobs)), 1)
+
+
 class _Tasks:
     """Makes what children must know; what all jobs share is found out once."""
 

@@ -115,6 +115,9 @@ class SweepConfig:
         The figure that a search minimises; null: ``validation_error``, or ``validation_loss``.
     search_on_test : bool
         Whether the objective may be a figure of the test samples.
+    jobs : int or "auto"
+        How many jobs run side by side, each with its share of the cores; auto: one for each core,
+        and one alone where the implementation is varied, whose times would be compared.
     isolation : {"warm", "fresh"}
         Whether the process of a job is forked from one that has imported what runs need, on
         Linux, or starts Python anew.
@@ -124,11 +127,14 @@ class SweepConfig:
     rerun: str = "failed"
     objective: str | None = None
     search_on_test: bool = False
+    jobs: int | str = "auto"
     isolation: str = "warm"
 
     def __post_init__(self) -> None:
         if self.rerun not in RERUNS:
             raise OptionError(f"rerun must be one of {', '.join(RERUNS)}. Got '{self.rerun}'.")
+        if self.jobs != "auto" and not (isinstance(self.jobs, int) and self.jobs >= 1):
+            raise OptionError(f"jobs must be auto, or at least 1. Got {self.jobs!r}.")
         if self.isolation not in ISOLATIONS:
             raise OptionError(
                 f"isolation must be one of {', '.join(ISOLATIONS)}. Got '{self.isolation}'."

@@ -7,11 +7,13 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cnnexp.app import child, children
+from cnnexp.app.processes import side_by_side
 from cnnexp.runs import environment
 from cnnexp.runs.record import read_record
 from tests.commandline import cnnexp, succeed
@@ -54,6 +56,7 @@ def test_every_job_has_a_process_of_its_own():
 SAYS = """
 import multiprocessing, os
 from pathlib import Path
+from types import SimpleNamespace
 
 if multiprocessing.parent_process() is not None:
     Path("seen").write_text(f"{os.environ.get('SAID_BY_A_TEST')} in {os.getcwd()}")
@@ -89,6 +92,23 @@ def test_the_main_module_is_not_imported_again(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("begun") == 1
     assert "2 of 2 jobs have a result" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("jobs", "impls", "found"),
+    [
+        ("auto", ["sg"] * 9, 4),
+        ("auto", ["sg"] * 3, 3),
+        ("auto", ["sg", "fast", "sg"], 1),  # whose times are compared
+        ("auto", [], 1),
+        (7, ["sg", "fast"], 7),
+    ],
+)
+def test_how_many_run_side_by_side(jobs, impls, found):
+    planned = [
+        SimpleNamespace(config={"sweep": {"jobs": jobs}, "impl": {"name": name}}) for name in impls
+    ]
+    assert side_by_side(planned, cores=4) == found
 
 
 def test_a_wrong_isolation_is_refused():
