@@ -28,6 +28,7 @@ ARROWS = {
     "report": BASE | {"runs", "cnnexp"},
     "classic": BASE | {"nn", "train"},
     "cnnexp": BASE | {"engine", "nn", "runs"},  # the package's own names
+    "sklearn": BASE | {"nn"},  # imported by none of the others
     "app": BASE | {"engine", "nn", "data", "train", "runs", "report", "cnnexp"},
     "plugins": {"app"},
     "__main__": {"app"},
@@ -176,6 +177,7 @@ def test_a_circle_would_be_found():
 def test_only_numpy_is_imported_at_once(path):
     """Everything else is imported inside the functions that use it."""
     allowed = {"numpy"} | (HYDRA if room_of(path) in KNOW_HYDRA else set())
+    allowed |= {"sklearn"} if room_of(path) == "sklearn" else set()
     assert {found.package for found in third_party(path) if found.at_once} <= allowed
 
 
