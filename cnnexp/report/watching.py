@@ -163,11 +163,7 @@ def table_of(names: Sequence[str], runs: Sequence[Watched]) -> Table:
         first, *settings = (Text(printable(cell)) for cell in (run.name, *run.settings))
         status = Text(run.status, style=STYLES.get(run.status, "yellow"))
         epoch = f"{run.done}/{run.epochs}" if run.epochs else ""
-        curve = (
-            sparkline(run.curve)
-            if single or not run.curve
-            else f"{run.figure} {sparkline(run.curve)}"
-        )
+        curve = f"{'' if single else run.figure} {sparkline(run.curve)}".strip()
         now = f"{run.last:.4f}" if run.curve else ""
         left = "" if math.isnan(run.left) else clock(run.left)
         table.add_row(first, status, *settings, epoch, curve, now, left)
