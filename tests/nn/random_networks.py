@@ -2,13 +2,28 @@
 
 ``python -m tests.nn.random_networks 150`` compares that many networks of each implementation, and
 prints the largest difference.
+
+In float64 both sides train for some steps, and stay together to within `BOUND`. In float32 every
+step is compared for itself, with PyTorch in float64 on the very numbers that we have, so what
+rounding may do can be said:
+
+- A sum of ``n`` terms is off by at most ``n · eps`` of its absolute values. `longest_sums` adds up
+  the longest sum of every layer, of its outputs or of the gradients of its weights.
+- A network enlarges what its numbers are off by; a normalisation of nearly equal values divides by
+  nearly 0. By how much is measured: the reference is computed again with samples and parameters
+  that are changed by up to ``eps``, and its `condition` is what that changes, in ``eps``.
+- Allowed is ``eps · longest_sums · condition``, relative to the largest number of an array.
+- A value that is nearer to a kink than `NEAR` units (the 0 of a ReLU, two candidates of a max-pool
+  that nearly tie) may fall to its other side, where the gradient is another one and nothing can be
+  compared; such steps are counted. Exact ties are decided by definition, and are compared.
 """
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,7 +99,9 @@ def _random_activation(rng: np.random.Generator) -> Layer:
     return ACTIVATIONS[rng.integers(len(ACTIVATIONS))]()
 
 
-def random_network(seed: int, impl: str) -> tuple[Network, np.ndarray, np.ndarray]:
+def random_network(
+    seed: int, impl: str, dtype: str = "float64"
+) -> tuple[Network, np.ndarray, np.ndarray]:
     """Return a network drawn from a seed, with samples and targets that suit it."""
     rng = np.random.default_rng(seed)
     image = (int(rng.integers(5, 10)), int(rng.integers(5, 10)), int(rng.choice([1, 2, 3, 8])))
@@ -118,7 +135,7 @@ def random_network(seed: int, impl: str) -> tuple[Network, np.ndarray, np.ndarra
         layers,
         impl=impl,
         loss=loss,
-        dtype="float64",
+        dtype=dtype,
         seed=seed,
         micro_batch=int(rng.integers(1, n_m + 2)),
         fuse=bool(rng.random() < 0.7),
@@ -127,6 +144,8 @@ def random_network(seed: int, impl: str) -> tuple[Network, np.ndarray, np.ndarra
     X = rng.standard_normal((n_m, *image))
     if rng.random() < 0.4:  # a black region, as most pictures have: outputs of exactly 0, and ties
         X[:, : int(rng.integers(2, 5))] = 0
+    X = X.astype(dtype)
+    targets = targets.astype(dtype) if targets.dtype.kind == "f" else targets
     return net.build(X.shape[1:]), X, targets
 
 
@@ -228,6 +247,11 @@ def _random_block(rng: np.random.Generator, shape: tuple[int, ...]) -> Layer:
     return Residual(body, shortcut=short + ([BatchNorm()] if rng.random() < 0.5 else []))
 
 
+BOUND = 1e-11  # of float64
+EPS = float(np.finfo(np.float32).eps)
+NEAR = 16  # a value nearer to a kink than this, in eps times the condition, may fall beyond it
+
+
 def largest_difference(seed: int, impl: str, steps: int = 3, rate: float = 0.05) -> float:
     """Train a random network on both sides, and return by how much they differ at most.
 
@@ -256,14 +280,91 @@ def largest_difference(seed: int, impl: str, steps: int = 3, rate: float = 0.05)
     return max(worst, _relative(net.predict(X), outputs.numpy()))
 
 
-def _comparable(seed: int, impl: str) -> tuple[Network, np.ndarray, np.ndarray, Peer]:
+class Rounding(NamedTuple):
+    """How far a network is from the reference in float32.
+
+    Attributes
+    ----------
+    part : float
+        The largest difference as a part of what is allowed; above 1 it is no rounding.
+    eps : float
+        The same in units of float32's epsilon.
+    compared, undecided : int
+        Steps that were compared, and those with a value too near to a kink.
+    """
+
+    part: float
+    eps: float
+    compared: int
+    undecided: int
+
+
+def rounding(seed: int, impl: str, steps: int = 2, rate: float = 0.05) -> Rounding:
+    """Train a random network in float32, and compare every step with PyTorch's in float64."""
+    net, X, targets, _ = _comparable(seed, impl, "float32")
+    part = units = 0.0
+    compared, noise = 0, np.random.default_rng(seed)
+    for step in range(steps):
+        peer, wanted = _reference(net, net.weights(), X, targets, step)
+        moved = {name: _moved(W, noise) for name, W in net.weights().items()}
+        other = _reference(net, moved, _moved(X, noise), targets, step)[1]
+        condition = max(_apart(other, wanted) / EPS, 1.0)
+        allowed = EPS * longest_sums(net, len(X)) * condition
+        sums, gradient = net.batch_gradients(net.batch(X, targets), step)
+        found = {p.path: gradient[p.part].reshape(p.shape).copy() for p in net.named_parameters}
+        largest = max(1.0, float(np.abs(gradient).max()))
+        net.parameters[...] -= net.dtype.type(rate / largest) * gradient
+        net.take_state()
+        found |= {name: W for name, W in net.weights().items() if name in peer.state}
+        found["loss"] = np.array(net.means(sums)["loss"])
+        if peer.nearest_kink > NEAR * EPS * condition:
+            difference, compared = _apart(found, wanted), compared + 1
+            part, units = max(part, difference / allowed), max(units, difference / EPS)
+    return Rounding(part, units, compared, steps - compared)
+
+
+def _reference(
+    net: Network, weights: Mapping[str, np.ndarray], X: np.ndarray, targets: np.ndarray, step: int
+) -> tuple[Peer, dict[str, np.ndarray]]:
+    """Return a peer, and its loss, gradients and running statistics after a step."""
+    peer = Peer(net, weights)
+    peer.step = step
+    loss = peer.loss(X, targets)
+    loss.backward()
+    found = peer.descend(0.0) | {name: value.numpy() for name, value in peer.state.items()}
+    return peer, found | {"loss": loss.detach().numpy()}
+
+
+def longest_sums(net: Network, n_m: int) -> float:
+    """Return the terms of the longest sum of each layer with parameters, added up."""
+    total = 2.0
+    for layer in walk(net.layers):
+        sizes = [W.size // W.shape[-1] for W in layer.params.values()]
+        total += max(*sizes, n_m * math.prod(layer.output_shape[:-1])) if sizes else 0
+    return total
+
+
+def _moved(values: np.ndarray, noise: np.random.Generator) -> np.ndarray:
+    """Return numbers in float64 that are changed by up to the epsilon of float32."""
+    return values * (1 + EPS * noise.uniform(-1, 1, values.shape))
+
+
+def _apart(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> float:
+    """Return the largest difference, of gradients relative to the largest of all, if above 1."""
+    largest = max(1.0, *(float(np.abs(array).max()) for array in wanted.values()))
+    return max(_relative(found[name], array, largest) for name, array in wanted.items())
+
+
+def _comparable(
+    seed: int, impl: str, dtype: str = "float64"
+) -> tuple[Network, np.ndarray, np.ndarray, Peer]:
     """Return a random network whose gradients exist, with samples, targets and its peer.
 
     Where all inputs of a batch normalisation are equal (a convolution that sees nothing but
     padding), its outputs are rounding errors around 0, where a ReLU has no gradient.
     """
     for attempt in range(20):
-        net, X, targets = random_network(seed + 1_000_000 * attempt, impl)
+        net, X, targets = random_network(seed + 1_000_000 * attempt, impl, dtype)
         peer = Peer(net)
         peer.loss(X, targets)
         if peer.smallest_variance > 1e-6:
@@ -279,5 +380,7 @@ def _relative(found: Any, wanted: Any, largest: float = 1.0) -> float:
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 150
     for name in IMPLEMENTATIONS:
-        found = [largest_difference(seed, name) for seed in range(count)]
-        print(f"{name:6} {count} networks, largest difference {max(found):.1e}", flush=True)
+        found = max(largest_difference(seed, name) for seed in range(count))
+        parts = max(rounding(seed, name).part for seed in range(count))
+        print(f"{name:6} {count} networks, largest difference in float64 {found:.1e},", end=" ")
+        print(f"in float32 {parts:.2g} of what rounding may do", flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,31 +35,59 @@ class Peer:
     Parameters
     ----------
     net : Network
-        A built network; its weights are copied.
+        A built network.
+    weights : dict of str to array, optional
+        Its parameters and state by path; copies of its own, if not given.
     """
 
-    def __init__(self, net: Network) -> None:
+    def __init__(self, net: Network, weights: Mapping[str, np.ndarray] | None = None) -> None:
         import torch
 
+        torch.set_num_threads(1)  # more of them only get in each other's way in small networks
         self.torch, self.net = torch, net
         state = {f"{layer.path}.{key}" for layer in walk(net.layers) for key in layer.state}
-        weights = net.weights()
-        self.params = {
-            k: torch.tensor(v, requires_grad=True) for k, v in weights.items() if k not in state
-        }
-        self.state = {k: torch.tensor(v) for k, v in weights.items() if k in state}
+        weights = net.weights() if weights is None else weights
+        double = {k: torch.tensor(v, dtype=torch.float64) for k, v in weights.items()}
+        self.params = {k: v.requires_grad_() for k, v in double.items() if k not in state}
+        self.state = {k: v for k, v in double.items() if k in state}
         self.training, self.step = True, 0
         self.smallest_variance = math.inf  # seen by a batch normalisation
+        self.nearest_kink = math.inf  # see `_note`
 
     def outputs(self, X: np.ndarray) -> Tensor:
         """Return what the loss takes: channels first inside, logits at the end."""
-        A = self.torch.tensor(X).permute(0, 3, 1, 2) if X.ndim == 4 else self.torch.tensor(X)
+        A = self._first(X)
         layers, fused = self.net.layers, self.net.loss.fuses
         return self.run(layers[:-1] if layers[-1].type == fused else layers, A)
 
     def loss(self, X: np.ndarray, targets: np.ndarray) -> Tensor:
         """Return the mean loss."""
-        return loss_of(self.net.loss, self.outputs(X), self.torch.tensor(targets))
+        wanted = self.torch.tensor(targets)
+        wanted = wanted.double() if wanted.is_floating_point() else wanted
+        Z = self.outputs(X)
+        self._note_loss(Z, wanted)
+        return loss_of(self.net.loss, Z, wanted)
+
+    def vjp(
+        self, X: np.ndarray, dZ: np.ndarray, params: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Return the result ``Z`` for other parameters, and what a gradient ``dZ`` of it becomes.
+
+        That are the gradient ``dA`` of the samples (n_m, ih, iw, n_c), and those of all parameters.
+        """
+        self.params = {k: self.torch.tensor(v, requires_grad=True) for k, v in params.items()}
+        A = self._first(X).requires_grad_()
+        Z = self.run(self.net.layers, A)
+        wanted = {"dA": A, **self.params}
+        grads = self.torch.autograd.grad(Z, list(wanted.values()), self._first(dZ))
+        found = dict(zip(wanted, (grad.numpy() for grad in grads), strict=True))
+        Z, dA = (a.transpose(0, 2, 3, 1) for a in (Z.detach().numpy(), found.pop("dA")))
+        return {"Z": Z, "dA": dA, **found}
+
+    def _first(self, X: np.ndarray) -> Tensor:
+        """Return samples in float64, channels first."""
+        A = self.torch.tensor(X, dtype=self.torch.float64)
+        return A.permute(0, 3, 1, 2) if A.ndim == 4 else A
 
     def descend(self, rate: float) -> dict[str, np.ndarray]:
         """Take a plain gradient step, and return the gradients."""
@@ -76,6 +104,33 @@ class Peer:
         for layer in layers:
             A = getattr(self, f"_{layer.type}")(layer, A)
         return A
+
+    def _note(self, distances: Tensor, values: Tensor) -> None:
+        """Note how near values are to a kink, where rounding would change the gradient.
+
+        Distances are relative to the largest of the values; what lies on a kink to within the
+        rounding of float64 does not count: every side decides such ties alike, by definition.
+        """
+        scale = values[values.isfinite()].abs().max()
+        relative = distances.detach().abs() / scale
+        relative = relative[relative > 1e-12]
+        if relative.numel():
+            self.nearest_kink = min(self.nearest_kink, relative.min().item())
+
+    def _note_candidates(self, A: Tensor, window: Any) -> None:
+        """Note by how much the largest candidate of a max-pool is above the next."""
+        (f_h, f_w), (s_h, s_w) = window.kernel, window.stride
+        patches = A.detach().unfold(2, f_h, s_h).unfold(3, f_w, s_w).flatten(4)
+        first, second = patches.topk(2).values.unbind(-1)
+        self._note(first - second, first)
+
+    def _note_loss(self, Z: Tensor, targets: Tensor) -> None:
+        """Note how near outputs are to a kink of the loss."""
+        if isinstance(self.net.loss, MeanAbsoluteError):
+            self._note(Z - targets, Z)
+        if isinstance(self.net.loss, Hinge):
+            right = Z[self.torch.arange(len(Z)), targets][:, None]
+            self._note(self.net.loss.margin - right + Z, Z)
 
     def _conv(self, layer: Any, A: Tensor) -> Tensor:
         W, b = (self.params[f"{layer.path}.{key}"] for key in "Wb")
@@ -98,6 +153,8 @@ class Peer:
     def _max_pool(self, layer: Any, A: Tensor) -> Tensor:
         A = self._padded(A, layer.geometry, -math.inf)
         window = layer.geometry
+        if window.size > 1:
+            self._note_candidates(A, window)
         return self.torch.nn.functional.max_pool2d(A, window.kernel, window.stride)
 
     def _avg_pool(self, layer: Any, A: Tensor) -> Tensor:
@@ -132,9 +189,11 @@ class Peer:
         return (A.permute(0, 2, 3, 1) if A.ndim == 4 else A).reshape(len(A), -1)
 
     def _relu(self, layer: Any, A: Tensor) -> Tensor:
+        self._note(A, A)
         return self.torch.relu(A)
 
     def _leaky_relu(self, layer: Any, A: Tensor) -> Tensor:
+        self._note(A, A)
         return self.torch.nn.functional.leaky_relu(A, layer.slope)
 
     def _sigmoid(self, layer: Any, A: Tensor) -> Tensor:
@@ -144,6 +203,7 @@ class Peer:
         return self.torch.tanh(A)
 
     def _elu(self, layer: Any, A: Tensor) -> Tensor:
+        self._note(A, A)
         return self.torch.nn.functional.elu(A, layer.alpha)
 
     def _softplus(self, layer: Any, A: Tensor) -> Tensor:
@@ -156,6 +216,8 @@ class Peer:
         return self.torch.nn.functional.gelu(A, approximate="tanh")
 
     def _hard_swish(self, layer: Any, A: Tensor) -> Tensor:
+        self._note(A - 3, A)
+        self._note(A + 3, A)
         return self.torch.nn.functional.hardswish(A)
 
     def _softmax(self, layer: Any, A: Tensor) -> Tensor:
