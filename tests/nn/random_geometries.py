@@ -59,7 +59,7 @@ KINDS = (
     "max_pool",
     "avg_pool",
 )
-PRECISIONS = {"float64": np.finfo(np.float64).eps, "float32": np.finfo(np.float32).eps}
+PRECISIONS = {name: float(np.finfo(name).eps) for name in ("float64", "float32")}
 WINOGRAD = 256.0  # how much larger its sums of absolute values may be
 MOST = 800  # values of the result: the four loops visit each
 
@@ -257,7 +257,7 @@ def differences(
 
 def _apart(found: np.ndarray, wanted: np.ndarray) -> float:
     assert found.shape == wanted.shape, f"{found.shape} and {wanted.shape}"
-    return float(np.abs(found - wanted).max())
+    return float(np.abs(found.astype(np.float64) - wanted).max())
 
 
 def _scales(

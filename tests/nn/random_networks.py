@@ -1,29 +1,14 @@
 """Random networks, trees of layers of every kind, and how far they are from PyTorch's.
 
 ``python -m tests.nn.random_networks 150`` compares that many networks of each implementation, and
-prints the largest difference.
-
-In float64 both sides train for some steps, and stay together to within `BOUND`. In float32 every
-step is compared for itself, with PyTorch in float64 on the very numbers that we have, so what
-rounding may do can be said:
-
-- A sum of ``n`` terms is off by at most ``n · eps`` of its absolute values. `longest_sums` adds up
-  the longest sum of every layer, of its outputs or of the gradients of its weights.
-- A network enlarges what its numbers are off by; a normalisation of nearly equal values divides by
-  nearly 0. By how much is measured: the reference is computed again with samples and parameters
-  that are changed by up to ``eps``, and its `condition` is what that changes, in ``eps``.
-- Allowed is ``eps · longest_sums · condition``, relative to the largest number of an array.
-- A value that is nearer to a kink than `NEAR` units (the 0 of a ReLU, two candidates of a max-pool
-  that nearly tie) may fall to its other side, where the gradient is another one and nothing can be
-  compared; such steps are counted. Exact ties are decided by definition, and are compared.
+prints the largest difference. `tests.nn.rounding` compares them in float32 too.
 """
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -248,8 +233,6 @@ def _random_block(rng: np.random.Generator, shape: tuple[int, ...]) -> Layer:
 
 
 BOUND = 1e-11  # of float64
-EPS = float(np.finfo(np.float32).eps)
-NEAR = 16  # a value nearer to a kink than this, in eps times the condition, may fall beyond it
 
 
 def largest_difference(seed: int, impl: str, steps: int = 3, rate: float = 0.05) -> float:
@@ -259,109 +242,32 @@ def largest_difference(seed: int, impl: str, steps: int = 3, rate: float = 0.05)
     relative to its largest value where that is above 1. Steps are shortened alike on both
     sides so that no network diverges.
     """
-    net, X, targets, peer = _comparable(seed, impl)
-    worst = 0.0
+    net, X, targets, peer = comparable(seed, impl)
+    differences = []
     for step in range(steps):
         peer.step = step
         value = peer.loss(X, targets)
         value.backward()
         sums, gradient = net.batch_gradients(net.batch(X, targets), step)
         found = {p.path: gradient[p.part].reshape(p.shape) for p in net.named_parameters}
-        largest = max(1.0, *(tensor.grad.abs().max().item() for tensor in peer.params.values()))
-        wanted = peer.descend(rate / largest)
-        worst = max(worst, _relative(net.means(sums)["loss"], value.item()))
-        worst = max(worst, *(_relative(found[name], wanted[name], largest) for name in found))
-        net.parameters[...] -= rate / largest * gradient
+        most = max(1.0, *(tensor.grad.abs().max().item() for tensor in peer.params.values()))
+        wanted = peer.descend(rate / most)
+        differences.append(relative(net.means(sums)["loss"], value.item()))
+        differences += [relative(found[name], wanted[name], most) for name in found]
+        net.parameters[...] -= rate / most * gradient
         net.take_state()
     peer.training = False
-    outputs = peer.outputs(X).detach()
-    if net.loss.fuses:
-        outputs = peer.run(net.layers[-1:], outputs)
-    return max(worst, _relative(net.predict(X), outputs.numpy()))
+    return largest([*differences, relative(net.predict(X), peer.predicted(X))])
 
 
-class Rounding(NamedTuple):
-    """How far a network is from the reference in float32.
-
-    Attributes
-    ----------
-    part : float
-        The largest difference as a part of what is allowed; above 1 it is no rounding.
-    eps : float
-        The same in units of float32's epsilon.
-    compared, undecided : int
-        Steps that were compared, and those with a value too near to a kink.
-    """
-
-    part: float
-    eps: float
-    compared: int
-    undecided: int
-
-
-def rounding(seed: int, impl: str, steps: int = 2, rate: float = 0.05) -> Rounding:
-    """Train a random network in float32, and compare every step with PyTorch's in float64."""
-    net, X, targets, _ = _comparable(seed, impl, "float32")
-    part = units = 0.0
-    compared, noise = 0, np.random.default_rng(seed)
-    for step in range(steps):
-        peer, wanted = _reference(net, net.weights(), X, targets, step)
-        moved = {name: _moved(W, noise) for name, W in net.weights().items()}
-        other = _reference(net, moved, _moved(X, noise), targets, step)[1]
-        condition = max(_apart(other, wanted) / EPS, 1.0)
-        allowed = EPS * longest_sums(net, len(X)) * condition
-        sums, gradient = net.batch_gradients(net.batch(X, targets), step)
-        found = {p.path: gradient[p.part].reshape(p.shape).copy() for p in net.named_parameters}
-        largest = max(1.0, float(np.abs(gradient).max()))
-        net.parameters[...] -= net.dtype.type(rate / largest) * gradient
-        net.take_state()
-        found |= {name: W for name, W in net.weights().items() if name in peer.state}
-        found["loss"] = np.array(net.means(sums)["loss"])
-        if peer.nearest_kink > NEAR * EPS * condition:
-            difference, compared = _apart(found, wanted), compared + 1
-            part, units = max(part, difference / allowed), max(units, difference / EPS)
-    return Rounding(part, units, compared, steps - compared)
-
-
-def _reference(
-    net: Network, weights: Mapping[str, np.ndarray], X: np.ndarray, targets: np.ndarray, step: int
-) -> tuple[Peer, dict[str, np.ndarray]]:
-    """Return a peer, and its loss, gradients and running statistics after a step."""
-    peer = Peer(net, weights)
-    peer.step = step
-    loss = peer.loss(X, targets)
-    loss.backward()
-    found = peer.descend(0.0) | {name: value.numpy() for name, value in peer.state.items()}
-    return peer, found | {"loss": loss.detach().numpy()}
-
-
-def longest_sums(net: Network, n_m: int) -> float:
-    """Return the terms of the longest sum of each layer with parameters, added up."""
-    total = 2.0
-    for layer in walk(net.layers):
-        sizes = [W.size // W.shape[-1] for W in layer.params.values()]
-        total += max(*sizes, n_m * math.prod(layer.output_shape[:-1])) if sizes else 0
-    return total
-
-
-def _moved(values: np.ndarray, noise: np.random.Generator) -> np.ndarray:
-    """Return numbers in float64 that are changed by up to the epsilon of float32."""
-    return values * (1 + EPS * noise.uniform(-1, 1, values.shape))
-
-
-def _apart(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> float:
-    """Return the largest difference, of gradients relative to the largest of all, if above 1."""
-    largest = max(1.0, *(float(np.abs(array).max()) for array in wanted.values()))
-    return max(_relative(found[name], array, largest) for name, array in wanted.items())
-
-
-def _comparable(
+def comparable(
     seed: int, impl: str, dtype: str = "float64"
 ) -> tuple[Network, np.ndarray, np.ndarray, Peer]:
     """Return a random network whose gradients exist, with samples, targets and its peer.
 
-    Where all inputs of a batch normalisation are equal (a convolution that sees nothing but
-    padding), its outputs are rounding errors around 0, where a ReLU has no gradient.
+    Where all inputs of a normalisation are equal (a convolution that sees nothing but padding, or
+    the two channels of another normalisation), its outputs are rounding errors around 0, which it
+    makes larger.
     """
     for attempt in range(20):
         net, X, targets = random_network(seed + 1_000_000 * attempt, impl, dtype)
@@ -369,18 +275,22 @@ def _comparable(
         peer.loss(X, targets)
         if peer.smallest_variance > 1e-6:
             return net, X, targets, Peer(net)
-    raise AssertionError(f"20 networks of seed {seed} see nothing but padding.")
+    raise AssertionError(f"20 networks of seed {seed} normalise equal values.")
 
 
-def _relative(found: Any, wanted: Any, largest: float = 1.0) -> float:
+def largest(values: list[float]) -> float:
+    """Return the largest value, or nan if there is one; `max` would pass over it."""
+    return float(np.max(values))
+
+
+def relative(found: Any, wanted: Any, largest: float = 1.0) -> float:
+    """Return the largest difference, relative to the largest of what is wanted."""
     scale = max(largest, float(np.abs(wanted).max()))
-    return float(np.abs(found - wanted).max()) / scale
+    return float(np.abs(np.asarray(found, np.float64) - wanted).max()) / scale
 
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 150
     for name in IMPLEMENTATIONS:
         found = max(largest_difference(seed, name) for seed in range(count))
-        parts = max(rounding(seed, name).part for seed in range(count))
-        print(f"{name:6} {count} networks, largest difference in float64 {found:.1e},", end=" ")
-        print(f"in float32 {parts:.2g} of what rounding may do", flush=True)
+        print(f"{name:6} {count} networks, largest difference {found:.1e}", flush=True)

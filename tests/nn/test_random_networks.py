@@ -7,7 +7,8 @@ import pytest
 pytest.importorskip("torch")
 
 from tests.nn.networks import IMPLEMENTATIONS
-from tests.nn.random_networks import BOUND, largest_difference, rounding
+from tests.nn.random_networks import BOUND, largest_difference
+from tests.nn.rounding import rounding
 
 FEW, MANY = 12, 150  # networks of each implementation
 

@@ -51,7 +51,7 @@ class Peer:
         self.params = {k: v.requires_grad_() for k, v in double.items() if k not in state}
         self.state = {k: v for k, v in double.items() if k in state}
         self.training, self.step = True, 0
-        self.smallest_variance = math.inf  # seen by a batch normalisation
+        self.smallest_variance = math.inf  # that a normalisation divided by
         self.nearest_kink = math.inf  # see `_note`
 
     def outputs(self, X: np.ndarray) -> Tensor:
@@ -67,6 +67,15 @@ class Peer:
         Z = self.outputs(X)
         self._note_loss(Z, wanted)
         return loss_of(self.net.loss, Z, wanted)
+
+    def predicted(self, X: np.ndarray) -> np.ndarray:
+        """Return the output of the last layer."""
+        with self.torch.no_grad():
+            outputs = self.outputs(X)
+            found: np.ndarray = (
+                self.run(self.net.layers[-1:], outputs) if self.net.loss.fuses else outputs
+            ).numpy()
+        return found
 
     def vjp(
         self, X: np.ndarray, dZ: np.ndarray, params: Mapping[str, np.ndarray]
@@ -166,11 +175,24 @@ class Peer:
         scale, shift = (self.params[f"{layer.path}.{key}"] for key in ("scale", "shift"))
         mean, variance = (self.state[f"{layer.path}.{key}"] for key in ("mean", "variance"))
         axes = [0, *range(2, A.ndim)]
-        found = A.detach().var(dim=axes, correction=0).min().item()
-        self.smallest_variance = min(self.smallest_variance, found)
+        self._note_variance(A.detach().var(dim=axes, correction=0))
         return self.torch.nn.functional.batch_norm(
             A, mean, variance, scale, shift, self.training, layer.momentum, layer.epsilon
         )
+
+    def _note_variance(self, variance: Tensor) -> None:
+        if variance.numel():
+            self.smallest_variance = min(self.smallest_variance, variance.min().item())
+
+    def _note_relative_variance(self, A: Tensor) -> None:
+        """Note the variance of the last axis as a part of its mean square.
+
+        Where all values are equal the normalised ones are rounding errors, made larger. Zeros
+        are decided: they stay 0 on every side.
+        """
+        A = A.detach()
+        square = (A * A).mean(dim=-1)
+        self._note_variance((A.var(dim=-1, correction=0) / square)[square > 0])
 
     def _dropout(self, layer: Any, A: Tensor) -> Tensor:
         """Draw the mask of the whole mini-batch at once."""
@@ -207,7 +229,8 @@ class Peer:
         return self.torch.nn.functional.elu(A, layer.alpha)
 
     def _softplus(self, layer: Any, A: Tensor) -> Tensor:
-        return self.torch.nn.functional.softplus(A)
+        # functional.softplus is the identity above 20, which is off by up to exp(-20)
+        return self.torch.logaddexp(A, self.torch.zeros_like(A))
 
     def _silu(self, layer: Any, A: Tensor) -> Tensor:
         return self.torch.nn.functional.silu(A)
@@ -251,6 +274,7 @@ class Peer:
     def _layer_norm(self, layer: Any, A: Tensor) -> Tensor:
         scale, shift = (self.params[f"{layer.path}.{key}"] for key in ("scale", "shift"))
         last = A.movedim(1, -1)
+        self._note_relative_variance(last)
         size = last.shape[-1:]
         found = self.torch.nn.functional.layer_norm(last, size, scale, shift, layer.epsilon)
         return found.movedim(-1, 1)
@@ -259,6 +283,7 @@ class Peer:
         scale, shift = (self.params[f"{layer.path}.{key}"] for key in ("scale", "shift"))
         # PyTorch 2.13's own backward pass crashes on gradients in channels-last order.
         parts = A.reshape(len(A), layer.groups, -1)
+        self._note_relative_variance(parts)
         variance, mean = self.torch.var_mean(parts, dim=2, correction=0, keepdim=True)
         x = ((parts - mean) / (variance + layer.epsilon).sqrt()).reshape(A.shape)
         axes = (-1, *(1 for _ in A.shape[2:]))
