@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnnexp import BatchNorm, Conv2D, CrossEntropy, Dense, Network, Softmax
+from cnnexp import BatchNorm, Conv2D, CrossEntropy, Dense, MaxPool2D, Network, Softmax
 from cnnexp.engine import Context, Limits
 from cnnexp.engine.fast import winograd
 from cnnexp.errors import ShapeError
@@ -137,3 +137,17 @@ def test_samples_that_overflow_the_precision_are_refused(impl):
     net = Network([Conv2D(2, 2)], impl=impl, loss="mean_squared_error")
     with pytest.raises(ShapeError, match="X must be finite"):
         net.predict(np.full((1, 4, 4, 1), 1e39))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_images_near_the_largest_number_through_a_fused_max_pool(dtype):
+    """Convolution, ReLU and max-pool as one step, by Winograd's method."""
+    large = np.finfo(dtype).max / 256
+    X = np.random.default_rng(0).uniform(-large, large, (3, 10, 10, 8))
+    layers = [Conv2D(8, 3, activation="relu"), MaxPool2D(2)]
+    found, wanted = (
+        Network(layers, impl=impl, dtype=dtype, loss="mean_squared_error").predict(X)
+        for impl in ("fast", "naive")
+    )
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found / large, wanted / large, atol=2e-5)
