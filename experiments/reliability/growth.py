@@ -124,7 +124,7 @@ def measure(chosen: argparse.Namespace) -> Iterator[Row]:
         (data._replace(smooth=True), [*IMPLEMENTATIONS, PERTURBED[1]]),
         (few, [NAIVE, *IMPLEMENTATIONS, *PERTURBED]),
     ):
-        reference = list(training(Run(REFERENCE), part))
+        reference = [judged(found, part) for found in training(Run(REFERENCE), part)]
         for run in runs:
             yield from compared(run, part, reference)
 
@@ -214,26 +214,37 @@ def _in_double(net: Network) -> dict[str, Array]:
     return {name: W.astype(np.float64) for name, W in net.weights().items()}
 
 
-def compared(run: Run, data: Data, reference: list[dict[str, Array]]) -> Iterator[Row]:
+class Judged(NamedTuple):
+    """Parameters, and what they are worth on the test images, computed in float64."""
+
+    weights: dict[str, Array]
+    loss: float
+    error: float
+
+
+def judged(weights: dict[str, Array], data: Data) -> Judged:
+    """Return parameters with their loss and error."""
+    net = network("im2col", "float64", data).load_weights(weights)
+    _, figures = net.evaluate_figures(data.X_test, data.Y_test)
+    return Judged(weights, figures["loss"], figures["error"])
+
+
+def compared(run: Run, data: Data, reference: list[Judged]) -> Iterator[Row]:
     """Train, and yield a row for the beginning and for each tenth."""
-    judge = network("im2col", "float64", data)
     start = time.process_time()
-    for tenth, (found, wanted) in enumerate(zip(training(run, data), reference, strict=True)):
-        loss, error = judge.load_weights(found).evaluate(data.X_test, data.Y_test)[1:]
-        wanted_loss, wanted_error = judge.load_weights(wanted).evaluate(data.X_test, data.Y_test)[
-            1:
-        ]
+    for tenth, (weights, wanted) in enumerate(zip(training(run, data), reference, strict=True)):
+        found = judged(weights, data)
         yield {
             "run": run.name,
-            "data": data.name,
             "net": "without kinks" if data.smooth else "with kinks",
+            "data": data.name,
             "samples": len(data.Y),
             "tenth": tenth,
-            "distance": distance(found, wanted),
-            "loss_difference": loss - wanted_loss,
-            "error_difference": (error or 0.0) - (wanted_error or 0.0),
-            "loss": loss,
-            "error": error,
+            "distance": distance(weights, wanted.weights),
+            "loss_difference": found.loss - wanted.loss,
+            "error_difference": found.error - wanted.error,
+            "loss": found.loss,
+            "error": found.error,
             "cpu_seconds": time.process_time() - start,
         }
 
@@ -279,34 +290,38 @@ def _meaning(frame: pd.DataFrame) -> str:
     singles, order = kinks.loc[names], kinks.loc["another order of samples"]
     worst = singles["distance"].max()
     doubles = kinks.loc[[run.name for run in DOUBLES], "distance"].max()
+    below = "below" if worst < order["distance"] else "not below"
     return (
-        "The distance does not grow smoothly. While every value stays on its side of every kink"
-        " (the 0 of a ReLU, two candidates of a max-pool), two trainings differ by rounding. The"
-        " first value that rounding puts on the other side sends a gradient elsewhere, and from"
-        " then on they are two trainings. In float32 that happens within three epochs, at the"
-        f" latest of the implementations after {_first_jump(whole)} tenths; under another"
-        f" implementation in float64 the distance at the end is {doubles:.0e}. Without kinks"
-        f" (tanh, average pooling) float32 ends {smooth.loc[names, 'distance'].max():.0e} from"
-        " float64.\n\n"
+        "While every value stays on its side of every kink (the 0 of a ReLU, two candidates of a"
+        " max-pool), two trainings differ by rounding alone. The first value that rounding puts on"
+        " the other side sends a gradient elsewhere, and from then on they are two trainings: the"
+        f" distance jumps instead of growing. {_jumps(whole)} Under another implementation in"
+        f" float64 the distance at the end is at most {doubles:.0e}. Without kinks (tanh, average"
+        f" pooling) float32 ends {smooth.loc[names, 'distance'].max():.0e} from float64.\n\n"
         f"At the end float32 is {singles['distance'].min():.1e} to {worst:.1e} from the"
         " reference. A training in float64 whose initial parameters were moved by one unit of"
         f" float32 ends {kinks.loc['one unit of float32', 'distance']:.1e} away, and one that saw"
         f" the samples in another order {order['distance']:.1e},"
-        f" {order['distance'] / worst:,.0f} times as far as the worst of float32. The error on"
-        f" test images differs by at most"
+        f" {order['distance'] / worst:,.3g} times as far as the worst of float32. The error on"
+        " test images differs by at most"
         f" {100 * singles['error_difference'].abs().max():.2f} percentage points in float32, and"
-        f" by {100 * abs(order['error_difference']):.2f} with the samples in another order: the"
-        " rounding of float32 is below the noise of the learning itself."
+        f" by {100 * abs(order['error_difference']):.2f} with the samples in another order. So"
+        f" what the rounding of float32 does to the parameters is {below} the noise of the"
+        " learning itself."
     )
 
 
-def _first_jump(frame: pd.DataFrame) -> int:
-    """Return the tenth by which every implementation in float32 has passed a kink."""
-    runs = frame[
-        (frame["net"] == "with kinks") & frame["run"].isin([run.name for run in IMPLEMENTATIONS])
+def _jumps(frame: pd.DataFrame) -> str:
+    """Say when each implementation in float32 has passed a kink."""
+    frame = frame[(frame["net"] == "with kinks") & (frame["distance"] > PASSED)]
+    passed = frame.groupby("run")["tenth"].min()
+    found = [
+        f"under {run.impl} after {passed[run.name]} of ten parts of the training"
+        if run.name in passed
+        else f"under {run.impl} not at all"
+        for run in IMPLEMENTATIONS
     ]
-    passed = runs[runs["distance"] > PASSED].groupby("run")["tenth"].min()
-    return int(passed.max()) if len(passed) else 0
+    return f"In float32 a distance of {PASSED:.0e} is passed {', '.join(found)}."
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -70,7 +70,7 @@ class _Tally:
             "eps": self.eps,
             "part": self.part,
             "failed": len(self.failing),
-            "failing": " ".join(map(str, sorted(self.failing)[:20])),
+            "failing": " ".join(["seeds", *map(str, sorted(self.failing)[:20])]),
         }
 
     def take(self, seed: int, eps: float, part: float, compared: int = 1) -> None:
@@ -183,7 +183,7 @@ def _verdict(frame: pd.DataFrame, networks: pd.DataFrame) -> str:
     text = f"Of {frame['compared'].sum():,} comparisons none differs by more than rounding."
     if len(failed):
         which = (f"{r.what} under {r.impl} in {r.dtype}: {r.failing}" for r in failed.itertuples())
-        text = f"These differ by more than rounding (seeds): {'; '.join(which)}."
+        text = f"These differ by more than rounding: {'; '.join(which)}."
     if len(networks):
         undecided, compared = networks["undecided"].sum(), networks["compared"].sum()
         text += (

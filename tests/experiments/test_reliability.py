@@ -51,7 +51,7 @@ def test_a_seed_that_failed_is_named(tmp_path, monkeypatch):
     frame = tried("numbers", tmp_path, "--geometries", "2", "--first", "70")
     assert frame["failed"].sum() == 2
     text = numbers.section(frame)
-    assert "differ by more than rounding (seeds): conv under fast in float64: 70 71." in text
+    assert "differ by more than rounding: conv under fast in float64: seeds 70 71." in text
 
 
 @pytest.mark.long
