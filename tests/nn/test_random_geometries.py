@@ -10,7 +10,7 @@ from tests.nn import random_geometries
 from tests.nn.random_geometries import KINDS, computed, differences, draw
 from tests.nn.scipy_layers import layer_by_scipy
 
-FEW, MANY = 40, 1000
+FEW, MANY = 30, 1000
 
 
 def check(seeds):
