@@ -189,6 +189,10 @@ class Config:
         Of initial weights, of the order of samples and of dropout.
     dtype : {"float32", "float64"}
         Type of parameters and of all arithmetic.
+    name, note : str
+        What the run is called, and what is worth knowing about it, for people.
+    tags : list of str
+        Words to find it by: ``compare --where 'tags.str.contains("best")'``.
     plugins : list of str
         Modules of yours that register layers, losses, optimizers, data sets and so on.
     init_from : str, optional
@@ -230,6 +234,9 @@ class Config:
     batch_size: int | None = None
     seed: int = 0
     dtype: str = "float32"
+    name: str = ""
+    tags: list[str] = field(default_factory=list)
+    note: str = ""
     plugins: list[str] = field(default_factory=list)
     init_from: str | None = None
     evaluate: str | None = None

@@ -15,7 +15,8 @@ PATHS = tuple(
     ("data", key)
     for key in ("dir", "file", "test_file", "images", "labels", "test_images", "test_labels")
 )  # where something lies does not change what it is
-NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics", "evaluate")
+FOR_PEOPLE = ("name", "tags", "note")
+NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics", "evaluate", *FOR_PEOPLE)
 NEWER: dict[str, Any] = {
     "evaluate": "each_epoch",
     "early_stopping": None,
@@ -38,8 +39,9 @@ LATER = (
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """Return a hash of a config, all but the sweep it belongs to, whose folder has the time."""
-    return _digest({key: value for key, value in config.items() if key != "sweep"})
+    """Return a hash of a config, all but the sweep it belongs to, and what is for people."""
+    left_out = ("sweep", *FOR_PEOPLE)
+    return _digest({key: value for key, value in config.items() if key not in left_out})
 
 
 def fingerprint(

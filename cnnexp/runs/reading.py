@@ -20,6 +20,7 @@ from cnnexp.errors import RunError, UnknownName, foreign
 from cnnexp.runs import checkpoint, checksums, pickles, plugins, rebuild, version1
 from cnnexp.runs.checksums import WEIGHTS, read_checked
 from cnnexp.runs.files import lines_of
+from cnnexp.runs.fingerprint import FOR_PEOPLE
 from cnnexp.runs.forms import fits
 from cnnexp.runs.record import FILE, Record, read_record
 
@@ -329,10 +330,18 @@ def _row(folder: str, record: Record) -> dict[str, Any]:
     row = {"run": folder, "status": record["status"], "reason": record["reason"]}
     for group in GROUPS:
         row[group] = record["choices"].get(group) or (config.get(group) or {}).get("name")
-    flatten(config, "", row)
+    flatten({key: value for key, value in config.items() if key not in FOR_PEOPLE}, "", row)
+    row |= labels_of(config)
     row |= record["results"]
     row["created"] = record["created"]
     return row
+
+
+def labels_of(config: dict[str, Any]) -> dict[str, str]:
+    """Return name, tags and note of a run, as far as it has any."""
+    tags = ", ".join(map(str, config.get("tags") or []))
+    found = {"name": config.get("name"), "tags": tags, "note": config.get("note")}
+    return {key: str(value) for key, value in found.items() if value}
 
 
 def name_in(run: Run, group: str) -> str | None:

@@ -22,6 +22,9 @@ SUMMARIES = {
     "export": "write a run's weights as .npz or .safetensors",
     "help": "what a setting means, what it takes, and its default: help learning_rate",
     "list": "what there is: layers, models, implementations, data sets, and so on",
+    "tag": "give a run words to find it by",
+    "note": "write on a run what is worth knowing about it",
+    "rm": "move runs to a trash folder",
     "rerun": "a new run with the settings of another one, some of them changed",
     "resume": "go on with a run that was cut off, or extend a finished one",
 }
