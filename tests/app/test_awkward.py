@@ -201,3 +201,13 @@ def test_a_data_set_of_one_class_can_be_inspected():
     layers = "model.layers=[{type: flatten}, {type: dense}, {type: softmax}]"
     succeed("data=npz", "data.file=one.npz", "epochs=1", layers, "hydra.run.dir=r")
     assert "all of them on one page" in succeed("inspect", "r")
+
+
+@pytest.mark.parametrize("content", ["true", "3.5", "!!binary aGk="])
+def test_a_config_file_without_settings_is_named(content, tmp_path):
+    """OmegaConf raises OSError for it, which is none of the system."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(content)
+    ended = cnnexp("--config-dir", tmp_path, "model=mine")
+    assert ended.code == 2
+    assert f"{tmp_path}/model/mine.yaml: must hold settings, as key: value." in ended.err
