@@ -1,0 +1,42 @@
+"""Damaged and hostile inputs are read or refused, by every reader, within bounds."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.fuzz.child import CRASH, ERROR, LARGE, SLOW
+from tests.fuzz.reader import CORPUS, READERS
+from tests.fuzz.trial import Found, names_of, trial
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="needs limits of the process"
+)
+FAULTS = (ERROR, SLOW, LARGE, CRASH)
+GROUPS = (("runs", "settings"), ("data", "pictures"))
+
+
+def wrong(found: list[Found]) -> list[str]:
+    """Return what went wrong, for people to read."""
+    kept = [f"{fault['input']}: {fault['where']}" for one in found for fault in one.faults]
+    return [*kept, *(one.reader for one in found if any(map(one.count, FAULTS)))]
+
+
+@pytest.mark.parametrize("groups", GROUPS, ids="-".join)
+def test_some_hostile_inputs_and_the_corpus(groups, tmp_path):
+    names = names_of(*groups)
+    corpus = max(len(list((CORPUS / name).glob("*"))) for name in names)
+    found = trial(tmp_path, names, corpus + 20)
+    assert wrong(found) == []
+    assert all(one.row()["inputs"] == corpus + 20 for one in found)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", names_of())
+def test_many_hostile_inputs(name, tmp_path):
+    assert wrong(trial(tmp_path, [name], 1000, seed=1)) == []
+
+
+def test_every_folder_of_the_corpus_belongs_to_a_reader():
+    assert {path.name for path in CORPUS.glob("*")} <= {*READERS}
