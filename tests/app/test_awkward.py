@@ -211,3 +211,15 @@ def test_a_config_file_without_settings_is_named(content, tmp_path):
     ended = cnnexp("--config-dir", tmp_path, "model=mine")
     assert ended.code == 2
     assert f"{tmp_path}/model/mine.yaml: must hold settings, as key: value." in ended.err
+
+
+@pytest.mark.parametrize("first", ["&a0 [x, x]", "&a0 [*a0]"])
+def test_aliases_that_make_a_small_file_enormous_are_refused(first, tmp_path):
+    """OmegaConf copies what an alias repeats; twelve lines took all of the memory."""
+    (tmp_path / "model").mkdir()
+    path = tmp_path / "model" / "mine.yaml"
+    lines = [f"a{k + 1}: &a{k + 1} [{', '.join([f'*a{k}'] * 9)}]" for k in range(11)]
+    path.write_text("\n".join([f"a0: {first}", *lines]))
+    ended = cnnexp("--config-dir", tmp_path, "model=mine")
+    assert ended.code == 2
+    assert f"{path}: has more than 100,000 values, with all that its aliases repeat" in ended.err
