@@ -205,6 +205,7 @@ class Table(Source):
         if not plain:
             return named_classes([[str(v) for v in column] for column in columns], self.file)
         parts = [column.to_numpy(np.float64) for column in columns]
+        _refuse_infinite(parts, self.file)
         whole = all(bool((part == np.floor(part)).all()) for part in parts)
         if not whole and self.task is None:
             return _values(frames, self.file)
@@ -259,9 +260,6 @@ class Csv(Table):
 
     def frame_of(self, path: str, columns: list[str]) -> pd.DataFrame:
         """Return some of the columns."""
-        refuse_too_large(
-            4 * Path(path).stat().st_size, path, "Save it as arrays: data=npy stays on disk."
-        )
         frame = self._parsed(path)
         frame.columns = [str(name) for name in frame.columns]
         return frame[columns]
@@ -269,6 +267,8 @@ class Csv(Table):
     def _parsed(self, path: str, nrows: int | None = None) -> pd.DataFrame:
         import pandas as pd
 
+        size = Path(path).stat().st_size  # all of it may be one row, even that of the names
+        refuse_too_large(4 * size, path, "Save it as arrays: data=npy stays on disk.")
         try:
             return pd.read_csv(
                 path,
@@ -321,9 +321,14 @@ class Parquet(Table):
 def _values(frames: list[pd.DataFrame], where: str) -> Targets:
     """Return real-valued targets (n_m, targets)."""
     parts = [frame.to_numpy(np.float64) for frame in frames]
+    _refuse_infinite(parts, where)
+    return Targets(parts, ())
+
+
+def _refuse_infinite(parts: list[Array], where: str) -> None:
+    """Raise DataError unless all targets are finite."""
     if not all(np.isfinite(part).all() for part in parts):
         raise DataError(f"{where}: targets must be finite numbers.")
-    return Targets(parts, ())
 
 
 def _other_separator(columns: list[str]) -> str:
