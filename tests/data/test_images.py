@@ -190,3 +190,11 @@ def test_pictures_of_16_bits_keep_their_brightness():
     assert bright.min() == bright.max() == round(50000 / 65535 * 255)
     dark = as_picture(Image.fromarray(np.full((8, 8), 0.25, np.float32)), (8, 8, 1))
     assert set(dark.ravel().tolist()) == {64}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_picture_of_numbers_that_are_not_finite_is_refused(value, tmp_path):
+    """It became black without a word, or an IndexError."""
+    Image.fromarray(np.full((9, 9), value, np.float32)).save(tmp_path / "x.tiff")
+    with pytest.raises(DataError, match=r"x\.tiff: .* some of its pixels are no finite numbers"):
+        open_picture(tmp_path / "x.tiff")
