@@ -68,23 +68,27 @@ class Child:
         """Try inputs `first` to `first + count` of a reader."""
         reader = load_readers()[name](self.root)
         corpus = [path.read_bytes() for path in corpus_of(name)]
-        _warm_up(reader, commands=count > FEW)
+        warm_up(reader, commands=count > FEW)
         limit_memory()
-        rows = np.memmap(self.root / f"{name}.tried", ROW, "r+")
+        rows = open_rows(self.root, name)
         start = time.process_time()
         for k in range(first, first + count):
             rng = random.Random(f"{self.seed} {name} {k}")
             content = corpus[k] if k < len(corpus) else reader.make(rng)
-            os.ftruncate(self.current, 0)
-            os.pwrite(self.current, content, 0)
             rows[k] = self.try_one(reader, k, content, rng)
+        self.note_time(name, time.process_time() - start)
+
+    def note_time(self, name: str, seconds: float) -> None:
+        """Write down the processor time that a reader's inputs took."""
         with open(self.root / f"{name}.cpu", "a") as file:
-            file.write(f"{time.process_time() - start}\n")
+            file.write(f"{seconds}\n")
 
     def try_one(
-        self, reader: Reader, k: int, content: bytes, rng: random.Random
+        self, reader: Reader, k: int, content: bytes, rng: random.Random, commands: bool = True
     ) -> tuple[int, int, int]:
         """Try one input, and return outcome, microseconds, and kilobytes of memory."""
+        os.ftruncate(self.current, 0)
+        os.pwrite(self.current, content, 0)
         self.peak.write("5")
         self.peak.flush()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -93,7 +97,7 @@ class Child:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
             outcome = _outcome(reader, content)
-            if reader.every and rng.randrange(reader.every) == 0:
+            if commands and reader.every and rng.randrange(reader.every) == 0:
                 reader.command(content, rng)
         except TooSlow as found:
             outcome, error = SLOW, found
@@ -125,6 +129,11 @@ class Child:
             file.write(json.dumps(fault | {"where": last}) + "\n")
 
 
+def open_rows(root: Path, name: str) -> Any:
+    """Return the rows in which it is written what came of each input."""
+    return np.memmap(root / f"{name}.tried", ROW, "r+")
+
+
 def _outcome(reader: Reader, content: bytes) -> int:
     """Read an input, and say what came of it."""
     try:
@@ -147,7 +156,7 @@ def _lacked_memory(error: BaseException | None) -> bool:
     return False
 
 
-def _warm_up(reader: Reader, commands: bool) -> None:
+def warm_up(reader: Reader, commands: bool) -> None:
     """Read what is right: what is imported and cached then takes time and memory of its own."""
     for content in reader.seeds[:4]:
         try:

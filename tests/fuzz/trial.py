@@ -1,7 +1,4 @@
-"""Inputs tried in processes that are watched, and started again when they die.
-
-``python -m tests.fuzz.trial FOLDER COUNT [READER…]`` prints what came of it.
-"""
+"""Inputs tried in processes that are watched, and started again when they die."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from tests.fuzz import guided
 from tests.fuzz.child import CRASH, ERROR, LARGE, READ, REFUSED, ROW, SECONDS, SLOW, load_readers
 
 BATCH = 20_000  # inputs of a process
@@ -27,6 +25,8 @@ STILL = 60.0  # seconds without progress after which a process is taken to be st
 PAUSE = 0.2  # seconds between two looks at a process
 MOST_DEATHS = 20  # of the processes of a reader, before it is given up
 HERE = Path(__file__).parents[2]
+
+ENGINES = {"mutation": "tests.fuzz.child", "atheris": "tests.fuzz.guided"}
 
 Job = tuple[str, int, int]
 
@@ -77,12 +77,17 @@ class Found:
         }
 
 
-def names_of(*groups: str) -> list[str]:
+def names_of(*groups: str, engine: str = "mutation") -> list[str]:
     """Return the readers that can be tried here, all or those of some groups."""
-    return [name for name, cls in load_readers().items() if not groups or cls.group in groups]
+    found = {name: cls for name, cls in load_readers().items() if not groups or cls.group in groups}
+    if engine == "mutation":
+        return list(found)
+    return [name for name, cls in found.items() if cls.pure] if guided.is_there() else []
 
 
-def trial(root: Path, names: Sequence[str], inputs: int, seed: int = 0) -> list[Found]:
+def trial(
+    root: Path, names: Sequence[str], inputs: int, seed: int = 0, engine: str = "mutation"
+) -> list[Found]:
     """Try so many inputs on each reader, all in one process unless it dies.
 
     Parameters
@@ -94,7 +99,9 @@ def trial(root: Path, names: Sequence[str], inputs: int, seed: int = 0) -> list[
     inputs : int
         Of each reader; the first ones are its corpus.
     seed : int
-        The same seed makes the same inputs.
+        The same seed makes the same inputs, with mutation.
+    engine : str
+        What makes the inputs, one of `ENGINES`.
     """
     root.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -108,17 +115,17 @@ def trial(root: Path, names: Sequence[str], inputs: int, seed: int = 0) -> list[
     ]
     deaths = dict.fromkeys(names, 0)
     while waiting:
-        together = 1 if inputs > BATCH else len(waiting)
-        why = _run_child(root, seed, waiting[:together])
+        together = 1 if inputs > BATCH or engine != "mutation" else len(waiting)
+        why = _run_child(root, seed, waiting[:together], ENGINES[engine])
         waiting = [job for job in (_remaining(root, job) for job in waiting) if job[2]]
         if why and waiting:
             waiting = _after_death(root, seed, waiting, why, deaths)
     return [_found(root, name) for name in names]
 
 
-def _run_child(root: Path, seed: int, jobs: Sequence[Job]) -> str:
+def _run_child(root: Path, seed: int, jobs: Sequence[Job], module: str) -> str:
     """Run a process, and return why it died; an empty text if it did not."""
-    words = [sys.executable, "-m", "tests.fuzz.child", str(root), str(seed), json.dumps(jobs)]
+    words = [sys.executable, "-m", module, str(root), str(seed), json.dumps(jobs)]
     variables = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with open(root / "errors.txt", "wb") as errors:
         process = subprocess.Popen(words, cwd=HERE, env=variables, stdout=errors, stderr=errors)
@@ -186,18 +193,3 @@ def _found(root: Path, name: str) -> Found:
     faults = [fault for fault in map(json.loads, lines) if fault["reader"] == name]
     cpu = sum(map(float, (root / f"{name}.cpu").read_text().split()))
     return Found(name, np.fromfile(root / f"{name}.tried", ROW), cpu, faults)
-
-
-def main() -> Iterator[str]:
-    """Yield lines about a trial that the command line asks for."""
-    folder, count, *names = sys.argv[1:]
-    for name in names or names_of():
-        for found in trial(Path(folder), [name], int(count), int(os.environ.get("SEED", "0"))):
-            yield " ".join(f"{key}={value}" for key, value in found.row().items())
-            for fault in found.faults:
-                yield f"    {fault['input']}  {fault['error']}\n{fault['where']}"
-
-
-if __name__ == "__main__":
-    for line in main():
-        print(line, flush=True)
