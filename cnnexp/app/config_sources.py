@@ -11,7 +11,7 @@ around it on the search path, everything else there would be a group too: in an 
 from __future__ import annotations
 
 import math
-import os
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -66,14 +66,13 @@ class OwnSource(FileConfigSource):
         ConfigError
             If they do.
         """
-        path = os.path.join(self.path, self._normalize_file_name(config_path))
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                refuse_expansion(file.read(), path)
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if path.exists():
+            refuse_expansion(path.read_text(encoding="utf-8"), path)
         return super().load_config(config_path)
 
 
-def refuse_expansion(text: str, path: str) -> None:
+def refuse_expansion(text: str, path: Path) -> None:
     """Raise ConfigError if YAML stands for more than `MOST_VALUES` values.
 
     An alias repeats what it names, and OmegaConf copies it each time: ten lines of nine aliases

@@ -31,7 +31,6 @@ from tests.runs.small import train, write_data
 MORE = ("profile=true", "diagnostics=true", "checkpoint.every=2")
 WRONG = [3, "a", None, np.zeros(0), np.zeros((3, 3)), np.full((16, 5), np.nan), [1.0]]
 DEEP = b"\x80\x04})" + b"\x85" * 20_000 + b"K\x01s."
-DOUBLED = b"\x80\x04})" + b"\x94" + b"".join(b"h%c\x86\x94" % k * 1 for k in range(40)) + b"K\x01s."
 
 
 def whole_run(root: Path) -> Path:
@@ -99,7 +98,7 @@ class Pickle(Reader):
         ]
         whole = (whole_run(self.root) / "checkpoint.pkl").read_bytes()
         made = [pickle.dumps(value, protocol=p) for value in values for p in (2, 3, 4, 5)]
-        return [*made, whole, DEEP, DOUBLED]
+        return [*made, whole, DEEP]
 
     def make(self, rng: random.Random) -> bytes:
         return programs(rng) if rng.random() < 0.4 else super().make(rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +41,28 @@ def test_many_hostile_inputs(name, tmp_path):
 
 def test_every_folder_of_the_corpus_belongs_to_a_reader():
     assert {path.name for path in CORPUS.glob("*")} <= {*READERS}
+
+
+def test_faults_of_every_kind_are_found_and_their_inputs_kept(tmp_path):
+    """The process begins again after a crash, and so do the inputs."""
+    (found,) = trial(tmp_path, ["broken"], 8)
+    assert found.rows["outcome"].tolist() == [
+        ERROR,
+        ERROR,
+        LARGE,
+        CRASH,
+        ERROR,
+        ERROR,
+        LARGE,
+        CRASH,
+    ]
+    kept = {fault["index"]: Path(fault["input"]).read_bytes() for fault in found.faults}
+    assert [kept[k] for k in range(4)] == [b"error", b"no name", b"memory", b"crash"]
+    assert "exit code -11" in found.faults[3]["error"]
+
+
+@pytest.mark.long
+def test_what_does_not_end_is_stopped_and_the_rest_is_tried(tmp_path):
+    (found,) = trial(tmp_path, ["stuck"], 2)
+    assert found.rows["outcome"].tolist() == [SLOW, SLOW]
+    assert found.faults[1]["error"] == "stuck"

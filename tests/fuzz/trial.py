@@ -79,7 +79,8 @@ class Found:
 
 def names_of(*groups: str, engine: str = "mutation") -> list[str]:
     """Return the readers that can be tried here, all or those of some groups."""
-    found = {name: cls for name, cls in load_readers().items() if not groups or cls.group in groups}
+    known = {name: cls for name, cls in load_readers().items() if cls.group != "broken"}
+    found = {name: cls for name, cls in known.items() if not groups or cls.group in groups}
     if engine == "mutation":
         return list(found)
     return [name for name, cls in found.items() if cls.pure] if guided.is_there() else []
