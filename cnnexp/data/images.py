@@ -91,6 +91,8 @@ def open_picture(path: str | Path, least: int = 0) -> Image:
         raise DataError(
             f"{path}: not an image of a known format. Known: {', '.join(FORMATS)}."
         ) from None
+    except MemoryError:  # which says nothing; a part may claim to have thousands of megabytes
+        raise DataError(f"{path}: needs more memory than there is.") from None
     except Exception as error:  # whatever a decoder raises on bytes from elsewhere
         raise DataError(f"{path}: not a readable image: {error}") from None
 

@@ -198,3 +198,13 @@ def test_a_picture_of_numbers_that_are_not_finite_is_refused(value, tmp_path):
     Image.fromarray(np.full((9, 9), value, np.float32)).save(tmp_path / "x.tiff")
     with pytest.raises(DataError, match=r"x\.tiff: .* some of its pixels are no finite numbers"):
         open_picture(tmp_path / "x.tiff")
+
+
+def test_a_picture_that_lacks_memory_says_so(tmp_path, monkeypatch):
+    def lack(*_, **__):
+        raise MemoryError
+
+    Image.new("L", (9, 9)).save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "open", lack)
+    with pytest.raises(DataError, match=r"x\.png: needs more memory than there is"):
+        open_picture(tmp_path / "x.png")

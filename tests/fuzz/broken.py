@@ -10,8 +10,6 @@ from collections.abc import Callable
 from cnnexp.errors import DataError
 from tests.fuzz.reader import Reader
 
-HELD: list[bytes] = []
-
 
 def refuse() -> None:
     """Refuse as a reader should, but without the name of the file."""
@@ -21,9 +19,15 @@ def refuse() -> None:
 def lack_memory() -> None:
     """Ask for much, and turn the error into one of the family."""
     try:
-        HELD.append(bytes(3 << 30))
+        bytes(9 << 30)
     except MemoryError:
         raise DataError("it is too large") from None
+
+
+def take_memory() -> None:
+    """Use much, and refuse in the end as a reader should."""
+    len(b"x" * (1100 << 20))
+    raise DataError("broken is too large")
 
 
 def loop() -> None:
@@ -46,6 +50,7 @@ class Broken(Reader):
         b"error": lambda: {}["x"],
         b"no name": refuse,
         b"memory": lack_memory,
+        b"resident": take_memory,
         b"crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     }
 

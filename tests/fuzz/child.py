@@ -27,7 +27,8 @@ import numpy as np
 from cnnexp.errors import CnnexpError
 from tests.fuzz.reader import READERS, Reader, corpus_of
 
-SECONDS, MEMORY = 5.0, 1 << 30
+SECONDS, MEMORY = 5.0, 1 << 30  # of the processor, and bytes of resident memory
+ADDRESSES = 6 << 30  # bytes of memory that may be asked for; most of it is never used
 MODULES = ("runs", "data", "tables", "pictures", "settings", "downloads", "broken")
 REFUSED, READ, ERROR, SLOW, LARGE, CRASH = range(1, 7)
 ROW = np.dtype([("outcome", "u1"), ("microseconds", "u4"), ("kilobytes", "u4")])
@@ -109,6 +110,8 @@ class Child:
             signal.setitimer(signal.ITIMER_PROF, 0)
         seconds = time.perf_counter() - start
         kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        if kilobytes > MEMORY >> 10:
+            outcome = LARGE
         if outcome > READ:
             self._note(reader.name, k, content, error)
         return outcome, int(seconds * 1e6), max(kilobytes, 0)
@@ -171,9 +174,9 @@ def warm_up(reader: Reader, commands: bool) -> None:
 
 
 def limit_memory() -> None:
-    """Allow this process so much more memory than it has."""
+    """Keep this process from asking for all of the machine's memory."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + MEMORY
+    most = pages * resource.getpagesize() + ADDRESSES
     resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 
 
