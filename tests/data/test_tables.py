@@ -189,3 +189,9 @@ def test_a_table_that_is_one_enormous_row_is_refused_before_its_columns_are_read
         file.truncate(1 << 32)
     with pytest.raises(DataError, match=r"would take 16\.0 GiB of memory"):
         Csv(file=str(tmp_path / "x.csv")).check()
+
+
+def test_a_number_that_no_float_holds_is_refused(tmp_path):
+    (tmp_path / "x.csv").write_text(f"a,b\n{'9' * 400},1\nx,2\n")
+    with pytest.raises(DataError, match=r"x\.csv: these columns are no numbers: a\. The first is"):
+        Csv(file=str(tmp_path / "x.csv")).load()
