@@ -34,6 +34,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield a row for each file."""
+    if not sys.platform.startswith("linux"):
+        raise SystemExit("bounds needs Linux, whose count of a process's memory it uses.")
     from experiments.reliability.hostile import FILES
 
     for name, hostile in FILES.items():

@@ -13,6 +13,7 @@ the same inputs.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,9 +45,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield a row for each reader, and print what went wrong."""
+    if not sys.platform.startswith("linux"):
+        raise SystemExit("fuzz needs Linux, whose limits of a process it uses.")
     from tests.fuzz import trial
 
     known = trial.names_of(engine=chosen.engine)
+    if not known:
+        raise SystemExit("--engine atheris needs: pip install atheris")
     names = chosen.readers or known
     if unknown := [name for name in names if name not in known]:
         raise SystemExit(f"no reader {', '.join(unknown)}. Readers: {', '.join(known)}")
