@@ -182,6 +182,8 @@ def _colours(image: Image, stretched: bool = False) -> Array:
         grey = np.asarray(image, np.float64)[..., None]
         low, high = (grey.min(), grey.max()) if stretched else _limits(image.mode, grey)
         return np.repeat((grey - low) / max(high - low, 1e-12), 3, axis=2)
+    if image.mode == "La":  # grey, multiplied by its cover; Pillow makes no colours of it at once
+        image = image.convert("LA")
     pixels: Array = np.asarray(image.convert("RGBA"), np.float64) / 255
     colours, cover = pixels[..., :3], pixels[..., 3:]
     if cover.min() == 1:

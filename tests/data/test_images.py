@@ -208,3 +208,9 @@ def test_a_picture_that_lacks_memory_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "open", lack)
     with pytest.raises(DataError, match=r"x\.png: needs more memory than there is"):
         open_picture(tmp_path / "x.png")
+
+
+def test_grey_that_was_multiplied_by_its_cover_is_read():
+    """A TIFF may have it; it was a ValueError."""
+    picture = Image.new("LA", (9, 9), (200, 255)).convert("La")
+    assert as_picture(picture, (3, 3, 1)).tolist() == [[[200]] * 3] * 3
