@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
@@ -68,11 +68,12 @@ class OwnSource(FileConfigSource):
         """
         path = Path(self.path, self._normalize_file_name(config_path))
         if path.exists():
-            refuse_expansion(path.read_text(encoding="utf-8"), path)
+            with path.open(encoding="utf-8") as file:  # a file has a name, for YAML's messages
+                refuse_expansion(file, path)
         return super().load_config(config_path)
 
 
-def refuse_expansion(text: str, path: Path) -> None:
+def refuse_expansion(text: TextIO, path: Path) -> None:
     """Raise ConfigError if YAML stands for more than `MOST_VALUES` values.
 
     An alias repeats what it names, and OmegaConf copies it each time: ten lines of nine aliases
