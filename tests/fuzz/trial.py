@@ -175,6 +175,8 @@ def _after_death(
     root: Path, seed: int, waiting: list[Job], why: str, deaths: dict[str, int]
 ) -> list[Job]:
     """Note the input that a process died of, and return what is to be tried after it."""
+    if not (root / "current").exists():
+        raise RuntimeError(f"a process for inputs cannot start: {why}")
     (name, k, count), *later = waiting
     rows = np.memmap(root / f"{name}.tried", ROW, "r+")
     rows[k] = (SLOW if why == "stuck" else CRASH, 0, 0)
