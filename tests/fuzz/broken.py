@@ -26,7 +26,7 @@ def lack_memory() -> None:
 
 def take_memory() -> None:
     """Use much, and refuse in the end as a reader should."""
-    len(b"x" * (1100 << 20))
+    len(b"x" * (1500 << 20))
     raise DataError("broken is too large")
 
 
