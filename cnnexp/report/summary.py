@@ -169,8 +169,8 @@ def _diagnostics(run: Run) -> list[str]:
     """Return gradients, updates and dead units, where the run logged them."""
     try:
         return diagnostics.table(run.path)
-    except OSError as error:
-        return [f"{diagnostics.FILE} cannot be read: {error!r}"]
+    except (OSError, CnnexpError) as error:
+        return [f"cannot be read: {error}"]
 
 
 def _classes(run: Run) -> list[Section]:
@@ -178,8 +178,8 @@ def _classes(run: Run) -> list[Section]:
     head = ("class", "samples", "precision", "recall", "f1")
     try:
         rows = diagnostics.classes(run.path).get("test", [])
-    except (OSError, ValueError, KeyError) as error:
-        return [Section("classes of the test part", [f"cannot be read: {error!r}"])]
+    except (OSError, CnnexpError) as error:
+        return [Section("classes of the test part", [f"cannot be read: {error}"])]
     if not rows:
         return []
     lines = aligned([head, *rows], right=(1, 2, 3, 4))

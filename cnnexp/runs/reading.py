@@ -16,7 +16,7 @@ import numpy as np
 
 from cnnexp.data.dataset import Dataset
 from cnnexp.data.sources import array_checksum
-from cnnexp.errors import RunError, UnknownName, foreign
+from cnnexp.errors import OptionError, RunError, ShapeError, UnknownName, foreign
 from cnnexp.runs import checkpoint, checksums, pickles, plugins, rebuild, version1
 from cnnexp.runs.checksums import WEIGHTS, read_checked
 from cnnexp.runs.files import lines_of
@@ -129,8 +129,12 @@ class Run:
 
         weights = self.weights
         largest = max((array.size for array in weights.values()), default=0)
-        with foreign(self.path / WEIGHTS):
-            return self.rebuilt(build).load_weights(weights)
+        network = self.rebuilt(build)
+        try:
+            with foreign(self.path / WEIGHTS):
+                return network.load_weights(weights)
+        except ShapeError as error:
+            raise RunError(f"{self.path / WEIGHTS}: {error}") from None
 
     @cached_property
     def weights(self) -> dict[str, Any]:
@@ -170,10 +174,12 @@ class Run:
         try:
             with foreign(self.path / FILE):
                 return build(self.config)
-        except UnknownName:
+        except UnknownName as error:
             if missing:
                 raise plugins.refusal(self.path, missing) from None
-            raise
+            raise RunError(f"{self.path / FILE}: {error}") from None
+        except (OptionError, ShapeError) as error:
+            raise RunError(f"{self.path / FILE}: {error}") from None
 
     def check_files(self) -> None:
         """Compare all files that have a checksum with it.

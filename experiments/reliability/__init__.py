@@ -5,4 +5,10 @@ Every part tries something many times and writes what it found to
 ``docs/reliability.md`` from these files.
 """
 
-NAMES: tuple[str, ...] = ("numbers", "growth", "extremes")  # the parts, in the order of the page
+NAMES: tuple[str, ...] = (  # the parts, in the order of the page
+    "numbers",
+    "growth",
+    "extremes",
+    "fuzz",
+    "bounds",
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from math import nan
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from experiments.benchmarks import results
-from experiments.reliability import extremes, numbers, page
+from experiments.reliability import bounds, extremes, fuzz, numbers, page
 from experiments.reliability.__main__ import FOLDER, main, module_of
 from tests.nn import random_geometries
 
@@ -68,3 +69,26 @@ def test_numbers_growth_and_extremes(tmp_path, monkeypatch, capsys):
     assert set(frame["data"]) == {"digits"}
     start = frame[(frame["tenth"] == 0) & ~frame["run"].str.contains("unit|seed")]
     assert (start["distance"] == 0).all()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs limits of the process")
+@pytest.mark.parametrize(
+    "words", [["fuzz", "--quick", "--readers", "npz,run_json"], ["bounds", "--quick"]]
+)
+def test_a_part_finds_no_fault_in_little(words, tmp_path):
+    assert main([*words, "--output", str(tmp_path)]) == 0
+    assert "## " in page.made(tmp_path)
+    frame = results.read(tmp_path / f"{words[0]}.csv")
+    if words[0] == "bounds":
+        assert frame["kept"].all()
+    else:
+        assert not frame[list(fuzz.FAULTS)].to_numpy().any()
+
+
+def test_faults_are_said_on_the_page():
+    row = dict.fromkeys(fuzz.SHOWN, 1) | {"reader": "npz", "engine": "mutation", "inputs": 1000}
+    assert "1,000 inputs were given to 1 readers" in fuzz.section(pd.DataFrame([row]))
+    assert ": 4 faults." in fuzz.section(pd.DataFrame([row]))
+    row = dict.fromkeys(bounds.SHOWN, 1) | {"file": "x", "most_mb": 2, "outcome": "refused: no"}
+    assert "1 of 2 stayed" in bounds.section(pd.DataFrame([row, row | {"kept": 0}]))
