@@ -133,7 +133,7 @@ class Comparison:
         figures = [c for c in FIGURES if c in self.frame and self.frame[c].notna().any()]
         if TARGET in self.frame and TARGET not in figures:
             figures.append(TARGET)
-        labels = [name for name in LABELS if name in self.frame]
+        labels = [name for name in LABELS if name in self.frame and self.frame[name].any()]
         settings = [*labels, *self.differing]
         return ["run", "status", *settings, *self._epoch(), *figures, *self._reason()]
 

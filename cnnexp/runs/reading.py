@@ -344,10 +344,10 @@ def _row(folder: str, record: Record) -> dict[str, Any]:
 
 
 def labels_of(config: dict[str, Any]) -> dict[str, str]:
-    """Return name, tags and note of a run, as far as it has any."""
+    """Return name, tags and note of a run; empty texts where it has none."""
     tags = ", ".join(map(str, config.get("tags") or []))
     found = {"name": config.get("name"), "tags": tags, "note": config.get("note")}
-    return {key: str(value) for key, value in found.items() if value}
+    return {key: str(value or "") for key, value in found.items()}
 
 
 def name_in(run: Run, group: str) -> str | None:

@@ -12,7 +12,7 @@ EPILOG = """\
 examples
   python -m cnnexp tag outputs/2026-01-31/12-00-00 baseline paper
   python -m cnnexp tag RUN --remove paper
-  python -m cnnexp compare outputs --where 'tags.str.contains("baseline", na=False)'
+  python -m cnnexp compare outputs --where 'tags.str.contains("baseline")'
 
 A run that is about to begin gets them by tags=[baseline,paper].
 """
