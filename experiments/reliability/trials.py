@@ -1,0 +1,237 @@
+"""Commands in forked processes: a program that is imported already, once for each trial.
+
+Composing a config takes longer than a tiny run, and gives the same for the same words: it is
+remembered. A job of a sweep is forked too, instead of being started as a new interpreter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any, NamedTuple
+from unittest import mock
+
+from hydra.core.config_loader import ConfigLoader
+
+from experiments.reliability.injection import Injection
+
+CRASHED = 99  # exit code of an error that nothing caught
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code, below 0 for a signal, and what it printed."""
+
+    code: int
+    text: str
+
+
+class Place:
+    """A folder for trials.
+
+    Parameters
+    ----------
+    base : Path
+        Holds all of it.
+
+    Attributes
+    ----------
+    root : Path
+        Where a scenario is carried out, always under the same name.
+    whole : Path
+        How it looks after a scenario that nothing disturbed; `text` is what that printed.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.base = base.resolve()
+        self.root, self.whole = self.base / "root", self.base / "whole"
+        self._template, self._screen = self.base / "template", self.base / "screen.txt"
+        self.text = ""
+        self.log = self.base / "operations.txt"
+
+    def empty(self) -> None:
+        """Make an empty root."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir(parents=True)
+
+    def keep_template(self) -> None:
+        """Remember the root as it is."""
+        shutil.rmtree(self._template, ignore_errors=True)
+        shutil.copytree(self.root, self._template, symlinks=True)
+
+    def keep_whole(self) -> None:
+        """Keep the root as what a scenario leaves."""
+        shutil.rmtree(self.whole, ignore_errors=True)
+        shutil.copytree(self.root, self.whole, symlinks=True)
+
+    def restore(self) -> None:
+        """Make the root what it was when it was remembered."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.copytree(self._template, self.root, symlinks=True)
+
+    def command(self, words: list[str], injection: Injection | None = None) -> Ended:
+        """Run ``cnnexp WORDS`` in a process of its own, in the root."""
+
+        def run() -> int:
+            from cnnexp.app.main import main
+
+            os.chdir(self.root)
+            if injection is not None:
+                injection.begin()
+            return main(list(words))
+
+        with open(self._screen, "wb") as screen:
+            pid = fork(run, screen)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return Ended(code, self._screen.read_text(errors="replace"))
+
+    def ask(self, question: Callable[[], list[str]]) -> list[str]:
+        """Answer a question in a process of its own."""
+        answer = self.base / "answer.json"
+
+        def run() -> int:
+            os.chdir(self.root)
+            answer.write_text(json.dumps(question()))
+            return 0
+
+        with open(self._screen, "wb") as screen:
+            pid = fork(run, screen)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code:
+            return [f"the judge ended with {code}: {self._screen.read_text(errors='replace')}"]
+        found: list[str] = json.loads(answer.read_text())
+        return found
+
+
+def fork(run: Callable[[], int], screen: IO[bytes] | None = None, stdin: int | None = None) -> int:
+    """Run a function in a forked process, and return its number.
+
+    Parameters
+    ----------
+    run : callable
+        Returns the exit code.
+    screen : file, optional
+        Takes what is printed.
+    stdin : int, optional
+        A descriptor to read from.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = CRASHED
+    gc.disable()  # it ends soon
+    try:
+        if screen is not None:
+            os.dup2(screen.fileno(), 1)
+            os.dup2(screen.fileno(), 2)
+            sys.stdout = os.fdopen(1, "w", closefd=False)
+            sys.stderr = os.fdopen(2, "w", closefd=False)
+        if stdin is not None:
+            os.dup2(stdin, 0)
+            sys.stdin = os.fdopen(0, "r", closefd=False)
+        code = run()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+class ForkedJob:
+    """A job of a sweep, in place of `subprocess.Popen`."""
+
+    def __init__(self, command: list[str], **_: object) -> None:
+        read, write = os.pipe()
+
+        def run() -> int:
+            from cnnexp.app import child
+            from cnnexp.app.stopping import EXIT_CODE, SIGNALS
+
+            os.close(write)
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            try:
+                return child.main()
+            except KeyboardInterrupt:
+                return EXIT_CODE
+
+        self.pid = fork(run, stdin=read)
+        self.returncode: int | None = None
+        os.close(read)
+        self.stdin = os.fdopen(write, "wb")
+
+    def poll(self) -> int | None:
+        """Return the exit code, if it has ended."""
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+
+@contextlib.contextmanager
+def warm() -> Iterator[None]:
+    """Import everything, and make what is the same in every trial only once."""
+    import filelock  # noqa: F401
+    import pandas  # noqa: F401
+    import psutil  # noqa: F401
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from omegaconf import OmegaConf
+
+    import cnnexp.app.commands.compare
+    import cnnexp.app.commands.resume  # noqa: F401
+    from cnnexp.app import defaults, hydra_app, processes, single_run
+    from cnnexp.app.commands import show
+    from cnnexp.runs import environment, writing
+
+    forking = SimpleNamespace(Popen=ForkedJob, PIPE=None)
+    compose = remembered(ConfigLoaderImpl.load_configuration)
+    plain = SimpleNamespace(
+        load=remembered(OmegaConf.load),
+        select=OmegaConf.select,
+        to_container=OmegaConf.to_container,
+    )
+    hydra_app.register_schemas()
+    with (
+        mock.patch.object(hydra_app, "register_schemas", lambda: None),
+        mock.patch.object(show, "default_settings", remembered(defaults.default_settings)),
+        mock.patch.object(single_run, "OmegaConf", plain),
+        mock.patch.object(ConfigLoaderImpl, "load_configuration", compose),
+        mock.patch.object(environment, "git", lambda: None),
+        mock.patch.object(writing, "HEARTBEAT", 1e6),
+        mock.patch.object(processes, "POLL", 0.002),
+        mock.patch.object(processes, "subprocess", forking),
+        mock.patch.object(os, "fsync", lambda descriptor: None),
+    ):
+        yield
+
+
+def remembered(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function, or a method, that remembers what it gave."""
+    known: dict[str, Any] = {}
+
+    def recall(*words: Any, **options: Any) -> Any:
+        key = repr(([word for word in words if not isinstance(word, ConfigLoader)], options))
+        if key not in known:
+            known[key] = make(*words, **options)
+        return copy.deepcopy(known[key])
+
+    return recall
