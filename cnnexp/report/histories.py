@@ -52,6 +52,17 @@ def read_history(folder: str | os.PathLike[str]) -> History:
     return history
 
 
+def why_unread(folder: str | os.PathLike[str]) -> str:
+    """Say why the log of epochs cannot be read; an empty text if it can, or is not there."""
+    try:
+        read_bytes(Path(folder, FILE))
+    except FileNotFoundError:
+        return ""
+    except RunError as error:
+        return str(error)
+    return ""
+
+
 def _numbers(row: Sequence[str]) -> list[float] | None:
     """Return a row as numbers; an empty cell is not a number."""
     try:

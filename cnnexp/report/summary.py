@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cnnexp.errors import CnnexpError
 from cnnexp.report import diagnostics
 from cnnexp.report.formats import aligned, amount, text
-from cnnexp.report.histories import read_history
+from cnnexp.report.histories import read_history, why_unread
 from cnnexp.report.lines import series_of
 from cnnexp.report.table import NO_RESULT, comparable
 from cnnexp.report.terminal import bar, chart
@@ -146,6 +146,8 @@ def _value(name: str, value: Any) -> str:
 
 def _curves(run: Run) -> list[Section]:
     """Draw error and loss over the epochs."""
+    if why := why_unread(run.path):
+        return [Section("error and loss, epoch by epoch", [why])]
     history = read_history(run.path)
     loss = str((run.config.get("loss") or {}).get("name", "cross_entropy")).replace("_", " ")
     if loss == "cross entropy":

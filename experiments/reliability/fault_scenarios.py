@@ -103,7 +103,7 @@ def expect(faults: list[str], what: str, *words: object, codes: Sequence[int] = 
 
 def last_line(text: str) -> str:
     """Return the last line of what a command printed."""
-    return ([""] + text.strip().splitlines())[-1][:300]
+    return ["", *text.strip().splitlines()][-1][:300]
 
 
 def readable(run: Path) -> list[str]:
@@ -121,8 +121,8 @@ def readable(run: Path) -> list[str]:
         found.check_files()
         rows = [len(log) for log in (found.epochs, found.batches, found.diagnostics)]
         saved = checkpoint.load(run)
-        if saved is None and rows[0]:
-            faults.append("an epoch is logged, and there is no checkpoint")
+        if rows[0] > 1 + (saved["training"]["epoch"] if saved is not None else 0):
+            faults.append("the checkpoint is not that of the epoch before")
         if saved is not None:
             checkpoint.check_form(run, saved)
         with contextlib.suppress(RunError) if saved is None else contextlib.nullcontext():

@@ -139,9 +139,9 @@ def try_once(
     if verbose:
         print(operation, ended.code, ended.text, sep="\n")
     outcome, faults = judge_end(ended, kind, operation)
-    if scenario.only_reads and outcome == "went_on" and ended.text != place.text:
-        if not re.search("cannot be read|damaged", ended.text):
-            faults.append("something else is printed, without a word of why")
+    other = scenario.only_reads and outcome == "went_on" and ended.text != place.text
+    if other and not re.search("cannot be read|damaged", ended.text):
+        faults.append("something else is printed, without a word of why")
     return outcome, faults + place.ask(lambda: scenario.judge(place))
 
 
@@ -167,7 +167,9 @@ def names(text: str, operation: Operation) -> bool:
     """Say whether a message names a file, or the folder that it is in."""
     path = Path(operation.path)
     shown = re.sub(r"^\.(.*)\.\d+\.tmp$", r"\1", path.name)
-    return any(name in text for name in (shown, path.parent.name))
+    hidden = path.parent.name.startswith(".")
+    folder = path.parent.parent.name if hidden else path.parent.name
+    return any(name in text for name in (shown, folder))
 
 
 def section(frame: pd.DataFrame) -> str:

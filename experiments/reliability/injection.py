@@ -128,41 +128,35 @@ class Injection:
         elif (name := EVENTS.get(event)) is not None:
             self.meet(name, arguments[0])
 
-    def meet(self, name: str, path: Any, half: Callable[[], object] | None = None) -> None:
-        """Count an operation, and let it fail if it is its turn.
+    def meet(self, name: str, path: Any) -> None:
+        """Count an operation on a path or a descriptor, and let it fail if it is its turn."""
+        if (error := self.failure(name, path)) is not None:
+            raise error
 
-        Parameters
-        ----------
-        name : str
-            One of `ALL`.
-        path : path or int
-            The file, or its descriptor.
-        half : callable, optional
-            Does a part of the operation, as a kernel may before it fails.
-        """
+    def failure(
+        self, name: str, path: Any, before_a_kill: Callable[[], object] = int
+    ) -> OSError | None:
+        """Count an operation, and return the error that it is to raise; a kill comes here."""
         if not self._counts() or (place := self._place(path)) is None:
-            return
+            return None
         (count,) = Number.unpack(self._count[: Number.size])
         self._count[: Number.size] = Number.pack(count + 1)
         if self._log >= 0:
             _write(self._log, f"{name}\t{place}\n".encode())
         kind = self.kind
         if kind is None or name not in kind.operations:
-            return
-        if count + 1 == self.at or (kind.lasting and count + 1 > self.at):
-            if half is not None:
-                half()
-            self._fail(kind, place)
+            return None
+        if count + 1 != self.at and not (kind.lasting and count + 1 > self.at):
+            return None
+        if not kind.errno:
+            before_a_kill()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return OSError(kind.errno, os.strerror(kind.errno), place)
 
     def _counts(self) -> bool:
         """Say whether this process's operations count."""
         role = "parent" if os.getpid() == self._parent else "jobs"
         return self._active and self._who in ("all", role)
-
-    def _fail(self, kind: Kind, place: str) -> None:
-        if not kind.errno:
-            os.kill(os.getpid(), signal.SIGKILL)
-        raise OSError(kind.errno, os.strerror(kind.errno), place)
 
     def _place(self, path: Any) -> str | None:
         """Return the absolute path, if it is below the folder."""
@@ -226,17 +220,26 @@ class _Raw(io.FileIO):
         self, injection: Injection, file: Any, mode: str, closefd: bool, opener: Any
     ) -> None:
         self._injection = injection
+        self._due: OSError | None = None
         injection.opens_through(opener)
         super().__init__(file, mode, closefd, opener)
         if not isinstance(file, int):
             injection.opened(self.fileno(), file)
 
     def write(self, content: Any) -> int:
-        """Write; half of it is written before a failure."""
-        written = super().write
-        half = memoryview(content).cast("B")[: len(memoryview(content).cast("B")) // 2]
-        self._injection.meet("write", self.fileno(), lambda: written(half))
-        return written(content)
+        """Write; before a failure half of it is written, and said to be, as a kernel does."""
+        if (error := self._due) is not None:
+            self._due = None
+            raise error
+        write, whole = super().write, memoryview(content).cast("B")
+        half = whole[: len(whole) // 2]
+        error = self._injection.failure("write", self.fileno(), lambda: write(half))
+        if error is None:
+            return write(whole)
+        if not half:
+            raise error
+        self._due = error
+        return write(half)
 
     def readinto(self, buffer: Any) -> int | None:
         """Read into a buffer."""
