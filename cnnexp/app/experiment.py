@@ -376,7 +376,7 @@ class _Lines(logging.StreamHandler[io.TextIOWrapper]):
 
     trouble: OSError | None = None
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         """Keep the error, to tell of it at the end."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):

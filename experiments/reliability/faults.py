@@ -20,6 +20,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.benchmarks import results
+from experiments.benchmarks.page import markdown
 from experiments.reliability.fault_commands import COMMANDS, DOWNLOADS, served
 from experiments.reliability.fault_scenarios import RUNS, SWEEPS, Scenario, command, last_line
 from experiments.reliability.injection import KINDS, Injection, Kind, Operation, operations_in
@@ -59,9 +61,9 @@ def try_scenario(
     """Count the operations of a scenario, and let each of them fail in each way."""
     operations = count(place, scenario)
     for kind in KINDS.values():
-        if not chosen.kind or kind.name in chosen.kind:
-            if row := try_kind(place, scenario, kind, operations, chosen):
-                yield row
+        wanted = not chosen.kind or kind.name in chosen.kind
+        if wanted and (row := try_kind(place, scenario, kind, operations, chosen)):
+            yield row
 
 
 def watch(place: Place, scenario: Scenario, *at: Any, log: Path | None = None) -> Injection:
@@ -174,4 +176,37 @@ def names(text: str, operation: Operation) -> bool:
 
 def section(frame: pd.DataFrame) -> str:
     """Return the part of the page."""
-    return ""
+    counted = frame[["trials", "refused", "went_on", "killed", "failures"]]
+    total = counted.sum()
+    head = ["scenario", "failure", "tried", "refused", "went on", "killed", "wrong afterwards"]
+    rows = zip(frame["scenario"], frame["kind"], counted.to_numpy().tolist(), strict=True)
+    cells = [[scenario, kind, *numbers] for scenario, kind, numbers in rows]
+    return f"""## Failures of the disk, and kills, at every file operation
+
+Each command was carried out once to count its file operations, and then once more for each of them
+and each kind of failure: {total["trials"]:,} trials. {total["refused"]:,} commands gave up with a
+message that names the place and says what to do, {total["went_on"]:,} went on unharmed, and
+{total["killed"]:,} were killed. Each time the folder was read (`show`, `compare`, `load_run`),
+the checkpoint was loaded, and going on had to end with the bits of an undisturbed command: all of
+this held in all but {total["failures"]:,} trials. A disk without room refuses what needs room, a
+right is refused where a path is opened, listed or changed, an I/O error comes anywhere, a kill at
+every change; half of what is written is there before a write fails. Jobs of sweeps are forked
+instead of started anew.
+
+{markdown(head, cells)}
+{killed_at_random()}"""
+
+
+def killed_at_random() -> str:
+    """Say what came of runs that were killed at random moments, if that was tried."""
+    path = results.FOLDER / "kill_and_resume.csv"
+    if not path.exists():
+        return ""
+    frame = results.read(path)
+    kills = sum(len(str(times).split()) for times in frame["killed_after_seconds"])
+    equal = int((frame["outcome"] == "equal").sum())
+    return (
+        f"`python -m experiments.benchmarks kill_and_resume`, at {frame['commit'].iloc[-1]}:"
+        f" {len(frame)} runs in processes of their own were killed {kills} times at random moments;"
+        f" {equal} of them ended with the bits of an unbroken run.\n"
+    )

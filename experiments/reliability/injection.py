@@ -163,7 +163,7 @@ class Injection:
         if isinstance(path, int):
             return self._paths.get(path)
         try:
-            absolute = os.path.abspath(os.fsdecode(path))
+            absolute = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 (no link is followed)
         except (TypeError, OSError):
             return None
         inside = absolute == self.root or absolute.startswith(self.root + os.sep)

@@ -442,7 +442,9 @@ def test_lines_that_train_log_does_not_take_end_no_run(
         patch.setattr(experiment, "open_to_append", lambda path: Full())
         assert main(words) == 0
     error = capsys.readouterr().err
-    assert error.startswith(f"warning: {run}/train.log: some of its lines may be lost: No space left")
+    assert error.startswith(
+        f"warning: {run}/train.log: some of its lines may be lost: No space left"
+    )
     assert "Traceback" not in error
     assert differences(whole, run) == []
 
