@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import gc
 import json
 import os
@@ -198,17 +199,18 @@ def warm() -> Iterator[None]:
 
     import cnnexp.app.commands.compare
     import cnnexp.app.commands.resume  # noqa: F401
-    from cnnexp.app import defaults, hydra_app, processes, single_run
+    from cnnexp.app import defaults, hydra_app, processes, resume, single_run
     from cnnexp.app.commands import show
     from cnnexp.runs import environment, writing
 
     forking = SimpleNamespace(Popen=ForkedJob, PIPE=None)
     compose = remembered(ConfigLoaderImpl.load_configuration)
     plain = SimpleNamespace(
-        load=remembered(OmegaConf.load),
+        load=functools.cache(OmegaConf.load),
         select=OmegaConf.select,
         to_container=OmegaConf.to_container,
     )
+    described = remembered(environment.describe_environment)
     hydra_app.register_schemas()
     with (
         mock.patch.object(hydra_app, "register_schemas", lambda: None),
@@ -216,6 +218,8 @@ def warm() -> Iterator[None]:
         mock.patch.object(single_run, "OmegaConf", plain),
         mock.patch.object(ConfigLoaderImpl, "load_configuration", compose),
         mock.patch.object(environment, "git", lambda: None),
+        mock.patch.object(environment, "describe_environment", described),
+        mock.patch.object(resume, "describe_environment", described),
         mock.patch.object(writing, "HEARTBEAT", 1e6),
         mock.patch.object(processes, "POLL", 0.002),
         mock.patch.object(processes, "subprocess", forking),
