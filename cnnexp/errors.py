@@ -151,6 +151,15 @@ def system_reason(error: OSError) -> str:
     return f"{reason}. {remedy}" if remedy else reason
 
 
+def system_cause(error: BaseException | None) -> OSError | None:
+    """Return the error of the system that lies behind one, except that there is no such file."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return None if isinstance(error, FileNotFoundError) else error
+        error = error.__context__
+    return None
+
+
 def system_message(error: OSError) -> str:
     """Return a message that names the file, why the system refused it, and what to do.
 

@@ -22,7 +22,7 @@ from cnnexp.data.sources import (
     refuse_too_large,
 )
 from cnnexp.data.targets import check_task, targets_of
-from cnnexp.errors import DataError, system_reason
+from cnnexp.errors import DataError, system_cause, system_reason
 
 DIVIDED, WHOLE = ("x_train", "y_train", "x_test", "y_test"), ("x", "y")
 SHAPES = "(n_m, ih, iw) or (n_m, ih, iw, n_c), or a table (n_m, features)"
@@ -75,7 +75,8 @@ class Npz(Source):
             with open(self.file, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 found = [arrays[name] for name in wanted]
         except Exception as error:  # whatever a reader raises on bytes from elsewhere
-            why = f"{system_reason(error)}." if isinstance(error, OSError) else error
+            cause = system_cause(error)
+            why = f"{system_reason(cause)}." if cause is not None else error
             raise DataError(f"{self.file}: cannot be read: {why}") from None
         images = [with_channels(X) for X in found[::2]]
         for X in images:
@@ -106,8 +107,7 @@ class Npz(Source):
             header = headers[self._wanted(headers)[0]]
             check_samples(header, self.file)
         except DataError as error:
-            cause = error.__context__
-            if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+            if system_cause(error) is not None:
                 raise  # without its header, other defaults would be chosen in silence
             return None
         return header

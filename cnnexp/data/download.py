@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from cnnexp.data.files import File, find
-from cnnexp.errors import DataError, system_reason
+from cnnexp.errors import DataError, system_cause, system_reason
 
 TIMEOUT = 30.0  # seconds without an answer, or of too few bytes, before a mirror is given up
 SLOWEST = 1_000.0  # bytes per second, over TIMEOUT seconds
@@ -71,11 +71,8 @@ def download(source: Remote, files: Sequence[File]) -> None:
                     _fetch(source, file)
             shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     except OSError as error:
-        if error.errno is None and isinstance(error.__context__, OSError):
-            error = error.__context__  # pooch has made a longer text of it
-        raise DataError(
-            f"data={source.name}: cannot write to {folder}: {system_reason(error)}."
-        ) from None
+        reason = system_reason(system_cause(error) or error)  # pooch makes longer texts of some
+        raise DataError(f"data={source.name}: cannot write to {folder}: {reason}.") from None
 
 
 def _fetch(source: Remote, file: File) -> None:

@@ -39,10 +39,26 @@ def read_history(folder: str | os.PathLike[str]) -> History:
         As in ``epochs.csv``; and ``elapsed``, the seconds of training up to the end of each epoch.
     """
     try:
-        content = read_bytes(Path(folder, FILE))
+        return history_of(folder)
+    except (OSError, RunError):
+        return {}
+
+
+def history_of(folder: str | os.PathLike[str]) -> History:
+    """Return the log of epochs as `read_history` does.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    RunError
+        If it cannot be read.
+    """
+    content = read_bytes(Path(folder, FILE))
+    try:
         lines = content[: content.rfind(b"\n") + 1].decode(errors="replace").splitlines()
         columns, *rows = list(csv.reader(lines)) or [[]]
-    except (OSError, RunError, csv.Error):
+    except csv.Error:
         return {}
     columns = [new_name(name) for name in columns]
     numbers = [row for row in map(_numbers, rows) if row is not None and len(row) == len(columns)]
@@ -50,17 +66,6 @@ def read_history(folder: str | os.PathLike[str]) -> History:
     if "seconds" in history:
         history["elapsed"] = list(itertools.accumulate(history["seconds"]))
     return history
-
-
-def why_unread(folder: str | os.PathLike[str]) -> str:
-    """Say why the log of epochs cannot be read; an empty text if it can, or is not there."""
-    try:
-        read_bytes(Path(folder, FILE))
-    except FileNotFoundError:
-        return ""
-    except RunError as error:
-        return str(error)
-    return ""
 
 
 def _numbers(row: Sequence[str]) -> list[float] | None:

@@ -290,7 +290,9 @@ def find_runs(path: str | Path) -> Iterator[str]:
         If there is no such folder.
     """
     root = str(path)
-    if not os.path.isdir(root):
+    with foreign(root):
+        found = Path(root).is_dir()
+    if not found:
         raise RunError(f"{root}: there is no such folder.")
     waiting = [root]
     while waiting:

@@ -191,8 +191,8 @@ def judge_download(place: Place) -> list[str]:
     if (place.root / RUN / "run.json").exists():
         again = ("resume", RUN)
     expect(faults, "again", *again)
-    left = {path.name for path in (place.root / "mnist").iterdir()}
-    if extra := left - {*_Handler.files, ".download.lock"}:
+    left = {path.name for path in (place.root / "mnist").rglob("*")}
+    if extra := left - {*_Handler.files, ".download.lock", ".partial"}:
         faults.append(f"left over: {', '.join(sorted(extra))}")
     return faults + equal(place.whole / RUN, place.root / RUN)
 
