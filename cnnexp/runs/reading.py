@@ -291,8 +291,8 @@ def find_runs(path: str | Path) -> Iterator[str]:
     """
     root = str(path)
     with foreign(root):
-        found = Path(root).is_dir()
-    if not found:
+        there = Path(root).is_dir()
+    if not there:
         raise RunError(f"{root}: there is no such folder.")
     waiting = [root]
     while waiting:
