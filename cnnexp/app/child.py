@@ -22,7 +22,7 @@ from cnnexp.app.check import Plain
 from cnnexp.app.job import train_checked
 from cnnexp.app.screen import warn
 from cnnexp.app.stopping import EXIT_CODE
-from cnnexp.errors import CnnexpError
+from cnnexp.errors import CnnexpError, system_message
 from cnnexp.nn import executor
 
 
@@ -70,13 +70,16 @@ def main(task: Task) -> int:
     cfg.hydra.job.id, cfg.hydra.job.num = str(task.number), task.number
     JobRuntime.instance().set("name", cfg.hydra.job.name)
     context = HydraContext(config_loader=None, callbacks=Callbacks(cfg))  # type: ignore[arg-type]
-    ret = run_job(
-        hydra_context=context,
-        task_function=lambda _: train_checked(task.checked, task.environment, task.changes),
-        config=cfg,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
+    try:
+        ret = run_job(
+            hydra_context=context,
+            task_function=lambda _: train_checked(task.checked, task.environment, task.changes),
+            config=cfg,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+    except OSError as error:  # Hydra writes into the folder before the job begins
+        ret = JobReturn(status=JobStatus.FAILED, _return_value=error)
     return exit_code(ret, task.folder.name)
 
 
@@ -85,8 +88,11 @@ def exit_code(ret: JobReturn, name: str) -> int:
     if ret.status is JobStatus.COMPLETED:
         return 0
     error = ret._return_value
-    kind = "error" if isinstance(error, CnnexpError) else type(error).__name__
-    warn(f"[{name}] {kind}: {error}")
+    if isinstance(error, OSError):
+        warn(f"[{name}] error: {system_message(error)}")
+    else:
+        kind = "error" if isinstance(error, CnnexpError) else type(error).__name__
+        warn(f"[{name}] {kind}: {error}")
     return 1
 
 

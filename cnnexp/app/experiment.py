@@ -9,6 +9,7 @@ import io
 import logging
 import math
 import shlex
+import sys
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -22,9 +23,17 @@ from cnnexp.app.check_model import Images, check_model
 from cnnexp.app.init_from import weights_faults
 from cnnexp.app.locations import near
 from cnnexp.app.progress import Progress
+from cnnexp.app.screen import warn
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.data import Dataset
-from cnnexp.errors import CallbackError, CnnexpError, ConfigError, RunError, foreign
+from cnnexp.errors import (
+    CallbackError,
+    CnnexpError,
+    ConfigError,
+    RunError,
+    foreign,
+    system_reason,
+)
 from cnnexp.nn.network import Network
 from cnnexp.registry import Registry
 from cnnexp.runs import checkpoint, code, rebuild
@@ -349,8 +358,9 @@ def _diverged(event: Diverged, progress: Progress) -> tuple[str, str]:
 @contextmanager
 def logged(folder: Path) -> Iterator[None]:
     """Write what is logged to ``train.log`` in a run folder."""
-    file = io.TextIOWrapper(open_to_append(folder / "train.log"), "utf-8")
-    handler = logging.StreamHandler(file)
+    path = folder / "train.log"
+    file = io.TextIOWrapper(open_to_append(path), "utf-8")
+    handler = _Lines(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -360,4 +370,24 @@ def logged(folder: Path) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         handler.close()
-        file.close()
+        try:
+            file.close()
+        except OSError as error:
+            handler.trouble = error
+        if handler.trouble is not None:
+            why = system_reason(handler.trouble)
+            warn(f"warning: {path}: some of its lines may be lost: {why}.")
+
+
+class _Lines(logging.StreamHandler[io.TextIOWrapper]):
+    """Writes lines; one that cannot be written does not end the run."""
+
+    trouble: OSError | None = None
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Keep the error, to tell of it at the end."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        else:
+            self.trouble = error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import sys
 import warnings
@@ -11,9 +10,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from cnnexp.app.screen import warn
-from cnnexp.errors import CnnexpError, CodeChanged, UnknownName, did_you_mean
+from cnnexp.errors import (
+    CnnexpError,
+    CodeChanged,
+    UnknownName,
+    did_you_mean,
+    system_message,
+)
 
-NO_ROOM = ". Make room, and go on with: python -m cnnexp resume RUN"
 FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
 
 
@@ -40,9 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # whoever read our output has gone
         return 0
     except OSError as error:  # no room, no permission, a file where a folder should be
-        place = f"{error.filename}: " if error.filename else ""
-        more = NO_ROOM if error.errno == errno.ENOSPC else ""
-        warn(f"error: {place}{error.strerror or error}{more}")
+        warn(f"error: {system_message(error)}")
         return FAILED
     except MemoryError as error:
         print(

@@ -23,7 +23,7 @@ from cnnexp.app.stopping import raise_on_signals
 from cnnexp.app.sweep_job import DONE, JobFailed
 from cnnexp.app.sweep_table import show_table
 from cnnexp.app.sweeps import Sweep
-from cnnexp.errors import ConfigError, RunError
+from cnnexp.errors import ConfigError, RunError, system_reason
 from cnnexp.runs.folders import claim, run_around
 from cnnexp.runs.record import holds_a_run
 
@@ -156,7 +156,9 @@ def folder_for(sweep: Sweep, chosen: bool) -> Iterator[None]:
         else:
             sweep.folder = claim(sweep.folder)
     except OSError as error:
-        raise RunError(f"sweep.dir={sweep.folder}: cannot be made: {error.strerror}.") from None
+        raise RunError(
+            f"sweep.dir={sweep.folder}: cannot be made: {system_reason(error)}."
+        ) from None
     written = [sweep.folder / name for name in SWEEPERS_FILES]
     earlier = {path: _keep_earlier(path) for path in written if path.exists()}
     try:

@@ -14,8 +14,9 @@ from cnnexp.app.check import check
 from cnnexp.app.experiment import begin
 from cnnexp.app.job import record_of
 from cnnexp.app.locations import config_root, near
+from cnnexp.app.resume import saying_how_to_go_on
 from cnnexp.app.search import objective
-from cnnexp.errors import RunError
+from cnnexp.errors import RunError, system_reason
 from cnnexp.runs.folders import claim, hold, run_around, run_below
 from cnnexp.runs.record import holds_a_run, write_record
 
@@ -41,9 +42,9 @@ def run_once(app: App, name: str, overrides: list[str], again: Again | None = No
     try:
         folder = chosen_folder(wanted) if is_chosen(cfg, "hydra.run.dir") else claim(wanted)
     except OSError as error:
-        raise RunError(f"hydra.run.dir={wanted}: cannot be made: {error.strerror}.") from None
+        raise RunError(f"hydra.run.dir={wanted}: cannot be made: {system_reason(error)}.") from None
     folder = folder.absolute()  # hydra.job.chdir=true changes into it
-    with hold(folder):
+    with saying_how_to_go_on(folder), hold(folder):
         refuse_second(folder)
         write_record(folder, record)
         cfg.hydra.run.dir = str(folder)
@@ -57,8 +58,8 @@ def run_once(app: App, name: str, overrides: list[str], again: Again | None = No
             job_subdir_key=None,
         )
         callbacks.on_run_end(config=cfg, config_name=name, job_return=ret)
-    if ret.status is JobStatus.FAILED:
-        raise ret._return_value
+        if ret.status is JobStatus.FAILED:
+            raise ret._return_value
     print(f"results in {near(folder)}")
     return 0
 

@@ -36,7 +36,8 @@ def show_table(sweep: Sweep, maximize: bool = False) -> None:
         words = " ".join(chosen(found, varying(jobs)))
         say(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
     done = sum(job.status in DONE for job in jobs)
-    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}")
+    more = "" if done == len(jobs) else ". The same command goes on with the others."
+    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}{more}")
 
 
 def table_of(jobs: Sequence[Job], objective: str) -> list[dict[str, str]]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cnnexp.errors import CnnexpError
+from cnnexp.errors import CnnexpError, RunError
 from cnnexp.report import diagnostics
 from cnnexp.report.formats import aligned, amount, text
-from cnnexp.report.histories import read_history
+from cnnexp.report.histories import history_of
 from cnnexp.report.lines import series_of
 from cnnexp.report.table import NO_RESULT, comparable
 from cnnexp.report.terminal import bar, chart
@@ -146,7 +146,12 @@ def _value(name: str, value: Any) -> str:
 
 def _curves(run: Run) -> list[Section]:
     """Draw error and loss over the epochs."""
-    history = read_history(run.path)
+    try:
+        history = history_of(run.path)
+    except FileNotFoundError:
+        return []
+    except RunError as error:
+        return [Section("error and loss, epoch by epoch", [str(error)])]
     loss = str((run.config.get("loss") or {}).get("name", "cross_entropy")).replace("_", " ")
     if loss == "cross entropy":
         loss = "cross-entropy in nats"

@@ -297,7 +297,9 @@ def find_runs(path: str | Path) -> Iterator[str]:
         If there is no such folder.
     """
     root = str(path)
-    if not os.path.isdir(root):
+    with foreign(root):
+        there = Path(root).is_dir()
+    if not there:
         raise RunError(f"{root}: there is no such folder.")
     waiting = [root]
     while waiting:

@@ -11,4 +11,5 @@ NAMES: tuple[str, ...] = (  # the parts, in the order of the page
     "extremes",
     "fuzz",
     "bounds",
+    "faults",
 )

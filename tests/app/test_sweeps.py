@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import cnnexp
 from cnnexp import load_run
-from cnnexp.app import sweep_points, sweeps
+from cnnexp.app import child, sweep_points, sweeps
 from cnnexp.app.experiment import begin
 from cnnexp.app.hydra_app import make_app
 from cnnexp.app.main import main
@@ -548,3 +548,12 @@ def test_ten_processes_started_at_once_have_ten_folders(elsewhere, folder):
     assert [child.wait() for child in children] == [0] * 20
     runs = [p for p in (folder / "outputs").glob("*/*") if p.parent.name != "sweeps"]
     assert len(runs) == len(list((folder / "outputs" / "sweeps").iterdir())) == 10
+
+
+def test_an_error_of_the_system_ends_a_job_with_a_message(capsys):
+    error = OSError(28, "No space left on device", "sweep/0/run.json")
+    ended = JobReturn(status=JobStatus.FAILED, _return_value=error)
+    assert child.exit_code(ended, "0") == 1
+    assert capsys.readouterr().err == (
+        "[0] error: sweep/0/run.json: No space left on device. Make room on the disk.\n"
+    )
