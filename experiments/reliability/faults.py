@@ -171,7 +171,7 @@ def names(text: str, operation: Operation) -> bool:
     shown = re.sub(r"^\.(.*)\.\d+\.tmp$", r"\1", path.name)
     hidden = path.parent.name.startswith(".")
     folder = path.parent.parent.name if hidden else path.parent.name
-    return any(name in text for name in (shown, folder))
+    return any(name in text for name in (shown, folder, "error: .:"))  # which is the working folder
 
 
 def section(frame: pd.DataFrame) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from cnnexp.app import child, children
 from cnnexp.app.processes import side_by_side
+from cnnexp.app.sweep_job import Job
 from cnnexp.runs import environment
 from cnnexp.runs.record import read_record
 from tests.commandline import cnnexp, succeed
@@ -123,3 +124,11 @@ def test_the_code_of_an_interrupted_job(monkeypatch):
 
     monkeypatch.setattr(child, "main", interrupted)
     assert child._code_of(None) == 130
+
+
+def test_a_record_that_cannot_be_read_is_the_reason(tmp_path):
+    job = Job([], None, {}, tmp_path)
+    assert job.reason == "it has recorded nothing"
+    (tmp_path / "run.json").write_text("{")
+    assert job.status == "not started"
+    assert "run.json: damaged" in job.reason
