@@ -17,7 +17,7 @@ from typing import NamedTuple
 import psutil
 
 HERE = Path(__file__).parents[2]
-SECONDS = 20.0
+SECONDS = 20.0  # of processor time; and half as much again by the clock
 MEMORY = 3 << 30  # resident bytes
 SHORT = 100  # characters of a message that are shown
 
@@ -60,7 +60,7 @@ def short(text: str) -> str:
 
 
 def limited(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Ended:
-    """Run a program in a folder; it is killed after `SECONDS`, or at `MEMORY` bytes."""
+    """Run a program in a folder; it is killed after `SECONDS` or at `MEMORY` bytes."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             words,
@@ -80,7 +80,7 @@ def limited(words: Sequence[str], folder: Path, environment: Mapping[str, str]) 
 
 def _watched(process: subprocess.Popen[bytes]) -> str:
     """Wait for the end; return why it was brought about, or an empty text."""
-    watched, end = psutil.Process(process.pid), time.monotonic() + SECONDS
+    watched, end = psutil.Process(process.pid), time.monotonic() + 1.5 * SECONDS
     while True:
         try:
             process.wait(0.02)
@@ -90,7 +90,7 @@ def _watched(process: subprocess.Popen[bytes]) -> str:
         reason = ""
         if watched.memory_info().rss > MEMORY:
             reason = f"stopped at {MEMORY >> 30} GiB of memory"
-        elif time.monotonic() > end:
+        elif sum(watched.cpu_times()[:2]) > SECONDS or time.monotonic() > end:
             reason = f"stopped after {SECONDS:g} s"
         if reason:
             process.kill()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "the defects of version 0.1.0, before and after"
 SHOWN = ("defect", "what", "before", "after", "mended")
-TRAINED = ("epochs=2", "data.limit=60", "checkpoint.every=2")
+TRAINED = ("epochs=2", "data.limit=60", "checkpoint.every=2", "schedule=constant")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -76,16 +76,20 @@ def attempt(one: Reproduction, tree: Path, folder: Path, run: Path) -> Happened:
 
 
 def verdict(right: dict[str, bool]) -> str:
-    """Say whether a defect is mended; one that was not seen before cannot be.
+    """Say whether a defect is mended, if it was seen before.
 
     Examples
     --------
     >>> verdict({"before": False, "after": True}), verdict({"before": True, "after": True})
     ('yes', 'right before too')
+    >>> verdict({"after": True})
+    'right now'
     """
     if not right["after"]:
         return "no"
-    return "right before too" if right.get("before") else "yes"
+    if "before" not in right:
+        return "right now"
+    return "right before too" if right["before"] else "yes"
 
 
 def section(frame: pd.DataFrame) -> str:

@@ -41,6 +41,6 @@ def reproduction(
 
 def found() -> list[Reproduction]:
     """Return all reproductions, in the order of the defects."""
-    from experiments.reliability.reproduced import api, data, damage, imports, outputs  # noqa: F401
+    from experiments.reliability.reproduced import api, damage, data, imports, outputs  # noqa: F401
 
     return sorted(REPRODUCTIONS, key=lambda one: one.defect)

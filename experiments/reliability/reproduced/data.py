@@ -80,8 +80,8 @@ def header(place: Place) -> Happened:
     values = io.BytesIO()
     np.save(values, np.zeros((40, 8, 8)))
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("X.npy", values.getvalue().replace(b"'descr'", b"'de\xffcr'"))
-        archive.writestr("Y.npy", values.getvalue()[:9])
+        archive.writestr("X.npy", values.getvalue().replace(b"}", b"("))
+        archive.writestr("Y.npy", values.getvalue())
     return trained_on(place, file)
 
 
@@ -197,7 +197,7 @@ def endless(place: Place) -> Happened:
 
 @reproduction(8, "a server that sends a byte every 0.3 s", trained=False)
 def dripping(place: Place) -> Happened:
-    drops = (b"x" for _ in range(100))
+    drops = (b"x" for _ in range(200))
     said, refused, _ = from_server(place, lambda to: send(to, 1000, drops, 0.3))
     return said, refused and "stalled" in said
 

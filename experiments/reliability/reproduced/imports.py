@@ -35,17 +35,17 @@ def with_plugin(place: Place, name: str = "evilmod") -> Path:
     return place.run
 
 
-def imported(run: Path, ended: Ended, refuses: bool = True) -> Happened:
-    """Say whether the module was imported."""
+def imported(run: Path, ended: Ended) -> Happened:
+    """Say whether the module was imported; a command that does not need it may go on."""
     if (run / MARK).exists():
         return f"imported evilmod, exit {ended.code}", False
-    return ended.said, ended.refused if refuses else ended.well
+    return f"imported nothing, {ended.said}", ended.refused or ended.well
 
 
 @reproduction(1, "`show .` in a run folder that names `evilmod`, which lies in it", quick=True)
 def shown(place: Place) -> Happened:
     run = with_plugin(place)
-    return imported(run, place.cnnexp("show", ".", where=run), refuses=False)
+    return imported(run, place.cnnexp("show", ".", where=run))
 
 
 @reproduction(1, "`evaluate .` there", quick=True)
@@ -98,15 +98,16 @@ def resumed(place: Place) -> Happened:
 
 @reproduction(1, "`evaluate run` with the plugin `this`, a module of Python's own")
 def zen(place: Place) -> Happened:
-    run = with_plugin(place, "this")
+    with_plugin(place, "this")
     ended = place.cnnexp("evaluate", "run")
     if "Zen of Python" in ended.out:
         return f"imported it, which prints the Zen of Python, exit {ended.code}", False
-    return ended.said, ended.refused
+    return f"imported nothing, {ended.said}", ended.refused or ended.well
 
 
 def weights(place: Place, content: bytes) -> Happened:
-    """Evaluate a run with other weights."""
+    """Evaluate a run with other weights, and without checksums that would tell."""
+    change(place.run, checksums=None)
     (place.run / "weights.pkl").write_bytes(content)
     ended = place.cnnexp("evaluate", "run")
     return ended.said, ended.refused
@@ -119,23 +120,21 @@ def nested(place: Place) -> Happened:
 
 @reproduction(2, "`evaluate` with a tuple doubled 40 times through the memo, as a key")
 def doubled(place: Place) -> Happened:
-    twice = b"".join(b"h%ch%c\x86\x94" % (k, k) for k in range(40))
-    return weights(place, b"\x80\x04}K\x01\x85\x94" + twice + b"K\x01s.")
+    twice = b"".join(b"h%ch%c\x86\x940" % (k, k) for k in range(40))
+    return weights(place, b"\x80\x04}K\x01\x85\x940" + twice + b"h%cK\x01s." % 40)
 
 
 def linked(place: Place, names: tuple[str, ...]) -> Happened:
     """Resume a run of which some files are links to files elsewhere."""
     elsewhere = place.folder / "elsewhere"
     elsewhere.mkdir()
-    config = record_of(place.run)["config"]
-    change(place.run, status="interrupted", config=config | {"epochs": 3})
     before = {}
     for name in names:
         target = elsewhere / name
         before[target] = (place.run / name).read_bytes()
         (place.run / name).rename(target)
         (place.run / name).symlink_to(target)
-    ended = place.cnnexp("resume", "run", "epochs=4")
+    ended = place.cnnexp("resume", "run", "epochs=3")
     written = [path.name for path, old in before.items() if path.read_bytes() != old]
     if written:
         return f"wrote into {', '.join(written)} elsewhere, exit {ended.code}", False
