@@ -5,4 +5,9 @@ Every part tries something many times and writes what it found to
 ``docs/reliability.md`` from these files.
 """
 
-NAMES: tuple[str, ...] = ("defects",)  # the parts, in the order of the page
+NAMES: tuple[str, ...] = (
+    "defects",
+    "coverage",
+    "versions",
+    "audit",
+)  # the parts, in the order of the page
