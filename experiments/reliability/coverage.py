@@ -57,7 +57,7 @@ def measure(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield a row for each package, and one for each of its files below the goal."""
     tests = QUICK_TESTS if chosen.quick else ()
     with tempfile.TemporaryDirectory() as name:
-        report = tested(Path(name), tests, 1 if chosen.quick else chosen.processes)
+        report = report_of(Path(name), tests, 1 if chosen.quick else chosen.processes)
     for package in PACKAGES:
         files = {p: f["summary"] for p, f in report["files"].items() if f"cnnexp/{package}/" in p}
         total: Counter[str] = sum(map(_counts, files.values()), Counter())
@@ -70,7 +70,7 @@ def measure(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 yield {**found, "missing": missing(lines, jumps)}
 
 
-def tested(folder: Path, tests: tuple[str, ...], processes: int) -> dict[str, Any]:
+def report_of(folder: Path, tests: tuple[str, ...], processes: int) -> dict[str, Any]:
     """Run tests under coverage.py, and return its report; a failed test stops everything."""
     settings = folder / "settings"
     sources = "".join(f"    {HERE / 'cnnexp' / package}\n" for package in PACKAGES)
