@@ -80,7 +80,9 @@ def tried(number: str, which: str, folder: Path, processes: int) -> dict[str, An
             shutil.rmtree(folder)
             lines = done.stderr.strip().splitlines() or ["pip failed"]
             return {"remark": f"cannot be installed: {lines[-1]}"}
-    return {"versions": versions(python), **counted(str(python), (), processes)}
+    # Old libraries warn of what newer ones below them, or Python, will not have any more.
+    quiet = ["-W", "default::DeprecationWarning"] if which == "oldest" else []
+    return {"versions": versions(python), **counted(str(python), quiet, processes)}
 
 
 def versions(python: Path) -> str:
@@ -90,9 +92,9 @@ def versions(python: Path) -> str:
     return ", ".join(done.stdout.splitlines())
 
 
-def counted(python: str, tests: Sequence[str], processes: int) -> dict[str, Any]:
-    """Run the tests, and return how many passed, failed and were skipped; which failed."""
-    words = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(processes), *tests]
+def counted(python: str, more: Sequence[str], processes: int) -> dict[str, Any]:
+    """Run tests, with more words for pytest; return how many passed, failed and were skipped."""
+    words = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(processes), *more]
     done = subprocess.run(words, cwd=HERE, capture_output=True, text=True)
     return counts(done.stdout)
 
