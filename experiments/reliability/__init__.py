@@ -6,10 +6,14 @@ Every part tries something many times and writes what it found to
 """
 
 NAMES: tuple[str, ...] = (  # the parts, in the order of the page
+    "defects",
     "numbers",
     "growth",
     "extremes",
     "fuzz",
     "bounds",
     "faults",
+    "coverage",
+    "versions",
+    "audit",
 )
