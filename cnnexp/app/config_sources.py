@@ -1,4 +1,4 @@
-"""Where Hydra looks for configs: our studies, and the folder that a user names.
+"""Where Hydra looks for configs: our studies, the user's project, and the folder that a user names.
 
 Studies lie in the folder ``experiments``, and in nothing beside it.
 
@@ -20,9 +20,12 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.object_type import ObjectType
 
 from cnnexp.errors import ConfigError
+from cnnexp.runs.reading import GROUPS
 
 GROUP = "experiments"
 OWN = "own"
+PROJECT = "project"
+PRIMARY = "config"  # the name of the config that all others are parts of
 MOST_VALUES = 100_000  # of a config file, with all that its aliases repeat
 
 
@@ -58,6 +61,10 @@ class OwnSource(FileConfigSource):
         """Return what stands before ``://`` in the search path."""
         return OWN
 
+    def is_config(self, config_path: str) -> bool:
+        """Say whether a path is a config; ours alone is the primary one."""
+        return config_path.removesuffix(".yaml") != PRIMARY and super().is_config(config_path)
+
     def load_config(self, config_path: str) -> Any:
         """Read a file, unless its aliases make it enormous.
 
@@ -71,6 +78,33 @@ class OwnSource(FileConfigSource):
             with path.open(encoding="utf-8") as file:  # a file has a name, for YAML's messages
                 refuse_expansion(file, path)
         return super().load_config(config_path)
+
+
+class ProjectSource(OwnSource):
+    """The folder ``conf`` of the user's project, of which Hydra sees the groups that we have.
+
+    Anything else may belong to another program that keeps its settings there.
+    """
+
+    @staticmethod
+    def scheme() -> str:
+        """Return what stands before ``://`` in the search path."""
+        return PROJECT
+
+    def is_group(self, config_path: str) -> bool:
+        """Say whether a path is one of our groups, or the folder around them."""
+        known = config_path.partition("/")[0] in ("", *GROUPS)
+        return known and super().is_group(config_path)
+
+    def is_config(self, config_path: str) -> bool:
+        """Say whether a path is an option of one of our groups."""
+        group, inside, _ = config_path.partition("/")
+        return bool(inside) and group in GROUPS and super().is_config(config_path)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Return the groups, or the options of one."""
+        found: list[str] = super().list(config_path, results_filter)
+        return found if config_path else [name for name in found if name in GROUPS]
 
 
 def refuse_expansion(text: TextIO, path: Path) -> None:
@@ -100,3 +134,4 @@ def register_sources() -> None:
     """Let Hydra know the sources."""
     SourcesRegistry.instance().register(ExperimentsSource)
     SourcesRegistry.instance().register(OwnSource)
+    SourcesRegistry.instance().register(ProjectSource)

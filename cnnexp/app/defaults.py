@@ -32,7 +32,7 @@ def default_settings(choices: Mapping[str, str]) -> dict[str, Any] | None:
         None if one of the choices is not among the configs here.
     """
     try:
-        app = make_app()
+        app = make_app(project=False)  # a run may be looked at in any folder
         plain = _compose(app, [])
         names = {group: str(plain.hydra.runtime.choices[group]) for group in GROUPS}
         other = [f"{g}={choices[g]}" for g in GROUPS if choices.get(g, names[g]) != names[g]]

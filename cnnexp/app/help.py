@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 
 from cnnexp.app.commands import SUMMARIES
-from cnnexp.app.locations import config_root
+from cnnexp.app.locations import config_files
 
 WIDTH = 88
 GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss", "augment", "experiments")
@@ -31,9 +30,7 @@ keys that people change (python -m cnnexp --cfg job shows all of them)
 EXAMPLES = """\
 examples
   python -m cnnexp model=cnn impl=sg
-  python -m cnnexp data=mnist epochs=1 batch_size=128
   python -m cnnexp -m learning_rate=0.3,0.1,0.03
-  python -m cnnexp -m impl=naive,sg data.limit=200
   python -m cnnexp compare outputs
 
 also: --cfg job, --info, --config-dir FOLDER, --version, and Hydra's own page: --hydra-help
@@ -59,6 +56,4 @@ def _of_group(group: str) -> str:
 
 def options(group: str) -> list[str]:
     """Return the options of a config group."""
-    root = config_root()
-    folder: Path = root / group if group == "experiments" else root / "conf" / group
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+    return list(config_files(group))

@@ -24,9 +24,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cnnexp.app.composing import composing
-from cnnexp.app.config_sources import GROUP, OWN, register_sources
+from cnnexp.app.config_sources import GROUP, OWN, PROJECT, register_sources
 from cnnexp.app.job import is_sweep, train_task
-from cnnexp.app.locations import PLUGINS, config_root
+from cnnexp.app.locations import PLUGINS, config_root, project_root
 from cnnexp.app.messages import dotted
 from cnnexp.app.multirun import run_sweep
 from cnnexp.app.own import offer_own
@@ -49,9 +49,9 @@ class App(Hydra):
         """Return the folders that the user named."""
         found = self.config_loader.get_search_path().get_path()
         return [
-            element.path.removeprefix(f"{OWN}://")
+            element.path.partition("://")[2]
             for element in found
-            if element.provider == "command-line"
+            if element.provider in ("command-line", "project")
         ]
 
     def compose_defaults(self) -> DictConfig:
@@ -64,8 +64,16 @@ class App(Hydra):
         )
 
 
-def make_app(config_dir: str | None = None) -> App:
-    """Return the driver, with our configs, schemas and experiments in its search path."""
+def make_app(config_dir: str | None = None, project: bool = True) -> App:
+    """Return the driver, with configs, schemas and experiments in its search path.
+
+    Parameters
+    ----------
+    config_dir : str, optional
+        A folder of configs that the user named.
+    project : bool
+        Whether ``conf`` and ``experiments`` of the working folder count as well.
+    """
     version.setbase("1.3")
     _offer_plugins()
     register_schemas()
@@ -73,12 +81,15 @@ def make_app(config_dir: str | None = None) -> App:
     search_path = create_config_search_path(str(root / "conf"))
     register_sources()
     places = [("experiments", f"{GROUP}://{root}")]
+    if project and (own := project_root()) is not None:
+        places += [("project", f"{PROJECT}://{own / 'conf'}")] * (own / "conf").is_dir()
+        places.append(("project-experiments", f"{GROUP}://{own}"))
     if config_dir is not None:
         if not os.path.isdir(config_dir):
             raise ConfigError([f"--config-dir {config_dir}: there is no such folder."])
         places.append(("command-line", f"{OWN}://{Path(config_dir).resolve()}"))
-    for provider, path in places:
-        search_path.prepend(provider=provider, path=path, anchor=SearchPathQuery(provider="schema"))
+    for provider, path in reversed(places):  # each stands before those that are there
+        search_path.prepend(provider=provider, path=path, anchor=SearchPathQuery(provider="main"))
     GlobalHydra.instance().clear()
     return App.create_main_hydra2("cnnexp", search_path)  # type: ignore[return-value]
 

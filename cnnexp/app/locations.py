@@ -9,6 +9,7 @@ import cnnexp
 
 PACKAGE = Path(cnnexp.__file__).resolve().parent
 PLUGINS = PACKAGE / "plugins"
+CONFIGS = ("conf", "experiments")
 
 
 def config_root() -> Path:
@@ -24,3 +25,22 @@ def near(path: Path) -> str:
     relative = os.path.relpath(path)
     below = relative != os.curdir and not relative.startswith(os.pardir)
     return relative if below else str(path.absolute())
+
+
+def project_root() -> Path | None:
+    """Return the working folder, if it has configs of its own: ``conf`` or ``experiments``.
+
+    In a clone of this package these are the package's.
+    """
+    here = Path.cwd()
+    if here == config_root() or not any((here / name).is_dir() for name in CONFIGS):
+        return None
+    return here
+
+
+def config_files(group: str) -> dict[str, Path]:
+    """Return the options of a config group with their files, those of the user's project too."""
+    roots = [config_root(), *([project] if (project := project_root()) else [])]
+    inner = Path() if group == "experiments" else Path("conf")
+    found = (path for root in roots for path in sorted((root / inner / group).glob("*.yaml")))
+    return dict(sorted({path.stem: path for path in found}.items()))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from hydra.core.config_store import ConfigStore
 
-from cnnexp.app.locations import config_root
+from cnnexp.app.locations import config_files
 from cnnexp.app.schema import TABLES, joined
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
@@ -43,12 +43,13 @@ def offer_own(words: Sequence[str]) -> None:
 
 def offer() -> None:
     """Let groups choose what imported modules have registered."""
-    store, conf = ConfigStore.instance(), config_root() / "conf"
+    store = ConfigStore.instance()
     for group, table in ({"data": SOURCES} | TABLES).items():
+        files = config_files(group)
         for name in table:
-            if not (conf / group / f"{name}.yaml").is_file():
+            if name not in files:
                 more = (Preparation,) if group == "data" else ()
                 store.store(group=group, name=name, node=joined(name, table[name], *more))
     for name in IMPLEMENTATIONS:
-        if not (conf / "impl" / f"{name}.yaml").is_file():
+        if name not in config_files("impl"):
             store.store(group="impl", name=name, node={"name": name})

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import io
-import json
-import zipfile
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -97,12 +94,12 @@ class Saving(ABC):
             self.load_weights(state["weights"])
         self.steps_done = state["steps_done"]
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to one file, from which `load` makes it again.
 
         Parameters
         ----------
-        path : str or Path
+        path : str or path
             The file, by custom ``.npz``. It is written whole or not at all.
 
         Raises
@@ -112,13 +109,18 @@ class Saving(ABC):
         OptionError
             If a layer, the loss or the implementation has no name in its table.
         """
+        import io
+        import json
+        import zipfile
+        from pathlib import Path
+
         weights = self.weights()
         text = json.dumps(self._description())
         buffer = io.BytesIO()
         np.savez(buffer, **weights)  # type: ignore[arg-type]
         with zipfile.ZipFile(buffer, "a") as archive:
             archive.writestr(OPTIONS, text)
-        temporary = Path(f"{path}.tmp")
+        temporary = Path(f"{os.fspath(path)}.tmp")
         temporary.write_bytes(buffer.getvalue())
         temporary.replace(path)
 
@@ -135,12 +137,12 @@ class Saving(ABC):
         }
 
     @classmethod
-    def load(cls, path: str | Path, **options: Any) -> Self:
+    def load(cls, path: str | os.PathLike[str], **options: Any) -> Self:
         """Return the network of a file that `save` wrote.
 
         Parameters
         ----------
-        path : str or Path
+        path : str or path
             The file.
         **options
             Arguments of `Network` that are to be others: ``impl``, ``threads`` and so on.
@@ -154,10 +156,13 @@ class Saving(ABC):
             registers it first.
         """
         with foreign(path, error=DataError):
-            return cls._from_archive(Path(path), options)
+            return cls._from_archive(os.fspath(path), options)
 
     @classmethod
-    def _from_archive(cls, path: Path, options: dict[str, Any]) -> Self:
+    def _from_archive(cls, path: str, options: dict[str, Any]) -> Self:
+        import json
+        import zipfile
+
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
                 raise DataError(f"{path}: its arrays have more than {LARGEST:,} bytes.")

@@ -25,6 +25,7 @@ SUMMARIES = {
     "tag": "give a run words to find it by",
     "note": "write on a run what is worth knowing about it",
     "rm": "move runs to a trash folder",
+    "init": "make a project of your own: a model, a layer, a study, tests",
     "rerun": "a new run with the settings of another one, some of them changed",
     "resume": "go on with a run that was cut off, or extend a finished one",
 }

@@ -14,8 +14,7 @@ import yaml
 
 from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.docstrings import first_line, parameters_of
-from cnnexp.app.help import options
-from cnnexp.app.locations import config_root
+from cnnexp.app.locations import config_files
 from cnnexp.app.own import KEY, named_plugins
 from cnnexp.app.schema import ImplConfig
 from cnnexp.data import SOURCES
@@ -70,8 +69,8 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 def _set_by_config(group: str, name: str) -> dict[str, Any]:
     """Return what the YAML of a group's option sets."""
-    path = config_root() / "conf" / group / f"{name}.yaml"
-    if not group or not path.is_file():
+    path = config_files(group).get(name) if group else None
+    if path is None:
         return {}
     values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {key: value for key, value in values.items() if key not in ("defaults", "name")}
@@ -98,13 +97,13 @@ def _regularizers() -> Iterator[Entry]:
 
 
 def _models() -> Iterator[Entry]:
-    for name in options("model"):
-        yield Entry(name, _comment(config_root() / "conf" / "model" / f"{name}.yaml"))
+    for name, path in config_files("model").items():
+        yield Entry(name, _comment(path))
 
 
 def _experiments() -> Iterator[Entry]:
-    for name in options("experiments"):
-        yield Entry(name, _comment(config_root() / "experiments" / f"{name}.yaml"))
+    for name, path in config_files("experiments").items():
+        yield Entry(name, _comment(path))
 
 
 def _comment(path: Path) -> str:
