@@ -34,7 +34,8 @@ def git() -> Repository | None:
 def project() -> Repository | None:
     """Return the same of the working folder; None where that is this package's, or has none."""
     here = Path.cwd()
-    if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+    places = [folder / ".git" for folder in (here, *here.parents)]
+    if not any(os.path.exists(place) for place in places):  # noqa: PTH110 (never an OSError)
         return None
     found, own = _repository(here), git()
     return None if own and found and own["folder"] == found["folder"] else found

@@ -166,12 +166,14 @@ def judge_end(ended: Ended, kind: Kind, operation: Operation) -> tuple[str, list
 
 
 def names(text: str, operation: Operation) -> bool:
-    """Say whether a message names a file, or the folder that it is in."""
+    """Say whether a message names a file, the folder that it is in, or that of the trial."""
     path = Path(operation.path)
     shown = re.sub(r"^\.(.*)\.\d+\.tmp$", r"\1", path.name)
     hidden = path.parent.name.startswith(".")
     folder = path.parent.parent.name if hidden else path.parent.name
-    return any(name in text for name in (shown, folder, "error: .:"))  # which is the working folder
+    root = [str(parent) for parent in path.parents if parent.name == "root"]
+    here = ("error: .:", "hydra.run.dir=run:", *root)  # the working folder
+    return any(name in text for name in (shown, folder, *here))
 
 
 def section(frame: pd.DataFrame) -> str:
