@@ -122,6 +122,24 @@ def test_plugins(installed, tmp_path):
     assert "all agree" in installed.run(tmp_path, "gradcheck", "--entries", "2", *words[:2], *RUN)
 
 
+def test_a_project_that_init_made(installed, tmp_path):
+    """All that its README names, and the commands around a run."""
+    installed.run(tmp_path, "init", "mine")
+    mine, quick = tmp_path / "mine", ("epochs=1", "data.limit=60")
+    things = ("plugins=[my_things]", "model=two_convs", *quick)
+    assert "results in first" in installed.run(mine, *things, "hydra.run.dir=first")
+    assert "results in bars" in installed.run(mine, *things, "data=bars", "hydra.run.dir=bars")
+    study = installed.run(mine, "experiments=rates", *quick, "sweep.dir=rates")
+    assert "6 of 6 jobs have a result" in study
+    assert "results in again" in installed.run(mine, "rerun", "first", "hydra.run.dir=again")
+    weights = [(mine / run / "weights.pkl").read_bytes() for run in ("first", "again")]
+    assert weights[0] == weights[1]
+    assert installed.run(mine, "tag", "first", "good").strip() == "first: good"
+    assert "6 finished" in installed.run(mine, "watch", "rates")
+    assert "two_convs" in installed.run(mine, "list", "models")
+    assert "data=bars" in installed.run(mine, "evaluate", "bars")
+
+
 def test_help(installed, clone, tmp_path):
     page = installed.run(tmp_path, "--help")
     for path in [*clone.glob("conf/*/*.yaml"), *clone.glob("experiments/*.yaml")]:
