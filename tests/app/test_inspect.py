@@ -11,6 +11,7 @@ from PIL import Image
 
 from cnnexp.app.commands import inspect
 from cnnexp.report.inside.plates import Plate
+from cnnexp.runs.reading import load_run
 from tests.commandline import cnnexp, succeed
 
 
@@ -78,3 +79,13 @@ def test_the_other_thing_to_inspect_is_suggested() -> None:
     ended = cnnexp("inspect", "stride-grops", "--input", "4x4", "--filter", "2")
     assert ended.code == 2
     assert "there is no such run folder. Did you mean 'stride-groups'?" in ended.err
+
+
+@pytest.mark.long
+def test_the_page_says_whose_weights_it_shows(tmp_path):
+    words = ("data.limit=60", "epochs=2", "best_weights=true", "schedule=constant")
+    succeed(*words, f"hydra.run.dir={tmp_path / 'run'}")
+    best = load_run(tmp_path / "run").results["best_epoch"]
+    succeed("inspect", tmp_path / "run")
+    page = (tmp_path / "run" / "inspect" / "index.html").read_text()
+    assert f"with the weights of epoch {best} (finished)" in page

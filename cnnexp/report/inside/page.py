@@ -38,10 +38,10 @@ def _lead(run: Run) -> str:
     results = run.results
     ended = f"{run.status}"
     if results.get("test_error") is not None:
-        ended = (
-            f"test error {100 * results['test_error']:.2f} % after {results.get('epoch')} epochs"
-            f" ({run.status})"
-        )
+        when = f"after {results.get('epoch')} epochs"
+        if run.config.get("best_weights"):
+            when = f"with the weights of epoch {results.get('best_epoch')}"
+        ended = f"test error {100 * results['test_error']:.2f} % {when} ({run.status})"
     return f"model={names['model']}, impl={names['impl']}, data={names['data']}: {ended}."
 
 
