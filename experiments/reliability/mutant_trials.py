@@ -1,0 +1,232 @@
+"""Trying mutants: a copy of the project, a warm process in it, and the tests for each mutant."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from experiments.reliability.mutations import Mutation
+
+ROOT = Path(__file__).parents[2]
+MAPS = ROOT / "outputs" / "reliability" / "mutants"
+COPIED = ("cnnexp", "conf", "docs", "experiments", "tests", "pyproject.toml", "README.md")
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "results", "figures", "_build", "*.png")
+FIRST = 12  # tests that are tried before the files of the others are imported
+MIRRORED = 0.25  # a test of the module itself comes first unless it takes four times as long
+
+Outcome = dict[str, Any]
+
+
+class Worker:
+    """A warm process that works in the copy of the project.
+
+    Parameters
+    ----------
+    copy : Path
+        The copy; nothing of the project itself is changed.
+    folder : Path
+        For what the tests write.
+    """
+
+    def __init__(self, copy: Path, folder: Path) -> None:
+        self.folder = folder
+        words = [sys.executable, "-m", "experiments.reliability.mutant_worker", str(folder)]
+        folder.mkdir(parents=True)
+        there = {**os.environ, "PYTHONPATH": str(copy)}
+        self._process = subprocess.Popen(
+            words, cwd=copy, env=there, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, **job: Any) -> Outcome:
+        """Send a job and wait for the answer."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"The process that tries mutants has ended: see {self.folder}.")
+        answer: Outcome = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+@contextlib.contextmanager
+def workers(count: int) -> Iterator[list[Worker]]:
+    """Start workers, each in its own copy of the project; copies are deleted at the end."""
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        started = []
+        for k in range(count):
+            place = Path(folder) / str(k)
+            _copy(place / "project")
+            started.append(Worker(place / "project", place / "written"))
+        try:
+            yield started
+        finally:
+            for worker in started:
+                worker.close()
+
+
+def _copy(copy: Path) -> None:
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=LEFT_OUT)
+        elif source.exists():
+            shutil.copy2(source, copy / name)
+
+
+@dataclass
+class Map:
+    """Which tests execute which lines, and how long each takes.
+
+    Parameters
+    ----------
+    tests : mapping
+        Name of a test → its ``fixtures`` and ``seconds``.
+    failed : sequence of str
+        Tests that did not pass on the unchanged source, or were skipped.
+    lines : mapping
+        Path of a module → line → tests and fixtures (``"fixture NAME"``).
+    """
+
+    tests: dict[str, Any]
+    failed: Sequence[str]
+    lines: dict[str, dict[str, list[str]]]
+    unreliable: set[str] = field(default_factory=set)
+
+    @cached_property
+    def users(self) -> dict[str, set[str]]:
+        """Fixture → the tests that use it."""
+        users: dict[str, set[str]] = {}
+        for test, facts in self.tests.items():
+            for name in facts["fixtures"]:
+                users.setdefault(f"fixture {name}", set()).add(test)
+        return users
+
+    def seconds(self, test: str) -> float:
+        """Return what a test takes, its fixtures included."""
+        return float(self.tests[test]["seconds"])
+
+    def chosen(self, mutation: Mutation, most_seconds: float, most: int) -> list[str]:
+        """Choose the tests for a mutation: the quick ones first, one of each function in turn.
+
+        Parameters
+        ----------
+        mutation : Mutation
+            What is changed. If no test executes its line, as is so for lines that run at import
+            or in worker processes, those of the statement, function, class or module are chosen.
+        most_seconds, most : float, int
+            Bounds of the tests together.
+        """
+        kept: list[str] = []
+        total = 0.0
+        for test in self._in_order(mutation):
+            total += self.seconds(test)
+            if kept and (total > most_seconds or len(kept) == most):
+                break
+            kept.append(test)
+        return kept
+
+    def _in_order(self, mutation: Mutation) -> list[str]:
+        by_function: dict[str, list[str]] = {}
+        cost = {test: self._cost(test, mutation) for test in self._relevant(mutation)}
+        for test in sorted(cost, key=lambda name: (cost[name], name)):
+            by_function.setdefault(test.partition("[")[0], []).append(test)
+        rounds = [
+            (k, cost[test], test) for tests in by_function.values() for k, test in enumerate(tests)
+        ]
+        return [test for _, _, test in sorted(rounds)]
+
+    def _cost(self, test: str, mutation: Mutation) -> float:
+        stem = Path(mutation.module).stem.strip("_")
+        file = test.partition("::")[0]
+        mirrors = file == mutation.path or file.endswith(f"tests/{mutation.package}/test_{stem}.py")
+        return self.seconds(test) * (MIRRORED if mirrors else 1)
+
+    def _relevant(self, mutation: Mutation) -> set[str]:
+        """Return the tests that execute the line, or the least that surrounds it."""
+        lines = self.lines.get(mutation.path, {})
+        for first, last in mutation.spans:
+            found = {name for n in range(first, last + 1) for name in lines.get(str(n), ())}
+            tests = {test for name in found for test in self.users.get(name, {name})}
+            tests = (tests & set(self.tests)) - set(self.failed) - self.unreliable
+            if tests:
+                return tests
+        return set()
+
+
+def mapped(worker: Worker, tests: Sequence[str], packages: Sequence[str]) -> Map:
+    """Run the tests once on the unchanged source, and find which lines each executes.
+
+    It takes minutes, so what was found is kept in ``outputs`` until a source or a test changes.
+    """
+    kept = MAPS / f"{_fingerprint([*tests, *packages])}.json"
+    if not kept.exists():
+        answer = worker.ask(kind="map", tests=list(tests), packages=list(packages))
+        if answer["code"] != 0:
+            log = (worker.folder / "log.txt").read_text(errors="replace")
+            raise SystemExit(f"{log}\nThe tests could not be run on the unchanged source.")
+        MAPS.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(worker.folder / "map.json", kept)
+    return Map(**json.loads(kept.read_text()))
+
+
+def _fingerprint(words: Sequence[str]) -> str:
+    """Return a name for these tests of this source."""
+    digest = hashlib.sha256(repr(words).encode())
+    for name in ("cnnexp", "tests"):
+        for path in sorted((ROOT / name).rglob("*.py")):
+            digest.update(f"{path.relative_to(ROOT)}".encode() + path.read_bytes())
+    return f"map-{digest.hexdigest()[:16]}"
+
+
+def tried(worker: Worker, known: Map, mutation: Mutation, seconds: float, most: int) -> Outcome:
+    """Try a mutation: first with a few tests, then with all that are chosen for it.
+
+    A test that also fails on the unchanged source, when it runs after the same others, kills
+    nothing and is not used again.
+    """
+    start = time.perf_counter()
+    while True:
+        timed = [(test, known.seconds(test)) for test in known.chosen(mutation, seconds, most)]
+        found = {"outcome": "survived", "test": ""}
+        for part in (timed[:FIRST], timed[FIRST:]):
+            if part and found["outcome"] == "survived":
+                found = worker.ask(kind="try", path=mutation.path, code=mutation.code, tests=part)
+                reliable = _is_confirmed(worker, part, found)
+        if not timed or reliable:
+            return {**found, "tests": len(timed), "seconds": time.perf_counter() - start}
+        known.unreliable.add(found["test"])
+
+
+_confirmed: set[str] = set()
+
+
+def _is_confirmed(worker: Worker, timed: list[tuple[str, float]], found: Outcome) -> bool:
+    """Say whether the test that failed passes on the unchanged source, after the same others."""
+    test = found["test"]
+    if found["outcome"] == "survived" or test in _confirmed:
+        return True
+    names = [name for name, _ in timed]
+    before = timed[: names.index(test) + 1 if test else 1]  # no test: it failed at import
+    clean = worker.ask(kind="try", path=None, code=None, tests=before)
+    if clean["outcome"] == "survived":
+        _confirmed.add(test)
+    return bool(clean["outcome"] == "survived")

@@ -1,0 +1,200 @@
+"""Mutation testing: change the source a little, and see whether a test notices.
+
+A seeded sample of the mutations of ``engine``, ``nn`` and ``runs``; `mutations` says which there
+are. Each is tried in a copy of the project, in a fork of a process that has the libraries
+imported, with the default tests that execute the changed line, the quickest first, until one
+fails. ``judged_mutants.csv`` holds what a person said of survivors: ``equivalent`` where nothing
+that a test can see is different, ``weakness`` where a test is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.benchmarks import results
+from experiments.benchmarks.page import markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from experiments.reliability.mutant_trials import Map, Worker
+    from experiments.reliability.mutations import Mutation
+
+SUMMARY = "mutation testing of engine, nn and runs: change the source, see whether a test fails"
+SHOWN = ("package", "module", "line", "after", "outcome", "test", "seconds")
+PACKAGES = ("engine", "nn", "runs")
+TESTS = (
+    *(f"tests/{name}" for name in ("engine", "nn", "train", "runs", "data", "report", "app")),
+    *(f"tests/test_{name}.py" for name in ("agreement", "api", "classic")),
+    "cnnexp",
+)
+QUICK_TESTS = ("tests/engine/test_window.py", "cnnexp/engine/window.py")
+JUDGED = Path(__file__).with_name("judged_mutants.csv")
+KEY = ("package", "module", "function", "before", "after")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what to sample, and what to try again."""
+    parser.add_argument("--packages", nargs="+", choices=PACKAGES, default=list(PACKAGES))
+    parser.add_argument("--count", type=int, default=300, help="mutants per package (300)")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample (1)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that try mutants (1)")
+    parser.add_argument("--most-seconds", type=float, default=20.0, help="of a mutant's tests (20)")
+    parser.add_argument("--most-tests", type=int, default=400, help="for a mutant (400)")
+    parser.add_argument(
+        "--again",
+        type=Path,
+        metavar="CSV",
+        help="keep the mutants that this file says were killed, and try only the others; each row"
+        " names the commit at which it was tried",
+    )
+
+
+def measure(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield a row for every mutant of the sample."""
+    try:
+        from experiments.reliability import mutant_trials, mutations
+    except ImportError as error:
+        raise SystemExit(f"{error}: install the extra: pip install 'cnnexp[reliability]'") from None
+
+    sample = chain.from_iterable(
+        mutations.sample(mutant_trials.ROOT, package, chosen.count, chosen.seed)
+        for package in chosen.packages
+    )
+    if chosen.quick:
+        sample = islice((one for one in sample if one.module == "window.py"), 3)
+    kept, missing = _kept(chosen.again), []
+    for mutation in sample:
+        if _key(_facts(mutation)) in kept:
+            yield kept[_key(_facts(mutation))]
+        else:
+            missing.append(mutation)
+    with mutant_trials.workers(chosen.jobs) as workers:
+        tests = QUICK_TESTS if chosen.quick else TESTS
+        known = mutant_trials.mapped(workers[0], tests, chosen.packages)
+        count, failed = len(known.tests), len(known.failed)
+        print(f"  {count} tests, {failed} of them failed or skipped: not used", flush=True)
+        yield from _outcomes(workers, known, missing, chosen)
+
+
+def _outcomes(
+    workers: Sequence[Worker], known: Map, sample: Sequence[Mutation], chosen: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of mutants that are tried now, in the order of the sample."""
+    from experiments.reliability import mutant_trials
+
+    free = list(workers)
+
+    def row(mutation: Mutation) -> dict[str, Any]:
+        worker = free.pop()
+        try:
+            bounds = chosen.most_seconds, chosen.most_tests
+            return {**_facts(mutation), **mutant_trials.tried(worker, known, mutation, *bounds)}
+        finally:
+            free.append(worker)
+
+    with ThreadPoolExecutor(len(workers)) as threads:
+        yield from threads.map(row, sample)
+
+
+def _facts(mutation: Mutation) -> dict[str, Any]:
+    names = ("package", "module", "function", "line", "operator", "before", "after")
+    return {name: getattr(mutation, name) for name in names}
+
+
+def _key(row: Any) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in KEY)
+
+
+def _kept(path: Path | None) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Return the rows of an earlier file whose mutants were killed."""
+    if path is None:
+        return {}
+    frame = results.read(path).fillna({"function": "", "test": ""})
+    killed = frame[frame["outcome"] != "survived"]
+    return {_key(row): row for row in killed.to_dict("records")}
+
+
+def judged() -> dict[tuple[str, ...], dict[str, str]]:
+    """Return what was said of survivors: verdict and reason, by package, module and source."""
+    with JUDGED.open(newline="", encoding="utf-8") as file:
+        return {_key(row): row for row in csv.DictReader(file)}
+
+
+def section(frame: pd.DataFrame) -> str:
+    """Return the part of the page: the score per package, the operators, and the survivors."""
+    rows = frame.fillna({"function": "", "test": ""}).to_dict("records")
+    said, nothing = judged(), {"verdict": "", "reason": "not judged"}
+    for row in rows:
+        if row["outcome"] == "survived":
+            row.update(said.get(_key(row), nothing))
+    tables = (HEAD, _scores(rows)), (OPERATORS, _operators(rows)), (SURVIVORS, _survivors(rows))
+    return "\n".join(f"{text}\n{table}" for text, table in tables)
+
+
+HEAD = """## Mutation testing
+
+The source is changed a little, one place at a time, and the default tests that execute the changed
+line are run, the quickest first. A mutant is killed when a test fails, or runs without end. The
+sample is drawn from all positions of a package with a seed. An equivalent mutant, where nothing
+that a test can see is different, does not count.
+"""
+OPERATORS = """What was changed. `DeleteStatement` and `ReplaceInWithNotIn` are ours, the other operators are
+Cosmic Ray's. Left out are types, docstrings, the messages of `raise`, and code for type checkers.
+"""
+SURVIVORS = "The mutants that no test killed, and what is to be said of each:\n"
+
+
+def _is_equivalent(row: dict[str, Any]) -> bool:
+    return str(row.get("verdict", "")).startswith("equivalent")
+
+
+def _scores(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the table of scores."""
+    cells = []
+    for package in dict.fromkeys(row["package"] for row in rows):
+        part = [row for row in rows if row["package"] == package]
+        counts = [sum(row["outcome"] == name for row in part) for name in ("killed", "timeout")]
+        equivalent = sum(map(_is_equivalent, part))
+        survived = len(part) - sum(counts) - equivalent
+        score = sum(counts) / max(len(part) - equivalent, 1)
+        cells.append([package, len(part), *counts, survived, equivalent, f"**{score:.1%}**"])
+    header = ["package", "mutants", "killed by a failure", "by time", "survived", "equivalent"]
+    return markdown([*header, "score"], cells)
+
+
+def _operators(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the table of operators."""
+    cells = []
+    for operator in sorted({row["operator"] for row in rows}):
+        part = [row for row in rows if row["operator"] == operator]
+        survived = [row for row in part if row["outcome"] == "survived"]
+        equivalent = sum(map(_is_equivalent, part))
+        cells.append([f"`{operator}`", len(part), len(survived) - equivalent, equivalent])
+    return markdown(["operator", "mutants", "survived", "equivalent"], cells)
+
+
+def _survivors(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the table of survivors."""
+    cells = []
+    for row in rows:
+        if row["outcome"] == "survived":
+            change = f"{_code(row['before'])} → {_code(row['after'])}"
+            cells.append([_place(row), change, row["verdict"], row["reason"]])
+    return markdown(["where", "change", "verdict", "reason"], cells)
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"{row['package']}/{row['module']}, {row['function'] or 'module'}"
+
+
+def _code(text: str) -> str:
+    """Return source for a cell of a table."""
+    text = text.replace("|", "\\|")
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
