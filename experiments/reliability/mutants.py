@@ -35,6 +35,7 @@ TESTS = (
     "cnnexp",
 )
 QUICK_TESTS = ("tests/engine/test_window.py", "cnnexp/engine/window.py")
+OWN = ("DeleteStatement", "ReplaceInWithNotIn")
 JUDGED = Path(__file__).with_name("judged_mutants.csv")
 KEY = ("package", "module", "function", "before", "after")
 
@@ -145,8 +146,8 @@ line are run, the quickest first. A mutant is killed when a test fails, or runs 
 sample is drawn from all positions of a package with a seed. An equivalent mutant, where nothing
 that a test can see is different, does not count.
 """
-OPERATORS = """What was changed. `DeleteStatement` and `ReplaceInWithNotIn` are ours, the other operators are
-Cosmic Ray's. Left out are types, docstrings, the messages of `raise`, and code for type checkers.
+OPERATORS = """What was changed. The last two operators are ours, the others are Cosmic Ray's. Left
+out are types, docstrings, the messages of `raise`, and code for type checkers.
 """
 SURVIVORS = "The mutants that no test killed, and what is to be said of each:\n"
 
@@ -172,7 +173,7 @@ def _scores(rows: Sequence[dict[str, Any]]) -> str:
 def _operators(rows: Sequence[dict[str, Any]]) -> str:
     """Return the table of operators."""
     cells = []
-    for operator in sorted({row["operator"] for row in rows}):
+    for operator in sorted({row["operator"] for row in rows}, key=lambda name: (name in OWN, name)):
         part = [row for row in rows if row["operator"] == operator]
         survived = [row for row in part if row["outcome"] == "survived"]
         equivalent = sum(map(_is_equivalent, part))

@@ -22,6 +22,8 @@ from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator
 from parso.python import tree
 
+from experiments.reliability.mutants import OWN
+
 BINARY = (
     "Add_Sub Sub_Add Mul_Div Mul_Add Div_Mul FloorDiv_Div FloorDiv_Mul Mod_FloorDiv Pow_Mul "
     "LShift_RShift RShift_LShift BitAnd_BitOr BitOr_BitAnd BitXor_BitAnd"
@@ -35,7 +37,6 @@ OTHER = (
     "ReplaceBreakWithContinue ReplaceContinueWithBreak ExceptionReplacer NumberReplacer "
     "RemoveDecorator ZeroIterationForLoop"
 )
-OWN = ("ReplaceInWithNotIn", "DeleteStatement")
 
 
 class ReplaceInWithNotIn(Operator):  # type: ignore[misc]
@@ -200,6 +201,8 @@ def _is_left_out(node: Any) -> bool:
         return True
     if node.type == "decorator" and "overload" in node.get_code():
         return True
+    if node.type == "if_stmt" and "TYPE_CHECKING" in node.children[1].get_code():
+        return True
     while node.parent is not None:
         if _left_out_of(node, node.parent):
             return True
@@ -221,7 +224,7 @@ def _left_out_of(node: Any, parent: Any) -> bool:
         return "TYPE_CHECKING" in parent.children[1].get_code()
     if parent.type == "expr_stmt":
         alias = node.type == "expr" and parent.parent.parent.type == "file_input"
-        return alias or parent.children[0] == "__all__"
+        return alias or parent.children[0].get_code().strip() == "__all__"
     return False
 
 

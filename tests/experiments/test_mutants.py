@@ -1,0 +1,141 @@
+"""The sample of mutants, the choice of their tests, and the score, on small examples."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("cosmic_ray")
+
+from experiments.reliability import mutants, mutations
+from experiments.reliability.__main__ import main
+from experiments.reliability.mutant_trials import Map
+
+SOURCE = '''"""2 < 3"""
+from typing import TYPE_CHECKING
+
+__all__ = ["f" + "g"]
+Number = int | float
+
+if TYPE_CHECKING:
+    WIDTH = 1 + 1
+
+
+def f(values: list[int | None], least: int = 7) -> int | None:
+    """Say 1 + 1."""
+    if least in values:
+        values.append(least)
+    if not values:
+        raise ValueError(f"{least + 1} of 5")
+    assert 4  # pragma: no cover
+    return values[0]
+'''
+
+
+@pytest.fixture
+def project(tmp_path):
+    folder = tmp_path / "cnnexp" / "engine"
+    folder.mkdir(parents=True)
+    (folder / "one.py").write_text(SOURCE)
+    return tmp_path
+
+
+def all_mutations(project, seeds=20):
+    return [m for seed in range(seeds) for m in mutations.sample(project, "engine", 99, seed)]
+
+
+def test_what_is_changed_and_what_is_left_out(project):
+    """No type, no message, no docstring, nothing for type checkers."""
+    found = {(m.before, m.after.replace("  ", " ")) for m in all_mutations(project)}
+    head = "def f(values: list[int | None], least: int = 7) -> int | None:"
+    assert found == {
+        (head, head.replace("7", "8")),
+        (head, head.replace("7", "6")),
+        ("if least in values:", "if least not in values:"),
+        ("if least in values:", "if not least in values:"),
+        ("values.append(least)", "pass"),
+        ("if not values:", "if values:"),
+        ("if not values:", "if not not values:"),
+        ("return values[0]", "return values[ 1]"),
+        ("return values[0]", "return values[ -1]"),
+    }
+
+
+def test_a_mutation_says_where_it_is(project):
+    (one,) = {m for m in all_mutations(project) if m.after == "pass"}
+    assert (one.package, one.module, one.function, one.line) == ("engine", "one.py", "f", 14)
+    assert one.path == "cnnexp/engine/one.py"
+    assert one.spans[0] == (14, 14)
+    assert one.code == SOURCE.replace("values.append(least)", "pass")
+
+
+def test_a_seed_gives_the_same_sample(project):
+    samples = [list(mutations.sample(project, "engine", 3, seed)) for seed in (1, 1, 2)]
+    assert samples[0] == samples[1] != samples[2]
+    assert len(samples[0]) == 3
+
+
+def mutation(*spans, module="one.py"):
+    return mutations.Mutation("engine", module, "f", 1, "AddNot", "a", "b", "", spans)
+
+
+def known(lines, failed=(), **tests):
+    facts = {name: {"fixtures": fixtures, "seconds": s} for name, (s, *fixtures) in tests.items()}
+    return Map(facts, list(failed), {"cnnexp/engine/one.py": lines})
+
+
+def test_the_quickest_tests_of_the_line_come_first():
+    one = known({"3": ["slow", "quick"], "4": ["other"]}, slow=(2.0,), quick=(1.0,), other=(0.1,))
+    assert one.chosen(mutation((3, 3), (3, 9)), 99, 99) == ["quick", "slow"]
+    assert one.chosen(mutation((3, 3), (3, 9)), 2.5, 99) == ["quick"]
+    assert one.chosen(mutation((3, 3), (3, 9)), 99, 1) == ["quick"]
+
+
+def test_a_line_that_no_test_executes_has_the_tests_of_its_surroundings():
+    one = known({"1": [], "4": ["test"]}, test=(1.0,))
+    assert one.chosen(mutation((1, 1), (1, 4)), 99, 99) == ["test"]
+    assert one.chosen(mutation((7, 7)), 99, 99) == []
+
+
+def test_who_uses_a_fixture_tests_its_lines_and_what_failed_tests_nothing():
+    one = known({"3": ["fixture run", "bad"]}, ["bad"], a=(1.0, "run"), b=(1.0,), bad=(0.1, "run"))
+    assert one.chosen(mutation((3, 3)), 99, 99) == ["a"]
+
+
+def test_every_test_function_has_its_turn():
+    """The cases of one function do not fill the time of all."""
+    cases = {"f[0]": (0.1,), "f[1]": (0.1,), "g": (5.0,), "tests/engine/test_one.py::h": (10.0,)}
+    one = known({"3": list(cases)}, **cases)
+    expected = ["f[0]", "tests/engine/test_one.py::h", "g", "f[1]"]
+    assert one.chosen(mutation((3, 3)), 99, 99) == expected
+
+
+def row(outcome, before="a", package="engine"):
+    facts = {"module": "one.py", "function": "", "line": 1, "operator": "AddNot", "after": "b | c"}
+    return {"package": package, "before": before, "outcome": outcome, "test": "t", **facts}
+
+
+def test_the_score_does_not_count_equivalent_mutants(monkeypatch):
+    """Three of four are killed, and of three that count: 2 by failure, 1 by time, 1 survives."""
+    said = {"verdict": "equivalent", "reason": "it is the same"}
+    monkeypatch.setattr(mutants, "judged", lambda: {mutants._key(row("", "same")): said})
+    rows = [row("killed"), row("killed"), row("timeout"), row("survived"), row("survived", "same")]
+    text = mutants.section(pd.DataFrame(rows))
+    assert "| engine | 5 | 2 | 1 | 1 | 1 | **75.0%** |" in text
+    assert "| engine/one.py, module | `a` → `b \\| c` |  | not judged |" in text
+    assert "| engine/one.py, module | `same` → `b \\| c` | equivalent | it is the same |" in text
+
+
+def test_every_judgement_has_a_verdict_and_a_reason():
+    for key, said in mutants.judged().items():
+        assert said["verdict"] in ("equivalent", "equivalent: speed only", "weakness"), key
+        assert len(said["reason"]) > 20, key
+
+
+@pytest.mark.long
+def test_the_part_runs(tmp_path):
+    assert main(["mutants", "--quick", "--output", str(tmp_path)]) == 0
+    frame = pd.read_csv(tmp_path / "mutants.csv")
+    assert len(frame) == 3
+    assert set(frame["outcome"]) <= {"killed", "timeout", "survived"}
+    assert "## Mutation testing" in mutants.section(frame)
