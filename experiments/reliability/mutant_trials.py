@@ -172,14 +172,14 @@ class Map:
         return set()
 
 
-def mapped(worker: Worker, tests: Sequence[str], packages: Sequence[str]) -> Map:
+def mapped(worker: Worker, tests: Sequence[str], package: str) -> Map:
     """Run the tests once on the unchanged source, and find which lines each executes.
 
     It takes minutes, so what was found is kept in ``outputs`` until a source or a test changes.
     """
-    kept = MAPS / f"{_fingerprint([*tests, *packages])}.json"
+    kept = MAPS / f"{_fingerprint([*tests, package])}.json"
     if not kept.exists():
-        answer = worker.ask(kind="map", tests=list(tests), packages=list(packages))
+        answer = worker.ask(kind="map", tests=list(tests), package=package)
         if answer["code"] != 0:
             log = (worker.folder / "log.txt").read_text(errors="replace")
             raise SystemExit(f"{log}\nThe tests could not be run on the unchanged source.")

@@ -180,7 +180,7 @@ def mapped(job: dict[str, Any], folder: Path) -> dict[str, Any]:
         code = 99
         try:
             _settle(folder)
-            code = _map(job["tests"], job["packages"], folder)
+            code = _map(job["tests"], job["package"], folder)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -188,15 +188,16 @@ def mapped(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}
 
 
-def _map(tests: list[str], packages: list[str], folder: Path) -> int:
+def _map(tests: list[str], package: str, folder: Path) -> int:
     import coverage
 
-    measured = coverage.Coverage(data_file=None, config_file=False, include=["*/cnnexp/*"])
+    measured = coverage.Coverage(
+        data_file=None, config_file=False, include=[f"*/cnnexp/{package}/*"]
+    )
     measured.start()
-    for package in packages:
-        base = importlib.import_module(f"cnnexp.{package}")
-        for found in pkgutil.walk_packages(base.__path__, f"{base.__name__}."):
-            importlib.import_module(found.name)  # at import a line belongs to no test
+    base = importlib.import_module(f"cnnexp.{package}")
+    for found in pkgutil.walk_packages(base.__path__, f"{base.__name__}."):
+        importlib.import_module(found.name)  # at import a line belongs to no test
     mapper = _Mapper(measured)
     pytest.main([*PYTEST, f"--basetemp={folder / 'tmp'}", *tests], [mapper])
     measured.stop()

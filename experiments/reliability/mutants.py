@@ -13,7 +13,7 @@ import argparse
 import csv
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,31 @@ if TYPE_CHECKING:
 
 SUMMARY = "mutation testing of engine, nn and runs: change the source, see whether a test fails"
 SHOWN = ("package", "module", "line", "after", "outcome", "test", "seconds")
-PACKAGES = ("engine", "nn", "runs")
-TESTS = (
-    *(f"tests/{name}" for name in ("engine", "nn", "train", "runs", "data", "report", "app")),
-    *(f"tests/test_{name}.py" for name in ("agreement", "api", "classic")),
-    "cnnexp",
-)
+
+# A package, and the default tests for its mutants. Others may kill more of them.
+TESTS = {
+    "engine": (
+        "tests/engine",
+        *(f"tests/nn/test_{name}.py" for name in ("fusions", "layers", "passes", "ties")),
+        "tests/nn/test_random_networks.py",
+        "cnnexp/engine",
+    ),
+    "nn": (
+        "tests/nn",
+        "tests/train",
+        "tests/test_classic.py",
+        *(f"tests/app/test_{name}.py" for name in ("blocks", "inspect", "profile")),
+        "cnnexp/nn",
+    ),
+    "runs": (
+        "tests/runs",
+        "tests/report",
+        *(f"tests/app/test_{name}.py" for name in ("compare", "main", "own_things", "resume")),
+        *(f"tests/app/test_{name}.py" for name in ("show", "training", "use", "version1")),
+        "cnnexp/runs",
+    ),
+}
+PACKAGES = tuple(TESTS)
 QUICK_TESTS = ("tests/engine/test_window.py", "cnnexp/engine/window.py")
 OWN = ("DeleteStatement", "ReplaceInWithNotIn")
 JUDGED = Path(__file__).with_name("judged_mutants.csv")
@@ -64,24 +83,20 @@ def measure(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     except ImportError as error:
         raise SystemExit(f"{error}: install the extra: pip install 'cnnexp[reliability]'") from None
 
-    sample = chain.from_iterable(
-        mutations.sample(mutant_trials.ROOT, package, chosen.count, chosen.seed)
-        for package in chosen.packages
-    )
-    if chosen.quick:
-        sample = islice((one for one in sample if one.module == "window.py"), 3)
-    kept, missing = _kept(chosen.again), []
-    for mutation in sample:
-        if _key(_facts(mutation)) in kept:
-            yield kept[_key(_facts(mutation))]
-        else:
-            missing.append(mutation)
+    kept = _kept(chosen.again)
     with mutant_trials.workers(chosen.jobs) as workers:
-        tests = QUICK_TESTS if chosen.quick else TESTS
-        known = mutant_trials.mapped(workers[0], tests, chosen.packages)
-        count, failed = len(known.tests), len(known.failed)
-        print(f"  {count} tests, {failed} of them failed or skipped: not used", flush=True)
-        yield from _outcomes(workers, known, missing, chosen)
+        for package in chosen.packages if not chosen.quick else ["engine"]:
+            sample = mutations.sample(mutant_trials.ROOT, package, chosen.count, chosen.seed)
+            if chosen.quick:
+                sample = islice((one for one in sample if one.module == "window.py"), 3)
+            done, missing = [], []
+            for mutation in sample:
+                (done if _key(_facts(mutation)) in kept else missing).append(mutation)
+            yield from (kept[_key(_facts(mutation))] for mutation in done)
+            tests = QUICK_TESTS if chosen.quick else TESTS[package]
+            known = mutant_trials.mapped(workers[0], tests, package)
+            print(f"  {package}: {len(known.tests)} tests, {len(known.failed)} of them not used")
+            yield from _outcomes(workers, known, missing, chosen)
 
 
 def _outcomes(
