@@ -30,52 +30,59 @@ Outcome = dict[str, Any]
 
 
 class Worker:
-    """A warm process that works in the copy of the project.
+    """The processes that try mutants in one copy of the project: see `mutant_worker`.
 
     Parameters
     ----------
-    copy : Path
-        The copy; nothing of the project itself is changed.
     folder : Path
-        For what the tests write.
+        For the copy, and for what the tests write; nothing of the project itself is changed.
+    tests : sequence of str
+        Folders and files of the tests.
     """
 
-    def __init__(self, copy: Path, folder: Path) -> None:
-        self.folder = folder
-        words = [sys.executable, "-m", "experiments.reliability.mutant_worker", str(folder)]
-        folder.mkdir(parents=True)
-        there = {**os.environ, "PYTHONPATH": str(copy)}
-        self._process = subprocess.Popen(
-            words, cwd=copy, env=there, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self, folder: Path, tests: Sequence[str]) -> None:
+        self.folder, self.copy = folder / "written", folder / "project"
+        self.folder.mkdir(parents=True)
+        _copy(self.copy)
+        self._tests = {"warm": tuple(tests), "cold": ()}
+        self._processes: dict[str, subprocess.Popen[str]] = {}
 
-    def ask(self, **job: Any) -> Outcome:
-        """Send a job and wait for the answer."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps(job) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
+    def ask(self, process: str, **job: Any) -> Outcome:
+        """Send a job to the process that is ``warm`` or ``cold``, and wait for the answer."""
+        running = self._processes.get(process) or self._start(process)
+        assert running.stdin is not None and running.stdout is not None
+        running.stdin.write(json.dumps(job) + "\n")
+        running.stdin.flush()
+        line = running.stdout.readline()
         if not line:
-            raise SystemExit(f"The process that tries mutants has ended: see {self.folder}.")
+            log = (self.folder / "log.txt").read_text(errors="replace")
+            raise SystemExit(f"{log[-5000:]}\nA process that tries mutants has ended.")
         answer: Outcome = json.loads(line)
         return answer
 
+    def _start(self, process: str) -> subprocess.Popen[str]:
+        words = [sys.executable, "-m", "experiments.reliability.mutant_worker", str(self.folder)]
+        there = {**os.environ, "PYTHONPATH": str(self.copy)}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        started = subprocess.Popen(
+            [*words, *self._tests[process]], cwd=self.copy, env=there, text=True, **pipes
+        )
+        self._processes[process] = started
+        return started
+
     def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        """End the processes."""
+        for process in self._processes.values():
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait()
 
 
 @contextlib.contextmanager
-def workers(count: int) -> Iterator[list[Worker]]:
+def workers(count: int, tests: Sequence[str]) -> Iterator[list[Worker]]:
     """Start workers, each in its own copy of the project; copies are deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        started = []
-        for k in range(count):
-            place = Path(folder) / str(k)
-            _copy(place / "project")
-            started.append(Worker(place / "project", place / "written"))
+        started = [Worker(Path(folder) / str(k), tests) for k in range(count)]
         try:
             yield started
         finally:
@@ -179,10 +186,7 @@ def mapped(worker: Worker, tests: Sequence[str], package: str) -> Map:
     """
     kept = MAPS / f"{_fingerprint([*tests, package])}.json"
     if not kept.exists():
-        answer = worker.ask(kind="map", tests=list(tests), package=package)
-        if answer["code"] != 0:
-            log = (worker.folder / "log.txt").read_text(errors="replace")
-            raise SystemExit(f"{log}\nThe tests could not be run on the unchanged source.")
+        worker.ask("warm", kind="map", package=package)
         MAPS.mkdir(parents=True, exist_ok=True)
         shutil.copy2(worker.folder / "map.json", kept)
     return Map(**json.loads(kept.read_text()))
@@ -198,35 +202,50 @@ def _fingerprint(words: Sequence[str]) -> str:
 
 
 def tried(worker: Worker, known: Map, mutation: Mutation, seconds: float, most: int) -> Outcome:
-    """Try a mutation: first with a few tests, then with all that are chosen for it.
+    """Try a mutation in the warm process, and in the other one where that kills nothing.
 
     A test that also fails on the unchanged source, when it runs after the same others, kills
     nothing and is not used again.
     """
     start = time.perf_counter()
-    while True:
+    found: Outcome = {"outcome": "survived", "test": ""}
+    again = True
+    while again:
+        again = False
         timed = [(test, known.seconds(test)) for test in known.chosen(mutation, seconds, most)]
-        found = {"outcome": "survived", "test": ""}
-        for part in (timed[:FIRST], timed[FIRST:]):
-            if part and found["outcome"] == "survived":
-                found = worker.ask(kind="try", path=mutation.path, code=mutation.code, tests=part)
-                reliable = _is_confirmed(worker, part, found)
-        if not timed or reliable:
-            return {**found, "tests": len(timed), "seconds": time.perf_counter() - start}
-        known.unreliable.add(found["test"])
+        for process, part in _trials(timed):
+            found = worker.ask(process, kind="try", tests=part, **_change(mutation))
+            if found["outcome"] in ("killed", "timeout"):
+                again = not _is_confirmed(worker, process, part, found)
+                known.unreliable |= {found["test"]} if again else set()
+                break
+    return {**found, "tests": len(timed), "seconds": time.perf_counter() - start}
 
 
-_confirmed: set[str] = set()
+def _trials(timed: list[tuple[str, float]]) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+    """Yield which process runs which tests."""
+    for trial in (("warm", timed), ("cold", timed[:FIRST]), ("cold", timed[FIRST:])):
+        if trial[1]:
+            yield trial
 
 
-def _is_confirmed(worker: Worker, timed: list[tuple[str, float]], found: Outcome) -> bool:
+def _change(mutation: Mutation | None) -> dict[str, Any]:
+    return {"path": mutation and mutation.path, "code": mutation and mutation.code}
+
+
+_confirmed: set[tuple[str, str]] = set()
+
+
+def _is_confirmed(
+    worker: Worker, process: str, timed: list[tuple[str, float]], found: Outcome
+) -> bool:
     """Say whether the test that failed passes on the unchanged source, after the same others."""
     test = found["test"]
-    if found["outcome"] == "survived" or test in _confirmed:
+    if (process, test) in _confirmed:
         return True
     names = [name for name, _ in timed]
     before = timed[: names.index(test) + 1 if test else 1]  # no test: it failed at import
-    clean = worker.ask(kind="try", path=None, code=None, tests=before)
+    clean = worker.ask(process, kind="try", tests=before, **_change(None))
     if clean["outcome"] == "survived":
-        _confirmed.add(test)
+        _confirmed.add((process, test))
     return bool(clean["outcome"] == "survived")

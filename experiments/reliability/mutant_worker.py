@@ -1,14 +1,20 @@
-"""A warm process that tries mutants: each in a fork, with the tests that it is told.
+"""A process that tries mutants: each in a fork, with the tests that it is told.
 
-``python -m experiments.reliability.mutant_worker FOLDER``, started in a copy of the project. It
-has pytest and the libraries imported, and nothing of cnnexp, so a fork begins its tests at once
-and imports the changed source. A job is a line of JSON on standard input, the answer one on
-standard output. A test that takes much longer than it should ends the fork and its children.
+``python -m experiments.reliability.mutant_worker FOLDER [TEST …]``, started in a copy of the
+project. A job is a line of JSON on standard input, the answer one on standard output.
+
+- With tests it is warm: it has collected them and imported all of cnnexp. A fork changes the code
+  of one function and runs some of the tests at once. That is for mutants within functions.
+- Without it has imported libraries and nothing of cnnexp. A fork imports the changed module anew,
+  which takes ten times as long and is for all mutants.
+
+A test that takes much longer than it should ends the fork and its children.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import json
 import os
@@ -18,54 +24,159 @@ import select
 import shutil
 import signal
 import sys
-import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import psutil
 import pytest
+
+from experiments.reliability.mutant_map import write_map
+from experiments.reliability.mutant_patch import Patches
 
 LIBRARIES = (
     *("numpy", "scipy.signal", "hydra", "omegaconf", "pandas", "PIL.Image", "sklearn.datasets"),
     *("matplotlib.pyplot", "torch"),
 )
-ADDRESS_SPACE = 4 << 30  # bytes, of a fork and of each of its children
+ADDRESS_SPACE = 6 << 30  # bytes, of a fork and of each of its children
 START_SECONDS = 60.0  # until the first test begins
 SLACK_SECONDS, SLOWER = 10.0, 10.0  # a test may take SLACK + SLOWER x what it took
-# exit codes of pytest; 2 is an error at import, 5 that a changed table has none of the tests
-OUTCOMES = {"0": "survived", "1": "killed", "2": "killed", "5": "survived"}
+# what a fork says at its end: exit codes of pytest, and that the function could not be changed;
+# 2 is an error at import, 5 that a changed table has none of the tests
+OUTCOMES = {"0": "survived", "1": "killed", "2": "killed", "5": "survived", "cold": "cold"}
 PYTEST = (
     *("-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # a library was imported before
 )
 
+Say = Callable[[str], None]
+
 
 def main() -> None:
     """Answer jobs until standard input ends."""
+    folder, tests = Path(sys.argv[1]), sys.argv[2:]
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(folder / "hypothesis")
+    jobs, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
+    _redirect(folder / "log.txt")
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    folder = Path(sys.argv[1])
-    answers = os.fdopen(os.dup(1), "w")
-    for line in sys.stdin:
-        job = json.loads(line)
-        answer = tried(job, folder) if job["kind"] == "try" else mapped(job, folder)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+    if tests:
+        pytest.main(
+            [*PYTEST, f"--basetemp={folder / 'tmp'}", *tests], [_Warm(jobs, answers, folder)]
+        )
+        return
+    for line in jobs:
+        _answer(answers, _try_cold(json.loads(line), folder))
 
 
-def tried(job: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Run tests on a changed module: killed, timeout or survived, by which test, seconds."""
-    start = time.perf_counter()
-    with changed(job["path"], job["code"]):
-        outcome, test = _watched(job["tests"], folder)
-    return {"outcome": outcome, "test": test, "seconds": time.perf_counter() - start}
+def _answer(answers: Any, answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
+
+
+def _redirect(log: Path) -> None:
+    """Let what the tests say go into a file, and have nothing to read."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+
+class _Warm:
+    """Answers jobs in place of running the tests that were collected."""
+
+    def __init__(self, jobs: Any, answers: Any, folder: Path) -> None:
+        self.jobs, self.answers, self.folder = jobs, answers, folder
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """Answer jobs until there are no more."""
+        items = {item.nodeid: item for item in session.items}
+        patches = Patches()
+        gc.freeze()  # a fork need not copy what it does not change
+        for line in self.jobs:
+            job = json.loads(line)
+            if job["kind"] == "map":
+                _import_all(job["package"])
+                path = self.folder / "map.json"
+
+                def run(say: Say, job: dict[str, Any] = job, path: Path = path) -> str:
+                    write_map(session.items, job["package"], path)
+                    return "0"
+
+                answer = _watched(run, {}, self.folder, start_seconds=None)
+            else:
+                chosen = [items[name] for name, _ in job["tests"] if name in items]
+
+                def run(say: Say, job: dict[str, Any] = job, chosen: Any = chosen) -> str:
+                    if job["path"] and not patches.apply(job["path"], job["code"]):
+                        return "cold"
+                    return _run(chosen, say)
+
+                answer = _watched(run, dict(job["tests"]), self.folder)
+            _answer(self.answers, answer)
+        return True
+
+
+def _import_all(package: str) -> None:
+    base = importlib.import_module(f"cnnexp.{package}")
+    for found in pkgutil.walk_packages(base.__path__, f"{base.__name__}."):
+        importlib.import_module(found.name)
+
+
+def _run(items: Sequence[Any], say: Say) -> str:
+    """Run tests until one fails."""
+    failed: list[str] = []
+
+    class Noter:
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            if report.failed:
+                failed.append(report.nodeid)
+
+    if items:
+        items[0].config.pluginmanager.register(Noter())
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        say(f"test {item.nodeid}")
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if failed:
+            return "1"
+    return "0"
+
+
+def _try_cold(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Run tests on a changed module that is imported anew."""
+    tests = dict(job["tests"])
+    files = dict.fromkeys(test.partition("::")[0] for test in tests)
+
+    def run(say: Say) -> str:
+        words = [*PYTEST, "-x", f"--basetemp={folder / 'tmp'}", *files]
+        return str(int(pytest.main(words, [_Chooser(list(tests), say)])))
+
+    with _changed(job["path"], job["code"]):
+        return _watched(run, tests, folder)
+
+
+class _Chooser:
+    """Runs the chosen tests in the order of the choice, and says which one begins."""
+
+    def __init__(self, tests: list[str], say: Say) -> None:
+        self.places = {test: k for k, test in enumerate(tests)}
+        self.say = say
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Keep the chosen tests; a changed table may have lost some."""
+        chosen = [item for item in items if item.nodeid in self.places]
+        items[:] = sorted(chosen, key=lambda item: self.places[item.nodeid])
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Say that a test begins."""
+        self.say(f"test {nodeid}")
 
 
 @contextlib.contextmanager
-def changed(path: str | None, code: str | None) -> Iterator[None]:
+def _changed(path: str | None, code: str | None) -> Iterator[None]:
     """Change a module of the copy for a moment; None changes nothing."""
     if path is None or code is None:
         yield
@@ -83,79 +194,69 @@ def changed(path: str | None, code: str | None) -> Iterator[None]:
         compiled.unlink(missing_ok=True)
 
 
-def _watched(tests: list[tuple[str, float]], folder: Path) -> tuple[str, str]:
-    """Run tests in a fork, and end it when a test takes too long."""
+def _watched(
+    run: Callable[[Say], str],
+    tests: dict[str, float],
+    folder: Path,
+    start_seconds: float | None = START_SECONDS,
+) -> dict[str, Any]:
+    """Run tests in a fork, and end it when one takes too long.
+
+    Parameters
+    ----------
+    run : callable
+        Runs the tests, says ``test NAME`` before each, and returns the word for the end.
+    tests : mapping of str to float
+        What each test takes, in seconds.
+    folder : Path
+        Where tests write.
+    start_seconds : float or None
+        What may pass until the first test begins; None is without end.
+
+    Returns
+    -------
+    dict
+        The ``outcome``, and the ``test`` that failed; none if it failed before the first.
+    """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _run([name for name, _ in tests], folder, writing)
+        _child(run, writing)
     os.close(writing)
-    limits = {name: SLACK_SECONDS + SLOWER * seconds for name, seconds in tests}
-    test, word, limit = "", "timeout", START_SECONDS
+    test, word, limit = "", "timeout", start_seconds
     with os.fdopen(reading, "rb") as pipe:
         while select.select([pipe], [], [], limit)[0]:
             word, _, text = pipe.readline().decode().rstrip("\n").partition(" ")
             if word != "test":
                 break
-            test, limit, word = text, limits[text], "timeout"
+            test, limit = text, SLACK_SECONDS + SLOWER * tests.get(text, 1.0)
+            word = "timeout"
     _end(pid, folder)
-    if word == "timeout":
-        return "timeout", test
     if word == "end" and text not in OUTCOMES:
-        raise SystemExit((folder / "log.txt").read_text())
+        raise SystemExit(f"{text}: see {folder / 'log.txt'}")
+    if word == "timeout":
+        return {"outcome": "timeout", "test": test}
     outcome = OUTCOMES[text] if word == "end" else "killed"  # without a word it crashed
-    return outcome, test if outcome == "killed" else ""
+    return {"outcome": outcome, "test": test if outcome == "killed" else ""}
 
 
-class _Chooser:
-    """Runs the chosen tests in the order of the choice, and writes which one begins."""
-
-    def __init__(self, tests: list[str], file: int) -> None:
-        self.places = {test: k for k, test in enumerate(tests)}
-        self.file = file
-
-    def say(self, text: str) -> None:
-        """Write a line."""
-        os.write(self.file, f"{text}\n".encode())
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """Keep the chosen tests; a changed table may have lost some."""
-        chosen = [item for item in items if item.nodeid in self.places]
-        items[:] = sorted(chosen, key=lambda item: self.places[item.nodeid])
-
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Say that a test begins."""
-        self.say(f"test {nodeid}")
-
-
-def _run(tests: list[str], folder: Path, file: int) -> NoReturn:
+def _child(run: Callable[[Say], str], file: int) -> None:
     """Run tests in this process, a fork, and end it."""
+
+    def say(text: str) -> None:
+        os.write(file, f"{text}\n".encode())
+
     try:
-        _settle(folder)
-        chooser = _Chooser(tests, file)
-        files = dict.fromkeys(test.partition("::")[0] for test in tests)
-        code = pytest.main([*PYTEST, "-x", f"--basetemp={folder / 'tmp'}", *files], [chooser])
-        chooser.say(f"end {int(code)}")
+        os.setpgid(0, 0)
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        say(f"end {run(say)}")
     except BaseException:
         traceback.print_exc()
-        os.write(file, b"end exception\n")
+        say("end exception")
     finally:
         os._exit(0)
-
-
-def _settle(folder: Path) -> None:
-    """Make this fork a group of its own that says nothing and cannot take all memory."""
-    os.setpgid(0, 0)
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(folder / "hypothesis")
 
 
 def _end(pid: int, folder: Path) -> None:
@@ -164,111 +265,12 @@ def _end(pid: int, folder: Path) -> None:
         for child in psutil.Process(pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+    for end in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            end(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     for name in ("tmp", "hypothesis"):
         shutil.rmtree(folder / name, ignore_errors=True)
-
-
-def mapped(job: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Run the tests once, and find which lines each executes; written to ``map.json``."""
-    pid = os.fork()
-    if pid == 0:
-        code = 99
-        try:
-            _settle(folder)
-            code = _map(job["tests"], job["package"], folder)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return {"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}
-
-
-def _map(tests: list[str], package: str, folder: Path) -> int:
-    import coverage
-
-    measured = coverage.Coverage(
-        data_file=None, config_file=False, include=[f"*/cnnexp/{package}/*"]
-    )
-    measured.start()
-    base = importlib.import_module(f"cnnexp.{package}")
-    for found in pkgutil.walk_packages(base.__path__, f"{base.__name__}."):
-        importlib.import_module(found.name)  # at import a line belongs to no test
-    mapper = _Mapper(measured)
-    pytest.main([*PYTEST, f"--basetemp={folder / 'tmp'}", *tests], [mapper])
-    measured.stop()
-    data, lines = measured.get_data(), {}
-    for path in data.measured_files():
-        name = Path(path).relative_to(Path.cwd()).as_posix()
-        by_line = data.contexts_by_lineno(path)
-        lines[name] = {str(n): sorted(filter(None, found)) for n, found in by_line.items()}
-    result = {"tests": mapper.tests, "failed": sorted(mapper.failed), "lines": lines}
-    (folder / "map.json").write_text(json.dumps(result))
-    return 0
-
-
-class _Mapper:
-    """Tells the measurement which test runs, and notes what tests and fixtures take.
-
-    A fixture that several tests share runs in the first of them only, so its lines are noted
-    under ``fixture NAME``, and its seconds belong to every test that uses it.
-    """
-
-    def __init__(self, measured: Any) -> None:
-        self.measured = measured
-        self.tests: dict[str, Any] = {}
-        self.failed: set[str] = set()
-        self.seconds: dict[str, float] = {}
-        self.context = ""
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: Any) -> Iterator[Any]:
-        """Measure a test under its name."""
-        self._switch(item.nodeid)
-        fixtures = [name for name in getattr(item, "fixturenames", []) if name != "request"]
-        self.tests[item.nodeid] = {"fixtures": fixtures, "seconds": 0.0}
-        try:
-            return (yield)
-        finally:
-            for name in fixtures:
-                self.tests[item.nodeid]["seconds"] += self.seconds.get(name, 0.0)
-            self._switch("")
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item: Any) -> Iterator[Any]:
-        """Note the seconds of a test without its fixtures."""
-        start = time.perf_counter()
-        try:
-            return (yield)
-        finally:
-            self.tests[item.nodeid]["seconds"] += time.perf_counter() - start
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[Any]:
-        """Measure a fixture that tests share under its own name."""
-        shared, start, before = fixturedef.scope != "function", time.perf_counter(), self.context
-        if shared:
-            self._switch(f"fixture {fixturedef.argname}")
-        try:
-            return (yield)
-        finally:
-            seconds = time.perf_counter() - start
-            known = self.seconds.get(fixturedef.argname, 0.0)
-            self.seconds[fixturedef.argname] = max(seconds, known)
-            self._switch(before)
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        """Note tests that do not pass; they can kill nothing."""
-        if report.outcome != "passed":
-            self.failed.add(report.nodeid)
-
-    def _switch(self, context: str) -> None:
-        self.context = context
-        self.measured.switch_context(context)
 
 
 if __name__ == "__main__":

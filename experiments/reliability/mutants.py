@@ -84,18 +84,19 @@ def measure(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
         raise SystemExit(f"{error}: install the extra: pip install 'cnnexp[reliability]'") from None
 
     kept = _kept(chosen.again)
-    with mutant_trials.workers(chosen.jobs) as workers:
-        for package in chosen.packages if not chosen.quick else ["engine"]:
-            sample = mutations.sample(mutant_trials.ROOT, package, chosen.count, chosen.seed)
-            if chosen.quick:
-                sample = islice((one for one in sample if one.module == "window.py"), 3)
-            done, missing = [], []
-            for mutation in sample:
-                (done if _key(_facts(mutation)) in kept else missing).append(mutation)
-            yield from (kept[_key(_facts(mutation))] for mutation in done)
-            tests = QUICK_TESTS if chosen.quick else TESTS[package]
+    for package in chosen.packages if not chosen.quick else ["engine"]:
+        sample = mutations.sample(mutant_trials.ROOT, package, chosen.count, chosen.seed)
+        if chosen.quick:
+            sample = islice((one for one in sample if one.module == "window.py"), 3)
+        done, missing = [], []
+        for mutation in sample:
+            (done if _key(_facts(mutation)) in kept else missing).append(mutation)
+        yield from (kept[_key(_facts(mutation))] for mutation in done)
+        tests = QUICK_TESTS if chosen.quick else TESTS[package]
+        with mutant_trials.workers(chosen.jobs, tests) as workers:
             known = mutant_trials.mapped(workers[0], tests, package)
-            print(f"  {package}: {len(known.tests)} tests, {len(known.failed)} of them not used")
+            used = len(known.tests) - len(known.failed)
+            print(f"  {package}: {used} of {len(known.tests)} tests pass and are used", flush=True)
             yield from _outcomes(workers, known, missing, chosen)
 
 
