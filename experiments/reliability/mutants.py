@@ -65,8 +65,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=300, help="mutants per package (300)")
     parser.add_argument("--seed", type=int, default=1, help="of the sample (1)")
     parser.add_argument("--jobs", type=int, default=1, help="processes that try mutants (1)")
-    parser.add_argument("--most-seconds", type=float, default=20.0, help="of a mutant's tests (20)")
-    parser.add_argument("--most-tests", type=int, default=400, help="for a mutant (400)")
+    parser.add_argument("--most-seconds", type=float, default=10.0, help="of a mutant's tests (10)")
+    parser.add_argument("--most-tests", type=int, default=250, help="for a mutant (250)")
     parser.add_argument(
         "--again",
         type=Path,
