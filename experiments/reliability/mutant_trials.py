@@ -184,7 +184,7 @@ def mapped(worker: Worker, tests: Sequence[str], package: str) -> Map:
 
     It takes minutes, so what was found is kept in ``outputs`` until a source or a test changes.
     """
-    kept = MAPS / f"{_fingerprint([*tests, package])}.json"
+    kept = MAPS / f"{_fingerprint(worker.copy, [*tests, package])}.json"
     if not kept.exists():
         worker.ask("warm", kind="map", package=package)
         MAPS.mkdir(parents=True, exist_ok=True)
@@ -192,12 +192,12 @@ def mapped(worker: Worker, tests: Sequence[str], package: str) -> Map:
     return Map(**json.loads(kept.read_text()))
 
 
-def _fingerprint(words: Sequence[str]) -> str:
-    """Return a name for these tests of this source."""
+def _fingerprint(copy: Path, words: Sequence[str]) -> str:
+    """Return a name for these tests of this copy."""
     digest = hashlib.sha256(repr(words).encode())
     for name in ("cnnexp", "tests"):
-        for path in sorted((ROOT / name).rglob("*.py")):
-            digest.update(f"{path.relative_to(ROOT)}".encode() + path.read_bytes())
+        for path in sorted((copy / name).rglob("*.py")):
+            digest.update(f"{path.relative_to(copy)}".encode() + path.read_bytes())
     return f"map-{digest.hexdigest()[:16]}"
 
 

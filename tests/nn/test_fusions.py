@@ -118,6 +118,27 @@ def test_conv_relu_max_pool_equals_its_layers_one_by_one_and_naive(g, pool):
     check_equal(fused, network(g, MaxPool2D(*pool), impl="naive"), X, Y)
 
 
+@pytest.mark.parametrize("with_norm", [False, True])
+@pytest.mark.parametrize(
+    ("g", "pool", "fusion"),
+    [
+        (Geometry(10, 13, (2, 3), (1, 2)), MaxPool2D((3, 2), (4, 2)), ConvPointwiseMaxPool),
+        (Geometry(13, 10, (3, 2), (2, 1)), MaxPool2D((2, 3)), ConvPointwiseMaxPool),
+        (Geometry(11, 12, (5, 4), 1), MaxPool2D((1, 3)), MergedConvPointwiseMaxPool),
+        (Geometry(12, 13, (4, 5), 1), MaxPool2D((3, 1), (3, 2)), MergedConvPointwiseMaxPool),
+    ],
+)
+def test_oblong_pooling_windows_and_strides(g, pool, fusion, with_norm):
+    """Rows and columns differ in everything, so that no one can stand for the other."""
+    between = [BatchNorm(), ReLU(), pool] if with_norm else [pool]
+    nets = [
+        network(g, *between, impl=impl, activation=None if with_norm else "relu")
+        for impl in ("fast", "naive")
+    ]
+    assert with_norm or fusions(nets[0])[0] is fusion
+    check_equal(*nets, *samples(g))
+
+
 @pytest.mark.parametrize("g", [*GEOMETRIES, *MORE], ids=str)
 def test_conv_relu_and_dense_relu_equal_their_layers_one_by_one_and_naive(g):
     fused = network(g)
