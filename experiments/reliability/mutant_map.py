@@ -22,8 +22,9 @@ def write_map(items: Sequence[Any], package: str, path: Path) -> None:
     measured = coverage.Coverage(data_file=None, config_file=False, include=include)
     measured.start()
     mapper = _Mapper(measured)
-    items[0].config.pluginmanager.register(mapper)
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    if items:
+        items[0].config.pluginmanager.register(mapper)
+    for item, following in zip(items, [*items[1:], None], strict=False):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
     measured.stop()
     data, lines = measured.get_data(), {}

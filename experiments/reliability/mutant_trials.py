@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -179,26 +180,57 @@ class Map:
         return set()
 
 
-def mapped(worker: Worker, tests: Sequence[str], package: str) -> Map:
+def mapped(workers: Sequence[Worker], tests: Sequence[str], package: str) -> Map:
     """Run the tests once on the unchanged source, and find which lines each executes.
 
-    It takes minutes, so what was found is kept in ``outputs`` until a source or a test changes.
+    It takes minutes, so what was found is kept in ``outputs`` for every file of tests, until it,
+    what the tests share, or a source changes.
     """
-    kept = MAPS / f"{_fingerprint(worker.copy, [*tests, package])}.json"
-    if not kept.exists():
-        worker.ask("warm", kind="map", package=package)
-        MAPS.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(worker.folder / "map.json", kept)
-    return Map(**json.loads(kept.read_text()))
+    kept = {file: MAPS / f"{name}.json" for file, name in _names(workers[0], tests, package)}
+    waiting = [(file, path) for file, path in kept.items() if not path.exists()]
+    MAPS.mkdir(parents=True, exist_ok=True)
+
+    def map_some(worker: Worker) -> None:
+        while waiting:
+            file, path = waiting.pop()
+            worker.ask("warm", kind="map", file=file, package=package)
+            shutil.copy2(worker.folder / "map.json", path)
+
+    with ThreadPoolExecutor(len(workers)) as threads:
+        list(threads.map(map_some, workers))
+    return _joined([json.loads(path.read_text()) for path in kept.values()])
 
 
-def _fingerprint(copy: Path, words: Sequence[str]) -> str:
-    """Return a name for these tests of this copy."""
-    digest = hashlib.sha256(repr(words).encode())
-    for name in ("cnnexp", "tests"):
-        for path in sorted((copy / name).rglob("*.py")):
-            digest.update(f"{path.relative_to(copy)}".encode() + path.read_bytes())
-    return f"map-{digest.hexdigest()[:16]}"
+def _names(worker: Worker, tests: Sequence[str], package: str) -> Iterator[tuple[str, str]]:
+    """Yield the files of tests, and a name for what is found with each."""
+    shared = hashlib.sha256(package.encode())
+    for path in sorted((worker.copy / "cnnexp").rglob("*.py")):
+        shared.update(path.read_bytes())
+    for path in sorted((worker.copy / "tests").rglob("*.py")):
+        if not path.name.startswith("test_"):
+            shared.update(path.read_bytes())
+    for test in map(worker.copy.joinpath, tests):
+        pattern = "*.py" if test.is_relative_to(worker.copy / "cnnexp") else "test_*.py"
+        for path in sorted(test.rglob(pattern)) if test.is_dir() else [test]:
+            digest = shared.copy()
+            digest.update(path.read_bytes())
+            file = path.relative_to(worker.copy).as_posix()
+            yield file, f"{package}-{path.stem}-{digest.hexdigest()[:16]}"
+
+
+def _joined(maps: Sequence[dict[str, Any]]) -> Map:
+    """Return the maps of several files as one."""
+    tests: dict[str, Any] = {}
+    failed: list[str] = []
+    lines: dict[str, dict[str, list[str]]] = {}
+    for one in maps:
+        tests |= one["tests"]
+        failed += one["failed"]
+        for path, by_line in one["lines"].items():
+            known = lines.setdefault(path, {})
+            for line, found in by_line.items():
+                known.setdefault(line, []).extend(found)
+    return Map(tests, failed, lines)
 
 
 def tried(worker: Worker, known: Map, mutation: Mutation, seconds: float, most: int) -> Outcome:

@@ -94,7 +94,7 @@ def measure(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield from (kept[_key(_facts(mutation))] for mutation in done)
         tests = QUICK_TESTS if chosen.quick else TESTS[package]
         with mutant_trials.workers(chosen.jobs, tests) as workers:
-            known = mutant_trials.mapped(workers[0], tests, package)
+            known = mutant_trials.mapped(workers, tests, package)
             used = len(known.tests) - len(known.failed)
             print(f"  {package}: {used} of {len(known.tests)} tests pass and are used", flush=True)
             yield from _outcomes(workers, known, missing, chosen)
