@@ -8,9 +8,10 @@ from cnnexp.engine import IMPLEMENTATIONS, batch_norm, products
 from cnnexp.engine.fast import FAST, winograd
 from cnnexp.engine.fast.batch_norm_pool import ConvBatchNormPointwiseMaxPool
 from cnnexp.engine.fast.in_place import BatchNormInPlace, InPlace
-from cnnexp.engine.fast.merged import MergedConvPointwiseMaxPool
+from cnnexp.engine.fast.merged import MergedConvPointwiseMaxPool, merging_pays, patch
 from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool
 from cnnexp.engine.fast.winograd_pool import WinogradPointwiseMaxPool
+from cnnexp.engine.window import Window
 from tests.engine.geometries import GEOMETRIES, TINY, Geometry
 
 POOLS = [(2, 2), (3, 3), (2, 3), (4, 4)]  # width and stride: equal, and above the width
@@ -252,6 +253,25 @@ def test_every_fusion_of_the_table_is_tried_here():
 def _built(case):
     g, pool = case.values
     return g, MaxPool2D(*pool)
+
+
+def test_the_patch_that_a_pooling_window_depends_on():
+    """5 x 4 filters that move by (1, 2), pooled 2 x 3: (2-1)·1 + 5 = 6 and (3-1)·2 + 4 = 8."""
+    conv, pool = (Window.over((20, 20), f, s, "valid") for f, s in (((5, 4), (1, 2)), ((2, 3), 1)))
+    assert patch(conv, pool) == (6, 8)
+
+
+@pytest.mark.parametrize(
+    ("f", "p", "pays"),
+    [
+        (5, 2, True),  # 6 · 6 = 36 pixels instead of 25
+        (2, 2, False),  # 3 · 3 = 9 instead of 4, more than twice as many
+        (1, (2, 1), True),  # 2 instead of 1, just twice as many
+        (1, (3, 1), False),
+    ],
+)
+def test_filters_are_merged_where_that_at_most_doubles_the_arithmetic(f, p, pays):
+    assert merging_pays(*(Window.over((20, 20), k, 1, "valid") for k in (f, p))) is pays
 
 
 @pytest.mark.parametrize("pool", [MaxPool2D(3, 2), MaxPool2D(2, padding=1)])
