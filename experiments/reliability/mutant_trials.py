@@ -234,7 +234,7 @@ def _joined(maps: Sequence[dict[str, Any]]) -> Map:
 
 
 def tried(worker: Worker, known: Map, mutation: Mutation, seconds: float, most: int) -> Outcome:
-    """Try a mutation in the warm process, and in the other one where that kills nothing.
+    """Try a mutation in the warm process, or in the other one if it is not within functions.
 
     A test that also fails on the unchanged source, when it runs after the same others, kills
     nothing and is not used again.
@@ -252,7 +252,7 @@ def tried(worker: Worker, known: Map, mutation: Mutation, seconds: float, most: 
                 continue
             found = worker.ask(process, kind="try", tests=part, **_change(mutation))
             if process == "warm" and found["outcome"] == "survived":
-                parts.pop()  # what differs at import shows with a few tests
+                break
             if found["outcome"] in ("killed", "timeout"):
                 again = not _is_confirmed(worker, process, part, found)
         known.unreliable |= {found["test"]} if again else set()

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 from experiments.benchmarks import results
@@ -38,10 +40,11 @@ TESTS = {
         "cnnexp/engine",
     ),
     "nn": (
-        "tests/nn",
-        "tests/train",
-        "tests/test_classic.py",
-        *(f"tests/app/test_{name}.py" for name in ("blocks", "inspect", "profile")),
+        *(f"tests/nn/test_{name}.py" for name in ("arguments", "blocks", "gradient_check")),
+        *(f"tests/nn/test_{name}.py" for name in ("introspection", "layer_check", "layers")),
+        *(f"tests/nn/test_{name}.py" for name in ("losses", "memory", "network", "passes")),
+        *(f"tests/nn/test_{name}.py" for name in ("network_errors", "processes", "profile")),
+        *("tests/nn/test_timing.py", "tests/app/test_inspect.py", "tests/app/test_profile.py"),
         "cnnexp/nn",
     ),
     "runs": (
@@ -88,36 +91,49 @@ def measure(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
         sample = mutations.sample(mutant_trials.ROOT, package, chosen.count, chosen.seed)
         if chosen.quick:
             sample = islice((one for one in sample if one.module == "window.py"), 3)
-        done, missing = [], []
-        for mutation in sample:
-            (done if _key(_facts(mutation)) in kept else missing).append(mutation)
-        yield from (kept[_key(_facts(mutation))] for mutation in done)
         tests = QUICK_TESTS if chosen.quick else TESTS[package]
         with mutant_trials.workers(chosen.jobs, tests) as workers:
             known = mutant_trials.mapped(workers, tests, package)
             used = len(known.tests) - len(known.failed)
             print(f"  {package}: {used} of {len(known.tests)} tests pass and are used", flush=True)
-            yield from _outcomes(workers, known, missing, chosen)
+            yield from _outcomes(workers, known, sample, kept, chosen)
 
 
 def _outcomes(
-    workers: Sequence[Worker], known: Map, sample: Sequence[Mutation], chosen: argparse.Namespace
+    workers: Sequence[Worker],
+    known: Map,
+    sample: Iterator[Mutation],
+    kept: dict[tuple[str, ...], dict[str, Any]],
+    chosen: argparse.Namespace,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of mutants that are tried now, in the order of the sample."""
+    """Yield the rows of mutants as they are known; each worker takes the next one."""
     from experiments.reliability import mutant_trials
 
-    free = list(workers)
+    rows: Queue[dict[str, Any] | None] = Queue()
+    taking = threading.Lock()
 
-    def row(mutation: Mutation) -> dict[str, Any]:
-        worker = free.pop()
+    def work(worker: Worker) -> None:
         try:
-            bounds = chosen.most_seconds, chosen.most_tests
-            return {**_facts(mutation), **mutant_trials.tried(worker, known, mutation, *bounds)}
+            while True:
+                with taking:
+                    mutation = next(sample, None)
+                if mutation is None:
+                    return
+                facts = _facts(mutation)
+                bounds = chosen.most_seconds, chosen.most_tests
+                rows.put(
+                    kept.get(_key(facts))
+                    or {**facts, **mutant_trials.tried(worker, known, mutation, *bounds)}
+                )
         finally:
-            free.append(worker)
+            rows.put(None)  # one has ended
 
     with ThreadPoolExecutor(len(workers)) as threads:
-        yield from threads.map(row, sample)
+        ended = [threads.submit(work, worker) for worker in workers]
+        for _ in ended:
+            yield from iter(rows.get, None)
+        for one in ended:
+            one.result()
 
 
 def _facts(mutation: Mutation) -> dict[str, Any]:

@@ -255,6 +255,24 @@ def _built(case):
     return g, MaxPool2D(*pool)
 
 
+@pytest.mark.parametrize(
+    ("channels", "pool", "fusion"),
+    [
+        (8, 2, WinogradPointwiseMaxPool),
+        (8, 4, WinogradPointwiseMaxPool),
+        (8, 3, ConvPointwiseMaxPool),  # no tile of 4 x 4 outputs is cut into windows of 3 x 3
+        (8, (3, 2), ConvPointwiseMaxPool),
+        (8, (2, 4), ConvPointwiseMaxPool),
+        (7, 2, MergedConvPointwiseMaxPool),  # too few channels for the transforms to pay
+    ],
+)
+def test_winograds_method_where_windows_tile_a_tile_and_channels_are_many(channels, pool, fusion):
+    g = Geometry(14, 14, 3, 1, "valid", channels, 8, 2)
+    net = network(g, MaxPool2D(pool))
+    assert fusions(net)[0] is fusion
+    check_equal(net, network(g, MaxPool2D(pool), impl="naive"), *samples(g))
+
+
 def test_the_patch_that_a_pooling_window_depends_on():
     """5 x 4 filters that move by (1, 2), pooled 2 x 3: (2-1)·1 + 5 = 6 and (3-1)·2 + 4 = 8."""
     conv, pool = (Window.over((20, 20), f, s, "valid") for f, s in (((5, 4), (1, 2)), ((2, 3), 1)))
