@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+
 import pandas as pd
 import pytest
 
 pytest.importorskip("cosmic_ray")
 
-from experiments.reliability import mutants, mutations
+from experiments.reliability import mutant_patch, mutants, mutations
 from experiments.reliability.__main__ import main
-from experiments.reliability.mutant_trials import Map
+from experiments.reliability.mutant_patch import Patches
+from experiments.reliability.mutant_trials import Map, _joined
 
 SOURCE = '''"""2 < 3"""
 from typing import TYPE_CHECKING
@@ -108,6 +112,80 @@ def test_every_test_function_has_its_turn():
     one = known({"3": list(cases)}, **cases)
     expected = ["f[0]", "tests/engine/test_one.py::h", "g", "f[1]"]
     assert one.chosen(mutation((3, 3)), 99, 99) == expected
+
+
+def test_maps_of_several_files_are_one():
+    one, two = (
+        {"tests": {t: {"fixtures": [], "seconds": s}}, "failed": [f"bad {t}"],
+         "lines": {"a.py": {"1": [t], n: [t]}}}
+        for t, s, n in (("x", 1.0, "2"), ("y", 2.0, "3"))
+    )  # fmt: skip
+    found = _joined([one, two])
+    assert found.lines == {"a.py": {"1": ["x", "y"], "2": ["x"], "3": ["y"]}}
+    assert found.seconds("y") == 2.0
+    assert found.failed == ["bad x", "bad y"]
+
+
+MODULE = """
+import functools
+
+LIMIT = 3
+
+@functools.cache
+def twice(x, least=0):
+    return max(2 * x, least)
+
+class One:
+    size = 4
+
+    @property
+    def area(self):
+        return self.size * self.size
+
+    def inside(self):
+        return [n + 1 for n in range(self.size)]
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "mutated_module.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = importlib.import_module("mutated_module")
+    yield found
+    del sys.modules["mutated_module"]
+
+
+def test_a_function_that_is_imported_changes_and_keeps_no_old_result(module, monkeypatch):
+    monkeypatch.setattr(mutant_patch, "_is_ours", lambda cache: cache is module.twice)
+    assert module.twice(5) == 10
+    assert Patches().apply(module.__file__, MODULE.replace("2 * x", "3 * x"))
+    assert module.twice(5) == 15
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [("self.size * self.size", "self.size + 0", 4), ("n + 1", "n - 1", [-1, 0, 1, 2])],
+)
+def test_methods_and_what_is_within_them_change(module, old, new, value):
+    one = module.One()
+    assert Patches().apply(module.__file__, MODULE.replace(old, new))
+    assert value in (one.area, one.inside())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("LIMIT = 3", "LIMIT = 4"),
+        ("least=0", "least=1"),
+        ("size = 4", "size = 5"),
+        ("@functools.cache", ""),
+        ("@property", ""),
+    ],
+)
+def test_what_runs_at_import_cannot_be_changed_later(module, old, new):
+    assert not Patches().apply(module.__file__, MODULE.replace(old, new))
+    assert (module.twice(1), module.One().area) == (2, 16)
 
 
 def row(outcome, before="a", package="engine"):
