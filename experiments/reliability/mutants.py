@@ -14,7 +14,7 @@ import csv
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,7 @@ PACKAGES = tuple(TESTS)
 QUICK_TESTS = ("tests/engine/test_window.py", "cnnexp/engine/window.py")
 OWN = ("DeleteStatement", "ReplaceInWithNotIn")
 JUDGED = Path(__file__).with_name("judged_mutants.csv")
+AROUND = 20  # letters on either side of a change, in the table of survivors
 KEY = ("package", "module", "function", "before", "after")
 
 
@@ -218,13 +219,28 @@ def _survivors(rows: Sequence[dict[str, Any]]) -> str:
     cells = []
     for row in rows:
         if row["outcome"] == "survived":
-            change = f"{_code(row['before'])} → {_code(row['after'])}"
+            change = " → ".join(map(_code, _middles(row["before"], row["after"])))
             cells.append([_place(row), change, row["verdict"], row["reason"]])
     return markdown(["where", "change", "verdict", "reason"], cells)
 
 
 def _place(row: dict[str, Any]) -> str:
     return f"{row['package']}/{row['module']}, {row['function'] or 'module'}"
+
+
+def _middles(before: str, after: str) -> tuple[str, str]:
+    """Return of two lines what differs, with some letters around it."""
+    same = _equal_letters(before, after)
+    rest = _equal_letters(before[same:][::-1], after[same:][::-1])
+    left, right = max(same - AROUND, 0), max(rest - AROUND, 0)
+    texts = (text[left : len(text) - right] for text in (before, after))
+    one, other = ("…" * (left > 0) + text + "…" * (right > 0) for text in texts)
+    return one, other
+
+
+def _equal_letters(one: str, other: str) -> int:
+    """Return how many letters two texts have in common at their beginnings."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _code(text: str) -> str:

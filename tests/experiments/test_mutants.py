@@ -204,6 +204,15 @@ def test_the_score_does_not_count_equivalent_mutants(monkeypatch):
     assert "| engine/one.py, module | `same` → `b \\| c` | equivalent | it is the same |" in text
 
 
+def test_the_table_shows_what_differs_and_some_of_the_line():
+    long = f"{'x' * 40} {{}} {'y' * 40}"
+    left, right = "…" + "x" * 19 + " ", " " + "y" * 19 + "…"
+    found = mutants._middles(long.format("<"), long.format(">"))
+    assert found == (f"{left}<{right}", f"{left}>{right}")
+    assert mutants._middles("if a < b:", "if a <= b:") == ("if a < b:", "if a <= b:")
+    assert mutants._middles("count += 1", "pass") == ("count += 1", "pass")
+
+
 def test_every_judgement_has_a_verdict_and_a_reason():
     for key, said in mutants.judged().items():
         assert said["verdict"] in ("equivalent", "equivalent: speed only", "weakness"), key
