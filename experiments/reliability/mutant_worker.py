@@ -24,6 +24,7 @@ import select
 import shutil
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ LIBRARIES = (
     *("matplotlib.pyplot", "torch"),
 )
 ADDRESS_SPACE = 6 << 30  # bytes, of a fork and of each of its children
+IDLE = 12.0  # times the limit, for a test that only waits
 START_SECONDS = 60.0  # until the first test begins
 SLACK_SECONDS, SLOWER = 10.0, 10.0  # a test may take SLACK + SLOWER x what it took
 # what a fork says at its end: exit codes of pytest, and that the function could not be changed;
@@ -224,14 +226,17 @@ def _watched(
         os.close(reading)
         _child(run, writing)
     os.close(writing)
-    test, word, limit = "", "timeout", start_seconds
+    test, word, text, limit, begun = "", "", "", start_seconds, _clocks(pid)
     with os.fdopen(reading, "rb") as pipe:
-        while select.select([pipe], [], [], limit)[0]:
-            word, _, text = pipe.readline().decode().rstrip("\n").partition(" ")
-            if word != "test":
-                break
-            test, limit = text, SLACK_SECONDS + SLOWER * tests.get(text, 1.0)
-            word = "timeout"
+        while word not in ("end", "timeout", "crash"):
+            if select.select([pipe], [], [], 1.0)[0]:
+                word, _, text = pipe.readline().decode().rstrip("\n").partition(" ")
+                word = word or "crash"
+                if word == "test":
+                    test, limit = text, SLACK_SECONDS + SLOWER * tests.get(text, 1.0)
+                    begun = _clocks(pid)
+            elif limit is not None and _is_over(limit, begun, _clocks(pid)):
+                word = "timeout"
     _end(pid, folder)
     if word == "end" and text not in OUTCOMES:
         raise SystemExit(f"{text}: see {folder / 'log.txt'}")
@@ -239,6 +244,22 @@ def _watched(
         return {"outcome": "timeout", "test": test}
     outcome = OUTCOMES[text] if word == "end" else "killed"  # without a word it crashed
     return {"outcome": outcome, "test": test if outcome == "killed" else ""}
+
+
+def _clocks(pid: int) -> tuple[float, float]:
+    """Return the time, and the processor seconds of a process and those that it started."""
+    total = 0.0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += sum(one.cpu_times()[:4])
+    return time.monotonic(), total
+
+
+def _is_over(limit: float, begun: tuple[float, float], now: tuple[float, float]) -> bool:
+    """Say whether a test takes too long: by its own work, since others may use the processor."""
+    return now[1] - begun[1] > limit or now[0] - begun[0] > IDLE * limit
 
 
 def _child(run: Callable[[Say], str], file: int) -> None:
