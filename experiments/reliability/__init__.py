@@ -14,6 +14,7 @@ NAMES: tuple[str, ...] = (  # the parts, in the order of the page
     "bounds",
     "faults",
     "coverage",
+    "mutants",
     "versions",
     "audit",
 )

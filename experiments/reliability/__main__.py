@@ -24,6 +24,7 @@ from experiments.reliability import NAMES
 
 FOLDER = results.FOLDER / "reliability"
 QUICK_FOLDER = Path("outputs/reliability")
+SAVE_SECONDS = 60  # what a killed run loses at most
 
 
 def main(words: list[str] | None = None) -> int:
@@ -45,11 +46,15 @@ def run(name: str, chosen: argparse.Namespace, words: list[str]) -> None:
     command = f"python -m experiments.reliability {shlex.join(words)}"
     folder = chosen.output or (QUICK_FOLDER if chosen.quick else FOLDER)
     path, start = folder / f"{name}.csv", time.perf_counter()
+    written = start
     try:
         for row in module.measure(chosen):
-            rows.append({**row, "command": command, **machine})
+            rows.append({**row, "command": command, **machine, **row})  # a row may name its own
             cells = (f"{key}={results.shown(row[key])}" for key in module.SHOWN if key in row)
             print("  " + "  ".join(cells), flush=True)
+            if time.perf_counter() - written > SAVE_SECONDS:
+                results.write(path, rows)
+                written = time.perf_counter()
     finally:
         if rows:
             results.write(path, rows)

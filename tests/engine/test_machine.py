@@ -1,39 +1,56 @@
-"""The size of the cache, where the system tells it and where it does not."""
+"""The size of the cache: what the system says, else what a file says, else a megabyte."""
 
-import builtins
-import io
 import os
 
 import pytest
 
 from cnnexp.engine import machine
-from cnnexp.engine.machine import DEFAULT_CACHE, cache_bytes
 
 
-def fails(*_):
-    raise OSError("not here")
+def size(monkeypatch, sysconf, text):
+    """Return what is found where `os.sysconf` and the file say so; an error is raised."""
 
+    def asked(name):
+        assert name == "SC_LEVEL2_CACHE_SIZE"
+        if isinstance(sysconf, Exception):
+            raise sysconf
+        return sysconf
 
-@pytest.fixture(autouse=True)
-def no_memory_of_it():
-    cache_bytes.cache_clear()
-    yield
-    cache_bytes.cache_clear()
+    class File:
+        def __enter__(self):
+            return self
 
+        def __exit__(self, *_):
+            return None
 
-@pytest.mark.parametrize(
-    ("told", "file", "expected"),
-    [
-        (lambda _: 512, None, 512),
-        (lambda _: 0, "2048K\n", 2048 * 1024),  # a virtual machine that says 0
-        (fails, "64K\n", 64 * 1024),
-        (fails, "large\n", DEFAULT_CACHE),
-        (fails, None, DEFAULT_CACHE),
-    ],
-)
-def test_what_the_system_says_of_the_cache(told, file, expected, monkeypatch):
-    monkeypatch.setattr(os, "sysconf", told)
-    opened = fails if file is None else lambda *_: io.StringIO(file)
+        def read(self):
+            return text
+
+    def opened(path):
+        if isinstance(text, Exception):
+            raise text
+        return File()
+
+    monkeypatch.setattr(os, "sysconf", asked)
     monkeypatch.setattr(machine, "open", opened, raising=False)
-    assert cache_bytes() == expected
-    assert machine.open is not builtins.open
+    return machine.cache_bytes.__wrapped__()
+
+
+def test_the_system_is_asked_first(monkeypatch):
+    assert size(monkeypatch, 2_097_152, "512K") == 2_097_152
+    assert size(monkeypatch, 1, "512K") == 1
+
+
+@pytest.mark.parametrize("answer", [0, -1, AttributeError(), ValueError(), OSError()])
+def test_the_file_is_read_where_the_system_does_not_know(monkeypatch, answer):
+    assert size(monkeypatch, answer, "512K\n") == 512 * 1024
+
+
+@pytest.mark.parametrize("text", ["", "none", FileNotFoundError(), PermissionError()])
+def test_a_megabyte_is_assumed_where_nobody_knows(monkeypatch, text):
+    assert size(monkeypatch, 0, text) == 1024 * 1024
+
+
+def test_it_is_asked_once():
+    assert machine.cache_bytes() == machine.cache_bytes()
+    assert machine.cache_bytes.cache_info().currsize == 1

@@ -85,9 +85,21 @@ def test_groups_cover_every_position_once_and_do_not_overlap(size, f, s, before,
     assert np.all(positions == 1)
 
 
-def test_a_window_that_does_not_fit_is_refused():
-    with pytest.raises(ShapeError, match="5x5 window does not fit on an image of 4x4"):
-        Window.over((4, 4), 5, 1, "valid")
+@pytest.mark.parametrize(
+    ("size", "f", "padding", "dilation", "message"),
+    [
+        ((4, 4), 5, "valid", 1, "a 5x5 window does not fit on an image of 4x4"),
+        ((4, 9), 5, "valid", 1, "a 5x5 window does not fit on an image of 4x9"),
+        ((9, 4), (3, 5), "valid", 1, "a 3x5 window does not fit on an image of 9x4"),
+        # the padding is counted: 4 + 2 · 1 = 6
+        ((4, 9), 7, 1, 1, "a 7x7 window does not fit on an image of 6x11 with padding 1"),
+        # three pixels that lie two apart reach over five
+        ((4, 9), 3, "valid", 2, "a 3x3 window with dilation 2 does not fit on an image of 4x9"),
+    ],
+)
+def test_a_window_that_does_not_fit_is_refused(size, f, padding, dilation, message):
+    with pytest.raises(ShapeError, match=f"^{message}$"):
+        Window.over(size, f, 1, padding, dilation)
 
 
 @pytest.mark.parametrize("padding", ["full", -1, 1.5, True, [1], [[1, 2], 3, 4], [[1, -2], 0]])

@@ -8,9 +8,10 @@ from cnnexp.engine import IMPLEMENTATIONS, batch_norm, products
 from cnnexp.engine.fast import FAST, winograd
 from cnnexp.engine.fast.batch_norm_pool import ConvBatchNormPointwiseMaxPool
 from cnnexp.engine.fast.in_place import BatchNormInPlace, InPlace
-from cnnexp.engine.fast.merged import MergedConvPointwiseMaxPool
+from cnnexp.engine.fast.merged import MergedConvPointwiseMaxPool, merging_pays, patch
 from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool
 from cnnexp.engine.fast.winograd_pool import WinogradPointwiseMaxPool
+from cnnexp.engine.window import Window
 from tests.engine.geometries import GEOMETRIES, TINY, Geometry
 
 POOLS = [(2, 2), (3, 3), (2, 3), (4, 4)]  # width and stride: equal, and above the width
@@ -117,6 +118,27 @@ def test_conv_relu_max_pool_equals_its_layers_one_by_one_and_naive(g, pool):
     assert fusions(alone) == []
     check_equal(fused, alone, X, Y)
     check_equal(fused, network(g, MaxPool2D(*pool), impl="naive"), X, Y)
+
+
+@pytest.mark.parametrize("with_norm", [False, True])
+@pytest.mark.parametrize(
+    ("g", "pool", "fusion"),
+    [
+        (Geometry(10, 13, (2, 3), (1, 2)), MaxPool2D((3, 2), (4, 2)), ConvPointwiseMaxPool),
+        (Geometry(13, 10, (3, 2), (2, 1)), MaxPool2D((2, 3)), ConvPointwiseMaxPool),
+        (Geometry(11, 12, (5, 4), 1), MaxPool2D((1, 3)), MergedConvPointwiseMaxPool),
+        (Geometry(12, 13, (4, 5), 1), MaxPool2D((3, 1), (3, 2)), MergedConvPointwiseMaxPool),
+    ],
+)
+def test_oblong_pooling_windows_and_strides(g, pool, fusion, with_norm):
+    """Rows and columns differ in everything, so that no one can stand for the other."""
+    between = [BatchNorm(), ReLU(), pool] if with_norm else [pool]
+    nets = [
+        network(g, *between, impl=impl, activation=None if with_norm else "relu")
+        for impl in ("fast", "naive")
+    ]
+    assert with_norm or fusions(nets[0])[0] is fusion
+    check_equal(*nets, *samples(g))
 
 
 @pytest.mark.parametrize("g", [*GEOMETRIES, *MORE], ids=str)
@@ -237,6 +259,43 @@ def test_every_fusion_of_the_table_is_tried_here():
 def _built(case):
     g, pool = case.values
     return g, MaxPool2D(*pool)
+
+
+@pytest.mark.parametrize(
+    ("channels", "pool", "fusion"),
+    [
+        (8, 2, WinogradPointwiseMaxPool),
+        (8, 4, WinogradPointwiseMaxPool),
+        (8, 3, ConvPointwiseMaxPool),  # no tile of 4 x 4 outputs is cut into windows of 3 x 3
+        (8, (3, 2), ConvPointwiseMaxPool),
+        (8, (2, 4), ConvPointwiseMaxPool),
+        (7, 2, MergedConvPointwiseMaxPool),  # too few channels for the transforms to pay
+    ],
+)
+def test_winograds_method_where_windows_tile_a_tile_and_channels_are_many(channels, pool, fusion):
+    g = Geometry(14, 14, 3, 1, "valid", channels, 8, 2)
+    net = network(g, MaxPool2D(pool))
+    assert fusions(net)[0] is fusion
+    check_equal(net, network(g, MaxPool2D(pool), impl="naive"), *samples(g))
+
+
+def test_the_patch_that_a_pooling_window_depends_on():
+    """5 x 4 filters that move by (1, 2), pooled 2 x 3: (2-1)·1 + 5 = 6 and (3-1)·2 + 4 = 8."""
+    conv, pool = (Window.over((20, 20), f, s, "valid") for f, s in (((5, 4), (1, 2)), ((2, 3), 1)))
+    assert patch(conv, pool) == (6, 8)
+
+
+@pytest.mark.parametrize(
+    ("f", "p", "pays"),
+    [
+        (5, 2, True),  # 6 · 6 = 36 pixels instead of 25
+        (2, 2, False),  # 3 · 3 = 9 instead of 4, more than twice as many
+        (1, (2, 1), True),  # 2 instead of 1, just twice as many
+        (1, (3, 1), False),
+    ],
+)
+def test_filters_are_merged_where_that_at_most_doubles_the_arithmetic(f, p, pays):
+    assert merging_pays(*(Window.over((20, 20), k, 1, "valid") for k in (f, p))) is pays
 
 
 @pytest.mark.parametrize("pool", [MaxPool2D(3, 2), MaxPool2D(2, padding=1)])

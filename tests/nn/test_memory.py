@@ -36,6 +36,15 @@ ROWS: dict[str, tuple[list[Layer], str]] = {
         "10 x 10",
     ),
     "strides": ([Conv2D(2, (3, 5), stride=(2, 1), **SAME), Conv2D(2, 3, **SAME)], "7 x 7"),
+    # rows 3 + 2·2 = 7 and then 7 + 1·2 = 9; columns 1 + 1·1 = 2 and then 2 + 3·1 = 5
+    "oblong": (
+        [
+            Conv2D(2, (3, 1), stride=(2, 1), **SAME),
+            Conv2D(2, (3, 2), **SAME),
+            Conv2D(2, (2, 4), **SAME),
+        ],
+        "9 x 5",
+    ),
     "dilation": ([Conv2D(2, 3, dilation=3, **SAME), Conv2D(2, 1, **SAME)], "7 x 7"),
     "residual": (
         [Residual([Conv2D(2, 3, **SAME), Conv2D(2, 3, **SAME)], [Conv2D(2, 1, **SAME)])],

@@ -198,6 +198,15 @@ def test_initial_weights_come_from_the_seed_and_the_place():
     assert not np.array_equal(equal.layers[0].params["W"], equal.layers[1].params["W"])
 
 
+def test_initial_weights_are_those_that_recorded_runs_began_with():
+    """Seed, purpose 1, and path; he_normal has a variance of 2 / fan_in = 2 / 4."""
+    net = Network([Conv2D(2, 2), Flatten(), Dense(3), Softmax()], seed=7, dtype="float64")
+    W = net.build((3, 3, 1)).layers[0].params["W"]
+    draws = np.random.default_rng(np.random.SeedSequence([7, 1, *b"conv1"]))
+    np.testing.assert_allclose(W, np.sqrt(0.5) * draws.standard_normal((2, 2, 1, 2)))
+    assert W.ravel()[:2].tolist() == pytest.approx([-0.058778519, 0.317404926])
+
+
 def test_initial_weights_depend_on_the_path_alone():
     """One more layer, with parameters or without, leaves the draws of all others as they are."""
     plain = Network([Flatten(), Dense(5), Dense(4), Softmax()]).build((2, 3, 1))

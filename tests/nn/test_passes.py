@@ -7,7 +7,10 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from cnnexp import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Network, Residual, Softmax
+from cnnexp.engine import IMPLEMENTATIONS as TABLE
 from cnnexp.engine import Context
+from cnnexp.engine.operations import Implementation
+from cnnexp.nn import executor
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.executor import Serial, Threads
 from cnnexp.nn.plan import Plan
@@ -351,3 +354,10 @@ def test_a_short_batch_after_a_long_one_has_its_own_gradient(impl):
     _, after = net.gradients(X[9:12], Y[9:12])
     _, alone = network(impl=impl, micro_batch=2).gradients(X[9:12], Y[9:12])
     np.testing.assert_array_equal(after, alone)
+
+
+def test_by_default_all_cores_work_where_numpy_does_and_one_where_python_loops(monkeypatch):
+    monkeypatch.setattr(executor, "available_cores", lambda: 5)
+    found = {name: executor.automatic_threads(TABLE[name]) for name in TABLE}
+    assert found == {"naive": 1, "sg": 5, "im2col": 5, "fast": 5}
+    assert executor.automatic_threads(Implementation("own", {})) == 5

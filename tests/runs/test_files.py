@@ -2,8 +2,16 @@ import os
 
 import pytest
 
+from cnnexp.errors import RunError
 from cnnexp.runs import files
-from cnnexp.runs.files import CsvLog, keep_rows, remove_leftovers, replace_file, replace_json
+from cnnexp.runs.files import (
+    CsvLog,
+    keep_rows,
+    read_bytes,
+    remove_leftovers,
+    replace_file,
+    replace_json,
+)
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -80,3 +88,27 @@ def test_only_whole_wanted_rows_are_kept(tmp_path, before, after):
         path.write_text(before)
     keep_rows(path, lambda row: int(row["n"]) <= 2)
     assert (path.read_text() if path.exists() else None) == after
+
+
+def test_a_file_of_exactly_the_most_bytes_is_read(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"12345")
+    assert read_bytes(path, largest=5) == b"12345"
+    with pytest.raises(RunError, match=r"log\.csv: has 5 bytes; at most 4 are read"):
+        read_bytes(path, largest=4)
+
+
+def test_others_may_do_with_a_log_what_the_umask_leaves_them(tmp_path):
+    before = os.umask(0o027)
+    try:
+        CsvLog(tmp_path / "log.csv", ["a"]).close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "log.csv").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_closed_log_takes_no_row(tmp_path):
+    log = CsvLog(tmp_path / "log.csv", ["a"])
+    log.close()
+    with pytest.raises(ValueError, match="closed file"):
+        log.append([1])

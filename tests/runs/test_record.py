@@ -1,3 +1,4 @@
+import csv
 import hashlib
 import importlib.metadata
 import json
@@ -224,3 +225,16 @@ def test_differences_between_machines_are_named():
     assert found[1].startswith("blas: ")
     assert "Alpha" in found[1]
     assert len(found) == 2
+
+
+def test_the_figures_of_speed_are_of_training_alone(tmp_path):
+    """48 of the 60 samples are trained on, twice; reading the logs gives the same seconds."""
+    run = train(tmp_path / "run", write_data(tmp_path / "data.npz"))
+    results = record_in(run)["results"]
+    with (run / "batches.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    seconds, samples = (sum(float(row[name]) for row in rows) for name in ("seconds", "samples"))
+    assert samples == 96
+    assert results["seconds"] == pytest.approx(seconds)
+    assert results["seconds_per_epoch"] == pytest.approx(seconds / 2)
+    assert results["samples_per_second"] == pytest.approx(96 / seconds)
