@@ -39,7 +39,10 @@ def run(whole, tmp_path):
         (KeyError("x"), "a.txt: damaged: KeyError: 'x'. Look."),
         (RecursionError("maximum"), "a.txt: damaged: it is nested too deeply. Look."),
         (MemoryError(), "a.txt: needs more memory than there is. Look."),
-        (PermissionError(13, "Not allowed"), "a.txt: cannot be read: Not allowed. Check who may read and write there. Look."),
+        (
+            PermissionError(13, "Not allowed"),
+            "a.txt: cannot be read: Not allowed. Check who may read and write there. Look.",
+        ),
         (AssertionError(), "a.txt: damaged: AssertionError. Look."),
     ],
 )  # fmt: skip
