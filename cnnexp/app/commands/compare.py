@@ -148,7 +148,7 @@ def _chosen(comparison: table.Comparison, given: argparse.Namespace) -> pd.DataF
         columns = [str(column) for column in frame]
     if given.columns:
         selection.check_columns("--columns", given.columns, frame)
-        columns = given.columns
+        columns = grouping.with_spread(given.columns, frame)
     return frame[columns]
 
 
