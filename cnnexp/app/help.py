@@ -36,6 +36,8 @@ examples
   python -m cnnexp -m impl=naive,sg data.limit=200
   python -m cnnexp compare outputs
 
+exit code: 0 all went well, 1 a run or a job failed, 2 a mistake in what was asked,
+           3 a single run diverged, 130 interrupted
 also: --cfg job, --info, --config-dir FOLDER, --version, and Hydra's own page: --hydra-help
 """
 

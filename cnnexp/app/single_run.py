@@ -11,6 +11,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from cnnexp.app.check import check
+from cnnexp.app.exit_codes import code_of
 from cnnexp.app.experiment import begin
 from cnnexp.app.job import record_of
 from cnnexp.app.locations import config_root, near
@@ -55,7 +56,7 @@ def run_once(app: App, name: str, overrides: list[str]) -> int:
     if ret.status is JobStatus.FAILED:
         raise ret._return_value
     print(f"results in {near(folder)}")
-    return 0
+    return code_of(record)
 
 
 def chosen_folder(wanted: Path) -> Path:

@@ -318,13 +318,13 @@ def test_resume_writes_only_into_the_run(stopped, tmp_path, monkeypatch):
     assert list(elsewhere.iterdir()) == []
 
 
-@pytest.mark.parametrize("status", ["finished", "diverged"])
-def test_a_run_that_has_ended_says_so(status, tmp_path, data, capsys):
+@pytest.mark.parametrize(("status", "code"), [("finished", 0), ("diverged", 3)])
+def test_a_run_that_has_ended_says_so(status, code, tmp_path, data, capsys):
     run = train(tmp_path / "run", data)
     change_record(run, status=status)
     before = snapshot(run)
     capsys.readouterr()
-    assert main(["resume", str(run)]) == 0
+    assert main(["resume", str(run)]) == code
     assert capsys.readouterr().out.splitlines()[0] == (
         f"{run} has {status} already; there is nothing to go on with."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cnnexp.app.exit_codes import code_of
 from cnnexp.app.reading_options import add_reading_options
 from cnnexp.app.resume import resume
 from cnnexp.app.screen import say
@@ -34,11 +35,11 @@ def main(words: list[str]) -> int:
     )
     add_reading_options(parser)
     given = parser.parse_args(words)
-    resume(
+    record = resume(
         given.run,
         given.overrides,
         plugins=given.plugins,
         accept_changes=given.accept_changes,
     )
     say(f"results in {given.run}")
-    return 0
+    return code_of(record)
