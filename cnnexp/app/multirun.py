@@ -18,7 +18,7 @@ from cnnexp.app.locations import near
 from cnnexp.app.messages import in_our_words
 from cnnexp.app.progress import screen_may_be_gone
 from cnnexp.app.search import allow_failures, is_search
-from cnnexp.app.single_run import is_chosen
+from cnnexp.app.single_run import is_chosen, refuse_folder_key
 from cnnexp.app.stopping import raise_on_signals
 from cnnexp.app.sweep_job import DONE, JobFailed
 from cnnexp.app.sweep_table import show_table
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 GUARD = "hydra_plugins.cnnexp_launcher.Guard"
 SWEEPERS_FILES = ("multirun.yaml", "optimization_results.yaml")
+SINGLE_RUNS_ONLY = (
+    "names the folder of a single run, and this is a sweep. Name its folder with"
+    " sweep.dir={value}; each job gets a folder in it, under its number."
+)
 
 
 def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> int:
@@ -48,6 +52,7 @@ def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> 
     task : callable
         What a job is.
     """
+    refuse_folder_key(overrides, ("hydra.run.dir",), SINGLE_RUNS_ONLY)
     cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.MULTIRUN)
     cfg.hydra.mode = RunMode.MULTIRUN
     check_launcher(cfg)

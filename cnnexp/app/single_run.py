@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,17 @@ from cnnexp.app.experiment import begin
 from cnnexp.app.job import record_of
 from cnnexp.app.locations import config_root, near
 from cnnexp.app.search import objective
-from cnnexp.errors import RunError
+from cnnexp.errors import ConfigError, RunError
 from cnnexp.runs.folders import claim, hold, run_around, run_below
 from cnnexp.runs.record import holds_a_run, write_record
 
 if TYPE_CHECKING:
     from cnnexp.app.hydra_app import App
+
+SWEEPS_ONLY = (
+    "names the folder of a sweep, and this is a single run. Name its folder with"
+    " hydra.run.dir={value}, or sweep with -m."
+)
 
 
 def run_once(app: App, name: str, overrides: list[str]) -> int:
@@ -30,6 +36,7 @@ def run_once(app: App, name: str, overrides: list[str]) -> int:
     ``run.json`` is there before Hydra writes anything into the folder: a run that is killed at any
     later moment can be resumed.
     """
+    refuse_folder_key(overrides, ("sweep.dir", "hydra.sweep.dir"), SWEEPS_ONLY)
     cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.RUN)
     cfg.hydra.mode = RunMode.RUN
     record = record_of(check(cfg), cfg.hydra)
@@ -57,6 +64,24 @@ def run_once(app: App, name: str, overrides: list[str]) -> int:
         raise ret._return_value
     print(f"results in {near(folder)}")
     return code_of(record)
+
+
+def refuse_folder_key(overrides: Sequence[str], keys: Sequence[str], why: str) -> None:
+    """Refuse a folder that was typed under a key which would do nothing here.
+
+    Raises
+    ------
+    ConfigError
+        With `why` for each of them, in which ``{value}`` stands for the folder.
+    """
+    typed = [override.lstrip("+").partition("=") for override in overrides]
+    faults = [
+        f"{key}={value}: {why.format(value=value)}"
+        for key, equals, value in typed
+        if equals and key in keys
+    ]
+    if faults:
+        raise ConfigError(faults)
 
 
 def chosen_folder(wanted: Path) -> Path:
