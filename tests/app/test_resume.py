@@ -433,6 +433,15 @@ def test_a_run_begins_from_the_weights_of_another(tmp_path, data, monkeypatch):
     assert record_in(tmp_path / "run")["init_from"] == {"checksum": checksum}
 
 
+def test_a_run_begins_from_another_that_is_named_by_its_file_of_weights(tmp_path, data):
+    first = train(tmp_path / "first", data)
+    words = settings(data, f"init_from={first}/weights.pkl", f"hydra.run.dir={tmp_path / 'run'}")
+    assert main(words) == 0
+    record = record_in(tmp_path / "run")
+    assert record["config"]["init_from"] == str(first)
+    assert record["init_from"] == {"checksum": load_run(first).weights_checksum}
+
+
 def test_weights_that_do_not_fit_are_refused_before_anything_is_made(tmp_path, data, capsys):
     first = train(tmp_path / "first", data)
     before = snapshot(tmp_path)
