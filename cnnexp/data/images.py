@@ -81,7 +81,10 @@ def open_picture(path: str | Path, least: int = 0) -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata; sizes are looked at here
             with Image.open(path, formats=FORMATS) as image:
-                return ImageOps.exif_transpose(_decoded(image, max(LONGEST, 2 * least)))
+                picture = ImageOps.exif_transpose(_decoded(image, max(LONGEST, 2 * least)))
+                if picture.mode == "F" and not np.isfinite(picture).all():
+                    raise DataError("it has pixels that are not finite numbers.")
+                return picture
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
     except UnidentifiedImageError:

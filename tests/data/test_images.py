@@ -190,3 +190,12 @@ def test_pictures_of_16_bits_keep_their_brightness():
     assert bright.min() == bright.max() == round(50000 / 65535 * 255)
     dark = as_picture(Image.fromarray(np.full((8, 8), 0.25, np.float32)), (8, 8, 1))
     assert set(dark.ravel().tolist()) == {64}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_no_numbers_are_refused(value, tmp_path):
+    pixels = np.eye(20, dtype=np.float32)
+    pixels[3, 4] = value
+    Image.fromarray(pixels).save(tmp_path / "picture.tif")
+    with pytest.raises(DataError, match="picture.tif: not a readable image: it has pixels that"):
+        open_picture(tmp_path / "picture.tif")
