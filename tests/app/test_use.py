@@ -190,6 +190,42 @@ def test_predict_names_the_picture_that_cannot_be_used(digits_run, tmp_path):
         assert ended.err.startswith(f"error: {tmp_path / name}: {message}")
 
 
+@pytest.fixture(scope="module")
+def mixed(digits_run, tmp_path_factory):
+    """A folder with three pictures of digits, one with nothing on it, a damaged one and a text."""
+    folder = tmp_path_factory.mktemp("mixed")
+    saved(folder, load_run(digits_run).dataset.test.X[:3], lambda image: image)
+    Image.new("L", (20, 20), 255).save(folder / "1a.png")
+    (folder / "1b.png").write_text("hello")
+    (folder / "notes.txt").write_text("no picture, and in a folder not taken for one")
+    return folder
+
+
+def test_pictures_that_cannot_be_used_are_left_out_and_the_others_predicted(digits_run, mixed):
+    paths = sorted(mixed.glob("*.png"))
+    ended = cnnexp("predict", digits_run, *paths)
+    good = [str(mixed / f"{k}.png") for k in range(3)]
+    assert ended.code == 2
+    assert [line.split()[0] for line in ended.out.splitlines()] == good
+    empty, damaged, count = ended.err.splitlines()
+    assert empty.startswith(f"error: {mixed / '1a.png'}: nothing is drawn on it")
+    assert damaged.startswith(f"error: {mixed / '1b.png'}: not an image of a known format")
+    assert count == "left out: 2 of 5"
+    assert ended.out == succeed("predict", digits_run, *good)  # each on its own, as ever
+
+
+def test_a_folder_stands_for_all_pictures_in_it_by_name(digits_run, mixed, tmp_path):
+    ended = cnnexp("predict", digits_run, mixed, "--json")
+    assert ended.code == 2
+    assert [one["image"] for one in json.loads(ended.out)] == [
+        str(mixed / f"{k}.png") for k in range(3)
+    ]
+    assert ended.err.count("error: ") == 2
+    ended = cnnexp("predict", digits_run, tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"error: {tmp_path}: there is no picture (.png, .jpg,")
+
+
 def test_export_to_npz(digits_run, tmp_path):
     out = succeed("export", digits_run, tmp_path / "weights.npz")
     assert out == f"{tmp_path / 'weights.npz'}: 6 arrays, 30,230 numbers\n"
