@@ -82,7 +82,7 @@ def open_picture(path: str | Path, least: int = 0) -> Image:
             warnings.simplefilter("ignore")  # of odd metadata; sizes are looked at here
             with Image.open(path, formats=FORMATS) as image:
                 picture = ImageOps.exif_transpose(_decoded(image, max(LONGEST, 2 * least)))
-                if picture.mode == "F" and not np.isfinite(picture).all():
+                if picture.mode == "F" and not np.isfinite(np.asarray(picture)).all():
                     raise DataError("it has pixels that are not finite numbers.")
                 return picture
     except FileNotFoundError:

@@ -197,5 +197,5 @@ def test_pixels_that_are_no_numbers_are_refused(value, tmp_path):
     pixels = np.eye(20, dtype=np.float32)
     pixels[3, 4] = value
     Image.fromarray(pixels).save(tmp_path / "picture.tif")
-    with pytest.raises(DataError, match="picture.tif: not a readable image: it has pixels that"):
+    with pytest.raises(DataError, match=r"picture\.tif: not a readable image: it has pixels that"):
         open_picture(tmp_path / "picture.tif")

@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a picture, or a folder")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="picture or folder")
     parser.add_argument("--json", action="store_true", help="print all probabilities, as JSON")
     add_reading_options(parser)
     given = parser.parse_intermixed_args(words)
