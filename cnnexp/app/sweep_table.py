@@ -36,7 +36,8 @@ def show_table(sweep: Sweep, maximize: bool = False) -> None:
         words = " ".join(chosen(found, varying(jobs)))
         say(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
     done = sum(job.status in DONE for job in jobs)
-    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}")
+    left_out = f"; {sweep.left_out} left out, which do not fit" if sweep.left_out else ""
+    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}{left_out}")
 
 
 def table_of(jobs: Sequence[Job], objective: str) -> list[dict[str, str]]:
