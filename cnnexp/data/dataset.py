@@ -156,6 +156,7 @@ class Dataset:
         dtype: npt.DTypeLike = "float32",
         scale: Scale | None = None,
         target_scale: Scale | None = None,
+        raw: Raw | None = None,
     ) -> Dataset:
         """Load a source, split it, limit it and scale its values.
 
@@ -167,13 +168,15 @@ class Dataset:
             Of scaled values.
         scale, target_scale : Scale, optional
             Those of another data set, to be used instead of its own.
+        raw : Raw, optional
+            What the source holds, if it was read already.
 
         Raises
         ------
         DataError
             If the source cannot be read, what it holds is not finite, or a part would be empty.
         """
-        raw = source.load()
+        raw = source.load() if raw is None else raw
         _check_raw(source, raw)
         if not raw.classes:
             tested = None if raw.Y_test is None else columns(raw.Y_test)

@@ -54,6 +54,70 @@ def test_evaluate_on_other_data(digits_run, tmp_path):
     assert (found["loss"], found["error"]) == pytest.approx((loss, error))
 
 
+def folders_of(folder, run, names):
+    """Save the test samples of some classes as pictures, in folders with other names; count."""
+    test, count = load_run(run).dataset.test, 0
+    for name, label in names.items():
+        (folder / name).mkdir(parents=True)
+        count += len(saved(folder / name, test.X[label == test.Y], lambda image: image))
+    return count
+
+
+def test_evaluate_matches_classes_by_name_and_takes_all_samples_of_another_set(
+    digits_run, tmp_path
+):
+    count = folders_of(tmp_path / "own", digits_run, {"3": 3, "7": 7})
+    words = ["evaluate", digits_run, "data=image_folder", f"data.dir={tmp_path / 'own'}"]
+    found = json.loads(succeed(*words, "--per-class", "--json"))
+    run = load_run(digits_run)
+    chosen = np.isin(run.dataset.test.Y, [3, 7])
+    right = run.network.predict(run.dataset.test.X).argmax(axis=1) == run.dataset.test.Y
+    assert (found["n"], found["part"]) == (count, "all")
+    assert found["error"] == pytest.approx(1 - right[chosen].mean(), abs=1.5 / count)  # 8 bits
+    rows = {row["name"]: row for row in found["per_class"]}
+    assert list(rows) == ["3", "7", "macro average"]  # the other eight do not occur
+    assert rows["3"]["samples"] + rows["7"]["samples"] == rows["macro average"]["samples"] == count
+    recalls = [rows[name]["recall"] for name in "37"]
+    assert rows["macro average"]["recall"] == pytest.approx(np.mean(recalls))
+    pictures = sorted((tmp_path / "own" / "7").iterdir())
+    predicted = json.loads(succeed("predict", digits_run, *pictures, "--json"))
+    assert {row["class"] for row in predicted} <= set("0123456789")  # the same names
+    assert succeed(*words).startswith("data=image_folder, all samples: loss ")
+    limited = json.loads(succeed(*words, "data.limit=20", "--json", "--per-class"))
+    assert limited["n"] == 20
+    assert len(limited["per_class"]) == 3  # drawn from both folders
+    part = json.loads(succeed(*words, "data.split=0.8", "--json"))
+    assert (part["part"], part["n"]) == ("test", pytest.approx(0.2 * count, abs=1))
+
+
+def test_evaluate_refuses_classes_that_the_run_does_not_know(digits_run, tmp_path):
+    folders_of(tmp_path / "own", digits_run, {"3": 3, "cat": 5, "dog": 7})
+    (tmp_path / "own" / "no pictures").mkdir()
+    words = ["data=image_folder", f"data.dir={tmp_path / 'own'}"]
+    ended = cnnexp("evaluate", digits_run, *words)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        f"error: data=image_folder: {digits_run}: knows no class named 'cat', 'dog'. It knows '0',"
+        " '1', '2', '3', '4', '5', '6', '7', '8', '9'. Name the classes as it does, and leave out"
+        " the others.\n"
+    )
+
+
+@pytest.mark.parametrize("scaling", ["standard", "none"])
+@pytest.mark.few(1)
+def test_evaluate_scales_other_pictures_as_the_run_scaled_its_own(scaling, tmp_path):
+    run = tmp_path / "run"
+    succeed(f"hydra.run.dir={run}", f"data.scaling={scaling}", "learning_rate=0.01")
+    scale, test = load_run(run).dataset.scale, load_run(run).dataset.test
+    pixels = (test.X + scale.shift) / scale.factor  # 0 to 16; as bytes, 0 to 255
+    np.savez(tmp_path / "own.npz", X=(pixels / 16 * 255).round().astype(np.uint8), Y=test.Y)
+    own = json.loads(succeed("evaluate", run, "--json"))
+    words = ("data=npz", f"data.file={tmp_path / 'own.npz'}")
+    other = json.loads(succeed("evaluate", run, *words, "--json"))
+    assert other["n"] == own["n"]
+    assert other["loss"] == pytest.approx(own["loss"], rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.app.commands.evaluate import scales_of
+from cnnexp.app.evaluation_data import scales_of
 from cnnexp.app.exit_codes import USER_ERROR
 from cnnexp.app.reading_options import add_reading_options, load_given_run
 from cnnexp.app.screen import say, warn
