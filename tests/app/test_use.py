@@ -136,7 +136,7 @@ def test_evaluate_refuses_other_settings(digits_run, words, message):
 def test_evaluate_says_when_images_do_not_fit(digits_run, mnist_folder):
     ended = cnnexp("evaluate", digits_run, "data=mnist", f"data.dir={mnist_folder}")
     assert ended.code == 2
-    assert "its images are 28x28x1" in ended.err
+    assert "its samples are images of 28x28x1" in ended.err
     assert "from images of 8x8x1" in ended.err
 
 
