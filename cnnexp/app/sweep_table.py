@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FIGURES = {"test_error": 4, "seconds": 2}  # shown in every table, with so many decimals
 
 
-def show_table(sweep: Sweep, maximize: bool = False) -> None:
+def show_table(sweep: Sweep, maximize: bool = False, others: Sequence[Job] = ()) -> None:
     """Print the jobs of a sweep, the reasons of failures, and how many have a result.
 
     Parameters
@@ -25,11 +25,15 @@ def show_table(sweep: Sweep, maximize: bool = False) -> None:
         The sweep; if it has planned nothing, nothing is printed.
     maximize : bool
         Whether the best job of a search is the one with the largest objective.
+    others : sequence of Job
+        Jobs that lie in the folder of a search and were not planned this time.
     """
-    jobs = sweep.jobs
-    if not jobs:
+    if not sweep.jobs:
         return
-    objective = jobs[0].config["sweep"]["objective"]
+    objective = sweep.jobs[0].config["sweep"]["objective"]
+    jobs = [*sweep.jobs, *others]
+    if sweep.search:
+        jobs.sort(key=lambda job: int(job.folder.name))
     for line in [*aligned(table_of(jobs, objective)), *reasons(jobs), *sweep.trouble]:
         say(line)
     if sweep.search and (found := best(jobs, maximize)) is not None:

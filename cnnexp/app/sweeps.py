@@ -32,6 +32,7 @@ from cnnexp.runs.forms import fits
 from cnnexp.runs.record import FILE, now, read_record
 
 INDEX = "sweep.json"
+POINTS = "points"  # in the index of a search: the overrides of its jobs
 CUT_OFF = ("killed", "interrupted")
 RUN_AGAIN = {"failed": ("failed",), "diverged": ("failed", "diverged"), "all": (*DONE, "failed")}
 
@@ -169,6 +170,9 @@ class Sweep:
                     refuse_links(self.folder / name)  # Hydra writes there too
                     job = Job(point.overrides, point.composed, point.config, self.folder / name)
                     self._jobs[name] = decide(job, self.rerun)
+            if self.search:
+                asked = {name: job.overrides for name, job in self._jobs.items()}
+                index[POINTS] = index.get(POINTS, {}) | asked
             replace_json(self.folder / INDEX, index | {"jobs": self._names})
         if not self.search:
             show_plan(self.jobs)
