@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from cnnexp.app.evaluation_data import PARTS, Evaluated, evaluation_data
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.reading_options import add_reading_options, load_given_run
 from cnnexp.app.screen import say
 from cnnexp.errors import OptionError, ShapeError
@@ -37,7 +37,7 @@ def main(words: list[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument(
         "overrides",
         nargs="*",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cnnexp.app.evaluation_data import scales_of
 from cnnexp.app.exit_codes import USER_ERROR
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.reading_options import add_reading_options, load_given_run
 from cnnexp.app.screen import say, warn
 from cnnexp.data.image_folder import pictures
@@ -45,7 +46,7 @@ def main(words: list[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="picture or folder")
     parser.add_argument("--json", action="store_true", help="print all probabilities, as JSON")
     add_reading_options(parser)
