@@ -6,6 +6,7 @@ without a traceback and exits with code 2. An error that is not of this family i
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -41,6 +42,10 @@ class CallbackError(CnnexpError):
 
 class UnsafePickle(RunError):
     """A pickle asks for something that is not on the list of harmless things."""
+
+
+class CodeChanged(UserWarning):
+    """A module of the user's is not what it was when a run was made."""
 
 
 class ConfigError(CnnexpError):
@@ -113,7 +118,7 @@ def foreign(
 def _trouble(found: Exception) -> str:
     """Say in a few words what went wrong with a file."""
     if isinstance(found, OSError):
-        return f"cannot be read: {found.strerror or found}"
+        return f"cannot be read: {system_reason(found)}"
     if isinstance(found, RecursionError):
         return "damaged: it is nested too deeply"
     if isinstance(found, MemoryError):
@@ -122,6 +127,58 @@ def _trouble(found: Exception) -> str:
     if isinstance(found, ValueError) and text:
         return f"damaged: {text}"
     return f"damaged: {type(found).__name__}{f': {text}' if text else ''}"
+
+
+REMEDIES = {
+    errno.ENOSPC: "Make room on the disk",
+    errno.EDQUOT: "Make room: the quota of the disk is used up",
+    errno.EACCES: "Check who may read and write there",
+    errno.EPERM: "Check who may read and write there",
+    errno.EROFS: "Choose a folder that can be written to",
+    errno.EIO: "Check the disk, or the connection to it",
+    errno.EMFILE: "Close other programs, or raise the limit on open files: ulimit -n",
+}
+
+
+def system_reason(error: OSError) -> str:
+    """Return why the system refused something, and what to do; the last full stop is left out.
+
+    Examples
+    --------
+    >>> system_reason(OSError(errno.ENOSPC, "No space left on device"))
+    'No space left on device. Make room on the disk'
+    >>> system_reason(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+    'No such file or directory'
+    """
+    reason = error.strerror or str(error)
+    remedy = REMEDIES.get(error.errno) if error.errno is not None else None
+    return f"{reason}. {remedy}" if remedy else reason
+
+
+def system_cause(error: BaseException | None) -> OSError | None:
+    """Return the error of the system that lies behind one, except that there is no such file."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return None if isinstance(error, FileNotFoundError) else error
+        error = error.__context__
+    return None
+
+
+def system_message(error: OSError) -> str:
+    """Return a message that names the file, why the system refused it, and what to do.
+
+    Notes that were added to the error say what comes next.
+
+    Examples
+    --------
+    >>> error = PermissionError(errno.EACCES, "Permission denied", "run/run.json")
+    >>> error.add_note("Then start again.")
+    >>> system_message(error)
+    'run/run.json: Permission denied. Check who may read and write there. Then start again.'
+    """
+    place = f"{error.filename}: " if error.filename else ""
+    notes = getattr(error, "__notes__", [])
+    return " ".join([f"{place}{system_reason(error)}.", *notes])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

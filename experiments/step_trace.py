@@ -115,11 +115,12 @@ def trace(impl: str) -> Trace:
     events = trainer(impl).events()
     next(events)
     found = Trace()
+    before = sys.getprofile()
     sys.setprofile(found)
     try:
         next(events)
     finally:
-        sys.setprofile(None)
+        sys.setprofile(before)
     return found
 
 

@@ -34,6 +34,7 @@ from cnnexp.runs.fingerprint import PATHS
 from cnnexp.runs.plugins import load_plugins
 from cnnexp.runs.rebuild import build_source
 from cnnexp.train import OPTIMIZERS
+from cnnexp.train.batches import default_batch_size
 
 Plain = dict[str, Any]
 
@@ -44,10 +45,6 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda value: value >= 0, "at least 0"),
     "dtype": (lambda value: value in ("float32", "float64"), "float32 or float64"),
 }
-
-
-BATCH_SIZES = ((2_000, 16), (6_000, 32), (30_000, 64))  # below so many samples, this size
-LARGEST_BATCH = 128
 
 
 def check(cfg: DictConfig, search: bool = False) -> Plain:
@@ -200,4 +197,4 @@ def suited_batch_size(config: Plain) -> int:
     count = build_source(config).sample_count() or 0
     if limit := config["data"].get("limit"):
         count = min(count, limit)
-    return next((size for most, size in BATCH_SIZES if count < most), LARGEST_BATCH)
+    return default_batch_size(count)

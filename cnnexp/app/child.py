@@ -1,57 +1,86 @@
-"""``python -m cnnexp.app.child``: one job of a sweep; what it is comes on standard input."""
+"""One job of a sweep in a process of its own.
+
+``python -m cnnexp.app.child`` reads on standard input what the job is.
+"""
 
 from __future__ import annotations
 
-import json
+import os
+import pickle
 import sys
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, NoReturn
 
 from hydra import version
 from hydra._internal.callbacks import Callbacks
-from hydra.conf import HydraConf
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
 from cnnexp.app import progress
-from cnnexp.app.job import train_task
+from cnnexp.app.check import Plain
+from cnnexp.app.job import train_checked
 from cnnexp.app.screen import warn
 from cnnexp.app.stopping import EXIT_CODE
-from cnnexp.errors import CnnexpError
+from cnnexp.errors import CnnexpError, system_message
 from cnnexp.nn import executor
 
 
-def main() -> int:
+class Task(NamedTuple):
+    """What the process of a job must know."""
+
+    config: DictConfig  # as Hydra composed it, with Hydra's own settings
+    checked: Plain  # the same, checked and complete
+    folder: Path
+    number: int
+    cores: int
+    bars: bool
+    command: list[str]
+    environment: Plain  # as the parent described it, for the record
+    changes: str  # since the commits
+    variables: dict[str, str]  # of the parent's environment
+
+
+def run_forked(pickled: bytes) -> NoReturn:
+    """Run a job in a process that was forked for it, as a fresh one would, and end the process."""
+    os.setpgid(0, 0)  # the parent passes signals on
+    task: Task = pickle.loads(pickled)
+    os.environ.clear()
+    os.environ.update(task.variables)
+    sys.exit(_code_of(task))
+
+
+def _code_of(task: Task) -> int:
+    """Run a job, and return the exit code of its process."""
+    try:
+        return main(task)
+    except KeyboardInterrupt:
+        return EXIT_CODE
+
+
+def main(task: Task) -> int:
     """Run the job, and return an exit code."""
-    task = json.load(sys.stdin)
-    sys.argv = task["command"]
-    executor.limit_cores(task["cores"])
-    progress.use_bars(task["bars"])
+    sys.argv = task.command
+    executor.limit_cores(task.cores)
+    progress.use_bars(task.bars)
     version.setbase("1.3")
     setup_globals()
-    cfg = config_of(task)
+    cfg = task.config
+    cfg.hydra.sweep.subdir = task.folder.name
+    cfg.hydra.job.id, cfg.hydra.job.num = str(task.number), task.number
     JobRuntime.instance().set("name", cfg.hydra.job.name)
     context = HydraContext(config_loader=None, callbacks=Callbacks(cfg))  # type: ignore[arg-type]
-    ret = run_job(
-        hydra_context=context,
-        task_function=train_task,
-        config=cfg,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
-    return exit_code(ret, Path(task["folder"]).name)
-
-
-def config_of(task: dict[str, Any]) -> DictConfig:
-    """Return the config as the parent composed and checked it, Hydra's part with its types."""
-    hydra = OmegaConf.structured(HydraConf)
-    with open_dict(hydra):
-        hydra.merge_with(OmegaConf.create(task["hydra"]))
-    cfg: DictConfig = OmegaConf.create(task["config"] | {"hydra": hydra})
-    cfg.hydra.sweep.subdir = Path(task["folder"]).name
-    cfg.hydra.job.id, cfg.hydra.job.num = str(task["number"]), task["number"]
-    return cfg
+    try:
+        ret = run_job(
+            hydra_context=context,
+            task_function=lambda _: train_checked(task.checked, task.environment, task.changes),
+            config=cfg,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+    except OSError as error:  # Hydra writes into the folder before the job begins
+        ret = JobReturn(status=JobStatus.FAILED, _return_value=error)
+    return exit_code(ret, task.folder.name)
 
 
 def exit_code(ret: JobReturn, name: str) -> int:
@@ -59,14 +88,13 @@ def exit_code(ret: JobReturn, name: str) -> int:
     if ret.status is JobStatus.COMPLETED:
         return 0
     error = ret._return_value
-    kind = "error" if isinstance(error, CnnexpError) else type(error).__name__
-    warn(f"[{name}] {kind}: {error}")
+    if isinstance(error, OSError):
+        warn(f"[{name}] error: {system_message(error)}")
+    else:
+        kind = "error" if isinstance(error, CnnexpError) else type(error).__name__
+        warn(f"[{name}] {kind}: {error}")
     return 1
 
 
 if __name__ == "__main__":
-    try:
-        code = main()
-    except KeyboardInterrupt:
-        code = EXIT_CODE
-    sys.exit(code)
+    sys.exit(_code_of(pickle.load(sys.stdin.buffer)))

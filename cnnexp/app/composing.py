@@ -35,11 +35,28 @@ def composing(compose: Callable[[], DictConfig], folders: Iterable[str] = ()) ->
         raise ConfigError([_not_utf8(folders, error)]) from None
     except RecursionError:
         raise ConfigError(["a config file or an override is nested too deeply."]) from None
-    except (MemoryError, OSError):
+    except MemoryError:
         raise
+    except OSError as error:
+        if error.errno is not None:  # of the system; OmegaConf has some of its own
+            raise
+        raise ConfigError([_no_mapping(folders)]) from None
     except Exception as error:
         text = " ".join(str(error).split())[:300].rstrip(".")
         raise ConfigError([f"the settings cannot be composed: {text or repr(error)}."]) from None
+
+
+def _no_mapping(folders: Iterable[str]) -> str:
+    """Name the config file that holds neither a mapping nor a list."""
+    for folder in folders:
+        for path in sorted(Path(folder).rglob("*.yaml")):
+            try:
+                found = yaml.safe_load(path.read_bytes())
+            except (yaml.YAMLError, OSError, ValueError, RecursionError):
+                continue
+            if isinstance(found, (bool, int, float, bytes)):
+                return f"{path}: must hold settings, as key: value. It holds {found!r:.60} alone."
+    return "a config file holds a single value, where settings are expected as key: value."
 
 
 def _not_utf8(folders: Iterable[str], error: UnicodeDecodeError) -> str:

@@ -1,4 +1,6 @@
-"""Where Hydra looks for our studies: in the folder ``experiments``, and in nothing beside it.
+"""Where Hydra looks for configs: our studies, and the folder that a user names.
+
+Studies lie in the folder ``experiments``, and in nothing beside it.
 
 A study is chosen by ``experiments=NAME``, so Hydra must see a group of this name. With the folder
 around it on the search path, everything else there would be a group too: in an installed package
@@ -8,11 +10,20 @@ around it on the search path, everything else there would be a group too: in an 
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.object_type import ObjectType
 
+from cnnexp.errors import ConfigError
+
 GROUP = "experiments"
+OWN = "own"
+MOST_VALUES = 100_000  # of a config file, with all that its aliases repeat
 
 
 class ExperimentsSource(FileConfigSource):
@@ -39,6 +50,53 @@ class ExperimentsSource(FileConfigSource):
         return [] if results_filter == ObjectType.CONFIG else [GROUP]
 
 
+class OwnSource(FileConfigSource):
+    """The folder of ``--config-dir``, whose files may be anybody's."""
+
+    @staticmethod
+    def scheme() -> str:
+        """Return what stands before ``://`` in the search path."""
+        return OWN
+
+    def load_config(self, config_path: str) -> Any:
+        """Read a file, unless its aliases make it enormous.
+
+        Raises
+        ------
+        ConfigError
+            If they do.
+        """
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if path.exists():
+            with path.open(encoding="utf-8") as file:  # a file has a name, for YAML's messages
+                refuse_expansion(file, path)
+        return super().load_config(config_path)
+
+
+def refuse_expansion(text: TextIO, path: Path) -> None:
+    """Raise ConfigError if YAML stands for more than `MOST_VALUES` values.
+
+    An alias repeats what it names, and OmegaConf copies it each time: ten lines of nine aliases
+    each would make thousands of millions of values.
+    """
+    known: dict[int, float] = {}
+
+    def count(node: yaml.Node | None) -> float:
+        if node is None or not isinstance(node.value, list):
+            return 1
+        if id(node) not in known:
+            known[id(node)] = math.inf  # until it is counted: an alias inside would have no end
+            pairs = node.value if isinstance(node, yaml.MappingNode) else [(n,) for n in node.value]
+            known[id(node)] = 1.0 + sum(count(inner) for pair in pairs for inner in pair)
+        return known[id(node)]
+
+    if count(yaml.compose(text, Loader=yaml.SafeLoader)) > MOST_VALUES:
+        raise ConfigError(
+            [f"{path}: has more than {MOST_VALUES:,} values, with all that its aliases repeat."]
+        )
+
+
 def register_sources() -> None:
-    """Let Hydra know the source."""
+    """Let Hydra know the sources."""
     SourcesRegistry.instance().register(ExperimentsSource)
+    SourcesRegistry.instance().register(OwnSource)

@@ -9,6 +9,7 @@ import io
 import logging
 import math
 import shlex
+import sys
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -22,18 +23,27 @@ from cnnexp.app.check_model import Images, check_model
 from cnnexp.app.init_from import weights_faults
 from cnnexp.app.locations import near
 from cnnexp.app.progress import Progress
+from cnnexp.app.screen import warn
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.data import Dataset
-from cnnexp.errors import CallbackError, CnnexpError, ConfigError, RunError, foreign
+from cnnexp.errors import (
+    CallbackError,
+    CnnexpError,
+    ConfigError,
+    RunError,
+    foreign,
+    system_reason,
+)
 from cnnexp.nn.network import Network
 from cnnexp.registry import Registry
-from cnnexp.runs import checkpoint, rebuild
+from cnnexp.runs import checkpoint, code, rebuild
 from cnnexp.runs.checkpoint import Checkpoint, CheckpointPolicy
 from cnnexp.runs.files import open_to_append
 from cnnexp.runs.fingerprint import config_hash, fingerprint
 from cnnexp.runs.per_class import Classified
 from cnnexp.runs.reading import load_run
 from cnnexp.runs.record import Record
+from cnnexp.runs.sources import sources_of
 from cnnexp.runs.writing import RunWriter
 from cnnexp.train import (
     CALLBACKS,
@@ -52,7 +62,7 @@ log = logging.getLogger("cnnexp")
 Thing = TypeVar("Thing")
 
 
-def begin(folder: Path, record: Record, label: str = "") -> Record:
+def begin(folder: Path, record: Record, label: str = "", changes: str | None = None) -> Record:
     """Carry out a new run; its ``run.json`` is written before anything is read.
 
     Parameters
@@ -63,6 +73,8 @@ def begin(folder: Path, record: Record, label: str = "") -> Record:
         What ``run.json`` says at the start, with the checked config.
     label : str
         Stands before every line that is printed.
+    changes : str, optional
+        What was changed since the commits, where that is known already.
 
     Returns
     -------
@@ -77,6 +89,10 @@ def begin(folder: Path, record: Record, label: str = "") -> Record:
         If the data or the weights that the config names cannot be used.
     """
     with logged(folder), stop_on_signals() as stop, recorded(folder, record) as writer:
+        sources = sources_of(record["config"]["plugins"]) or []
+        if changes is None:
+            changes = code.changes(record["environment"], folder)
+        code.keep(folder, changes, sources)
         trainer = prepare(folder, record)
         writer.write()
         train_to_the_end(trainer, writer, stop, label)
@@ -196,7 +212,8 @@ def describe(record: Record, dataset: Dataset, network: Network) -> None:
     record["config_hash"] = config_hash(config)
     if record["fingerprint"] is None:
         weights = (record["init_from"] or {}).get("checksum")
-        record["fingerprint"] = fingerprint(config, dataset.checksum, weights)
+        sources = sources_of(config["plugins"])
+        record["fingerprint"] = fingerprint(config, dataset.checksum, weights, sources)
 
 
 def build_trainer(config: Plain, network: Network, dataset: Dataset) -> Trainer:
@@ -341,8 +358,9 @@ def _diverged(event: Diverged, progress: Progress) -> tuple[str, str]:
 @contextmanager
 def logged(folder: Path) -> Iterator[None]:
     """Write what is logged to ``train.log`` in a run folder."""
-    file = io.TextIOWrapper(open_to_append(folder / "train.log"), "utf-8")
-    handler = logging.StreamHandler(file)
+    path = folder / "train.log"
+    file = io.TextIOWrapper(open_to_append(path), "utf-8")
+    handler = _Lines(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -352,4 +370,24 @@ def logged(folder: Path) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         handler.close()
-        file.close()
+        try:
+            file.close()
+        except OSError as error:
+            handler.trouble = error
+        if handler.trouble is not None:
+            why = system_reason(handler.trouble)
+            warn(f"warning: {path}: some of its lines may be lost: {why}.")
+
+
+class _Lines(logging.StreamHandler[io.TextIOWrapper]):
+    """Writes lines; one that cannot be written does not end the run."""
+
+    trouble: OSError | None = None
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Keep the error, to tell of it at the end."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        else:
+            self.trouble = error

@@ -25,7 +25,7 @@ keys that people change (python -m cnnexp --cfg job shows all of them)
   data.limit=1000  data.validation=0.1  data.dir=FOLDER  data.split=0.95
   model.layers.0.filters=16  optimizer.momentum=0  impl.threads=1  checkpoint.every=100
   early_stopping.patience=5  best_weights=true  ema=0.99  accumulate=4  diagnostics=true
-  sweep.dir=FOLDER  hydra.launcher.n_jobs=2  hydra.run.dir=FOLDER  init_from=RUN  profile=true
+  sweep.dir=FOLDER  sweep.jobs=2  hydra.run.dir=FOLDER  init_from=RUN  profile=true
 """
 
 EXAMPLES = """\

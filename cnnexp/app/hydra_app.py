@@ -24,7 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cnnexp.app.composing import composing
-from cnnexp.app.config_sources import GROUP, register_sources
+from cnnexp.app.config_sources import GROUP, OWN, register_sources
 from cnnexp.app.job import is_sweep, train_task
 from cnnexp.app.locations import PLUGINS, config_root
 from cnnexp.app.messages import dotted
@@ -49,7 +49,7 @@ class App(Hydra):
         """Return the folders that the user named."""
         found = self.config_loader.get_search_path().get_path()
         return [
-            element.path.removeprefix("file://")
+            element.path.removeprefix(f"{OWN}://")
             for element in found
             if element.provider == "command-line"
         ]
@@ -76,7 +76,7 @@ def make_app(config_dir: str | None = None) -> App:
     if config_dir is not None:
         if not os.path.isdir(config_dir):
             raise ConfigError([f"--config-dir {config_dir}: there is no such folder."])
-        places.append(("command-line", f"file://{Path(config_dir).resolve()}"))
+        places.append(("command-line", f"{OWN}://{Path(config_dir).resolve()}"))
     for provider, path in places:
         search_path.prepend(provider=provider, path=path, anchor=SearchPathQuery(provider="schema"))
     GlobalHydra.instance().clear()

@@ -5,6 +5,7 @@ Launchers hand `train_task` to other processes and machines, which import this m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cnnexp.app.experiment import begin
 from cnnexp.app.resume import resume_held
 from cnnexp.app.search import GRID, objective
 from cnnexp.runs.folders import hold
+from cnnexp.runs.plugins import load_plugins
 from cnnexp.runs.reading import GROUPS
 from cnnexp.runs.record import FILE, Record
 from cnnexp.runs.writing import new_record
@@ -27,22 +29,45 @@ def train_task(cfg: DictConfig) -> float | None:
 
     A job that was cut off lies in its folder already, and goes on.
     """
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    search = HydraConfig.get().sweeper.get("_target_") != GRID
+    return _train(cfg, lambda: check(cfg, search), None, None)
+
+
+def train_checked(config: Plain, environment: Plain, changes: str) -> float | None:
+    """Carry out a job whose config was checked, as `train_task` does.
+
+    Parameters
+    ----------
+    config : dict
+        The checked config.
+    environment : dict
+        What `describe_environment` returned in the parent, for all jobs of the sweep.
+    changes : str
+        What was changed since the commits.
+    """
+    load_plugins(config["plugins"])
+    return _train(config, lambda: config, environment, changes)
+
+
+def _train(
+    cfg: Any, checked: Callable[[], Plain], environment: Plain | None, changes: str | None
+) -> float | None:
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
     label = f"[{folder.name}] "
     with hold(folder):
         if (folder / FILE).exists():
-            record = resume_held(folder, label=label, plugins=list(cfg.plugins))
+            record = resume_held(folder, label=label, plugins=list(cfg["plugins"]))
         else:
-            hydra = HydraConfig.get()
-            checked = check(cfg, hydra.sweeper.get("_target_") != GRID)
-            record = begin(folder, record_of(checked, hydra), label)
+            record = record_of(checked(), hydra, environment)
+            record = begin(folder, record, label, changes)
     return objective(record)
 
 
-def record_of(config: Plain, hydra: Any) -> Record:
+def record_of(config: Plain, hydra: Any, environment: Plain | None = None) -> Record:
     """Return the record of a run that Hydra is about to begin."""
     choices = {group: str(hydra.runtime.choices.get(group)) for group in GROUPS}
-    return new_record(config, choices, list(hydra.overrides.task))
+    return new_record(config, choices, list(hydra.overrides.task), environment)
 
 
 def is_sweep(cfg: DictConfig) -> bool:

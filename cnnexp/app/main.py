@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from cnnexp.app.exit_codes import FAILED, INTERRUPTED, USER_ERROR
 from cnnexp.app.screen import warn
-from cnnexp.errors import CnnexpError, UnknownName, did_you_mean
-
-NO_ROOM = ". Make room, and go on with: python -m cnnexp resume RUN"
+from cnnexp.errors import (
+    CnnexpError,
+    CodeChanged,
+    UnknownName,
+    did_you_mean,
+    system_message,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character gets "?"
     try:
-        return _dispatch(words)
+        with _short_warnings():
+            return _dispatch(words)
     except CnnexpError as error:
         warn(f"error: {error}")
         return USER_ERROR
@@ -37,9 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # whoever read our output has gone
         return 0
     except OSError as error:  # no room, no permission, a file where a folder should be
-        place = f"{error.filename}: " if error.filename else ""
-        more = NO_ROOM if error.errno == errno.ENOSPC else ""
-        warn(f"error: {place}{error.strerror or error}{more}")
+        warn(f"error: {system_message(error)}")
         return FAILED
     except MemoryError as error:
         print(
@@ -48,6 +53,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return FAILED
+
+
+@contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Print our own warnings on a line, without the place in the code."""
+    with warnings.catch_warnings():
+        others, shown = warnings.showwarning, set()
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if not issubclass(category, CodeChanged):
+                others(message, category, *place)
+            elif str(message) not in shown:
+                shown.add(str(message))
+                warn(f"warning: {message}")
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.simplefilter("always", CodeChanged)
+        yield
 
 
 def _dispatch(words: list[str]) -> int:

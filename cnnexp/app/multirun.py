@@ -24,7 +24,7 @@ from cnnexp.app.stopping import raise_on_signals
 from cnnexp.app.sweep_job import DONE, JobFailed
 from cnnexp.app.sweep_table import show_table
 from cnnexp.app.sweeps import Sweep
-from cnnexp.errors import ConfigError, RunError
+from cnnexp.errors import ConfigError, RunError, system_reason
 from cnnexp.runs.folders import claim, run_around
 from cnnexp.runs.record import holds_a_run
 
@@ -123,8 +123,9 @@ def check_launcher(cfg: DictConfig) -> None:
         With all faults.
     """
     faults = []
-    jobs = cfg.hydra.launcher.get("n_jobs", 1)
-    if str(cfg.hydra.launcher.get("_target_")).startswith("hydra_plugins.cnnexp") and jobs < 1:
+    jobs = cfg.hydra.launcher.get("n_jobs")
+    ours = str(cfg.hydra.launcher.get("_target_")).startswith("hydra_plugins.cnnexp")
+    if ours and jobs is not None and jobs < 1:
         faults.append(f"hydra.launcher.n_jobs must be at least 1. Got {jobs}.")
     if is_chosen(cfg, "hydra.sweep.subdir"):
         faults.append(
@@ -177,7 +178,9 @@ def folder_for(sweep: Sweep, chosen: bool) -> Iterator[None]:
         else:
             sweep.folder = claim(sweep.folder)
     except OSError as error:
-        raise RunError(f"sweep.dir={sweep.folder}: cannot be made: {error.strerror}.") from None
+        raise RunError(
+            f"sweep.dir={sweep.folder}: cannot be made: {system_reason(error)}."
+        ) from None
     written = [sweep.folder / name for name in SWEEPERS_FILES]
     earlier = {path: _keep_earlier(path) for path in written if path.exists()}
     try:

@@ -26,6 +26,12 @@ WORDS = {
 }
 
 
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Return the types of a class's fields; working them out takes as long as all other checks."""
+    return typing.get_type_hints(cls)
+
+
 def check_options(
     classes: Sequence[type],
     values: dict[str, Any],
@@ -67,7 +73,7 @@ def check_options(
         if name in given:
             typed[cls][name] = given[name]
             continue
-        hint = typing.get_type_hints(cls)[name]
+        hint = _hints(cls)[name]
         if name in values:
             try:
                 values[name] = typed[cls][name] = convert(hint, values[name])

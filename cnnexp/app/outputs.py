@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cnnexp.app.screen import warn
-from cnnexp.errors import OptionError
+from cnnexp.errors import OptionError, system_reason
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OptionError(f"{path}: cannot be written: {error.strerror}.") from None
+        raise OptionError(f"{path}: cannot be written: {system_reason(error)}.") from None
 
 
 @contextmanager

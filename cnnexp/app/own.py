@@ -36,10 +36,13 @@ def named_plugins(words: Sequence[str]) -> list[str]:
 
 def offer_own(words: Sequence[str]) -> None:
     """Import the modules that some words name, and let groups choose what they register."""
-    names = named_plugins(words)
-    if not names:
-        return
-    load_plugins(names)
+    if names := named_plugins(words):
+        load_plugins(names)
+        offer()
+
+
+def offer() -> None:
+    """Let groups choose what imported modules have registered."""
     store, conf = ConfigStore.instance(), config_root() / "conf"
     for group, table in ({"data": SOURCES} | TABLES).items():
         for name in table:

@@ -6,25 +6,25 @@ its config, waits, and reads the result from the run folder.
 
 from __future__ import annotations
 
-import json
+import copy
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 
+from cnnexp.app.child import Task
+from cnnexp.app.children import Child, start
 from cnnexp.app.stopping import Interrupted, StopRequest, on_signals
 from cnnexp.app.sweep_job import Job
 from cnnexp.nn.executor import available_cores
+from cnnexp.runs import code
+from cnnexp.runs.environment import describe_environment
 
-POLL = 0.05  # seconds between looks at the children
-
-Child = subprocess.Popen[bytes]
+POLL = 0.01  # seconds between looks at the children
 
 
 def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
@@ -46,15 +46,19 @@ def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
     """
     waiting = list(range(len(jobs)))
     running: dict[int, Child] = {}
-    stop, passed_on = StopRequest(), 0
+    tasks, stop, passed_on = _Tasks(jobs, n_jobs), StopRequest(), 0
     with on_signals(stop.note):
         while (waiting and not stop.asked) or running:
             while waiting and len(running) < n_jobs and not stop.asked:
                 k = waiting.pop(0)
-                running[k] = _start(jobs[k], first + k, n_jobs)
-            for k in [k for k, child in running.items() if child.poll() is not None]:
-                jobs[k].end = describe_end(running.pop(k).returncode, stop.asked)
-                jobs[k].launched = True
+                task = tasks.of(jobs[k], first + k)
+                running[k] = start(task, jobs[k].config["sweep"]["isolation"])
+            codes = {k: child.poll() for k, child in running.items()}
+            for k, ended in codes.items():
+                if ended is not None:
+                    del running[k]
+                    jobs[k].end = describe_end(ended, stop.asked)
+                    jobs[k].launched = True
             passed_on = _pass_on(stop, passed_on, list(running.values()))
             time.sleep(POLL)
     if stop.asked:
@@ -62,29 +66,47 @@ def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
     return [_result(job) for job in jobs]
 
 
-def _start(job: Job, number: int, n_jobs: int) -> Child:
-    """Start a child and tell it what to do."""
-    hydra = OmegaConf.to_container(job.composed.hydra, resolve=False)
-    task = {
-        "config": job.config,
-        "hydra": OmegaConf.to_yaml(OmegaConf.create(hydra)),
-        "folder": str(job.folder),
-        "number": number,
-        "cores": max(available_cores() // n_jobs, 1),
-        "bars": n_jobs == 1,
-        "command": sys.argv,
-    }
-    own_group: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
-    child = subprocess.Popen(
-        [sys.executable, "-m", "cnnexp.app.child"], stdin=subprocess.PIPE, **own_group
-    )
-    assert child.stdin is not None
-    try:
-        child.stdin.write(json.dumps(task).encode())
-        child.stdin.close()
-    except BrokenPipeError:  # it ended at once; its exit code tells
-        pass
-    return child
+def side_by_side(jobs: Sequence[Job], cores: int | None = None) -> int:
+    """Return how many jobs run at a time: what ``sweep.jobs`` says.
+
+    ``auto`` is one for each core. Where the implementation is varied it is one alone, because the
+    times of jobs are compared then, and jobs that run side by side slow each other down.
+    """
+    if not jobs:
+        return 1
+    wanted = jobs[0].config["sweep"]["jobs"]
+    if wanted != "auto":
+        return int(wanted)
+    if len({job.config["impl"]["name"] for job in jobs}) > 1:
+        return 1
+    return max(min(cores or available_cores(), len(jobs)), 1)
+
+
+class _Tasks:
+    """Makes what children must know; what all jobs share is found out once."""
+
+    def __init__(self, jobs: Sequence[Job], n_jobs: int) -> None:
+        self._bars = n_jobs == 1
+        self._cores = max(available_cores() // n_jobs, 1)
+        self._environment = describe_environment() | {"cores": self._cores} if jobs else {}
+        self._changes = code.changes(self._environment, jobs[0].folder.parent) if jobs else ""
+
+    def of(self, job: Job, number: int) -> Task:
+        """Return the task of a job."""
+        config = DictConfig(job.config)  # without our schemas, whose classes cannot be pickled
+        config["hydra"] = copy.copy(job.composed.hydra)
+        return Task(
+            config=config,
+            checked=job.config,
+            folder=job.folder,
+            number=number,
+            cores=self._cores,
+            bars=self._bars,
+            command=sys.argv,
+            environment=self._environment,
+            changes=self._changes,
+            variables=dict(os.environ),
+        )
 
 
 def _pass_on(stop: StopRequest, passed_on: int, children: Sequence[Child]) -> int:

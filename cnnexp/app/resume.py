@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cnnexp.app.check import Plain, check_settings
 from cnnexp.app.experiment import go_on
+from cnnexp.app.locations import near
 from cnnexp.app.messages import dotted
 from cnnexp.app.schema import Config
 from cnnexp.app.screen import say, warn
@@ -64,9 +67,22 @@ def resume(
     RunError
         If there is no run, it is still going on, or an override would make it another run.
     """
-    read_record(folder)  # before a lock is made in a folder that is no run
-    with hold(folder):
-        return resume_held(folder, overrides, label, plugins, accept_changes)
+    with saying_how_to_go_on(folder):
+        read_record(folder)  # before a lock is made in a folder that is no run
+        with hold(folder):
+            return resume_held(folder, overrides, label, plugins, accept_changes)
+
+
+@contextmanager
+def saying_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Add to an error of the system how to go on with a run when its reason is gone."""
+    try:
+        yield
+    except OSError as error:
+        begun = (folder / FILE).exists()
+        what = f"go on with: python -m cnnexp resume {shlex.quote(near(folder))}"
+        error.add_note(f"Then {what}" if begun else "Then start again.")
+        raise
 
 
 def resume_held(

@@ -24,6 +24,7 @@ from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 
 RERUNS = ("failed", "diverged", "all")
+ISOLATIONS = ("warm", "fresh")
 
 
 TABLES: dict[str, Any] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES}
@@ -114,16 +115,30 @@ class SweepConfig:
         The figure that a search minimises; null: ``validation_error``, or ``validation_loss``.
     search_on_test : bool
         Whether the objective may be a figure of the test samples.
+    jobs : int or "auto"
+        How many jobs run side by side, each with its share of the cores; auto: one for each core,
+        and one alone where the implementation is varied, whose times would be compared.
+    isolation : {"warm", "fresh"}
+        Whether the process of a job is forked from one that has imported what runs need, on
+        Linux, or starts Python anew.
     """
 
     dir: str = ""
     rerun: str = "failed"
     objective: str | None = None
     search_on_test: bool = False
+    jobs: int | str = "auto"
+    isolation: str = "warm"
 
     def __post_init__(self) -> None:
         if self.rerun not in RERUNS:
             raise OptionError(f"rerun must be one of {', '.join(RERUNS)}. Got '{self.rerun}'.")
+        if self.jobs != "auto" and not (isinstance(self.jobs, int) and self.jobs >= 1):
+            raise OptionError(f"jobs must be auto, or at least 1. Got {self.jobs!r}.")
+        if self.isolation not in ISOLATIONS:
+            raise OptionError(
+                f"isolation must be one of {', '.join(ISOLATIONS)}. Got '{self.isolation}'."
+            )
         names = figure_names()
         if self.objective is not None and self.objective not in names:
             near = version1.new_name(self.objective)
@@ -174,6 +189,10 @@ class Config:
         Of initial weights, of the order of samples and of dropout.
     dtype : {"float32", "float64"}
         Type of parameters and of all arithmetic.
+    name, note : str
+        What the run is called, and what is worth knowing about it, for people.
+    tags : list of str
+        Words to find it by: ``compare --where 'tags.str.contains("best")'``.
     plugins : list of str
         Modules of yours that register layers, losses, optimizers, data sets and so on.
     init_from : str, optional
@@ -215,6 +234,9 @@ class Config:
     batch_size: int | None = None
     seed: int = 0
     dtype: str = "float32"
+    name: str = ""
+    tags: list[str] = field(default_factory=list)
+    note: str = ""
     plugins: list[str] = field(default_factory=list)
     init_from: str | None = None
     evaluate: str | None = None

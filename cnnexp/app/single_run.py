@@ -16,13 +16,15 @@ from cnnexp.app.exit_codes import code_of
 from cnnexp.app.experiment import begin
 from cnnexp.app.job import record_of
 from cnnexp.app.locations import config_root, near
+from cnnexp.app.resume import saying_how_to_go_on
 from cnnexp.app.search import objective
-from cnnexp.errors import ConfigError, RunError
+from cnnexp.errors import ConfigError, RunError, system_reason
 from cnnexp.runs.folders import claim, hold, run_around, run_below
 from cnnexp.runs.record import holds_a_run, write_record
 
 if TYPE_CHECKING:
     from cnnexp.app.hydra_app import App
+    from cnnexp.app.rerun import Again
 
 SWEEPS_ONLY = (
     "names the folder of a sweep, and this is a single run. Name its folder with"
@@ -30,8 +32,8 @@ SWEEPS_ONLY = (
 )
 
 
-def run_once(app: App, name: str, overrides: list[str]) -> int:
-    """Check everything, claim a folder, and run.
+def run_once(app: App, name: str, overrides: list[str], again: Again | None = None) -> int:
+    """Check everything, claim a folder, and run; `again` gives the settings of another run.
 
     ``run.json`` is there before Hydra writes anything into the folder: a run that is killed at any
     later moment can be resumed.
@@ -39,14 +41,18 @@ def run_once(app: App, name: str, overrides: list[str]) -> int:
     refuse_folder_key(overrides, ("sweep.dir", "hydra.sweep.dir"), SWEEPS_ONLY)
     cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.RUN)
     cfg.hydra.mode = RunMode.RUN
+    if again is not None:
+        cfg = again.settled(cfg)
     record = record_of(check(cfg), cfg.hydra)
+    if again is not None:
+        again.enter(record)
     wanted = Path(cfg.hydra.run.dir)
     try:
         folder = chosen_folder(wanted) if is_chosen(cfg, "hydra.run.dir") else claim(wanted)
     except OSError as error:
-        raise RunError(f"hydra.run.dir={wanted}: cannot be made: {error.strerror}.") from None
+        raise RunError(f"hydra.run.dir={wanted}: cannot be made: {system_reason(error)}.") from None
     folder = folder.absolute()  # hydra.job.chdir=true changes into it
-    with hold(folder):
+    with saying_how_to_go_on(folder), hold(folder):
         refuse_second(folder)
         write_record(folder, record)
         cfg.hydra.run.dir = str(folder)
@@ -60,8 +66,8 @@ def run_once(app: App, name: str, overrides: list[str]) -> int:
             job_subdir_key=None,
         )
         callbacks.on_run_end(config=cfg, config_name=name, job_return=ret)
-    if ret.status is JobStatus.FAILED:
-        raise ret._return_value
+        if ret.status is JobStatus.FAILED:
+            raise ret._return_value
     print(f"results in {near(folder)}")
     return code_of(record)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from cnnexp.app.check import Plain
 from cnnexp.app.search import objective
 from cnnexp.errors import RunError
 from cnnexp.runs.process import is_here
-from cnnexp.runs.record import Record, read_record
+from cnnexp.runs.record import FILE, Record, read_record
 
 DONE = ("finished", "diverged")
 REASONS = {
@@ -59,6 +59,8 @@ class Job:
     note: str = "new"
     launched: bool = False
     end: str = ""
+    _done: Record | None = field(default=None, repr=False)  # read once: it does not change
+    _unreadable: str = field(default="", repr=False)
 
     @property
     def arguments(self) -> list[str]:
@@ -67,12 +69,17 @@ class Job:
 
     def record(self) -> Record | None:
         """Return what the job recorded, if it has begun."""
+        if self._done is not None:
+            return self._done
         try:
             record = read_record(self.folder)
-        except RunError:
+        except RunError as error:
+            self._unreadable = str(error) if (self.folder / FILE).exists() else ""
             return None
         if record["status"] == "running" and self.launched and not is_here(record["process"]):
             record["status"] = "killed"  # its launcher has come back, though no end was recorded
+        if self.launched and record["status"] in DONE:
+            self._done = record
         return record
 
     @property
@@ -86,7 +93,7 @@ class Job:
         """Why the job has no result, or why it diverged."""
         record = self.record()
         if record is None:
-            return self.end or "it has recorded nothing"
+            return self._unreadable or self.end or "it has recorded nothing"
         status = record["status"]
         if record["reason"] or status == "finished":
             return str(record["reason"] or "")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ValueType
 from omegaconf import DictConfig
@@ -18,11 +17,13 @@ from cnnexp.app.check_model import Images
 from cnnexp.app.composing import composing
 from cnnexp.app.experiment import recheck
 from cnnexp.app.search import search_faults
+from cnnexp.app.sweep_composer import SweepComposer
 from cnnexp.data import SOURCES
 from cnnexp.errors import ConfigError
 from cnnexp.runs.fingerprint import fingerprint
 from cnnexp.runs.reading import load_run
 from cnnexp.runs.rebuild import options_of
+from cnnexp.runs.sources import sources_of
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Point:
 
 
 def make_point(
-    overrides: Sequence[str], config: DictConfig, loader: ConfigLoader, search: bool
+    overrides: Sequence[str], config: DictConfig, composer: SweepComposer, search: bool
 ) -> Point:
     """Compose and check one point.
 
@@ -61,8 +62,8 @@ def make_point(
         What distinguishes it.
     config : DictConfig
         The config of the sweep.
-    loader : ConfigLoader
-        Hydra's.
+    composer : SweepComposer
+        Composes it.
     search : bool
         Whether the point was chosen by results, which has rules of its own.
 
@@ -75,7 +76,7 @@ def make_point(
     """
     words = list(overrides)
     with composing(lambda: config):
-        composed = loader.load_sweep_config(config, words)
+        composed = composer.compose(config, words)
     try:
         checked = check(composed, search)
         source = source_of(checked)
@@ -87,7 +88,8 @@ def make_point(
     weights = None
     if checked["init_from"] is not None:
         weights = load_run(checked["init_from"]).weights_checksum
-    return Point(words, composed, checked, fingerprint(checked, source.checksum, weights))
+    key = fingerprint(checked, source.checksum, weights, sources_of(checked["plugins"]))
+    return Point(words, composed, checked, key)
 
 
 def faults_of(points: Sequence[Point], others: Sequence[Overridden] = ()) -> list[str]:

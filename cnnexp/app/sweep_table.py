@@ -41,7 +41,8 @@ def show_table(sweep: Sweep, maximize: bool = False, others: Sequence[Job] = ())
         say(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
     done = sum(job.status in DONE for job in jobs)
     left_out = f"; {sweep.left_out} left out, which do not fit" if sweep.left_out else ""
-    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}{left_out}")
+    more = "" if done == len(jobs) else ". The same command goes on with the others."
+    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}{left_out}{more}")
 
 
 def table_of(jobs: Sequence[Job], objective: str) -> list[dict[str, str]]:

@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 
 from cnnexp.app.launchers import first_words, patient
 from cnnexp.app.screen import say
+from cnnexp.app.sweep_composer import SweepComposer
 from cnnexp.app.sweep_job import DONE, Job, Outcome
 from cnnexp.app.sweep_points import Point, faults_of, glob_keys, make_point, unfit
 from cnnexp.app.sweep_table import show_plan
@@ -101,7 +102,8 @@ class Sweep:
         initial_job_idx: int,
     ) -> list[JobReturn]:
         """Run what is left to do of these points, and return a result for each of them."""
-        points = [make_point(words, config, loader, self.search) for words in job_overrides]
+        composer = SweepComposer(loader)
+        points = [make_point(words, config, composer, self.search) for words in job_overrides]
         globs = glob_keys(config)
         left_out = unfit(points, globs)
         self._refuse([point for point in points if not any(point is left for left in left_out)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -63,9 +64,21 @@ def _flag_faults(given: argparse.Namespace) -> Iterator[str]:
     """Yield what is wrong with flags that would be passed over."""
     if given.config_path is not None:
         yield "--config-path is not for this program. --config-dir FOLDER adds configs of yours."
+    if given.experimental_rerun is not None:
+        yield "--experimental-rerun is not for this program: python -m cnnexp rerun RUN."
+    if given.config_dir is not None and _is_hydras_record(Path(given.config_dir)):
+        run = Path(given.config_dir).parent
+        yield (
+            f"--config-dir {given.config_dir}: this is what Hydra wrote down of a run. Its settings"
+            f" are used again by: python -m cnnexp rerun {shlex.quote(str(run))}"
+        )
     for flag in ("resolve", "package"):
         if getattr(given, flag) and not given.cfg:
             yield f"--{flag} shows a part of the settings and needs --cfg job beside it."
+
+
+def _is_hydras_record(folder: Path) -> bool:
+    return (folder / "hydra.yaml").is_file() and (folder / "overrides.yaml").is_file()
 
 
 def _faults(override: str) -> Iterator[str]:

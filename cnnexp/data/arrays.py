@@ -22,7 +22,7 @@ from cnnexp.data.sources import (
     refuse_too_large,
 )
 from cnnexp.data.targets import check_task, targets_of
-from cnnexp.errors import DataError
+from cnnexp.errors import DataError, system_cause, system_reason
 
 DIVIDED, WHOLE = ("x_train", "y_train", "x_test", "y_test"), ("x", "y")
 SHAPES = "(n_m, ih, iw) or (n_m, ih, iw, n_c), or a table (n_m, features)"
@@ -75,7 +75,9 @@ class Npz(Source):
             with open(self.file, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 found = [arrays[name] for name in wanted]
         except Exception as error:  # whatever a reader raises on bytes from elsewhere
-            raise DataError(f"{self.file}: cannot be read: {error}") from None
+            cause = system_cause(error)
+            why = f"{system_reason(cause)}." if cause is not None else error
+            raise DataError(f"{self.file}: cannot be read: {why}") from None
         images = [with_channels(X) for X in found[::2]]
         for name, X in zip(wanted[::2], images, strict=True):
             if (where := not_finite(X)) is not None:
@@ -104,7 +106,9 @@ class Npz(Source):
             headers = self._headers()
             header = headers[self._wanted(headers)[0]]
             check_samples(header, self.file)
-        except DataError:
+        except DataError as error:
+            if system_cause(error) is not None:
+                raise  # without its header, other defaults would be chosen in silence
             return None
         return header
 

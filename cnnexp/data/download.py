@@ -6,6 +6,7 @@ below which it counts as stalled.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from cnnexp.data.files import File, find
-from cnnexp.errors import DataError
+from cnnexp.errors import DataError, system_cause, system_reason
 
 TIMEOUT = 30.0  # seconds without an answer, or of too few bytes, before a mirror is given up
 SLOWEST = 1_000.0  # bytes per second, over TIMEOUT seconds
 MOST_SECONDS = 3_600.0  # that one file may take
 RETRIES = 2  # on the same mirror
+PARTIAL = ".partial"  # the folder of what has not come whole yet
 CHUNK = 2**16  # bytes that are asked for at a time
 
 
@@ -63,13 +65,14 @@ def download(source: Remote, files: Sequence[File]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".download.lock"):
+            shutil.rmtree(folder / PARTIAL, ignore_errors=True)  # of one that was killed
             for file in files:
                 if find(folder, file) is None:
                     _fetch(source, file)
+            shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     except OSError as error:
-        raise DataError(
-            f"data={source.name}: cannot write to {folder}: {error.strerror}."
-        ) from None
+        reason = system_reason(system_cause(error) or error)  # pooch makes longer texts of some
+        raise DataError(f"data={source.name}: cannot write to {folder}: {reason}.") from None
 
 
 def _fetch(source: Remote, file: File) -> None:
@@ -81,17 +84,18 @@ def _fetch(source: Remote, file: File) -> None:
     pooch.get_logger().setLevel("ERROR")
     for mirror in source.mirrors:
         store = pooch.create(
-            path=source.folder,
+            path=source.folder / PARTIAL,
             base_url=mirror,
             registry={file.packed_name: file.packed},
             retry_if_failed=RETRIES,
         )
         with _Progress(f"{source.name}: {file.packed_name}") as progress:
             try:
-                store.fetch(file.packed_name, downloader=_Downloader(file.most, progress))
+                whole = store.fetch(file.packed_name, downloader=_Downloader(file.most, progress))
             except (requests.RequestException, Refused, ValueError) as error:
                 reasons.append(f"    {mirror}  {_short(error)}")
             else:
+                Path(whole).replace(source.folder / file.packed_name)
                 return
     raise DataError(_nothing_came(source, reasons))
 

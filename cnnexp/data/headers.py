@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from cnnexp.errors import DataError
+from cnnexp.errors import DataError, system_cause, system_reason
 
 LONGEST_HEADER = 10_000  # bytes; what NumPy writes for plain arrays has about 100
 
@@ -50,7 +50,9 @@ def npz_headers(path: str | Path) -> dict[str, Header]:
         raise DataError(f"data.file={path}: there is no such file.") from None
     except DataError as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
-    except Exception:  # whatever a reader raises on bytes from elsewhere
+    except Exception as error:  # whatever a reader raises on bytes from elsewhere
+        if (cause := system_cause(error)) is not None:
+            raise DataError(f"data.file={path}: cannot be read: {system_reason(cause)}.") from None
         raise DataError(f"data.file={path}: not an .npz file, as numpy.savez writes it.") from None
 
 
@@ -70,6 +72,8 @@ def npy_header(path: str | Path, option: str) -> Header:
         raise DataError(f"data.{option}={path}: there is no such file.") from None
     except DataError as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise DataError(f"data.{option}={path}: cannot be read: {system_reason(error)}.") from None
     except Exception:
         raise DataError(
             f"data.{option}={path}: not an .npy file, as numpy.save writes it."

@@ -29,6 +29,7 @@ from cnnexp.data.sources import SOURCES, Array, Raw, Source, data_folder
 from cnnexp.errors import DataError
 
 SIDE = 28  # pixels
+MOST_AXES = 4  # of an array; the format allows 255
 
 
 class IdxSource(Source):
@@ -270,7 +271,7 @@ def parse(content: bytes, where: str) -> Array:
     """
     axes = content[3] if len(content) > 3 else 0
     start = 4 + 4 * axes
-    if content[:3] != b"\0\0\x08" or not axes or len(content) < start:
+    if content[:3] != b"\0\0\x08" or not 1 <= axes <= MOST_AXES or len(content) < start:
         raise DataError(f"{where}: not an IDX file of bytes.")
     shape = tuple(np.frombuffer(content, ">u4", axes, offset=4).tolist())
     if len(content) - start != math.prod(shape):

@@ -81,16 +81,18 @@ def open_picture(path: str | Path, least: int = 0) -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata; sizes are looked at here
             with Image.open(path, formats=FORMATS) as image:
-                picture = ImageOps.exif_transpose(_decoded(image, max(LONGEST, 2 * least)))
-                if picture.mode == "F" and not np.isfinite(np.asarray(picture)).all():
-                    raise DataError("it has pixels that are not finite numbers.")
-                return picture
+                found = ImageOps.exif_transpose(_decoded(image, max(LONGEST, 2 * least)))
+                if found.mode == "F" and not np.isfinite(np.asarray(found)).all():
+                    raise ValueError("some of its pixels are no finite numbers")
+                return found
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
     except UnidentifiedImageError:
         raise DataError(
             f"{path}: not an image of a known format. Known: {', '.join(FORMATS)}."
         ) from None
+    except MemoryError:  # which says nothing; a part may claim to have thousands of megabytes
+        raise DataError(f"{path}: needs more memory than there is.") from None
     except Exception as error:  # whatever a decoder raises on bytes from elsewhere
         raise DataError(f"{path}: not a readable image: {error}") from None
 
@@ -180,6 +182,8 @@ def _colours(image: Image, stretched: bool = False) -> Array:
         grey = np.asarray(image, np.float64)[..., None]
         low, high = (grey.min(), grey.max()) if stretched else _limits(image.mode, grey)
         return np.repeat((grey - low) / max(high - low, 1e-12), 3, axis=2)
+    if image.mode == "La":  # grey, multiplied by its cover; Pillow makes no colours of it at once
+        image = image.convert("LA")
     pixels: Array = np.asarray(image.convert("RGBA"), np.float64) / 255
     colours, cover = pixels[..., :3], pixels[..., 3:]
     if cover.min() == 1:

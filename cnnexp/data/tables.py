@@ -23,7 +23,7 @@ from cnnexp.data.sources import (
     refuse_too_large,
 )
 from cnnexp.data.targets import Targets, check_task, named_classes
-from cnnexp.errors import DataError, OptionError, did_you_mean
+from cnnexp.errors import DataError, OptionError, did_you_mean, foreign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,6 +100,10 @@ class Table(Source):
     def load(self) -> Raw:
         """Return features and targets of all rows."""
         self.check()
+        with foreign(self.file, error=DataError):
+            return self._load()
+
+    def _load(self) -> Raw:
         features, targets = self._chosen(self.file)
         paths = self._paths()
         frames = [self.frame_of(path, [*features, *targets]) for path in paths]
@@ -205,6 +209,7 @@ class Table(Source):
         if not plain:
             return named_classes([[str(v) for v in column] for column in columns], self.file)
         parts = [column.to_numpy(np.float64) for column in columns]
+        _refuse_infinite(parts, self.file)
         whole = all(bool((part == np.floor(part)).all()) for part in parts)
         if not whole and self.task is None:
             return _values(frames, self.file)
@@ -259,9 +264,6 @@ class Csv(Table):
 
     def frame_of(self, path: str, columns: list[str]) -> pd.DataFrame:
         """Return some of the columns."""
-        refuse_too_large(
-            4 * Path(path).stat().st_size, path, "Save it as arrays: data=npy stays on disk."
-        )
         frame = self._parsed(path)
         frame.columns = [str(name) for name in frame.columns]
         return frame[columns]
@@ -269,6 +271,8 @@ class Csv(Table):
     def _parsed(self, path: str, nrows: int | None = None) -> pd.DataFrame:
         import pandas as pd
 
+        size = Path(path).stat().st_size  # all of it may be one row, even that of the names
+        refuse_too_large(4 * size, path, "Save it as arrays: data=npy stays on disk.")
         try:
             return pd.read_csv(
                 path,
@@ -301,10 +305,10 @@ class Parquet(Table):
             "Save it as arrays: data=npy stays on disk.",
         )
         try:
-            frame: pd.DataFrame = file.read(columns=columns).to_pandas()
+            frame: pd.DataFrame = file.read(columns=columns).to_pandas()[columns]
         except Exception as error:  # whatever a reader raises on bytes from elsewhere
             raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
-        return frame[columns]
+        return frame
 
     def _opened(self, path: str) -> Any:
         if find_spec("pyarrow") is None:
@@ -321,9 +325,14 @@ class Parquet(Table):
 def _values(frames: list[pd.DataFrame], where: str) -> Targets:
     """Return real-valued targets (n_m, targets)."""
     parts = [frame.to_numpy(np.float64) for frame in frames]
+    _refuse_infinite(parts, where)
+    return Targets(parts, ())
+
+
+def _refuse_infinite(parts: list[Array], where: str) -> None:
+    """Raise DataError unless all targets are finite."""
     if not all(np.isfinite(part).all() for part in parts):
         raise DataError(f"{where}: targets must be finite numbers.")
-    return Targets(parts, ())
 
 
 def _other_separator(columns: list[str]) -> str:
@@ -337,10 +346,17 @@ def _other_separator(columns: list[str]) -> str:
 
 def _first_text(column: pd.Series[Any]) -> str:
     """Say which cell of a column is the first that is no number."""
-    import pandas as pd
-
-    row = int(pd.to_numeric(column, errors="coerce").isna().to_numpy().argmax())
+    row = next((k for k, cell in enumerate(column) if not _is_number(cell)), 0)
     return f" The first is {str(column.iloc[row])[:40]!r}, in row {row + 1} of '{column.name}'."
+
+
+def _is_number(cell: Any) -> bool:
+    """Say whether a float can hold a cell; pandas has no answer for whole numbers too large."""
+    try:
+        float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _refuse_gaps(frame: pd.DataFrame, path: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.errors import DataError, OptionError, did_you_mean
+from cnnexp.errors import DataError, OptionError, did_you_mean, foreign
 
 Array = npt.NDArray[Any]
 
@@ -157,7 +157,8 @@ def _named(arrays: Sequence[Array], task: str | None, where: str) -> Targets:
         raise DataError(f"{where}: data.task=regression needs numbers. Its targets are text.")
     if any(Y.ndim != 1 or Y.dtype.kind not in "US" for Y in arrays):
         raise DataError(f"{where}: labels that are text must be one for each sample.")
-    texts = [[_text(value) for value in Y] for Y in arrays]
+    with foreign(where, error=DataError):  # numbers that are no characters
+        texts = [[_text(value) for value in Y] for Y in arrays]
     return named_classes(texts, where)
 
 

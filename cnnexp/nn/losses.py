@@ -81,7 +81,8 @@ OF_CLASSES = frozenset({"error", "binary_error", "top_3_error", "top_5_error"})
 def error(outputs: Array, targets: Array) -> float:
     """Return the number of samples whose largest output is not that of their class.
 
-    Of equal outputs the first counts.
+    Of equal outputs the first counts. A single output with targets of 0 and 1 says yes or no; with
+    class indices there is one class, and it is always right.
 
     References
     ----------
@@ -92,7 +93,7 @@ def error(outputs: Array, targets: Array) -> float:
     >>> error(np.array([[0.1, 0.9], [0.6, 0.4]]), np.array([1, 1]))
     1.0
     """
-    if outputs.shape[1] == 1:  # a single output says yes or no
+    if outputs.shape[1] == 1 and targets.ndim > 1:
         return binary_error(outputs, targets.reshape(outputs.shape))
     classes = targets if targets.ndim == 1 else targets.argmax(axis=1)
     return float(np.count_nonzero(outputs.argmax(axis=1) != classes))

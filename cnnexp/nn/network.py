@@ -23,12 +23,13 @@ from cnnexp.nn.plan import Plan
 from cnnexp.nn.processes import POSSIBLE, Processes
 from cnnexp.nn.profile import Profile
 from cnnexp.nn.runner import Batch, Runner, Task
+from cnnexp.nn.saving import Saving
 from cnnexp.nn.summary import summary
 
 WEIGHTS = 1  # the purpose of a draw, part of its seed
 
 
-class Network(Introspection):
+class Network(Introspection, Saving):
     """Layers from input to output, with their parameters, a loss, and metrics.
 
     Parameters are made from the shape of the first batch, or by `build`.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnexp.errors import foreign
 from cnnexp.report.drawing import INK, draw_line
 from cnnexp.report.formats import aligned
 from cnnexp.report.lines import STYLES
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FILE = "diagnostics.csv"
+MOST_EPOCHS = 1 << 53  # what a float counts exactly
 KINDS = {
     "gradient_norm": ("Gradient norms", "norm of the gradient, a mean over the epoch"),
     "update_ratio": ("Updates over weights", "norm of an update over that of the weights"),
@@ -30,18 +32,25 @@ def read(folder: Path) -> dict[str, Series]:
     """Return the figures of a run, by kind; empty if it has logged none.
 
     Rows that hold anything but numbers are left out.
+
+    Raises
+    ------
+    RunError
+        If the file is no table.
     """
     path = folder / FILE
     if not path.is_file():
         return {}
     found: dict[str, Series] = {kind: {} for kind in KINDS}
-    for row in csv.DictReader(whole_lines(path).splitlines()):
-        for kind, series in found.items():
-            try:
-                value = float(row[kind])
-                series.setdefault(row["name"], {})[int(row["epoch"])] = value
-            except (KeyError, TypeError, ValueError):
-                continue
+    with foreign(path):
+        for row in csv.DictReader(whole_lines(path).splitlines()):
+            for kind, series in found.items():
+                try:
+                    value, name, epoch = float(row[kind]), row["name"], int(row["epoch"])
+                except (KeyError, TypeError, ValueError):
+                    continue
+                if 0 <= epoch < MOST_EPOCHS:
+                    series.setdefault(name, {})[epoch] = value
     return found
 
 
@@ -116,14 +125,22 @@ def classes(folder: Path, most: int = 12) -> dict[str, Sequence[Sequence[str]]]:
     """Return the rows of ``per_class.csv`` as text, by part of the data set.
 
     Of more than `most` classes those with the lowest F1 are returned, the average among them.
+
+    Raises
+    ------
+    RunError
+        If the file is no table, or has anything but numbers where numbers belong.
     """
     path = folder / "per_class.csv"
     if not path.is_file():
         return {}
     parts: dict[str, list[dict[str, str]]] = {}
-    for row in csv.DictReader(whole_lines(path).splitlines()):
-        parts.setdefault(row["part"], []).append(row)
-    return {part: [_class_cells(row) for row in _worst(rows, most)] for part, rows in parts.items()}
+    with foreign(path):
+        for row in csv.DictReader(whole_lines(path).splitlines()):
+            parts.setdefault(row["part"], []).append(row)
+        return {
+            part: [_class_cells(row) for row in _worst(rows, most)] for part, rows in parts.items()
+        }
 
 
 def _worst(rows: list[dict[str, str]], most: int) -> list[dict[str, str]]:

@@ -39,10 +39,26 @@ def read_history(folder: str | os.PathLike[str]) -> History:
         As in ``epochs.csv``; and ``elapsed``, the seconds of training up to the end of each epoch.
     """
     try:
-        content = read_bytes(Path(folder, FILE))
+        return history_of(folder)
+    except (OSError, RunError):
+        return {}
+
+
+def history_of(folder: str | os.PathLike[str]) -> History:
+    """Return the log of epochs as `read_history` does.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    RunError
+        If it cannot be read.
+    """
+    content = read_bytes(Path(folder, FILE))
+    try:
         lines = content[: content.rfind(b"\n") + 1].decode(errors="replace").splitlines()
         columns, *rows = list(csv.reader(lines)) or [[]]
-    except (OSError, RunError, csv.Error):
+    except csv.Error:
         return {}
     columns = [new_name(name) for name in columns]
     numbers = [row for row in map(_numbers, rows) if row is not None and len(row) == len(columns)]

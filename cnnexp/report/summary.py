@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cnnexp.errors import CnnexpError
+from cnnexp.errors import CnnexpError, RunError
 from cnnexp.report import diagnostics
 from cnnexp.report.formats import aligned, amount, text
-from cnnexp.report.histories import read_history
+from cnnexp.report.histories import history_of
 from cnnexp.report.lines import series_of
 from cnnexp.report.table import NO_RESULT, comparable
 from cnnexp.report.terminal import bar, chart
@@ -146,7 +146,12 @@ def _value(name: str, value: Any) -> str:
 
 def _curves(run: Run) -> list[Section]:
     """Draw error and loss over the epochs."""
-    history = read_history(run.path)
+    try:
+        history = history_of(run.path)
+    except FileNotFoundError:
+        return []
+    except RunError as error:
+        return [Section("error and loss, epoch by epoch", [str(error)])]
     loss = str((run.config.get("loss") or {}).get("name", "cross_entropy")).replace("_", " ")
     if loss == "cross entropy":
         loss = "cross-entropy in nats"
@@ -169,8 +174,8 @@ def _diagnostics(run: Run) -> list[str]:
     """Return gradients, updates and dead units, where the run logged them."""
     try:
         return diagnostics.table(run.path)
-    except OSError as error:
-        return [f"{diagnostics.FILE} cannot be read: {error!r}"]
+    except (OSError, CnnexpError) as error:
+        return [f"cannot be read: {error}"]
 
 
 def _classes(run: Run) -> list[Section]:
@@ -178,8 +183,8 @@ def _classes(run: Run) -> list[Section]:
     head = ("class", "samples", "precision", "recall", "f1")
     try:
         rows = diagnostics.classes(run.path).get("test", [])
-    except (OSError, ValueError, KeyError) as error:
-        return [Section("classes of the test part", [f"cannot be read: {error!r}"])]
+    except (OSError, CnnexpError) as error:
+        return [Section("classes of the test part", [f"cannot be read: {error}"])]
     if not rows:
         return []
     lines = aligned([head, *rows], right=(1, 2, 3, 4))
@@ -256,10 +261,6 @@ def _both_ways(row: Mapping[str, str]) -> tuple[float, float]:
 
 def _environment(found: Mapping[str, Any]) -> list[str]:
     """Say where it was made."""
-    git = found.get("git")
-    commit = "none"
-    if git:
-        commit = f"{git['commit']}{', with changes' if git['dirty'] else ''}"
     library = found.get("blas") or {}
     blas = " ".join(str(part) for key, part in library.items() if key != "num_threads" and part)
     versions = {"cnnexp": found.get("cnnexp"), "python": found.get("python")}
@@ -267,12 +268,21 @@ def _environment(found: Mapping[str, Any]) -> list[str]:
     rows = [
         ("command", shlex.join(found.get("command") or [])),
         ("folder", str(found.get("folder"))),
-        ("git commit", commit),
+        ("user", str(found.get("user") or "unknown")),
+        ("commit of cnnexp", _commit(found.get("git"))),
+        ("of the project", _commit(found.get("project"))),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("processor", f"{found.get('cpu')}, {found.get('cores')} cores, {found.get('system')}"),
         ("BLAS", blas or "unknown"),
     ]
     return aligned(rows) if found else []
+
+
+def _commit(repository: Mapping[str, Any] | None) -> str:
+    """Say which commit it was, and whether files were changed since."""
+    if not repository:
+        return "none"
+    return f"{repository['commit']}{', with changes' if repository['dirty'] else ''}"
 
 
 def _resume(entry: Mapping[str, Any]) -> str:

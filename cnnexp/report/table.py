@@ -17,7 +17,8 @@ from cnnexp.runs.reading import GROUPS, load_runs
 if TYPE_CHECKING:
     import pandas as pd
 
-IDENTITY = ("run", "status", "reason", "created")
+IDENTITY = ("run", "status", "reason", "created", "name", "tags", "note")
+LABELS = ("name", "tags")  # which are shown where a run has them
 TARGET = "seconds_to_target"
 FIGURES = (
     "test_error",
@@ -132,7 +133,9 @@ class Comparison:
         figures = [c for c in FIGURES if c in self.frame and self.frame[c].notna().any()]
         if TARGET in self.frame and TARGET not in figures:
             figures.append(TARGET)
-        return ["run", "status", *self.differing, *self._epoch(), *figures, *self._reason()]
+        labels = [name for name in LABELS if name in self.frame and self.frame[name].any()]
+        settings = [*labels, *self.differing]
+        return ["run", "status", *settings, *self._epoch(), *figures, *self._reason()]
 
     def _epoch(self) -> list[str]:
         """Say how far the runs are if some are not at their end."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 import time
 from importlib import metadata
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cnnexp
+from cnnexp.runs.code import command, git, project, user
 from cnnexp.runs.fingerprint import RESULTS_VERSION
 
 PACKAGES = ("numpy", "hydra-core", "omegaconf", "pandas", "scikit-learn")
@@ -19,7 +19,7 @@ SAME_BITS = ("results_version", "numpy", "blas", "cpu", "machine")  # what the b
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return versions, machine, BLAS, commit and command line."""
+    """Return versions, machine, BLAS, commits, user and command line."""
     from cnnexp.nn.blas import one_blas_thread
     from cnnexp.nn.executor import available_cores
 
@@ -38,7 +38,9 @@ def describe_environment() -> dict[str, Any]:
         "blas": libraries,
         "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE"),
         "git": git(),
-        "command": sys.argv,
+        "project": project(),
+        "user": user(),
+        "command": command(),
         "folder": os.getcwd(),
     }
 
@@ -103,41 +105,6 @@ def blas() -> dict[str, Any] | None:
     found.sort(key=lambda library: "numpy" not in library["filepath"])
     wanted = ("internal_api", "version", "architecture", "num_threads")
     return {key: found[0].get(key) for key in wanted} if found else None
-
-
-def git() -> dict[str, Any] | None:
-    """Return the commit that this package was run from, and whether the files were changed.
-
-    For a package that is no part of a repository it is the commit of the working folder.
-    """
-    package = Path(cnnexp.__file__).parent
-    try:
-        _ask_git(package, "ls-files", "--error-unmatch", "__init__.py")
-        folder = package
-    except (OSError, subprocess.SubprocessError):
-        folder = Path.cwd()
-    try:
-        return {
-            "commit": _ask_git(folder, "rev-parse", "HEAD"),
-            "dirty": bool(_ask_git(folder, "status", "--porcelain")),
-            "folder": _ask_git(folder, "rev-parse", "--show-toplevel"),
-        }
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _ask_git(folder: Path, *words: str) -> str:
-    """Return what git answers; it is kept from writing anything."""
-    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
-    answer = subprocess.run(
-        ["git", "-C", str(folder), *words],
-        capture_output=True,
-        text=True,
-        timeout=10,
-        check=True,
-        env=environment,
-    )
-    return answer.stdout.strip()
 
 
 def _version(package: str) -> str | None:

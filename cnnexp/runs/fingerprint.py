@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 RESULTS_VERSION = 4
@@ -14,7 +15,8 @@ PATHS = tuple(
     ("data", key)
     for key in ("dir", "file", "test_file", "images", "labels", "test_images", "test_labels")
 )  # where something lies does not change what it is
-NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics", "evaluate")
+FOR_PEOPLE = ("name", "tags", "note")
+NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics", "evaluate", *FOR_PEOPLE)
 NEWER: dict[str, Any] = {
     "evaluate": "each_epoch",
     "early_stopping": None,
@@ -37,17 +39,22 @@ LATER = (
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """Return a hash of a config, all but the sweep it belongs to, whose folder has the time."""
-    return _digest({key: value for key, value in config.items() if key != "sweep"})
+    """Return a hash of a config, all but the sweep it belongs to, and what is for people."""
+    left_out = ("sweep", *FOR_PEOPLE)
+    return _digest({key: value for key, value in config.items() if key not in left_out})
 
 
 def fingerprint(
-    config: dict[str, Any], data_checksum: str, weights_checksum: str | None = None
+    config: dict[str, Any],
+    data_checksum: str,
+    weights_checksum: str | None = None,
+    sources: Iterable[Mapping[str, str]] | None = None,
 ) -> str:
     """Return a hash of what determines the result of a run.
 
     That is the config without paths, the checksum of the data, that of the weights it begins from
-    if it begins from a run's, and `RESULTS_VERSION`.
+    if it begins from a run's, those of the user's modules (`sources.sources_of`), and
+    `RESULTS_VERSION`.
 
     Examples
     --------
@@ -72,7 +79,9 @@ def fingerprint(
     for group, key, value in LATER:
         if isinstance(kept.get(group), dict) and kept[group].get(key) == value:
             kept[group].pop(key, None)
-    return _digest([kept, data_checksum, weights_checksum, RESULTS_VERSION])
+    code = [[source["name"], source["checksum"]] for source in sources or ()]
+    parts = [kept, data_checksum, weights_checksum, RESULTS_VERSION]
+    return _digest([*parts, code] if code else parts)
 
 
 def _digest(content: Any) -> str:

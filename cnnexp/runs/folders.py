@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cnnexp.errors import RunError
@@ -43,28 +43,25 @@ def claim(wanted: Path) -> Path:
     Making a folder either succeeds or finds it there, so two processes never get the same one.
     """
     wanted.parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("unreachable")
+    names = (wanted.with_name(f"{wanted.name}_{number}") for number in itertools.count(2))
+    return _first_free(itertools.chain([wanted], names))
 
 
 def claim_number(parent: Path) -> Path:
     """Make a new folder in `parent` under the next free number."""
     parent.mkdir(parents=True, exist_ok=True)
     taken = [int(path.name) for path in parent.iterdir() if path.name.isdigit()]
-    for number in itertools.count(max(taken, default=-1) + 1):
-        folder = parent / str(number)
-        try:
+    numbers = itertools.count(max(taken, default=-1) + 1)
+    return _first_free(parent / str(number) for number in numbers)
+
+
+def _first_free(folders: Iterator[Path]) -> Path:
+    """Make the first of endlessly many folders that is not there yet, and return it."""
+    while True:
+        folder = next(folders)
+        with suppress(FileExistsError):
             folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("unreachable")
+            return folder
 
 
 def run_below(folder: Path) -> Path | None:

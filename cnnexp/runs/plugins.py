@@ -11,13 +11,16 @@ import os
 import sys
 import sysconfig
 import traceback
+import warnings
 from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from cnnexp.errors import ConfigError, RunError
+from cnnexp.errors import CodeChanged, ConfigError, RunError
 from cnnexp.runs import trust
+from cnnexp.runs.code import FOLDER
 from cnnexp.runs.record import Record
+from cnnexp.runs.sources import changed
 
 
 def load_plugins(modules: Sequence[str], run: Path | None = None) -> None:
@@ -77,6 +80,7 @@ def load_plugins_of(run: Path, record: Record, named: Sequence[str] | None = Non
     """
     load_plugins(named or (), run)
     wanted = list(record["config"].get("plugins") or [])
+    _warn_of_changes(run, record)
     missing = [name for name in wanted if name not in {*(named or ()), *sys.modules}]
     if not missing:
         return []
@@ -87,6 +91,17 @@ def load_plugins_of(run: Path, record: Record, named: Sequence[str] | None = Non
     for name in missing:
         _import(name)
     return []
+
+
+def _warn_of_changes(run: Path, record: Record) -> None:
+    """Warn of modules that are not what they were when the run was made."""
+    if names := changed(record.get("plugins")):
+        warnings.warn(
+            f"{run}: {', '.join(names)} {'is' if len(names) == 1 else 'are'} not as when the run"
+            f" was made; its {FOLDER} folder has what was used.",
+            CodeChanged,
+            stacklevel=2,
+        )
 
 
 def refusal(run: Path, missing: Sequence[str]) -> RunError:

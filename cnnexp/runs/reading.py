@@ -16,10 +16,11 @@ import numpy as np
 
 from cnnexp.data.dataset import Dataset
 from cnnexp.data.sources import array_checksum
-from cnnexp.errors import RunError, UnknownName, foreign
+from cnnexp.errors import OptionError, RunError, ShapeError, UnknownName, foreign
 from cnnexp.runs import checkpoint, checksums, pickles, plugins, rebuild, version1
 from cnnexp.runs.checksums import WEIGHTS, read_checked
 from cnnexp.runs.files import lines_of
+from cnnexp.runs.fingerprint import FOR_PEOPLE
 from cnnexp.runs.forms import fits
 from cnnexp.runs.record import FILE, Record, read_record
 
@@ -128,8 +129,12 @@ class Run:
 
         weights = self.weights
         largest = max((array.size for array in weights.values()), default=0)
-        with foreign(self.path / WEIGHTS):
-            return self.rebuilt(build).load_weights(weights)
+        network = self.rebuilt(build)
+        try:
+            with foreign(self.path / WEIGHTS):
+                return network.load_weights(weights)
+        except ShapeError as error:
+            raise RunError(f"{self.path / WEIGHTS}: {error}") from None
 
     @cached_property
     def weights(self) -> dict[str, Any]:
@@ -169,10 +174,12 @@ class Run:
         try:
             with foreign(self.path / FILE):
                 return build(self.config)
-        except UnknownName:
+        except UnknownName as error:
             if missing:
                 raise plugins.refusal(self.path, missing) from None
-            raise
+            raise RunError(f"{self.path / FILE}: {error}") from None
+        except (OptionError, ShapeError) as error:
+            raise RunError(f"{self.path / FILE}: {error}") from None
 
     def check_files(self) -> None:
         """Compare all files that have a checksum with it.
@@ -290,7 +297,9 @@ def find_runs(path: str | Path) -> Iterator[str]:
         If there is no such folder.
     """
     root = str(path)
-    if not os.path.isdir(root):
+    with foreign(root):
+        there = Path(root).is_dir()
+    if not there:
         raise RunError(f"{root}: there is no such folder.")
     waiting = [root]
     while waiting:
@@ -329,10 +338,18 @@ def _row(folder: str, record: Record) -> dict[str, Any]:
     row = {"run": folder, "status": record["status"], "reason": record["reason"]}
     for group in GROUPS:
         row[group] = record["choices"].get(group) or (config.get(group) or {}).get("name")
-    flatten(config, "", row)
+    flatten({key: value for key, value in config.items() if key not in FOR_PEOPLE}, "", row)
+    row |= labels_of(config)
     row |= record["results"]
     row["created"] = record["created"]
     return row
+
+
+def labels_of(config: dict[str, Any]) -> dict[str, str]:
+    """Return name, tags and note of a run; empty texts where it has none."""
+    tags = ", ".join(map(str, config.get("tags") or []))
+    found = {"name": config.get("name"), "tags": tags, "note": config.get("note")}
+    return {key: str(value or "") for key, value in found.items()}
 
 
 def name_in(run: Run, group: str) -> str | None:

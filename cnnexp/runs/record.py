@@ -14,6 +14,7 @@ results    the figures of the weights that are kept (those of the last epoch, or
 usage      wall and processor seconds, peak memory
 checksums  of weights, checkpoint and logs; see `checksums`
 plugins    the modules that were imported, and the user's signature; see `trust`
+rerun_of   the run whose settings these are, where it was begun by ``rerun``
 resumed    for each time it was resumed: when, from where, and how the machine differed
 ========== ==================================================================================
 """
@@ -56,8 +57,8 @@ FORM = {
         "learning_rate": Maybe(NUMBER),
         **dict.fromkeys(("epochs", "batch_size", "seed"), Maybe(COUNT)),
         "dtype": Maybe(str),
-        "plugins": Maybe([str]),
-        "init_from": Maybe(str),
+        **dict.fromkeys(("plugins", "tags"), Maybe([str])),
+        **dict.fromkeys(("init_from", "name", "note"), Maybe(str)),
     },
     "config_hash": Maybe(str),
     "fingerprint": Maybe(str),
@@ -91,10 +92,12 @@ FORM = {
             "command": Maybe([str]),
             "packages": Maybe({str: Maybe(str)}),
             "blas": Maybe(dict),
-            "git": Maybe({"commit": str, "dirty": bool}),
+            **dict.fromkeys(("git", "project"), Maybe({"commit": str, "dirty": bool})),
+            "user": Maybe(str),
             "folder": Maybe(str),
         }
     ),
+    "rerun_of": Maybe(str),
     "resumed": Maybe(
         [{"at": str, "epoch": COUNT, "batch": COUNT, "differences": Maybe([str])}],
     ),

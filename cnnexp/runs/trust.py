@@ -13,18 +13,15 @@ import hmac
 import json
 import os
 import stat
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnexp.errors import CnnexpError
-from cnnexp.runs.files import checksum, read_bytes
+from cnnexp.runs.sources import checksum_of, sources_of
 
 KEY_FILE = "signing.key"
 KEY_BYTES = 32
 VARIABLE = "CNNEXP_CONFIG_DIR"  # whoever sets variables can set PYTHONPATH as well: no new danger
-LARGEST_SOURCE = 1 << 24
 
 Signed = dict[str, Any]
 
@@ -76,26 +73,9 @@ def why_foreign(modules: Sequence[str], signed: Signed | None, run: Path) -> str
         path = Path(source["path"])
         if path.resolve().is_relative_to(run.resolve()):
             return f"{path} lies in the run folder"
-        if _checksum_of(path) != source["checksum"]:
+        if checksum_of(path) != source["checksum"]:
             return f"{path} is not as it was when the run was made"
     return ""
-
-
-def sources_of(modules: Iterable[str]) -> list[dict[str, str]] | None:
-    """Return name, source file and checksum of imported modules and of the packages around them."""
-    names = [
-        ".".join(parts[: k + 1])
-        for parts in (module.split(".") for module in modules)
-        for k in range(len(parts))
-    ]
-    found = []
-    for name in dict.fromkeys(names):
-        file = getattr(sys.modules.get(name), "__file__", None)
-        digest = _checksum_of(Path(file)) if file else None
-        if file is None or digest is None:
-            return None
-        found.append({"name": name, "path": str(Path(file).resolve()), "checksum": digest})
-    return found
 
 
 def signing_key(make: bool = False) -> bytes | None:
@@ -144,11 +124,3 @@ def _is_shared(found: os.stat_result) -> bool:
 def _signature(key: bytes, modules: Sequence[str], sources: list[dict[str, str]]) -> str:
     content = json.dumps(["cnnexp plugins 1", list(modules), sources], sort_keys=True)
     return f"hmac-sha256:{hmac.new(key, content.encode(), 'sha256').hexdigest()}"
-
-
-def _checksum_of(path: Path) -> str | None:
-    """Return the checksum of a source file, or None if it cannot be read."""
-    try:
-        return checksum(read_bytes(path, LARGEST_SOURCE))
-    except (OSError, CnnexpError):
-        return None

@@ -63,8 +63,13 @@ LAYER_COLUMNS = (
 )
 
 
-def new_record(config: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> Record:
-    """Return the record of a run that is about to begin."""
+def new_record(
+    config: dict[str, Any],
+    choices: dict[str, str],
+    overrides: list[str],
+    described: dict[str, Any] | None = None,
+) -> Record:
+    """Return the record of a run that is about to begin, in an environment that may be known."""
     return {
         "format": FORMAT,
         "status": "running",
@@ -83,7 +88,7 @@ def new_record(config: dict[str, Any], choices: dict[str, str], overrides: list[
         "network": None,
         "results": {},
         "usage": {},
-        "environment": environment.describe_environment(),
+        "environment": described or environment.describe_environment(),
         "resumed": [],
         "plugins": trust.sign(config.get("plugins") or []),
         "checksums": {},

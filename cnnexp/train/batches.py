@@ -31,6 +31,8 @@ from cnnexp.nn.network import Network
 from cnnexp.nn.runner import Batch
 
 AHEAD = 4  # mini-batches that wait at most
+SIZES = ((2_000, 16), (6_000, 32), (30_000, 64))  # below so many samples, this size
+LARGEST_SIZE = 128
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -172,3 +174,14 @@ def made_ahead(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def default_batch_size(samples: int) -> int:
+    """Return how many samples a mini-batch has, where that is not chosen.
+
+    Examples
+    --------
+    >>> [default_batch_size(samples) for samples in (1_437, 5_000, 60_000)]
+    [16, 32, 128]
+    """
+    return next((size for most, size in SIZES if samples < most), LARGEST_SIZE)

@@ -116,11 +116,12 @@ def counted(by: str, geometry: Geometry, samples: int) -> int:
             lines[frame.f_code.co_name, frame.f_lineno] += 1
         return trace
 
+    before = sys.gettrace()  # such as that of coverage.py or a debugger
     sys.settrace(trace)
     try:
         run()
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     return max(
         count
         for (_, number), count in lines.items()

@@ -5,4 +5,15 @@ Every part tries something many times and writes what it found to
 ``docs/reliability.md`` from these files.
 """
 
-NAMES: tuple[str, ...] = ()  # the parts, in the order of the page
+NAMES: tuple[str, ...] = (  # the parts, in the order of the page
+    "defects",
+    "numbers",
+    "growth",
+    "extremes",
+    "fuzz",
+    "bounds",
+    "faults",
+    "coverage",
+    "versions",
+    "audit",
+)

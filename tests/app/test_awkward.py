@@ -202,3 +202,25 @@ def test_a_data_set_of_one_class_can_be_inspected():
     layers = "model.layers=[{type: flatten}, {type: dense}, {type: softmax}]"
     succeed("data=npz", "data.file=one.npz", "epochs=1", layers, "hydra.run.dir=r")
     assert "all of them on one page" in succeed("inspect", "r")
+
+
+@pytest.mark.parametrize("content", ["true", "3.5", "!!binary aGk="])
+def test_a_config_file_without_settings_is_named(content, tmp_path):
+    """OmegaConf raises OSError for it, which is none of the system."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(content)
+    ended = cnnexp("--config-dir", tmp_path, "model=mine")
+    assert ended.code == 2
+    assert f"{tmp_path}/model/mine.yaml: must hold settings, as key: value." in ended.err
+
+
+@pytest.mark.parametrize("first", ["&a0 [x, x]", "&a0 [*a0]"])
+def test_aliases_that_make_a_small_file_enormous_are_refused(first, tmp_path):
+    """OmegaConf copies what an alias repeats; twelve lines took all of the memory."""
+    (tmp_path / "model").mkdir()
+    path = tmp_path / "model" / "mine.yaml"
+    lines = [f"a{k + 1}: &a{k + 1} [{', '.join([f'*a{k}'] * 9)}]" for k in range(11)]
+    path.write_text("\n".join([f"a0: {first}", *lines]))
+    ended = cnnexp("--config-dir", tmp_path, "model=mine")
+    assert ended.code == 2
+    assert f"{path}: has more than 100,000 values, with all that its aliases repeat" in ended.err

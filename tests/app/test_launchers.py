@@ -66,8 +66,8 @@ def test_a_job_gets_the_config_that_was_checked(capfd, folder):
     mine = folder / "conf" / "schedule" / "mine.yaml"
     mine.write_text("name: constant\n")
     (folder / "changes.py").write_text(
-        "import sys\nfrom pathlib import Path\n"
-        "if 'cnnexp.app.child' in str(sys.modules['__main__'].__spec__):\n"
+        "import multiprocessing\nfrom pathlib import Path\n"
+        "if multiprocessing.parent_process() is not None:\n"
         f"    Path({str(mine)!r}).write_text('name: cosine')\n"
     )
     words = [word for word in grid("seed=1,2") if not word.startswith(("model", "plugins"))]

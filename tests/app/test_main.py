@@ -56,8 +56,17 @@ def test_commands_are_those_that_are_listed():
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (PermissionError(13, "Permission denied", "out"), 1, "error: out: Permission denied\n"),
-        (OSError(28, "No space left on device"), 1, "error: No space left on device. Make room,"),
+        (
+            PermissionError(13, "Permission denied", "out"),
+            1,
+            "error: out: Permission denied. Check who may read and write there.\n",
+        ),
+        (
+            OSError(28, "No space left on device", "out/run.json"),
+            1,
+            "error: out/run.json: No space left on device. Make room on the disk.\n",
+        ),
+        (OSError(5, "Input/output error"), 1, "error: Input/output error. Check the disk, or the"),
         (MemoryError("Unable to allocate 9 TiB"), 1, "error: not enough memory: Unable to"),
         (KeyboardInterrupt(), 130, ""),
     ],

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 import cnnexp as package
 from cnnexp import LAYERS
+from cnnexp.app import schema
+from cnnexp.app.hydra_app import make_app
 from cnnexp.data import SOURCES
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.nn.initializers import INITIALIZERS
@@ -149,6 +153,10 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setitem(vars(IMPLEMENTATIONS[name]), "operations", operations)
     for table in TABLES:
         monkeypatch.setattr(table, "_things", dict(table._things))
+    make_app()  # so that Hydra's own configs are in its store, to stay there
+    store = ConfigStore.instance()
+    monkeypatch.setattr(store, "repo", copy.deepcopy(store.repo))
+    monkeypatch.setattr(schema, "_stored", dict(schema._stored))
     (tmp_path / "my_things.py").write_text(MODULE)
     monkeypatch.delitem(__import__("sys").modules, "my_things", raising=False)
     return tmp_path

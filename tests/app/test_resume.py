@@ -1,5 +1,6 @@
 """A resumed run is the run that was never stopped, whatever moment it was stopped at."""
 
+import io
 import os
 import shutil
 import signal
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cnnexp import load_run
-from cnnexp.app import stopping
+from cnnexp.app import experiment, stopping
 from cnnexp.app.main import main
 from cnnexp.runs import environment, files, pickles
 from cnnexp.runs.files import CsvLog
@@ -399,6 +400,52 @@ def test_a_run_that_failed_goes_on_once_the_reason_is_gone(tmp_path, data, monke
     assert record["reason"] == "OSError: [Errno 28] No space left on device"
     assert "Traceback" in (run / "train.log").read_text()
     assert main(["resume", str(run)]) == 0
+    assert differences(whole, run) == []
+
+
+def full_disk(path: Path, content: bytes) -> None:
+    raise OSError(28, "No space left on device", str(path))
+
+
+def test_a_full_disk_is_told_with_the_command_that_goes_on(tmp_path, data, monkeypatch, capsys):
+    run = tmp_path / "a run"
+    words = [*settings(data), f"hydra.run.dir='{run}'"]
+    message = (
+        f"error: {run}/{{}}: No space left on device. Make room on the disk. Then go on with:"
+        " python -m cnnexp resume 'a run'\n"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(pickles, "replace_file", full_disk)
+        assert main(words) == 1
+        assert capsys.readouterr().err == message.format("checkpoint.pkl")
+        assert main(["resume", str(run)]) == 1
+        assert capsys.readouterr().err == message.format("checkpoint.pkl")
+    assert main(["resume", str(run)]) == 0
+    assert differences(train(tmp_path / "whole", data), run) == []
+
+
+@pytest.mark.parametrize("command", ["run", "resume"])
+def test_lines_that_train_log_does_not_take_end_no_run(
+    command, tmp_path, data, stopped, monkeypatch, capsys
+):
+    class Full(io.BytesIO):
+        def write(self, content: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    whole, begun = stopped()
+    run = begun if command == "resume" else tmp_path / "new"
+    words = ["resume", str(run)]
+    if command == "run":
+        words = [*settings(data), f"hydra.run.dir={run}"]
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "open_to_append", lambda path: Full())
+        assert main(words) == 0
+    error = capsys.readouterr().err
+    assert error.startswith(
+        f"warning: {run}/train.log: some of its lines may be lost: No space left"
+    )
+    assert "Traceback" not in error
     assert differences(whole, run) == []
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from cnnexp.app.main import main
+from cnnexp.errors import foreign
+from cnnexp.report import histories
 
 Captured = pytest.CaptureFixture[str]
 
@@ -189,3 +191,17 @@ def test_mistakes_get_one_message(
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
     assert message in captured.err
+
+
+def test_a_log_that_cannot_be_read_is_told(
+    copy: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, *_: object) -> bytes:
+        with foreign(path):
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(histories, "read_bytes", fail)
+    assert main(["show", str(copy)]) == 0
+    assert (
+        "epochs.csv: cannot be read: Input/output error. Check the disk" in capsys.readouterr().out
+    )

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import cnnexp
 from cnnexp import load_run
-from cnnexp.app import sweep_points, sweeps
+from cnnexp.app import child, sweep_points, sweeps
 from cnnexp.app.experiment import begin
 from cnnexp.app.hydra_app import make_app
 from cnnexp.app.main import main
@@ -63,7 +63,7 @@ def folder(tmp_path, monkeypatch):
 def grid(*words: str) -> list[str]:
     """Return the words of a sweep of small runs."""
     small = [w for w in settings(Path("data.npz")) if not w.startswith("model.")]
-    return ["-m", *small, LAYERS, "plugins=[accidents]", "sweep.dir=S", *words]
+    return ["-m", *small, LAYERS, "plugins=[accidents]", "sweep.dir=S", "sweep.jobs=1", *words]
 
 
 class Composer:
@@ -370,6 +370,8 @@ def test_data_that_are_not_there_are_missed_before_anything_starts(capsys, folde
 
 REFUSED = [
     (["hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs must be at least 1. Got 0."),
+    (["sweep.jobs=0"], "jobs must be auto, or at least 1. Got 0."),
+    (["sweep.jobs=many"], "jobs must be auto, or at least 1. Got 'many'."),
     (["hydra.sweep.subdir=x"], "hydra.sweep.subdir: the jobs of a sweep are numbered"),
     (["sweep.dir=R"], "sweep.dir=R: there is a single run in this folder."),
     (["sweep.rerun=some"], "rerun must be one of failed, diverged, all. Got 'some'."),
@@ -498,7 +500,7 @@ def test_twelve_jobs_of_which_three_have_an_accident(elsewhere, capfd, folder):
 @pytest.mark.long
 def test_a_process_that_ends_before_it_records_anything_is_told(elsewhere, capfd, folder):
     (folder / "fatal.py").write_text(
-        "import os, sys\nif 'cnnexp.app.child' in str(sys.modules['__main__'].__spec__):\n"
+        "import multiprocessing, os\nif multiprocessing.parent_process() is not None:\n"
         "    os._exit(3)\n"
     )
     words = [w for w in grid("seed=1,2") if not w.startswith(("plugins", "model"))]
@@ -576,3 +578,12 @@ def test_ten_processes_started_at_once_have_ten_folders(elsewhere, folder):
     assert [child.wait() for child in children] == [0] * 20
     runs = [p for p in (folder / "outputs").glob("*/*") if p.parent.name != "sweeps"]
     assert len(runs) == len(list((folder / "outputs" / "sweeps").iterdir())) == 10
+
+
+def test_an_error_of_the_system_ends_a_job_with_a_message(capsys):
+    error = OSError(28, "No space left on device", "sweep/0/run.json")
+    ended = JobReturn(status=JobStatus.FAILED, _return_value=error)
+    assert child.exit_code(ended, "0") == 1
+    assert capsys.readouterr().err == (
+        "[0] error: sweep/0/run.json: No space left on device. Make room on the disk.\n"
+    )

@@ -230,6 +230,26 @@ def test_a_damaged_file_of_the_user_is_neither_replaced_nor_deleted(source, serv
     assert f"{NAMES[0]}.gz" not in servers[0].asked
 
 
+def test_what_a_killed_download_left_is_gone_after_the_next(source):
+    left = source.folder / ".partial" / "tmpabcdefgh"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    source.load()
+    assert sorted(path.name for path in source.folder.iterdir()) == sorted(
+        [*PACKED, ".download.lock"]
+    )
+
+
+def test_a_full_disk_says_what_to_do(source, monkeypatch):
+    def full(path, target):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(download.Path, "replace", full)
+    with pytest.raises(DataError, match=r"cannot write to .*tiny: No space left .* Make room on"):
+        source.load()
+    assert present(source) == []
+
+
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(DataError, match=r"data=tiny: cannot write to .*file/tiny"):

@@ -7,6 +7,7 @@ import pytest
 
 from cnnexp.data import Dataset, FashionMnist, Mnist
 from cnnexp.data.dataset import Preparation
+from cnnexp.data.idx import parse
 from cnnexp.data.sources import data_folder
 from cnnexp.errors import DataError
 from tests.data.made import NAMES, PACKED, UNPACKED, Tiny, put
@@ -146,3 +147,9 @@ def test_without_a_folder_given_the_users_cache_is_taken(monkeypatch, tmp_path):
     assert folder.name == "mnist"
     assert "cnnexp" in folder.parts
     assert tmp_path in folder.parents
+
+
+def test_an_array_of_more_axes_than_there_can_be_is_refused():
+    """255 axes of length 1 are more than NumPy has."""
+    with pytest.raises(DataError, match="labels: not an IDX file of bytes"):
+        parse(b"\0\0\x08\xff" + 255 * b"\0\0\0\1" + b"a", "labels")

@@ -193,9 +193,24 @@ def test_pictures_of_16_bits_keep_their_brightness():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_pixels_that_are_no_numbers_are_refused(value, tmp_path):
-    pixels = np.eye(20, dtype=np.float32)
-    pixels[3, 4] = value
-    Image.fromarray(pixels).save(tmp_path / "picture.tif")
-    with pytest.raises(DataError, match=r"picture\.tif: not a readable image: it has pixels that"):
-        open_picture(tmp_path / "picture.tif")
+def test_a_picture_of_numbers_that_are_not_finite_is_refused(value, tmp_path):
+    """It became black without a word, or an IndexError."""
+    Image.fromarray(np.full((9, 9), value, np.float32)).save(tmp_path / "x.tiff")
+    with pytest.raises(DataError, match=r"x\.tiff: .* some of its pixels are no finite numbers"):
+        open_picture(tmp_path / "x.tiff")
+
+
+def test_a_picture_that_lacks_memory_says_so(tmp_path, monkeypatch):
+    def lack(*_, **__):
+        raise MemoryError
+
+    Image.new("L", (9, 9)).save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "open", lack)
+    with pytest.raises(DataError, match=r"x\.png: needs more memory than there is"):
+        open_picture(tmp_path / "x.png")
+
+
+def test_grey_that_was_multiplied_by_its_cover_is_read():
+    """A TIFF may have it; it was a ValueError."""
+    picture = Image.new("LA", (9, 9), (200, 255)).convert("La")
+    assert as_picture(picture, (3, 3, 1)).tolist() == [[[200]] * 3] * 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnexp.data import SOURCES, Dataset
+from cnnexp.data import SOURCES, Dataset, headers
 from cnnexp.data.arrays import Npz
 from cnnexp.data.bundled import Digits
 from cnnexp.data.dataset import Preparation
@@ -183,3 +183,17 @@ def test_folders_that_hold_nothing_of_use(tmp_path):
 def test_options_of_an_image_folder(options, message):
     with pytest.raises(ValueError, match=message):
         ImageFolder(**options)
+
+
+def test_a_disk_that_fails_is_no_reason_for_other_defaults(tmp_path, monkeypatch):
+    """The shape would be unknown, and images would be scaled as a table is."""
+
+    def fail(self, *_):
+        raise OSError(5, "Input/output error")
+
+    np.savez(tmp_path / "own.npz", X=np.zeros((4, 2, 2)), Y=np.arange(4))
+    source = Npz(file=str(tmp_path / "own.npz"))
+    assert source.image_shape() == (2, 2, 1)
+    monkeypatch.setattr(headers.zipfile.ZipFile, "open", fail)
+    with pytest.raises(DataError, match=r"cannot be read: Input/output error. Check the disk"):
+        source.image_shape()

@@ -175,3 +175,23 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     assert importlib.util.find_spec("pandas")
     with pytest.raises(DataError, match=r"data=parquet needs pyarrow: pip install 'cnnexp\[par"):
         Parquet(file=str(tmp_path / "table.parquet")).check()
+
+
+def test_an_infinite_class_is_refused(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n2,inf\n")
+    with pytest.raises(DataError, match=r"x\.csv: targets must be finite numbers"):
+        Csv(file=str(tmp_path / "x.csv")).load()
+
+
+def test_a_table_that_is_one_enormous_row_is_refused_before_its_columns_are_read(tmp_path):
+    with open(tmp_path / "x.csv", "wb") as file:
+        file.write(b"a,b")
+        file.truncate(1 << 32)
+    with pytest.raises(DataError, match=r"would take 16\.0 GiB of memory"):
+        Csv(file=str(tmp_path / "x.csv")).check()
+
+
+def test_a_number_that_no_float_holds_is_refused(tmp_path):
+    (tmp_path / "x.csv").write_text(f"a,b\n{'9' * 400},1\nx,2\n")
+    with pytest.raises(DataError, match=r"x\.csv: these columns are no numbers: a\. The first is"):
+        Csv(file=str(tmp_path / "x.csv")).load()

@@ -137,3 +137,10 @@ def test_what_a_source_gives_is_looked_at(change, message):
     source.change = change
     with pytest.raises(DataError, match=message):
         Dataset.prepare(source, Preparation())
+
+
+def test_labels_of_numbers_that_are_no_characters_are_refused():
+    """Python itself raises SystemError for them."""
+    labels = np.array([0x110000, 97], np.uint32).view("<U1")
+    with pytest.raises(DataError, match=r"x\.npz: damaged"):
+        targets_of([labels], None, "x.npz")

@@ -2,9 +2,93 @@
 
 from __future__ import annotations
 
-from experiments.reliability import page
-from experiments.reliability.__main__ import FOLDER
+import itertools
+import sys
+from math import nan
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments.benchmarks import results
+from experiments.reliability import bounds, extremes, fuzz, numbers, page
+from experiments.reliability.__main__ import FOLDER, main, module_of
+from tests.nn import random_geometries
 
 
 def test_the_page_is_made_from_the_files() -> None:
     assert page.PAGE.read_text(encoding="utf-8") == page.made(FOLDER)
+
+
+def tried(name: str, folder: Path, *words: str) -> pd.DataFrame:
+    """Run a part, and return its rows, of which it makes its part of the page."""
+    assert main([name, "--quick", "--output", str(folder), *words]) == 0
+    frame = results.read(folder / f"{name}.csv")
+    assert module_of(name).section(frame).startswith("## ")
+    return frame
+
+
+def test_numbers_are_compared_with_scipy_where_there_is_no_pytorch(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(numbers, "has_torch", lambda: False)
+    monkeypatch.setattr(random_geometries, "oracles", only_scipy)
+    frame = tried("numbers", tmp_path, "--geometries", "6")
+    assert set(frame["oracles"]) == {"SciPy"}
+    assert not frame["failed"].any()
+    assert "networks are left out: PyTorch is not installed" in capsys.readouterr().out
+
+
+def only_scipy(trial, true=random_geometries.oracles):
+    return {"SciPy": true(trial)["SciPy"]}
+
+
+def test_a_seed_that_failed_is_named(tmp_path, monkeypatch):
+    def wrong(seed, impls):
+        for impl, dtype in itertools.product(impls, numbers.DTYPES):
+            units = nan if (impl, dtype) == ("fast", "float64") else 1.0
+            yield random_geometries.Difference("conv", impl, dtype, "SciPy", "Z", units, 3.0)
+
+    monkeypatch.setattr(random_geometries, "differences", wrong)
+    monkeypatch.setattr(numbers, "has_torch", lambda: False)
+    frame = tried("numbers", tmp_path, "--geometries", "2", "--first", "70")
+    assert frame["failed"].sum() == 2
+    text = numbers.section(frame)
+    assert "differ by more than rounding: conv under fast in float64: seeds 70 71." in text
+
+
+@pytest.mark.long
+def test_numbers_growth_and_extremes(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    frame = tried("numbers", tmp_path)
+    assert not frame["failed"].any()
+    assert "none differs by more than rounding" in numbers.section(frame)
+    frame = tried("extremes", tmp_path)
+    assert set(frame["outcome"]) == {extremes.GOOD}
+    monkeypatch.setenv("CNNEXP_DATA_DIR", str(tmp_path))
+    frame = tried("growth", tmp_path)
+    assert "MNIST is not in" in capsys.readouterr().out
+    assert set(frame["data"]) == {"digits"}
+    start = frame[(frame["tenth"] == 0) & ~frame["run"].str.contains("unit|seed")]
+    assert (start["distance"] == 0).all()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs limits of the process")
+@pytest.mark.parametrize(
+    "words", [["fuzz", "--quick", "--readers", "npz,run_json"], ["bounds", "--quick"]]
+)
+def test_a_part_finds_no_fault_in_little(words, tmp_path):
+    assert main([*words, "--output", str(tmp_path)]) == 0
+    assert "## " in page.made(tmp_path)
+    frame = results.read(tmp_path / f"{words[0]}.csv")
+    if words[0] == "bounds":
+        assert frame["kept"].all()
+    else:
+        assert not frame[list(fuzz.FAULTS)].to_numpy().any()
+
+
+def test_faults_are_said_on_the_page():
+    row = dict.fromkeys(fuzz.SHOWN, 1) | {"reader": "npz", "engine": "mutation", "inputs": 1000}
+    assert "1,000 inputs were given to 1 readers" in fuzz.section(pd.DataFrame([row]))
+    assert ": 4 faults." in fuzz.section(pd.DataFrame([row]))
+    row = dict.fromkeys(bounds.SHOWN, 1) | {"file": "x", "most_mb": 2, "outcome": "refused: no"}
+    assert "1 of 2 stayed" in bounds.section(pd.DataFrame([row, row | {"kept": 0}]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,31 +35,68 @@ class Peer:
     Parameters
     ----------
     net : Network
-        A built network; its weights are copied.
+        A built network.
+    weights : dict of str to array, optional
+        Its parameters and state by path; copies of its own, if not given.
     """
 
-    def __init__(self, net: Network) -> None:
+    def __init__(self, net: Network, weights: Mapping[str, np.ndarray] | None = None) -> None:
         import torch
 
+        torch.set_num_threads(1)  # more of them only get in each other's way in small networks
         self.torch, self.net = torch, net
         state = {f"{layer.path}.{key}" for layer in walk(net.layers) for key in layer.state}
-        weights = net.weights()
-        self.params = {
-            k: torch.tensor(v, requires_grad=True) for k, v in weights.items() if k not in state
-        }
-        self.state = {k: torch.tensor(v) for k, v in weights.items() if k in state}
+        weights = net.weights() if weights is None else weights
+        double = {k: torch.tensor(v, dtype=torch.float64) for k, v in weights.items()}
+        self.params = {k: v.requires_grad_() for k, v in double.items() if k not in state}
+        self.state = {k: v for k, v in double.items() if k in state}
         self.training, self.step = True, 0
-        self.smallest_variance = math.inf  # seen by a batch normalisation
+        self.smallest_variance = math.inf  # that a normalisation divided by
+        self.nearest_kink = math.inf  # see `_note`
 
     def outputs(self, X: np.ndarray) -> Tensor:
         """Return what the loss takes: channels first inside, logits at the end."""
-        A = self.torch.tensor(X).permute(0, 3, 1, 2) if X.ndim == 4 else self.torch.tensor(X)
+        A = self._first(X)
         layers, fused = self.net.layers, self.net.loss.fuses
         return self.run(layers[:-1] if layers[-1].type == fused else layers, A)
 
     def loss(self, X: np.ndarray, targets: np.ndarray) -> Tensor:
         """Return the mean loss."""
-        return loss_of(self.net.loss, self.outputs(X), self.torch.tensor(targets))
+        wanted = self.torch.tensor(targets)
+        wanted = wanted.double() if wanted.is_floating_point() else wanted
+        Z = self.outputs(X)
+        self._note_loss(Z, wanted)
+        return loss_of(self.net.loss, Z, wanted)
+
+    def predicted(self, X: np.ndarray) -> np.ndarray:
+        """Return the output of the last layer."""
+        with self.torch.no_grad():
+            outputs = self.outputs(X)
+            found: np.ndarray = (
+                self.run(self.net.layers[-1:], outputs) if self.net.loss.fuses else outputs
+            ).numpy()
+        return found
+
+    def vjp(
+        self, X: np.ndarray, dZ: np.ndarray, params: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Return the result ``Z`` for other parameters, and what a gradient ``dZ`` of it becomes.
+
+        That are the gradient ``dA`` of the samples (n_m, ih, iw, n_c), and those of all parameters.
+        """
+        self.params = {k: self.torch.tensor(v, requires_grad=True) for k, v in params.items()}
+        A = self._first(X).requires_grad_()
+        Z = self.run(self.net.layers, A)
+        wanted = {"dA": A, **self.params}
+        grads = self.torch.autograd.grad(Z, list(wanted.values()), self._first(dZ))
+        found = dict(zip(wanted, (grad.numpy() for grad in grads), strict=True))
+        Z, dA = (a.transpose(0, 2, 3, 1) for a in (Z.detach().numpy(), found.pop("dA")))
+        return {"Z": Z, "dA": dA, **found}
+
+    def _first(self, X: np.ndarray) -> Tensor:
+        """Return samples in float64, channels first."""
+        A = self.torch.tensor(X, dtype=self.torch.float64)
+        return A.permute(0, 3, 1, 2) if A.ndim == 4 else A
 
     def descend(self, rate: float) -> dict[str, np.ndarray]:
         """Take a plain gradient step, and return the gradients."""
@@ -76,6 +113,33 @@ class Peer:
         for layer in layers:
             A = getattr(self, f"_{layer.type}")(layer, A)
         return A
+
+    def _note(self, distances: Tensor, values: Tensor) -> None:
+        """Note how near values are to a kink, where rounding would change the gradient.
+
+        Distances are relative to the largest of the values; what lies on a kink to within the
+        rounding of float64 does not count: every side decides such ties alike, by definition.
+        """
+        scale = values[values.isfinite()].abs().max()
+        relative = distances.detach().abs() / scale
+        relative = relative[relative > 1e-12]
+        if relative.numel():
+            self.nearest_kink = min(self.nearest_kink, relative.min().item())
+
+    def _note_candidates(self, A: Tensor, window: Any) -> None:
+        """Note by how much the largest candidate of a max-pool is above the next."""
+        (f_h, f_w), (s_h, s_w) = window.kernel, window.stride
+        patches = A.detach().unfold(2, f_h, s_h).unfold(3, f_w, s_w).flatten(4)
+        first, second = patches.topk(2).values.unbind(-1)
+        self._note(first - second, first)
+
+    def _note_loss(self, Z: Tensor, targets: Tensor) -> None:
+        """Note how near outputs are to a kink of the loss."""
+        if isinstance(self.net.loss, MeanAbsoluteError):
+            self._note(Z - targets, Z)
+        if isinstance(self.net.loss, Hinge):
+            right = Z[self.torch.arange(len(Z)), targets][:, None]
+            self._note(self.net.loss.margin - right + Z, Z)
 
     def _conv(self, layer: Any, A: Tensor) -> Tensor:
         W, b = (self.params[f"{layer.path}.{key}"] for key in "Wb")
@@ -98,6 +162,8 @@ class Peer:
     def _max_pool(self, layer: Any, A: Tensor) -> Tensor:
         A = self._padded(A, layer.geometry, -math.inf)
         window = layer.geometry
+        if window.size > 1:
+            self._note_candidates(A, window)
         return self.torch.nn.functional.max_pool2d(A, window.kernel, window.stride)
 
     def _avg_pool(self, layer: Any, A: Tensor) -> Tensor:
@@ -109,11 +175,24 @@ class Peer:
         scale, shift = (self.params[f"{layer.path}.{key}"] for key in ("scale", "shift"))
         mean, variance = (self.state[f"{layer.path}.{key}"] for key in ("mean", "variance"))
         axes = [0, *range(2, A.ndim)]
-        found = A.detach().var(dim=axes, correction=0).min().item()
-        self.smallest_variance = min(self.smallest_variance, found)
+        self._note_variance(A.detach().var(dim=axes, correction=0))
         return self.torch.nn.functional.batch_norm(
             A, mean, variance, scale, shift, self.training, layer.momentum, layer.epsilon
         )
+
+    def _note_variance(self, variance: Tensor) -> None:
+        if variance.numel():
+            self.smallest_variance = min(self.smallest_variance, variance.min().item())
+
+    def _note_relative_variance(self, A: Tensor) -> None:
+        """Note the variance of the last axis as a part of its mean square.
+
+        Where all values are equal the normalised ones are rounding errors, made larger. Zeros
+        are decided: they stay 0 on every side.
+        """
+        A = A.detach()
+        square = (A * A).mean(dim=-1)
+        self._note_variance((A.var(dim=-1, correction=0) / square)[square > 0])
 
     def _dropout(self, layer: Any, A: Tensor) -> Tensor:
         """Draw the mask of the whole mini-batch at once."""
@@ -132,9 +211,11 @@ class Peer:
         return (A.permute(0, 2, 3, 1) if A.ndim == 4 else A).reshape(len(A), -1)
 
     def _relu(self, layer: Any, A: Tensor) -> Tensor:
+        self._note(A, A)
         return self.torch.relu(A)
 
     def _leaky_relu(self, layer: Any, A: Tensor) -> Tensor:
+        self._note(A, A)
         return self.torch.nn.functional.leaky_relu(A, layer.slope)
 
     def _sigmoid(self, layer: Any, A: Tensor) -> Tensor:
@@ -144,10 +225,12 @@ class Peer:
         return self.torch.tanh(A)
 
     def _elu(self, layer: Any, A: Tensor) -> Tensor:
+        self._note(A, A)
         return self.torch.nn.functional.elu(A, layer.alpha)
 
     def _softplus(self, layer: Any, A: Tensor) -> Tensor:
-        return self.torch.nn.functional.softplus(A)
+        # functional.softplus is the identity above 20, which is off by up to exp(-20)
+        return self.torch.logaddexp(A, self.torch.zeros_like(A))
 
     def _silu(self, layer: Any, A: Tensor) -> Tensor:
         return self.torch.nn.functional.silu(A)
@@ -156,6 +239,8 @@ class Peer:
         return self.torch.nn.functional.gelu(A, approximate="tanh")
 
     def _hard_swish(self, layer: Any, A: Tensor) -> Tensor:
+        self._note(A - 3, A)
+        self._note(A + 3, A)
         return self.torch.nn.functional.hardswish(A)
 
     def _softmax(self, layer: Any, A: Tensor) -> Tensor:
@@ -189,6 +274,7 @@ class Peer:
     def _layer_norm(self, layer: Any, A: Tensor) -> Tensor:
         scale, shift = (self.params[f"{layer.path}.{key}"] for key in ("scale", "shift"))
         last = A.movedim(1, -1)
+        self._note_relative_variance(last)
         size = last.shape[-1:]
         found = self.torch.nn.functional.layer_norm(last, size, scale, shift, layer.epsilon)
         return found.movedim(-1, 1)
@@ -197,6 +283,7 @@ class Peer:
         scale, shift = (self.params[f"{layer.path}.{key}"] for key in ("scale", "shift"))
         # PyTorch 2.13's own backward pass crashes on gradients in channels-last order.
         parts = A.reshape(len(A), layer.groups, -1)
+        self._note_relative_variance(parts)
         variance, mean = self.torch.var_mean(parts, dim=2, correction=0, keepdim=True)
         x = ((parts - mean) / (variance + layer.epsilon).sqrt()).reshape(A.shape)
         axes = (-1, *(1 for _ in A.shape[2:]))

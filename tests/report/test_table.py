@@ -59,8 +59,8 @@ def test_null_and_a_value_differ_and_two_nulls_do_not() -> None:
 
 
 def test_lists_are_compared_by_their_contents() -> None:
-    frame = frame_of({"plugins": [], "tags": [1]}, {"plugins": [], "tags": [2]})
-    assert table.Comparison(frame).differing == ["tags"]
+    frame = frame_of({"plugins": [], "metrics": [1]}, {"plugins": [], "metrics": [2]})
+    assert table.Comparison(frame).differing == ["metrics"]
 
 
 def test_where_a_run_or_its_sweep_lies_is_no_difference(study: Path) -> None:

@@ -1,18 +1,16 @@
 """Whatever a reader raises on foreign bytes is one error that names the file."""
 
 import json
-import os
 import pickle
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnnexp import load_run, load_runs
 from cnnexp.errors import CnnexpError, DataError, RunError, foreign
+from cnnexp.report import diagnostics
+from cnnexp.report.summary import sections
 from cnnexp.runs import environment
 from cnnexp.runs.histograms import read_histograms
 from tests.commandline import cnnexp
@@ -219,29 +217,50 @@ def test_what_a_stranger_wrote_sends_nothing_to_the_terminal(run, tmp_path):
             assert not any(c in text for c in "\x1b\x07\u202e\r\x9b"), words
 
 
-FUZZED = ("pickle", "weights", "checkpoint", "record_file", "logs")
+NO_TABLES = (
+    ("per_class.csv", b"part,class,samples,precision,recall,f1\ntest,a,3,0.5,0.5\n"),
+    ("per_class.csv", b"part,class,samples,precision\ntest,a,3,0.5\n"),
+    ("per_class.csv", b"\xff\n"),
+    ("diagnostics.csv", b"epoch,name,gradient_norm\nx,conv1.W,0.5\n"),
+    ("diagnostics.csv", b'epoch\n"' + b"x" * 200_000 + b'"\n'),
+)
 
 
-def fuzz(folder: Path, seed: int, count: int, *readers: str) -> list[dict[str, str]]:
-    """Try so many inputs on each reader in a process of its own, and return what went wrong."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.runs.fuzz", str(folder), str(seed), str(count), *readers],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, (folder / "current", done.stderr[-2000:])
-    return json.loads(done.stdout)
+@pytest.mark.parametrize(("name", "content"), NO_TABLES)
+def test_what_is_shown_goes_on_after_a_damaged_table_and_names_it(name, content, run):
+    (run / name).write_bytes(content)
+    found = sections(load_run(run), None, False)
+    assert "results" in [section.title for section in found]
+    lines = [str(line) for section in found for line in section.lines]
+    assert all(str(run / name) in line for line in lines if "cannot be read" in line)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs limits of the process")
-def test_damaged_and_hostile_runs_are_refused(tmp_path):
-    assert fuzz(tmp_path, 0, 3, *FUZZED) == []
+def test_an_epoch_that_no_plot_can_show_is_left_out(run):
+    (run / diagnostics.FILE).write_text(f"epoch,name,gradient_norm\n{'9' * 400},conv1.W,0.5\n")
+    assert diagnostics.read(run)["gradient_norm"] == {}
 
 
-@pytest.mark.long
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs limits of the process")
-@pytest.mark.parametrize("reader", FUZZED)
-def test_many_damaged_and_hostile_runs_are_refused(reader, tmp_path):
-    assert fuzz(tmp_path, 1, 1000, reader) == []
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: r["config"]["model"]["layers"][1].update(type="dgnse"),
+        lambda r: r["config"]["model"]["layers"][1].update(activation="x"),
+        lambda r: r["config"]["loss"].update(name="x"),
+        lambda r: r["config"]["data"].update(split="x"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_with_the_name_of_the_file(change, run):
+    record = record_in(run)
+    change(record)
+    (run / "run.json").write_text(json.dumps(record))
+    ended = cnnexp("evaluate", run)
+    assert (ended.code, str(run / "run.json") in ended.err) == (2, True), ended.err
+
+
+def test_weights_of_another_network_are_refused_with_the_name_of_the_file(run):
+    weights = pickle.loads((run / "weights.pkl").read_bytes())
+    weights["dense1.b"] = np.zeros(2)
+    (run / "weights.pkl").write_bytes(pickle.dumps(weights, protocol=4))
+    ended = cnnexp("evaluate", run)
+    assert ended.code == 2
+    assert f"{run / 'weights.pkl'}: the weights do not fit this network" in ended.err

@@ -215,30 +215,6 @@ def test_a_record_tells_how_a_result_came_about(tmp_path, monkeypatch):
     assert json.loads(json.dumps(record)) == record
 
 
-def commit_in(folder):
-    words = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b"]
-    subprocess.run([*words, "init", "-q"], check=True)
-    (folder / "plugin.py").write_text("x = 1\n")
-    subprocess.run([*words, "add", "."], check=True)
-    subprocess.run([*words, "commit", "-q", "-m", "first"], check=True)
-    done = subprocess.run([*words, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def test_the_commit_is_recorded_and_whether_files_were_changed(tmp_path, monkeypatch):
-    """For a package outside any repository, as an installed one is: that of the working folder."""
-    monkeypatch.setattr(environment.cnnexp, "__file__", str(tmp_path / "site" / "__init__.py"))
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    assert environment.git() is None
-    commit = commit_in(folder)
-    wanted = {"commit": commit, "dirty": False, "folder": str(folder)}
-    assert environment.git() == wanted
-    (folder / "plugin.py").write_text("x = 2\n")
-    assert environment.git() == wanted | {"dirty": True}
-
-
 def test_differences_between_machines_are_named():
     here = environment.describe_environment()
     assert environment.differences(here, here) == []

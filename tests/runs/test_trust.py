@@ -311,3 +311,17 @@ def test_where_no_key_can_be_kept_a_run_is_not_signed(place, monkeypatch):
     (place / "config").write_text("a file in the place of the folder")
     run, _ = own_run(place)
     assert record_in(run)["plugins"] is None
+
+
+def test_changed_code_is_told_once_and_is_another_job(place):
+    run, _ = own_run(place)
+    assert (run / "code" / "my_twice.py").read_text() == (place / "my_twice.py").read_text()
+    assert cnnexp("evaluate", run).err == ""
+    forget()
+    with (place / "my_twice.py").open("a") as file:
+        file.write("# changed\n")
+    importlib.invalidate_caches()
+    ended = cnnexp("evaluate", run, "--plugins", "my_twice")
+    assert ended.code == 0
+    assert ended.err.count("warning: ") == 1
+    assert f"{run}: my_twice is not as when the run was made" in ended.err

@@ -10,6 +10,7 @@ Command = Callable[[list[str]], int]
 SUMMARIES = {
     "compare": "a table of runs: what differs, results, times; plots and pages of them",
     "show": "one run: its settings, curves, results, and where the time went",
+    "watch": "a live table of runs while they run",
     "inspect": "pictures of what a run's network does; the stride groups of a window",
     "summary": "a network as a table: shapes, receptive fields, parameters, memory of a step",
     "profile": "where the time goes, layer by layer, under every implementation",
@@ -21,6 +22,10 @@ SUMMARIES = {
     "export": "write a run's weights as .npz or .safetensors",
     "help": "what a setting means, what it takes, and its default: help learning_rate",
     "list": "what there is: layers, models, implementations, data sets, and so on",
+    "tag": "give a run words to find it by",
+    "note": "write on a run what is worth knowing about it",
+    "rm": "move runs to a trash folder",
+    "rerun": "a new run with the settings of another one, some of them changed",
     "resume": "go on with a run that was cut off, or extend a finished one",
 }
 

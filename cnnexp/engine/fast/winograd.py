@@ -20,6 +20,11 @@ bias plus 1e-8. With a bias of 0, as at the first step, a ReLU would let the gra
 these outputs pass, and a max-pool would take any of them. So for filters with a bias of 0 such
 outputs are found from the image, and set to 0 (`_filled_patches`).
 
+Nor would overflow be: the transforms add up to some 10,000 times the largest product, so in float32
+inputs around 1e37 gave nan where the definition has finite sums. The processor notes an overflow by
+itself, and NumPy looks at its flags after every operation. A block that overflowed is computed
+again from inputs divided by `SCALE`, a power of two, so that no digit changes.
+
 References
 ----------
 A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2015,
@@ -45,6 +50,7 @@ from cnnexp.engine.window import Window
 
 TILE, STEP = 6, 4  # pixels of a tile, and from one tile to the next: its outputs
 LEAST_CHANNELS = 8  # of the input and of the output: below that the transforms cost more
+SCALE = 2.0**16  # above (10 · 19)², by which the transforms may enlarge the sum of a patch
 
 B_T = [
     [4, 0, -5, 0, 1, 0],
@@ -193,6 +199,7 @@ class Convolution:
         self.matrices = matrices(W.dtype)
         self.U = transform_filters(W, context)
         self.V: list[Array] = []
+        self._scaled: set[int] = set()  # blocks whose V was computed from inputs over SCALE
         self._dU: Array | None = None
         bytes_per_tile = 36 * max(self.n_c, self.n_f) * X.shape[3] * X.itemsize
         self.blocks = list(self.tiling.blocks(context.limits.cache // bytes_per_tile))
@@ -201,21 +208,33 @@ class Convolution:
 
     def forward(self, block: Block) -> Array:
         """Return the outputs of a block, (16, n_f, tiles · n_m)."""
-        view = self.tiles[:, :, :, block.rows, block.cols]
-        d = self.context.array("tiles", view.shape, self.X.dtype)
-        np.copyto(d, view)
-        V = both_axes(self.matrices.image, d, f"V{block.number}", self.context)
-        V = V.reshape(36, self.n_c, -1)
+        try:
+            with _raising():
+                V, Y = self._outputs(block)
+        except FloatingPointError:
+            self._scaled.add(block.number)
+            V, Y = self._outputs(block)
+            Y *= self.X.dtype.type(SCALE)
         self.V.append(V)
-        M = self.context.array("M", (36, self.n_f, V.shape[2]), self.X.dtype)
-        np.matmul(self.U, V, out=M)
-        Y = both_axes(self.matrices.output, M.reshape(6, 6, self.n_f, -1), "Y", self.context)
-        Y = Y.reshape(16, self.n_f, -1)
         if self._filled is not None:
             filled = self._filled[:, :, block.rows, block.cols].reshape(16, 1, -1)
             every = len(self._unbiased) == self.n_f
             Y[:, slice(None) if every else self._unbiased] *= filled
         return Y
+
+    def _outputs(self, block: Block) -> tuple[Array, Array]:
+        """Return the transformed images of a block, and its outputs; both over SCALE if scaled."""
+        view = self.tiles[:, :, :, block.rows, block.cols]
+        d = self.context.array("tiles", view.shape, self.X.dtype)
+        np.copyto(d, view)
+        if block.number in self._scaled:
+            d /= self.X.dtype.type(SCALE)
+        V = both_axes(self.matrices.image, d, f"V{block.number}", self.context)
+        V = V.reshape(36, self.n_c, -1)
+        M = self.context.array("M", (36, self.n_f, V.shape[2]), self.X.dtype)
+        np.matmul(self.U, V, out=M)
+        Y = both_axes(self.matrices.output, M.reshape(6, 6, self.n_f, -1), "Y", self.context)
+        return V, Y.reshape(16, self.n_f, -1)
 
     def outputs_like(self, block: Block) -> Array:
         """Return memory for the gradients of the outputs of a block."""
@@ -244,19 +263,33 @@ class Convolution:
         dX : array like `X`, optional
             From `images_gradient`, where the gradients of the images are wanted.
         """
+        try:
+            with _raising():
+                dU, d_tiles = self._gradients(block, dY, dX is not None)
+        except FloatingPointError:
+            scale = dY.dtype.type(SCALE)
+            dU, d_tiles = self._gradients(block, dY / scale, dX is not None)
+            dU *= scale
+            d_tiles *= scale
+        if block.number in self._scaled:
+            dU *= dY.dtype.type(SCALE)
+        self._dU = dU if self._dU is None else np.add(self._dU, dU, out=self._dU)
+        if dX is not None:
+            _lay_tiles(dX, d_tiles.reshape(TILE, TILE, self.n_c, *block.shape, -1), block)
+
+    def _gradients(self, block: Block, dY: Array, of_images: bool) -> tuple[Array, Array]:
+        """Return the gradients of the transformed filters, and of the tiles if wanted."""
         V = self.V[block.number]
         dY = dY.reshape(4, 4, self.n_f, -1)
         dM = both_axes(self.matrices.output.T, dY, "M", self.context)
         dM = dM.reshape(36, self.n_f, -1)
         dU = np.matmul(dM, V.transpose(0, 2, 1))  # (36, n_f, n_c)
-        self._dU = dU if self._dU is None else np.add(self._dU, dU, out=self._dU)
-        if dX is None:
-            return
+        if not of_images:
+            return dU, np.empty(0, dY.dtype)
         dV = self.context.array("dV", V.shape, dY.dtype)
         np.matmul(self.U.transpose(0, 2, 1), dM, out=dV)
         by_pixel = dV.reshape(TILE, TILE, self.n_c, -1)
-        d_tiles = both_axes(self.matrices.image.T, by_pixel, "tiles", self.context)
-        _lay_tiles(dX, d_tiles.reshape(TILE, TILE, self.n_c, *block.shape, -1), block)
+        return dU, both_axes(self.matrices.image.T, by_pixel, "tiles", self.context)
 
     def filter_gradient(self) -> Array:
         """Return ``dW`` (3, 3, n_c, n_f), after all blocks went back."""
@@ -264,6 +297,11 @@ class Convolution:
         by_pixel = self._dU.reshape(TILE, TILE, self.n_f, self.n_c)
         dW = both_axes(self.matrices.filter.T, by_pixel, "dW", self.context)
         return dW.transpose(0, 1, 3, 2)
+
+
+def _raising() -> np.errstate:
+    """Make an overflow an exception in this thread: inf, or nan where two of them meet."""
+    return np.errstate(over="raise", invalid="raise")
 
 
 def _filled_patches(X: Array, tiling: Tiling) -> Array:

@@ -10,7 +10,7 @@ that are text: so there is no ``from __future__ import annotations`` here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -25,12 +25,12 @@ class ProcessesConfig:
 
     Parameters
     ----------
-    n_jobs : int
-        How many jobs run side by side.
+    n_jobs : int, optional
+        How many jobs run side by side; by default as ``sweep.jobs`` says.
     """
 
     _target_: str = "hydra_plugins.cnnexp_launcher.Processes"
-    n_jobs: int = 1
+    n_jobs: Optional[int] = None  # noqa: UP045 (OmegaConf reads it)
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="processes", node=ProcessesConfig)
@@ -39,7 +39,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="processes", node=Proc
 class Processes(Launcher):
     """Runs each job in a process of its own on this machine."""
 
-    def __init__(self, n_jobs: int = 1) -> None:
+    def __init__(self, n_jobs: int | None = None) -> None:
         self.n_jobs = n_jobs
 
     def setup(
@@ -51,10 +51,11 @@ class Processes(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run jobs, and return what each of them recorded."""
-        from cnnexp.app.processes import run_jobs
+        from cnnexp.app.processes import run_jobs, side_by_side
         from cnnexp.app.sweeps import Sweep
 
-        return run_jobs(Sweep.current().jobs_of(job_overrides), initial_job_idx, self.n_jobs)
+        jobs = Sweep.current().jobs_of(job_overrides)
+        return run_jobs(jobs, initial_job_idx, self.n_jobs or side_by_side(jobs))
 
 
 class Guard(Launcher):

@@ -1,0 +1,108 @@
+"""Processes for jobs: forked from a warm one where that is possible, else started afresh.
+
+A fresh process takes 0.4 s before it trains, to start Python and import what a run needs. A fork
+server (`multiprocessing`) imports it once, before any job, and forks a process for each one: that
+takes milliseconds, and the job is still alone in its process, with memory of its own. The server
+knows no module of the user's, which each job imports for itself.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, Protocol
+
+from cnnexp.app import child
+from cnnexp.app.child import Task
+
+FORKING = sys.platform == "linux"  # elsewhere system libraries may not survive a fork
+WARM = ("cnnexp.app.warm",)
+
+
+class Child(Protocol):
+    """A process that carries out a job."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, below 0 for a signal; None while it runs."""
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+
+
+def start(task: Task, isolation: str) -> Child:
+    """Start a process for a job.
+
+    Parameters
+    ----------
+    task : Task
+        What the job is.
+    isolation : {"warm", "fresh"}
+        Whether it may be forked from a process that has imported what runs need.
+    """
+    return Forked(task) if isolation == "warm" and FORKING else fresh(task)
+
+
+def fresh(task: Task) -> Child:
+    """Start Python anew for a job."""
+    own_group: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cnnexp.app.child"], stdin=subprocess.PIPE, **own_group
+    )
+    assert process.stdin is not None
+    try:
+        process.stdin.write(pickle.dumps(task))
+        process.stdin.close()
+    except BrokenPipeError:  # it ended at once; its exit code tells
+        pass
+    return process
+
+
+class Forked:
+    """A process for a job, forked from the fork server.
+
+    Parameters
+    ----------
+    task : Task
+        What the job is.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._process = _server().Process(target=child.run_forked, args=(pickle.dumps(task),))
+        with _no_main_module():
+            self._process.start()
+
+    def poll(self) -> int | None:
+        """Return its exit code, below 0 for a signal; None while it runs."""
+        code: int | None = self._process.exitcode
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self._process.exitcode is None and self._process.pid is not None:
+            os.kill(self._process.pid, number)
+
+
+@cache
+def _server() -> Any:
+    """Return the fork server of this process; it is started with the first job."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(WARM))
+    return context
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Hide the main module, which `multiprocessing` would import again in every job."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

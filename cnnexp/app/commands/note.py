@@ -1,0 +1,36 @@
+"""``cnnexp note RUN TEXT``: what is worth knowing about a run."""
+
+from __future__ import annotations
+
+import argparse
+
+from cnnexp.app.labels import set_note
+from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.screen import say
+from cnnexp.runs.record import read_record
+
+EPILOG = """\
+examples
+  python -m cnnexp note outputs/2026-01-31/12-00-00 "the baseline of table 2"
+  python -m cnnexp note RUN                  print it
+  python -m cnnexp note RUN ""               take it away
+
+A run that is about to begin gets one by note="…". show prints it.
+"""
+
+
+def main(words: list[str]) -> int:
+    """Write or print a note."""
+    parser = argparse.ArgumentParser(
+        prog="cnnexp note",
+        description="Write a note on a run, in place of an earlier one, or print it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="the note")
+    given = parser.parse_args(words)
+    if given.text is not None:
+        set_note(given.run, given.text)
+    say(read_record(given.run)["config"].get("note") or "no note")
+    return 0

@@ -1,0 +1,36 @@
+"""``cnnexp rerun RUN``: a new run with the settings of another one."""
+
+from __future__ import annotations
+
+import argparse
+
+from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.reading_options import add_reading_options
+from cnnexp.app.rerun import rerun
+
+EPILOG = """\
+examples
+  python -m cnnexp rerun outputs/2026-01-31/12-00-00
+  python -m cnnexp rerun RUN seed=1                  the same, but for the seed
+  python -m cnnexp rerun RUN optimizer=adam hydra.run.dir=outputs/with_adam
+
+With the same code, data and machine a rerun without changes ends with the same bits.
+"""
+
+
+def main(words: list[str]) -> int:
+    """Train again with the settings of a run."""
+    parser = argparse.ArgumentParser(
+        prog="cnnexp rerun",
+        description="Train again with the settings that a run recorded, in a new folder.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    parser.add_argument(
+        "changes", nargs="*", default=[], metavar="KEY=VALUE", help="what is to be different"
+    )
+    parser.add_argument("--config-dir", metavar="FOLDER", help="where configs of yours lie")
+    add_reading_options(parser, changes=False)
+    given = parser.parse_intermixed_args(words)
+    return rerun(given.run, given.changes, given.plugins, given.config_dir)

@@ -1,0 +1,48 @@
+"""``cnnexp rm RUN``: runs into a trash folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cnnexp.app.labels import throw_away
+from cnnexp.app.locations import near
+from cnnexp.app.screen import say
+from cnnexp.errors import OptionError
+
+EPILOG = """\
+examples
+  python -m cnnexp rm outputs/2026-01-31/12-00-00
+  python -m cnnexp rm --yes outputs/sweeps/grid
+
+They are moved to a folder .trash beside them, from where they can be moved back. To free their
+room, delete that folder.
+"""
+
+
+def main(words: list[str]) -> int:
+    """Throw runs away."""
+    parser = argparse.ArgumentParser(
+        prog="cnnexp rm",
+        description="Move runs, or folders of runs, to a trash folder beside them.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    given = parser.parse_args(words)
+    if not given.yes and not _agreed(given.runs):
+        say("nothing was moved")
+        return 0
+    for run in given.runs:
+        say(f"{run}: moved to {near(throw_away(run))}")
+    return 0
+
+
+def _agreed(runs: list[Path]) -> bool:
+    """Ask whether the runs may go; without a terminal there is nobody to ask."""
+    if not sys.stdin.isatty():
+        raise OptionError("rm: there is no terminal to ask at. Say --yes to move the runs.")
+    answer = input(f"Move {', '.join(map(str, runs))} to the trash? [y/N] ")
+    return answer.strip().lower() in ("y", "yes")

@@ -1,0 +1,87 @@
+"""What is written on runs afterwards, for people: tags and notes; and runs that are thrown away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from cnnexp.errors import RunError
+from cnnexp.runs import version1
+from cnnexp.runs.files import read_bytes, replace_json
+from cnnexp.runs.folders import claim, hold
+from cnnexp.runs.reading import find_runs
+from cnnexp.runs.record import FILE, read_record
+
+TRASH = ".trash"  # beside the runs; folders that begin with a dot are not looked into
+
+
+def relabel(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change what a run's ``run.json`` says for people; nothing else of it.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder.
+    change : callable
+        Changes ``name``, ``tags`` or ``note`` of the settings in place.
+
+    Raises
+    ------
+    RunError
+        If there is no run, or it is still going on and would write over the change.
+    """
+    record = read_record(run)
+    _refuse_running(run, record["status"])
+    if record["format"] == version1.FORMAT:
+        raise RunError(f"{run}: was made by version 0.1.0, whose runs have no tags and notes.")
+    with hold(run):
+        raw = json.loads(read_bytes(run / FILE))
+        change(raw["config"])
+        replace_json(run / FILE, raw)
+
+
+def add_tags(run: Path, tags: Iterable[str], removed: Iterable[str] = ()) -> list[str]:
+    """Add tags to a run, take others away, and return all that it has."""
+    gone = set(removed)
+
+    def change(config: dict[str, Any]) -> None:
+        found = dict.fromkeys([*(config.get("tags") or []), *tags])
+        config["tags"] = [tag for tag in found if tag not in gone]
+
+    relabel(run, change)
+    return list(read_record(run)["config"]["tags"])
+
+
+def set_note(run: Path, note: str) -> None:
+    """Write a note on a run, in place of an earlier one."""
+    relabel(run, lambda config: config.update(note=note))
+
+
+def throw_away(folder: Path) -> Path:
+    """Move a run, or a folder of runs, into a folder ``.trash`` beside it; return its new place.
+
+    Raises
+    ------
+    RunError
+        If there is no run in it, or one is still going on.
+    """
+    runs = [Path(run) for run in find_runs(folder)]
+    if not runs:
+        raise RunError(f"{folder}: there is no run in it. Nothing was moved.")
+    for run in runs:
+        try:
+            status = read_record(run)["status"]
+        except RunError:  # a damaged one may go
+            continue
+        _refuse_running(run, status)
+    place = folder.absolute()
+    target = claim(place.parent / TRASH / place.name)
+    place.rename(target)
+    return target
+
+
+def _refuse_running(run: Path, status: str) -> None:
+    if status == "running":
+        raise RunError(f"{run}: is still going on. Wait for its end, or stop it first.")

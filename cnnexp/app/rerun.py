@@ -1,0 +1,145 @@
+"""Beginning a new run with the settings of another one, some of them changed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from cnnexp.app.check import Plain
+from cnnexp.app.composing import composing
+from cnnexp.app.hydra_app import CONFIG_NAME, App, make_app
+from cnnexp.app.messages import dotted
+from cnnexp.app.own import offer
+from cnnexp.app.resume import complete
+from cnnexp.app.screen import warn
+from cnnexp.app.single_run import run_once
+from cnnexp.app.words import check_words
+from cnnexp.errors import foreign
+from cnnexp.runs.environment import differences
+from cnnexp.runs.plugins import load_plugins_of, refusal
+from cnnexp.runs.reading import GROUPS
+from cnnexp.runs.record import FILE, Record, read_record
+from cnnexp.train import OPTIMIZERS
+
+OWN = ("sweep",)  # which sweep a run belongs to is no setting of the run
+OF_NETWORK = ("model", "impl", "data", "dtype")  # what the sizes of micro-batches depend on
+
+
+def rerun(
+    run: Path,
+    words: Sequence[str] = (),
+    plugins: Sequence[str] | None = None,
+    config_dir: str | None = None,
+) -> int:
+    """Train again with the settings that a run recorded, in a new folder.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder.
+    words : sequence of str
+        ``key=value``, for settings that are to be others.
+    plugins : sequence of str, optional
+        Modules that the user names; those of the user's own runs are imported without it.
+    config_dir : str, optional
+        A folder of configs of the user's, for words that choose from it.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is not allowed, or the settings do not fit together.
+    RunError
+        If there is no run, its plugins may not be imported, or its data have changed.
+    """
+    record = read_record(run)
+    if missing := load_plugins_of(run, record, plugins):
+        raise refusal(run, missing)
+    check_words(words)
+    offer()
+    with foreign(run / FILE):
+        again = Again(run, record, [dotted(word) for word in words])
+    app = make_app(config_dir)
+    return run_once(app, CONFIG_NAME, again.words(app), again)
+
+
+class Again:
+    """What a new run takes from another one.
+
+    Parameters
+    ----------
+    run, record : Path, dict
+        The other run, and its ``run.json``.
+    changes : list of str
+        ``key=value``, for what is to be different.
+    """
+
+    def __init__(self, run: Path, record: Record, changes: list[str]) -> None:
+        self.run = run
+        self.record = record
+        self.changes = changes
+        self._config: Plain = complete(record["config"])
+        self._keys = [change.partition("=")[0].lstrip("+") for change in changes]
+        if "optimizer" in self._keys and self._has_default_rate():
+            self._config["learning_rate"] = None  # the new optimizer's own
+
+    def _has_default_rate(self) -> bool:
+        name: str = (self._config.get("optimizer") or {}).get("name", "")
+        own = OPTIMIZERS[name].default_learning_rate if name in OPTIMIZERS else None
+        return bool(self._config["learning_rate"] == own)
+
+    def words(self, app: App) -> list[str]:
+        """Return what to compose from: the choices that were recorded, and the changes."""
+        choices = [
+            f"{group}={name}"
+            for group in GROUPS
+            if group not in self._keys and (name := self._choice(app, group)) is not None
+        ]
+        return [*choices, *self.changes]
+
+    def _choice(self, app: App, group: str) -> str | None:
+        """Return the option of a group that was chosen, or one of the same kind that is here."""
+        named = (self._config.get(group) or {}).get("name")
+        here = app.config_loader.get_group_options(group)
+        wanted = (self.record["choices"].get(group), named)
+        return next((str(name) for name in wanted if name in here), None)
+
+    def settled(self, cfg: DictConfig) -> DictConfig:
+        """Return a composed config with the recorded settings, all but those that are changed."""
+        with composing(lambda: cfg), open_dict(cfg):
+            hydra = cfg.pop("hydra")
+            plain: Plain = OmegaConf.to_container(cfg)  # type: ignore[assignment]
+            for key, value in self._config.items():
+                if key not in (*OWN, *self._keys):
+                    plain[key] = self._with_changes(cfg, key, copy.deepcopy(value))
+            found = DictConfig(plain)
+            found["hydra"] = hydra
+            return found
+
+    def _with_changes(self, cfg: DictConfig, key: str, value: Any) -> Any:
+        """Return a recorded setting with the changes below its key."""
+        holder = OmegaConf.create({key: value})
+        for path in self._keys:
+            if path.startswith(f"{key}."):
+                OmegaConf.update(holder, path, OmegaConf.select(cfg, path), force_add=True)
+        return OmegaConf.to_container(holder)[key]  # type: ignore[call-overload, index]
+
+    def enter(self, record: Record) -> None:
+        """Note in the record of the new run what must be as in the other one."""
+        record["rerun_of"] = str(self.run.absolute())
+        record["overrides"] = [*(self.record.get("overrides") or []), *self.changes]
+        if not self._changes_any("data"):
+            record["data"] = copy.deepcopy(self.record["data"])
+        if not self._changes_any("init_from"):
+            record["init_from"] = copy.deepcopy(self.record.get("init_from"))
+        if not self._changes_any(*OF_NETWORK):
+            record["network"] = copy.deepcopy(self.record.get("network"))
+        there = self.record.get("environment") or {}
+        if found := differences(there, record["environment"]):
+            warn(f"warning: the last bits may differ from those of {self.run}: {'; '.join(found)}")
+
+    def _changes_any(self, *groups: str) -> bool:
+        return any(key.partition(".")[0] in groups for key in self._keys)

@@ -1,0 +1,134 @@
+"""Processes for jobs: forked from a warm one, or fresh, they do the same."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cnnexp.app import child, children
+from cnnexp.app.processes import side_by_side
+from cnnexp.app.sweep_job import Job
+from cnnexp.runs import environment
+from cnnexp.runs.record import read_record
+from tests.commandline import cnnexp, succeed
+
+linux = pytest.mark.skipif(not children.FORKING, reason="processes are forked on Linux alone")
+GRID = ("-m", "data.limit=60", "epochs=2", "impl.threads=1", "learning_rate=0.3,0.1")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(environment, "git", lambda: None)
+    return tmp_path
+
+
+@linux
+@pytest.mark.long
+def test_warm_and_fresh_jobs_end_with_the_same_bits():
+    for isolation in ("warm", "fresh"):
+        succeed(*GRID, f"sweep.isolation={isolation}", f"sweep.dir={isolation}")
+    for job in "01":
+        warm, fresh = (
+            pickle.loads(Path(isolation, job, "weights.pkl").read_bytes())
+            for isolation in ("warm", "fresh")
+        )
+        for name in warm:
+            np.testing.assert_array_equal(warm[name], fresh[name])
+        records = [read_record(Path(isolation, job)) for isolation in ("warm", "fresh")]
+        assert records[0]["fingerprint"] == records[1]["fingerprint"]
+        assert records[0]["environment"] == records[1]["environment"]
+
+
+@linux
+def test_every_job_has_a_process_of_its_own():
+    succeed(*GRID, "sweep.dir=S")
+    pids = {read_record(Path("S", job))["process"]["pid"] for job in "01"}
+    assert len({*pids, os.getpid()}) == 3
+
+
+SAYS = """
+import multiprocessing, os
+from pathlib import Path
+from types import SimpleNamespace
+
+if multiprocessing.parent_process() is not None:
+    Path("seen").write_text(f"{os.environ.get('SAID_BY_A_TEST')} in {os.getcwd()}")
+    if os.environ.get("SAID_BY_A_TEST") == "die":
+        os._exit(3)
+"""
+
+
+@linux
+@pytest.mark.parametrize("said", ["yes", "die"])
+def test_a_forked_process_has_the_folder_and_the_variables_of_its_parent(place, monkeypatch, said):
+    """As they are when the job begins; the server may have been started long before."""
+    Path("inner").mkdir()
+    monkeypatch.chdir("inner")
+    Path("my_says.py").write_text(SAYS)
+    monkeypatch.setenv("SAID_BY_A_TEST", said)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    ended = cnnexp(*GRID[:-1], "plugins=[my_says]", "sweep.dir=S")
+    sys.modules.pop("my_says")
+    assert Path("seen").read_text() == f"{said} in {Path.cwd()}"
+    assert ended.code == (said == "die")
+    if said == "die":
+        assert "job 0 not started: its process ended with exit code 3" in ended.out
+
+
+@linux
+def test_the_main_module_is_not_imported_again(tmp_path):
+    """A script without ``if __name__ == "__main__"`` may sweep."""
+    script = tmp_path / "study.py"
+    words = [*GRID, "sweep.dir=S"]
+    script.write_text(f"print('begun')\nfrom cnnexp.app.main import main\nmain({words!r})\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("begun") == 1
+    assert "2 of 2 jobs have a result" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("jobs", "impls", "found"),
+    [
+        ("auto", ["sg"] * 9, 4),
+        ("auto", ["sg"] * 3, 3),
+        ("auto", ["sg", "fast", "sg"], 1),  # whose times are compared
+        ("auto", [], 1),
+        (7, ["sg", "fast"], 7),
+    ],
+)
+def test_how_many_run_side_by_side(jobs, impls, found):
+    planned = [
+        SimpleNamespace(config={"sweep": {"jobs": jobs}, "impl": {"name": name}}) for name in impls
+    ]
+    assert side_by_side(planned, cores=4) == found
+
+
+def test_a_wrong_isolation_is_refused():
+    ended = cnnexp(*GRID, "sweep.isolation=warmer")
+    assert ended.code == 2
+    assert "isolation must be one of warm, fresh. Got 'warmer'." in ended.err
+
+
+def test_the_code_of_an_interrupted_job(monkeypatch):
+    def interrupted(task):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(child, "main", interrupted)
+    assert child._code_of(None) == 130
+
+
+def test_a_record_that_cannot_be_read_is_the_reason(tmp_path):
+    job = Job([], None, {}, tmp_path)
+    assert job.reason == "it has recorded nothing"
+    (tmp_path / "run.json").write_text("{")
+    assert job.status == "not started"
+    assert "run.json: damaged" in job.reason

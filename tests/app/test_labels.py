@@ -1,0 +1,141 @@
+"""Names, tags and notes: for people; and runs that are thrown away."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnexp.app.commands import rm
+from cnnexp.runs import environment
+from cnnexp.runs.record import read_record
+from tests.commandline import cnnexp, succeed
+
+QUICK = ("data.limit=60", "epochs=1", "impl.threads=1")
+VERSION_1 = Path(__file__).parents[1] / "runs" / "version_0_1_0" / "finished"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(environment, "git", lambda: None)
+
+
+def config_of(run):
+    return read_record(Path(run))["config"]
+
+
+def test_a_run_may_have_a_name_tags_and_a_note_from_its_start():
+    succeed(*QUICK, "name=first", "tags=[a,b]", "note='so it is'", "hydra.run.dir=one")
+    config = config_of("one")
+    assert (config["name"], config["tags"], config["note"]) == ("first", ["a", "b"], "so it is")
+    shown = succeed("show", "one")
+    assert "first" in shown
+    assert "so it is" in shown
+
+
+def test_they_change_nothing_of_the_result():
+    succeed(*QUICK, "hydra.run.dir=one")
+    succeed(*QUICK, "name=x", "tags=[y]", "note=z", "hydra.run.dir=two")
+    one, two = (read_record(Path(run)) for run in ("one", "two"))
+    assert one["fingerprint"] == two["fingerprint"]
+    assert one["config_hash"] == two["config_hash"]
+    grid = ("-m", *QUICK, "learning_rate=0.1,0.3", "sweep.dir=S")
+    succeed(*grid)
+    assert "2 skipped" in succeed(*grid, "tags=[again]", "note=more")
+
+
+def test_tags_are_added_and_taken_away():
+    succeed(*QUICK, "tags=[a]", "hydra.run.dir=one")
+    before = read_record(Path("one"))
+    assert succeed("tag", "one", "b", "c", "a").strip() == "one: a, b, c"
+    assert succeed("tag", "one", "--remove", "a", "b").strip() == "one: c"
+    after = read_record(Path("one"))
+    assert after["config"].pop("tags") == ["c"]
+    before["config"].pop("tags")
+    assert after == before
+    assert succeed("tag", "one", "--remove", "c").strip() == "one: no tags"
+
+
+def test_a_note_is_written_printed_and_replaced():
+    succeed(*QUICK, "hydra.run.dir=one")
+    assert succeed("note", "one").strip() == "no note"
+    assert succeed("note", "one", "the best = so far").strip() == "the best = so far"
+    assert config_of("one")["note"] == "the best = so far"
+    assert succeed("note", "one", "").strip() == "no note"
+
+
+def test_a_comparison_shows_names_and_tags_and_finds_by_them():
+    succeed(*QUICK, "name=low", "learning_rate=0.01", "hydra.run.dir=runs/one")
+    succeed(*QUICK, "tags=[good,new]", "hydra.run.dir=runs/two")
+    head = next(line for line in succeed("compare", "runs").splitlines() if "status" in line)
+    assert head.split()[:5] == ["run", "status", "name", "tags", "rate"]  # learning_rate, wrapped
+    found = succeed("compare", "runs", "--where", "name == 'low'", "--columns", "run")
+    assert found.split()[-1] == "one"
+    found = succeed("compare", "runs", "--where", "tags.str.contains('good')")
+    assert "two" in found
+
+
+def test_runs_of_the_same_settings_but_other_names_are_the_same_settings():
+    succeed(*QUICK, "name=a", "hydra.run.dir=runs/one")
+    succeed(*QUICK, "name=b", "impl=sg", "hydra.run.dir=runs/two")
+    assert "time an epoch" in succeed("compare", "runs")
+
+
+@pytest.mark.parametrize("words", [("tag", "{}", "a"), ("note", "{}", "a"), ("rm", "--yes", "{}")])
+def test_a_run_that_goes_on_is_left_alone(words):
+    succeed(*QUICK, "hydra.run.dir=one")
+    record = json.loads(Path("one/run.json").read_text())
+    record |= {"status": "running", "process": record["process"] | {"host": "elsewhere"}}
+    Path("one/run.json").write_text(json.dumps(record))
+    ended = cnnexp(*(word.format("one") for word in words))
+    assert (ended.code, "one: is still going on" in ended.err) == (2, True)
+    assert Path("one/run.json").exists()
+
+
+def test_runs_are_moved_to_the_trash_and_can_be_moved_back():
+    for name in ("one", "two"):
+        succeed(*QUICK, f"hydra.run.dir=runs/{name}")
+    assert succeed("rm", "--yes", "runs/one") == "runs/one: moved to runs/.trash/one\n"
+    assert "runs/one" not in succeed("compare", "runs", "--columns", "run", "--csv")
+    assert not Path("runs/one").exists()
+    Path("runs/.trash/one").rename("runs/one")
+    succeed("show", "runs/one")
+    succeed("rm", "--yes", "runs/one")
+    succeed(*QUICK, "hydra.run.dir=runs/one")
+    assert "moved to runs/.trash/one_2" in succeed("rm", "--yes", "runs/one")
+
+
+def test_a_sweep_goes_as_a_whole():
+    succeed("-m", *QUICK, "learning_rate=0.1,0.3", "sweep.dir=runs/S")
+    succeed("rm", "--yes", "runs/S")
+    assert Path("runs/.trash/S/1/run.json").exists()
+
+
+def test_without_a_word_it_asks(monkeypatch):
+    succeed(*QUICK, "hydra.run.dir=one")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    assert "Say --yes" in cnnexp("rm", "one").err
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    for answer, moved in (("n", False), ("", False), ("y", True)):
+        monkeypatch.setattr("builtins.input", lambda text, answer=answer: answer)
+        assert rm.main(["one"]) == 0
+        assert Path("one").exists() is not moved
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("tag", "no", "a"), "no run here"),
+        (("note", "no", "a"), "no run here"),
+        (("rm", "--yes", "no"), "there is no such folder"),
+        (("rm", "--yes", "."), "there is no run in it. Nothing was moved."),
+        (("tag", VERSION_1, "a"), "was made by version 0.1.0"),
+        (("tags=5", *QUICK), "tags"),
+    ],
+)
+def test_mistakes(words, message):
+    ended = cnnexp(*words)
+    assert (ended.code, message in ended.err, "Traceback" in ended.err) == (2, True, False)
