@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from cnnexp.app.check_augment import check_augment
 from cnnexp.app.check_model import Images, check_model
 from cnnexp.app.check_training import check_training, chosen_figure
-from cnnexp.app.init_from import weights_faults
+from cnnexp.app.init_from import run_of, weights_faults
 from cnnexp.app.options import check_options
 from cnnexp.app.schema import TABLES, Config, ImplConfig, SweepConfig
 from cnnexp.data import SOURCES
@@ -118,6 +118,8 @@ def _make_absolute(config: Plain) -> None:
     for group, key in (*((config[group], key) for group, key in PATHS), (config, "init_from")):
         if isinstance(group, dict) and group.get(key):
             group[key] = str(Path(group[key]).expanduser().absolute())
+    if config["init_from"]:
+        config["init_from"] = run_of(config["init_from"])
 
 
 def _plain(cfg: DictConfig) -> Plain:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cnnexp.errors import CnnexpError, ShapeError
 from cnnexp.runs import rebuild
+from cnnexp.runs.checksums import WEIGHTS
 from cnnexp.runs.reading import load_run
+
+
+def run_of(path: str) -> str:
+    """Return the run that ``init_from`` means: its folder, or the file of weights in it.
+
+    Examples
+    --------
+    >>> run_of("outputs/first/weights.pkl"), run_of("outputs/first")
+    ('outputs/first', 'outputs/first')
+    """
+    return str(Path(path).parent) if Path(path).name == WEIGHTS else path
 
 
 def weights_faults(config: rebuild.Config, image_shape: tuple[int, ...] | None) -> list[str]:
@@ -21,6 +35,8 @@ def weights_faults(config: rebuild.Config, image_shape: tuple[int, ...] | None) 
     path = config["init_from"]
     if path is None:
         return []
+    if Path(path).is_file():
+        return [f"init_from={path}: is a file. Give the folder of a run, or its {WEIGHTS}."]
     try:
         weights = load_run(path).weights
     except CnnexpError as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from cnnexp.app.exit_codes import FAILED, INTERRUPTED, USER_ERROR
 from cnnexp.app.screen import warn
 from cnnexp.errors import (
     CnnexpError,
@@ -18,13 +19,12 @@ from cnnexp.errors import (
     system_message,
 )
 
-FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0: all went well. 1: a run or a job failed. 2: a mistake in what was asked. 130: interrupted.
+    0: all went well. 1: a run or a job failed. 2: a mistake in what was asked. 3: a single run
+    diverged; for a job of a sweep that is a result. 130: interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     sys.stdout = sys.stdout or io.StringIO()  # closed by whoever started this

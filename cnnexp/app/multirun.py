@@ -18,7 +18,8 @@ from cnnexp.app.locations import near
 from cnnexp.app.messages import in_our_words
 from cnnexp.app.progress import screen_may_be_gone
 from cnnexp.app.search import allow_failures, is_search
-from cnnexp.app.single_run import is_chosen
+from cnnexp.app.search_again import Study, other_jobs, points_of, space_of
+from cnnexp.app.single_run import is_chosen, refuse_folder_key
 from cnnexp.app.stopping import raise_on_signals
 from cnnexp.app.sweep_job import DONE, JobFailed
 from cnnexp.app.sweep_table import show_table
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 GUARD = "hydra_plugins.cnnexp_launcher.Guard"
 SWEEPERS_FILES = ("multirun.yaml", "optimization_results.yaml")
+SINGLE_RUNS_ONLY = (
+    "names the folder of a single run, and this is a sweep. Name its folder with"
+    " sweep.dir={value}; each job gets a folder in it, under its number."
+)
 
 
 def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> int:
@@ -48,6 +53,7 @@ def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> 
     task : callable
         What a job is.
     """
+    refuse_folder_key(overrides, ("hydra.run.dir",), SINGLE_RUNS_ONLY)
     cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.MULTIRUN)
     cfg.hydra.mode = RunMode.MULTIRUN
     check_launcher(cfg)
@@ -58,28 +64,44 @@ def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> 
         guard(cfg, sweep.folder)
         try:
             with raise_on_signals(), in_our_words(app.compose_defaults):
-                _carry_out(app, cfg, name, task)
+                _carry_out(app, cfg, name, task, sweep)
         except Exception as error:
             if not _told_by_the_table(sweep, error):
                 raise
         finally:
             with screen_may_be_gone():
-                show_table(sweep, "maximize" in str(cfg.hydra.sweeper.get("direction")))
+                maximize = "maximize" in str(cfg.hydra.sweeper.get("direction"))
+                others = other_jobs(sweep.folder, sweep.jobs) if sweep.search else []
+                show_table(sweep, maximize, others)
     return sweep.exit_code
 
 
-def _carry_out(app: App, cfg: DictConfig, name: str, task: TaskFunction) -> None:
+def _carry_out(app: App, cfg: DictConfig, name: str, task: TaskFunction, sweep: Sweep) -> None:
     """Do as Hydra does: let the sweeper make points, and the launcher run them."""
     callbacks = Callbacks(cfg)
     callbacks.on_multirun_start(config=cfg, config_name=name)
     context = HydraContext(config_loader=app.config_loader, callbacks=callbacks)
+    study = _take_up(cfg, context, task, sweep) if sweep.search else None
     sweeper = Plugins.instance().instantiate_sweeper(
         config=cfg, hydra_context=context, task_function=task
     )
+    if study is not None and study.continued:
+        study.hand_to(sweeper)
     # The plan checks more, and composing a job takes long enough to do it only once.
     sweeper.validate_batch_is_legal = lambda batch: None  # type: ignore[method-assign]
     result = sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
     callbacks.on_multirun_end(config=cfg, config_name=name, multirun_result=result)
+
+
+def _take_up(cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep: Sweep) -> Study:
+    """Finish the jobs that an earlier search of the same space left, and return its study."""
+    space = space_of(cfg)
+    launcher = Plugins.instance().instantiate_launcher(
+        config=cfg, hydra_context=context, task_function=task
+    )
+    if left := points_of(space, sweep.folder):
+        launcher.launch(left, initial_job_idx=0)
+    return Study(cfg, space, sweep.jobs)
 
 
 def _told_by_the_table(sweep: Sweep, error: Exception) -> bool:

@@ -196,7 +196,7 @@ class Config:
     plugins : list of str
         Modules of yours that register layers, losses, optimizers, data sets and so on.
     init_from : str, optional
-        A run whose weights to begin from.
+        A run whose weights to begin from: its folder, or the file ``weights.pkl`` in it.
     evaluate : {"each_epoch", "at_end"}, optional
         When the test part is evaluated; null: at the end if anything is chosen by the validation
         part, else after each epoch.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,24 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from cnnexp.app.check import check
+from cnnexp.app.exit_codes import code_of
 from cnnexp.app.experiment import begin
 from cnnexp.app.job import record_of
 from cnnexp.app.locations import config_root, near
 from cnnexp.app.resume import saying_how_to_go_on
 from cnnexp.app.search import objective
-from cnnexp.errors import RunError, system_reason
+from cnnexp.errors import ConfigError, RunError, system_reason
 from cnnexp.runs.folders import claim, hold, run_around, run_below
 from cnnexp.runs.record import holds_a_run, write_record
 
 if TYPE_CHECKING:
     from cnnexp.app.hydra_app import App
     from cnnexp.app.rerun import Again
+
+SWEEPS_ONLY = (
+    "names the folder of a sweep, and this is a single run. Name its folder with"
+    " hydra.run.dir={value}, or sweep with -m."
+)
 
 
 def run_once(app: App, name: str, overrides: list[str], again: Again | None = None) -> int:
@@ -31,6 +38,7 @@ def run_once(app: App, name: str, overrides: list[str], again: Again | None = No
     ``run.json`` is there before Hydra writes anything into the folder: a run that is killed at any
     later moment can be resumed.
     """
+    refuse_folder_key(overrides, ("sweep.dir", "hydra.sweep.dir"), SWEEPS_ONLY)
     cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.RUN)
     cfg.hydra.mode = RunMode.RUN
     if again is not None:
@@ -61,7 +69,25 @@ def run_once(app: App, name: str, overrides: list[str], again: Again | None = No
         if ret.status is JobStatus.FAILED:
             raise ret._return_value
     print(f"results in {near(folder)}")
-    return 0
+    return code_of(record)
+
+
+def refuse_folder_key(overrides: Sequence[str], keys: Sequence[str], why: str) -> None:
+    """Refuse a folder that was typed under a key which would do nothing here.
+
+    Raises
+    ------
+    ConfigError
+        With `why` for each of them, in which ``{value}`` stands for the folder.
+    """
+    typed = [override.lstrip("+").partition("=") for override in overrides]
+    faults = [
+        f"{key}={value}: {why.format(value=value)}"
+        for key, equals, value in typed
+        if equals and key in keys
+    ]
+    if faults:
+        raise ConfigError(faults)
 
 
 def chosen_folder(wanted: Path) -> Path:

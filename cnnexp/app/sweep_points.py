@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ValueType
 from omegaconf import DictConfig
 
 from cnnexp.app.check import Plain, check
@@ -98,6 +100,39 @@ def faults_of(points: Sequence[Point], others: Sequence[Overridden] = ()) -> lis
         for point in points
         for fault in point.faults
     ]
+
+
+def unfit(points: Sequence[Point], globs: Collection[str]) -> list[Point]:
+    """Return the points that a glob made and that cannot be run, while its other choices can.
+
+    ``model=glob(*)`` asks for all models that fit. If none fits with the other settings, these are
+    at fault, and the points are none of those returned.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        All points.
+    globs : collection of str
+        The keys whose values are given by ``glob(…)``.
+    """
+
+    def others(point: Point) -> tuple[str, ...]:
+        return tuple(o for o in point.overrides if o.partition("=")[0] not in globs)
+
+    fitting = {others(point) for point in points if not point.faults}
+    return [point for point in points if globs and point.faults and others(point) in fitting]
+
+
+def glob_keys(config: DictConfig) -> set[str]:
+    """Return the keys that a sweep gives the values of by ``glob(…)``."""
+    params = (config.hydra.sweeper.get("params") or {}).items()
+    words = [*(f"{key}={value}" for key, value in params), *config.hydra.overrides.task]
+    parsed = OverridesParser.create().parse_overrides([w for w in words if "glob" in w])
+    return {
+        override.get_key_element()
+        for override in parsed
+        if override.value_type is ValueType.GLOB_CHOICE_SWEEP
+    }
 
 
 def _with_place(place: str, fault: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FIGURES = {"test_error": 4, "seconds": 2}  # shown in every table, with so many decimals
 
 
-def show_table(sweep: Sweep, maximize: bool = False) -> None:
+def show_table(sweep: Sweep, maximize: bool = False, others: Sequence[Job] = ()) -> None:
     """Print the jobs of a sweep, the reasons of failures, and how many have a result.
 
     Parameters
@@ -25,19 +25,24 @@ def show_table(sweep: Sweep, maximize: bool = False) -> None:
         The sweep; if it has planned nothing, nothing is printed.
     maximize : bool
         Whether the best job of a search is the one with the largest objective.
+    others : sequence of Job
+        Jobs that lie in the folder of a search and were not planned this time.
     """
-    jobs = sweep.jobs
-    if not jobs:
+    if not sweep.jobs:
         return
-    objective = jobs[0].config["sweep"]["objective"]
+    objective = sweep.jobs[0].config["sweep"]["objective"]
+    jobs = [*sweep.jobs, *others]
+    if sweep.search:
+        jobs.sort(key=lambda job: int(job.folder.name))
     for line in [*aligned(table_of(jobs, objective)), *reasons(jobs), *sweep.trouble]:
         say(line)
     if sweep.search and (found := best(jobs, maximize)) is not None:
         words = " ".join(chosen(found, varying(jobs)))
         say(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
     done = sum(job.status in DONE for job in jobs)
+    left_out = f"; {sweep.left_out} left out, which do not fit" if sweep.left_out else ""
     more = "" if done == len(jobs) else ". The same command goes on with the others."
-    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}{more}")
+    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}{left_out}{more}")
 
 
 def table_of(jobs: Sequence[Job], objective: str) -> list[dict[str, str]]:

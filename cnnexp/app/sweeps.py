@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,9 +21,10 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from cnnexp.app.launchers import first_words, patient
+from cnnexp.app.screen import say
 from cnnexp.app.sweep_composer import SweepComposer
 from cnnexp.app.sweep_job import DONE, Job, Outcome
-from cnnexp.app.sweep_points import Point, faults_of, make_point
+from cnnexp.app.sweep_points import Point, faults_of, glob_keys, make_point, unfit
 from cnnexp.app.sweep_table import show_plan
 from cnnexp.errors import CnnexpError, ConfigError, RunError, foreign
 from cnnexp.runs.files import read_bytes, refuse_link, refuse_links, replace_json
@@ -32,6 +33,7 @@ from cnnexp.runs.forms import fits
 from cnnexp.runs.record import FILE, now, read_record
 
 INDEX = "sweep.json"
+POINTS = "points"  # in the index of a search: the overrides of its jobs
 CUT_OFF = ("killed", "interrupted")
 RUN_AGAIN = {"failed": ("failed",), "diverged": ("failed", "diverged"), "all": (*DONE, "failed")}
 
@@ -52,6 +54,8 @@ class Sweep:
     ----------
     trouble : list of str
         What went wrong besides the jobs.
+    left_out : int
+        How many points of a glob do not fit, and are no jobs.
     """
 
     _current: ClassVar[Sweep | None] = None
@@ -61,6 +65,7 @@ class Sweep:
         self.rerun = rerun
         self.search = search
         self.trouble: list[str] = []
+        self.left_out = 0
         self._jobs: dict[str, Job] = {}
         self._names: dict[str, str] = {}
 
@@ -99,12 +104,25 @@ class Sweep:
         """Run what is left to do of these points, and return a result for each of them."""
         composer = SweepComposer(loader)
         points = [make_point(words, config, composer, self.search) for words in job_overrides]
-        self._refuse(points)
+        globs = glob_keys(config)
+        left_out = unfit(points, globs)
+        self._refuse([point for point in points if not any(point is left for left in left_out)])
+        self._leave_out(left_out, points, globs)
         self._plan([point for point in points if not point.faults])
         todo = [job for job in self.jobs if job.todo]
         if todo:
             self._run(inner, todo, initial_job_idx)
         return [self._result(point) for point in points]
+
+    def _leave_out(
+        self, left_out: Sequence[Point], points: Sequence[Point], globs: Collection[str]
+    ) -> None:
+        """Say which points a glob stands for that do not fit."""
+        if left_out:
+            self.left_out += len(left_out)
+            asked = " and ".join(f"{key}=glob(…)" for key in sorted(globs))
+            say(f"{asked} means those that fit; left out:")
+            say("\n".join(f"  {fault}" for fault in faults_of(left_out, points)))
 
     def _refuse(self, points: Sequence[Point]) -> None:
         """Refuse a sweep with a fault in it; a search that is under way goes on without it."""
@@ -132,7 +150,7 @@ class Sweep:
     def _result(self, point: Point) -> JobReturn:
         """Return what a sweeper is told of a point."""
         if point.faults:
-            return Outcome(point.overrides, failure="; ".join(point.faults))
+            return Outcome(point.overrides, failure="; ".join(point.faults), strict=self.search)
         return self._jobs[self._names[point.fingerprint]].outcome(strict=self.search)
 
     def jobs_of(self, arguments: Sequence[Sequence[str]]) -> list[Job]:
@@ -154,6 +172,9 @@ class Sweep:
                     refuse_links(self.folder / name)  # Hydra writes there too
                     job = Job(point.overrides, point.composed, point.config, self.folder / name)
                     self._jobs[name] = decide(job, self.rerun)
+            if self.search:
+                asked = {name: job.overrides for name, job in self._jobs.items()}
+                index[POINTS] = index.get(POINTS, {}) | asked
             replace_json(self.folder / INDEX, index | {"jobs": self._names})
         if not self.search:
             show_plan(self.jobs)

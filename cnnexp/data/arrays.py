@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnnexp.data.headers import Header, npy_header, npz_headers
-from cnnexp.data.scale import ScaledRows
+from cnnexp.data.scale import ScaledRows, not_finite
 from cnnexp.data.sources import (
     SOURCES,
     Array,
@@ -79,9 +79,9 @@ class Npz(Source):
             why = f"{system_reason(cause)}." if cause is not None else error
             raise DataError(f"{self.file}: cannot be read: {why}") from None
         images = [with_channels(X) for X in found[::2]]
-        for X in images:
-            if X.dtype.kind == "f" and not np.isfinite(X).all():
-                raise DataError(f"{self.file}: images must be finite numbers.")
+        for name, X in zip(wanted[::2], images, strict=True):
+            if (where := not_finite(X)) is not None:
+                raise DataError(f"{self.file}: {name}: images must be finite numbers. {where}")
         Ys, classes = targets_of(found[1::2], self.task, self.file)
         check_counts(images, Ys, self.file)
         given = zip(images, found[1::2], strict=True)
@@ -220,11 +220,10 @@ class Npy(Source):
         """Return the value of a fully lit pixel, after a look at all floats."""
         if X.dtype == np.uint8:
             return 255.0
-        largest = 0.0
-        for block in ScaledRows(X).blocks():
-            if block.dtype.kind == "f" and not np.isfinite(block).all():
-                raise DataError(f"{path}: images must be finite numbers.")
-            largest = max(largest, float(abs(block).max()))
+        rows = ScaledRows(X)
+        largest = float(np.max([abs(block).max() for block in rows.blocks()]))
+        if not np.isfinite(largest):  # of nan the largest is nan
+            raise DataError(f"{path}: images must be finite numbers. {not_finite(rows)}")
         return largest
 
 

@@ -19,7 +19,7 @@ from cnnexp.data.scale import (
     Rows,
     Scale,
     ScaledRows,
-    all_finite,
+    not_finite,
     standard_scale,
     unit_scale,
 )
@@ -156,6 +156,7 @@ class Dataset:
         dtype: npt.DTypeLike = "float32",
         scale: Scale | None = None,
         target_scale: Scale | None = None,
+        raw: Raw | None = None,
     ) -> Dataset:
         """Load a source, split it, limit it and scale its values.
 
@@ -167,13 +168,15 @@ class Dataset:
             Of scaled values.
         scale, target_scale : Scale, optional
             Those of another data set, to be used instead of its own.
+        raw : Raw, optional
+            What the source holds, if it was read already.
 
         Raises
         ------
         DataError
             If the source cannot be read, what it holds is not finite, or a part would be empty.
         """
-        raw = source.load()
+        raw = source.load() if raw is None else raw
         _check_raw(source, raw)
         if not raw.classes:
             tested = None if raw.Y_test is None else columns(raw.Y_test)
@@ -377,14 +380,15 @@ def _check_scale(source: Source, scale: Scale | None, shape: Shape) -> None:
 
 def _check_raw(source: Source, raw: Raw) -> None:
     """Raise DataError if samples or targets are not finite, or labels are no whole numbers."""
-    for X, Y in ((raw.X, raw.Y), (raw.X_test, raw.Y_test)):
+    parts = ((raw.X, raw.Y, ""), (raw.X_test, raw.Y_test, "test "))
+    for X, Y, part in parts:
         if X is None or Y is None:
             continue
         if len(X) != len(Y):
             raise DataError(f"data={source.name}: {len(X)} samples, and {len(Y)} targets.")
         on_disk = isinstance(X, np.memmap)  # its source has looked at it
-        if X.dtype.kind == "f" and not on_disk and not all_finite(X):
-            raise DataError(f"data={source.name}: images must be finite numbers.")
+        if not on_disk and (where := not_finite(X)) is not None:
+            raise DataError(f"data={source.name}: {part}images must be finite numbers. {where}")
         if Y.dtype.kind == "f" and not np.isfinite(Y).all():
             raise DataError(f"data={source.name}: labels or targets must be finite numbers.")
         if raw.classes and Y.dtype.kind == "f" and (np.floor(Y) != Y).any():

@@ -181,9 +181,21 @@ def _blocks(X: Rows) -> Iterator[Array]:
         yield X
 
 
-def all_finite(X: Rows) -> bool:
-    """Say whether no value is infinite or not a number."""
-    return all(bool(np.isfinite(block).all()) for block in _blocks(X))
+def not_finite(X: Rows) -> str | None:
+    """Say which sample is the first that holds a value that is infinite or not a number.
+
+    Examples
+    --------
+    >>> not_finite(np.array([[1.0], [np.nan]])), not_finite(np.array([[1, 2]]))
+    ('Sample 1, counted from 0, holds nan.', None)
+    """
+    before = 0
+    for block in _blocks(X):
+        if block.dtype.kind == "f" and not np.isfinite(block).all():
+            first = np.argwhere(~np.isfinite(block))[0]
+            return f"Sample {before + first[0]:,}, counted from 0, holds {block[tuple(first)]}."
+        before += len(block)
+    return None
 
 
 def standard_scale(X: Rows, largest: float = 1.0) -> Scale:

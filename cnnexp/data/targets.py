@@ -105,6 +105,52 @@ def named_classes(parts: Sequence[Sequence[Any]], where: str) -> Targets:
     return Targets(found, tuple(str(value) for value in values))
 
 
+def class_indices(
+    parts: Sequence[Array], names: Sequence[str], known: Sequence[str], where: str
+) -> list[Array]:
+    """Return class indices among other classes, matched by name.
+
+    Parameters
+    ----------
+    parts : sequence of array
+        Class indices (n_m,).
+    names : sequence of str
+        Their classes.
+    known : sequence of str
+        The classes that are wanted.
+    where : str
+        What stands before a fault.
+
+    Raises
+    ------
+    DataError
+        If there are samples of a class that is not among the known ones, or of none at all.
+
+    Examples
+    --------
+    >>> class_indices([np.array([0, 1, 1])], ["3", "7"], ["1", "3", "7"], "data")
+    [array([1, 2, 2])]
+    """
+    place = {name: k for k, name in enumerate(known)}
+    used = np.unique(np.concatenate(parts))
+    if not np.isin(used, np.arange(len(names))).all():
+        raise DataError(f"{where}: labels must be whole numbers from 0 to {len(names) - 1:,}.")
+    unknown = [str(names[int(k)]) for k in used if names[int(k)] not in place]
+    if unknown:
+        raise DataError(
+            f"{where}: knows no class named {_some(unknown)}. It knows {_some(known)}. Name the"
+            " classes as it does, and leave out the others."
+        )
+    table = np.array([place.get(name, -1) for name in names], np.intp)
+    return [table[np.asarray(part, np.intp)] for part in parts]
+
+
+def _some(names: Sequence[str], most: int = 20) -> str:
+    """Return names in a list, of many the first ones."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(f"'{name}'" for name in names[:most]) + more
+
+
 def _named(arrays: Sequence[Array], task: str | None, where: str) -> Targets:
     """Return class indices of labels that are text."""
     if task == "regression":

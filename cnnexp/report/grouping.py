@@ -49,6 +49,24 @@ def grouped(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     return ordered(table, keys)
 
 
+def with_spread(names: Sequence[str], frame: pd.DataFrame) -> list[str]:
+    """Return names of columns of groups, with the standard deviation of each figure behind it.
+
+    Examples
+    --------
+    >>> import pandas
+    >>> frame = pandas.DataFrame(columns=["impl", "n", "test_error", "test_error_std"])
+    >>> with_spread(["test_error", "impl"], frame)
+    ['test_error', 'test_error_std', 'impl']
+    """
+    return [
+        column
+        for name in names
+        for column in (name, name + STD)
+        if column == name or (column in frame and column not in names)
+    ]
+
+
 def _row(part: pd.DataFrame, keys: Sequence[str], figures: Sequence[str]) -> dict[str, Any]:
     """Return one group as a row."""
     done = part[part["status"] == "finished"]

@@ -71,6 +71,14 @@ def class_rows(part: str, found: Classified, names: Sequence[str]) -> list[Class
     return [*rows, ClassRow(part, MACRO, len(found.true), *means)]
 
 
+def occurring(rows: Sequence[ClassRow]) -> list[ClassRow]:
+    """Return the rows of those classes of a part that have samples, and their average."""
+    *classes, average = rows
+    kept = [row for row in classes if row.samples]
+    means = (sum(figures) / len(kept) for figures in zip(*(row[3:] for row in kept), strict=True))
+    return [*kept, ClassRow(average.part, MACRO, average.samples, *means)]
+
+
 def _ratio(above: Array, below: Array) -> Array:
     """Return a quotient, 0 where there is nothing to divide by."""
     return np.divide(above, below, out=np.zeros(len(above)), where=below > 0)

@@ -11,6 +11,7 @@ from cnnexp.data import SOURCES, Dataset, Source
 from cnnexp.data.augmentation import AUGMENTATIONS, Augmentation
 from cnnexp.data.dataset import Preparation
 from cnnexp.data.scale import Scale
+from cnnexp.data.sources import Raw
 from cnnexp.errors import OptionError
 from cnnexp.nn.initializers import at_most
 from cnnexp.nn.layer import Layer, make_layer
@@ -69,9 +70,19 @@ class DatasetPlan(NamedTuple):
     dtype: str
     returns_input: bool
 
-    def load(self, scale: Scale | None = None, target_scale: Scale | None = None) -> Dataset:
-        """Read and prepare the data set, with its own scales if none are given."""
-        dataset = Dataset.prepare(self.source, self.preparation, self.dtype, scale, target_scale)
+    def load(
+        self,
+        scale: Scale | None = None,
+        target_scale: Scale | None = None,
+        raw: Raw | None = None,
+        preparation: Preparation | None = None,
+    ) -> Dataset:
+        """Read and prepare the data set, with its own scales if none are given.
+
+        What was read already, and another preparation, may be given as well.
+        """
+        chosen = preparation or self.preparation
+        dataset = Dataset.prepare(self.source, chosen, self.dtype, scale, target_scale, raw)
         return dataset.reconstruction() if self.returns_input else dataset
 
 

@@ -117,7 +117,8 @@ def test_nobody_needs_to_read_what_is_printed():
 @pytest.mark.long
 def test_a_loss_that_only_the_test_samples_make_infinite_is_divergence():
     words = [*SMALL, "batch_size=40", "learning_rate=1e30", "hydra.run.dir=r"]
-    assert "diverged in epoch 1" in succeed(*words)
+    ended = cnnexp(*words)
+    assert (ended.code, "diverged in epoch 1" in ended.out) == (3, True)
     record = json.loads(read("r"), parse_constant=lambda word: pytest.fail(word))
     assert record["status"] == "diverged"
     assert record["results"]["test_loss"] is None

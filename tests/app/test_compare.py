@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from cnnexp.app.commands.compare import joined
 from cnnexp.app.main import main
+from tests.conftest import LEARNING_RATES
 
 Captured = pytest.CaptureFixture[str]
 
@@ -116,6 +118,23 @@ def test_groups_show_mean_deviation_and_number(study: Path, capsys: Captured) ->
     assert table.loc[1e30, "n"] == 0 and table.loc[1e30, "not_finished"] == 1
     assert main(["compare", str(study), "--group-by", "learning_rate", "--sort=-test_error"]) == 0
     assert " ± " in capsys.readouterr().out
+
+
+def test_chosen_columns_of_groups_keep_their_spread_in_every_format(
+    study: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    words = ["compare", str(study), "--group-by", "learning_rate", "--columns"]
+    columns = "learning_rate,test_error"
+    page = tmp_path / "page.html"
+    assert main([*words, columns, "--md", str(tmp_path / "t.md"), "--html", str(page)]) == 0
+    found = [capsys.readouterr().out, (tmp_path / "t.md").read_text(), page.read_text()]
+    for text in found:
+        assert len(re.findall(r"\d ± 0\.\d{4}\b", text)) == len(LEARNING_RATES)
+    assert main([*words, columns, "--csv"]) == 0
+    table = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert list(table) == ["learning_rate", "test_error", "test_error_std"]
+    assert main([*words, "test_error_std,test_error", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)[0]) == ["test_error_std", "test_error"]
 
 
 def test_files_are_written_all_at_once(study: Path, tmp_path: Path, capsys: Captured) -> None:

@@ -319,13 +319,13 @@ def test_resume_writes_only_into_the_run(stopped, tmp_path, monkeypatch):
     assert list(elsewhere.iterdir()) == []
 
 
-@pytest.mark.parametrize("status", ["finished", "diverged"])
-def test_a_run_that_has_ended_says_so(status, tmp_path, data, capsys):
+@pytest.mark.parametrize(("status", "code"), [("finished", 0), ("diverged", 3)])
+def test_a_run_that_has_ended_says_so(status, code, tmp_path, data, capsys):
     run = train(tmp_path / "run", data)
     change_record(run, status=status)
     before = snapshot(run)
     capsys.readouterr()
-    assert main(["resume", str(run)]) == 0
+    assert main(["resume", str(run)]) == code
     assert capsys.readouterr().out.splitlines()[0] == (
         f"{run} has {status} already; there is nothing to go on with."
     )
@@ -478,6 +478,15 @@ def test_a_run_begins_from_the_weights_of_another(tmp_path, data, monkeypatch):
     assert seen[0] < load_run(first).batches["loss"][0]  # it has learnt already
     checksum = load_run(first).weights_checksum
     assert record_in(tmp_path / "run")["init_from"] == {"checksum": checksum}
+
+
+def test_a_run_begins_from_another_that_is_named_by_its_file_of_weights(tmp_path, data):
+    first = train(tmp_path / "first", data)
+    words = settings(data, f"init_from={first}/weights.pkl", f"hydra.run.dir={tmp_path / 'run'}")
+    assert main(words) == 0
+    record = record_in(tmp_path / "run")
+    assert record["config"]["init_from"] == str(first)
+    assert record["init_from"] == {"checksum": load_run(first).weights_checksum}
 
 
 def test_weights_that_do_not_fit_are_refused_before_anything_is_made(tmp_path, data, capsys):

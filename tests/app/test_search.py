@@ -4,6 +4,8 @@ import importlib.util
 import json
 import re
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -131,26 +133,30 @@ def test_a_grid_needs_neither_validation_nor_an_objective():
     assert main(["-m", *words, "seed=1"]) == 0
 
 
-def search(*words: str, sampler: str = "random") -> int:
+def command(*words: str, sampler: str = "random", seed: int | None = 1) -> list[str]:
+    """Return the words of a search of small runs."""
     small = [w for w in settings(Path("data.npz")) if not w.startswith("model")]
-    return main(
-        [
-            "--config-dir",
-            "conf",
-            "-m",
-            *small,
-            "model=risky",
-            "plugins=[accidents]",
-            "data.validation=6",
-            "hydra/launcher=basic",
-            "hydra/sweeper=optuna",
-            f"hydra/sweeper/sampler={sampler}",
-            "hydra.sweeper.sampler.seed=1",
-            "hydra.sweeper.n_jobs=1",
-            "sweep.dir=S",
-            *words,
-        ]
-    )
+    return [
+        "--config-dir",
+        "conf",
+        "-m",
+        *small,
+        "model=risky",
+        "plugins=[accidents]",
+        "data.validation=6",
+        "hydra/launcher=basic",
+        "hydra/sweeper=optuna",
+        f"hydra/sweeper/sampler={sampler}",
+        *([] if seed is None else [f"hydra.sweeper.sampler.seed={seed}"]),
+        "hydra.sweeper.n_jobs=1",
+        "sweep.dir=S",
+        *words,
+    ]
+
+
+def search(*words: str, seed: int | None = 1) -> int:
+    """Search by the command line, in this process."""
+    return main(command(*words, seed=seed))
 
 
 def jobs() -> dict[str, str]:
@@ -175,6 +181,71 @@ def test_a_search_started_again_finds_its_trials_done(capsys):
     number = re.search(r"best validation_error: [0-9.]+, job (\d+):", printed)
     assert number is not None
     assert Path("S/optimization_results.1.yaml").exists()
+
+
+def best_of_the_folder() -> tuple[float, str]:
+    """Return the lowest error of validation, and the first job that has it."""
+    return min((load_run(f"S/{n}").results["validation_error"], n) for n in jobs())
+
+
+def told(printed: str) -> tuple[float, str]:
+    """Return the best figure and its job as the table tells it."""
+    found = re.search(r"best validation_error: ([0-9.]+), job (\d+):", printed)
+    assert found is not None
+    return float(found[1]), found[2]
+
+
+@needs_optuna
+@pytest.mark.filterwarnings("ignore")
+def test_without_a_seed_a_search_goes_on_where_it_was_and_all_trials_count(capsys):
+    words = ["learning_rate=interval(0.001,0.5)", "epochs=1"]
+    for trials in (2, 3):
+        assert search(*words, f"hydra.sweeper.n_trials={trials}", seed=None) == 0
+        printed = capsys.readouterr().out
+        assert sorted(jobs()) == [str(k) for k in range(trials)]
+        assert f"{trials} of {trials} jobs have a result" in printed
+        figure, job = told(printed)
+        assert (pytest.approx(figure, abs=1e-4), job) == best_of_the_folder()
+        assert OmegaConf.load("S/optimization_results.yaml").best_value == best_of_the_folder()[0]
+    words[1] = "epochs=2"  # is another search; what lies in the folder is shown beside it
+    assert search(*words, "hydra.sweeper.n_trials=1", seed=None) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("left alone") == 3
+    assert "4 of 4 jobs have a result" in printed
+    assert told(printed)[1] == best_of_the_folder()[1]
+
+
+@needs_optuna
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, None])
+def test_a_search_with_a_storage_that_was_killed_is_finished_by_the_same_command(seed, capsys):
+    import optuna
+
+    kept = ["hydra.sweeper.storage=sqlite:///search.db", "hydra.sweeper.study_name=s"]
+    words = [*kept, "learning_rate=interval(0.001,0.5)", "model.layers.1.what=kill"]
+    Path("mended").touch()
+    assert search(*words, "hydra.sweeper.n_trials=1", seed=seed) == 0
+    Path("mended").unlink()
+    words.append("hydra.sweeper.n_trials=3")
+    killed = [sys.executable, "-m", "cnnexp", *command(*words, seed=seed)]
+    assert subprocess.run(killed, check=False, capture_output=True).returncode == -signal.SIGKILL
+    assert jobs() == {"0": "finished", "1": "killed"}
+    Path("mended").touch()
+    created = load_run("S/1").record["created"]
+    capsys.readouterr()
+    assert search(*words, seed=seed) == 0
+    printed = capsys.readouterr().out
+    assert jobs() == {"0": "finished", "1": "finished", "2": "finished"}
+    record = load_run("S/1").record
+    assert (record["created"], len(record["resumed"])) == (created, 1)
+    assert "3 of 3 jobs have a result" in printed
+    assert told(printed)[1] == best_of_the_folder()[1]
+    study = optuna.load_study("s", "sqlite:///search.db")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    assert study.best_value == best_of_the_folder()[0]
+    assert search(*words, seed=seed) == 0
+    assert len(optuna.load_study("s", "sqlite:///search.db").trials) == len(jobs()) == 3
 
 
 @needs_optuna

@@ -332,6 +332,36 @@ def test_a_mistake_in_one_point_is_shown_before_anything_starts(existing, capsys
     assert sorted(folder.rglob("*")) == folders
 
 
+def of_models(*words: str) -> int:
+    """Sweep over models of the digits, without processes."""
+    return main(["-m", "epochs=1", "data.limit=60", "sweep.dir=S", IN_PROCESS, *words])
+
+
+def test_a_glob_stands_for_what_fits_and_the_rest_is_left_out(capsys):
+    assert of_models("model=glob([flat,lenet5,linear])") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "model=glob(…) means those that fit; left out:"
+    assert lines[1].startswith("  model=lenet5: model.layers.2 (conv): a 5x5 window does not fit")
+    assert lines[-1] == "2 of 2 jobs have a result, in S; 1 left out, which do not fit"
+    assert [load_run(f"S/{k}").record["choices"]["model"] for k in (0, 1)] == ["flat", "linear"]
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["model=flat,lenet5"], "model=lenet5: model.layers.2 (conv)"),
+        (["model=glob(lenet5*)"], "model=lenet5_bn: model.layers.4 (conv)"),  # none of them fits
+        (["model=glob([flat,lenet5])", "epochs=1,-1"], "epochs=-1 model=flat: epochs must be"),
+    ],
+)
+@pytest.mark.few(2)
+def test_what_is_no_choice_of_a_glob_is_refused(words, fault, capsys, folder):
+    assert of_models(*words) == 2
+    captured = capsys.readouterr()
+    assert fault in captured.err and captured.out == ""
+    assert not (folder / "S").exists()
+
+
 def test_data_that_are_not_there_are_missed_before_anything_starts(capsys, folder):
     assert main(["-m", "seed=1,2", "data=npz", "data.file=nowhere.npz", "model=flat"]) == 2
     assert "nowhere.npz: there is no such file" in capsys.readouterr().err

@@ -54,6 +54,70 @@ def test_evaluate_on_other_data(digits_run, tmp_path):
     assert (found["loss"], found["error"]) == pytest.approx((loss, error))
 
 
+def folders_of(folder, run, names):
+    """Save the test samples of some classes as pictures, in folders with other names; count."""
+    test, count = load_run(run).dataset.test, 0
+    for name, label in names.items():
+        (folder / name).mkdir(parents=True)
+        count += len(saved(folder / name, test.X[label == test.Y], lambda image: image))
+    return count
+
+
+def test_evaluate_matches_classes_by_name_and_takes_all_samples_of_another_set(
+    digits_run, tmp_path
+):
+    count = folders_of(tmp_path / "own", digits_run, {"3": 3, "7": 7})
+    words = ["evaluate", digits_run, "data=image_folder", f"data.dir={tmp_path / 'own'}"]
+    found = json.loads(succeed(*words, "--per-class", "--json"))
+    run = load_run(digits_run)
+    chosen = np.isin(run.dataset.test.Y, [3, 7])
+    right = run.network.predict(run.dataset.test.X).argmax(axis=1) == run.dataset.test.Y
+    assert (found["n"], found["part"]) == (count, "all")
+    assert found["error"] == pytest.approx(1 - right[chosen].mean(), abs=1.5 / count)  # 8 bits
+    rows = {row["name"]: row for row in found["per_class"]}
+    assert list(rows) == ["3", "7", "macro average"]  # the other eight do not occur
+    assert rows["3"]["samples"] + rows["7"]["samples"] == rows["macro average"]["samples"] == count
+    recalls = [rows[name]["recall"] for name in "37"]
+    assert rows["macro average"]["recall"] == pytest.approx(np.mean(recalls))
+    pictures = sorted((tmp_path / "own" / "7").iterdir())
+    predicted = json.loads(succeed("predict", digits_run, *pictures, "--json"))
+    assert {row["class"] for row in predicted} <= set("0123456789")  # the same names
+    assert succeed(*words).startswith("data=image_folder, all samples: loss ")
+    limited = json.loads(succeed(*words, "data.limit=20", "--json", "--per-class"))
+    assert limited["n"] == 20
+    assert len(limited["per_class"]) == 3  # drawn from both folders
+    part = json.loads(succeed(*words, "data.split=0.8", "--json"))
+    assert (part["part"], part["n"]) == ("test", pytest.approx(0.2 * count, abs=1))
+
+
+def test_evaluate_refuses_classes_that_the_run_does_not_know(digits_run, tmp_path):
+    folders_of(tmp_path / "own", digits_run, {"3": 3, "cat": 5, "dog": 7})
+    (tmp_path / "own" / "no pictures").mkdir()
+    words = ["data=image_folder", f"data.dir={tmp_path / 'own'}"]
+    ended = cnnexp("evaluate", digits_run, *words)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        f"error: data=image_folder: {digits_run}: knows no class named 'cat', 'dog'. It knows '0',"
+        " '1', '2', '3', '4', '5', '6', '7', '8', '9'. Name the classes as it does, and leave out"
+        " the others.\n"
+    )
+
+
+@pytest.mark.parametrize("scaling", ["standard", "none"])
+@pytest.mark.few(1)
+def test_evaluate_scales_other_pictures_as_the_run_scaled_its_own(scaling, tmp_path):
+    run = tmp_path / "run"
+    succeed(f"hydra.run.dir={run}", f"data.scaling={scaling}", "learning_rate=0.01")
+    scale, test = load_run(run).dataset.scale, load_run(run).dataset.test
+    pixels = (test.X + scale.shift) / scale.factor  # 0 to 16; as bytes, 0 to 255
+    np.savez(tmp_path / "own.npz", X=(pixels / 16 * 255).round().astype(np.uint8), Y=test.Y)
+    own = json.loads(succeed("evaluate", run, "--json"))
+    words = ("data=npz", f"data.file={tmp_path / 'own.npz'}")
+    other = json.loads(succeed("evaluate", run, *words, "--json"))
+    assert other["n"] == own["n"]
+    assert other["loss"] == pytest.approx(own["loss"], rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -72,7 +136,7 @@ def test_evaluate_refuses_other_settings(digits_run, words, message):
 def test_evaluate_says_when_images_do_not_fit(digits_run, mnist_folder):
     ended = cnnexp("evaluate", digits_run, "data=mnist", f"data.dir={mnist_folder}")
     assert ended.code == 2
-    assert "its images are 28x28x1" in ended.err
+    assert "its samples are images of 28x28x1" in ended.err
     assert "from images of 8x8x1" in ended.err
 
 
@@ -188,6 +252,42 @@ def test_predict_names_the_picture_that_cannot_be_used(digits_run, tmp_path):
         ended = cnnexp("predict", digits_run, tmp_path / name)
         assert ended.code == 2
         assert ended.err.startswith(f"error: {tmp_path / name}: {message}")
+
+
+@pytest.fixture(scope="module")
+def mixed(digits_run, tmp_path_factory):
+    """A folder with three pictures of digits, one with nothing on it, a damaged one and a text."""
+    folder = tmp_path_factory.mktemp("mixed")
+    saved(folder, load_run(digits_run).dataset.test.X[:3], lambda image: image)
+    Image.new("L", (20, 20), 255).save(folder / "1a.png")
+    (folder / "1b.png").write_text("hello")
+    (folder / "notes.txt").write_text("no picture, and in a folder not taken for one")
+    return folder
+
+
+def test_pictures_that_cannot_be_used_are_left_out_and_the_others_predicted(digits_run, mixed):
+    paths = sorted(mixed.glob("*.png"))
+    ended = cnnexp("predict", digits_run, *paths)
+    good = [str(mixed / f"{k}.png") for k in range(3)]
+    assert ended.code == 2
+    assert [line.split()[0] for line in ended.out.splitlines()] == good
+    empty, damaged, count = ended.err.splitlines()
+    assert empty.startswith(f"error: {mixed / '1a.png'}: nothing is drawn on it")
+    assert damaged.startswith(f"error: {mixed / '1b.png'}: not an image of a known format")
+    assert count == "left out: 2 of 5"
+    assert ended.out == succeed("predict", digits_run, *good)  # each on its own, as ever
+
+
+def test_a_folder_stands_for_all_pictures_in_it_by_name(digits_run, mixed, tmp_path):
+    ended = cnnexp("predict", digits_run, mixed, "--json")
+    assert ended.code == 2
+    assert [one["image"] for one in json.loads(ended.out)] == [
+        str(mixed / f"{k}.png") for k in range(3)
+    ]
+    assert ended.err.count("error: ") == 2
+    ended = cnnexp("predict", digits_run, tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"error: {tmp_path}: there is no picture (.png, .jpg,")
 
 
 def test_export_to_npz(digits_run, tmp_path):

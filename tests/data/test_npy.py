@@ -151,7 +151,8 @@ def test_what_is_wrong_with_the_files(tmp_path):
     for array, message in (
         (X[0, 0], "images must be"),
         (X[:9], "Got labels of shape"),
-        (np.full((60, 2, 2), np.nan), "must be finite numbers"),
+        (np.repeat([1.0, np.nan, 2.0], 20)[:, None, None] * np.ones((2, 2)), "Sample 20, counted"),
+        (np.full((60, 2, 2), np.nan), "must be finite numbers. Sample 0, counted from 0, holds"),
         (np.array([{}] * 60), "Python objects"),
     ):
         np.save(tmp_path / "X.npy", array)

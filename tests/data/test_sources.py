@@ -51,6 +51,7 @@ def test_a_checksum_depends_on_values_shape_and_type():
 
 X = np.random.default_rng(0).integers(0, 256, (20, 5, 4)).astype(np.uint8)
 Y = np.arange(20) % 3
+WITH_INF = np.where(np.arange(20)[:, None, None] == 2, np.inf, X)
 
 
 def saved(tmp_path, **arrays):
@@ -97,7 +98,11 @@ def test_colours_and_numbers_of_any_size(tmp_path):
         ({"X": X[:0], "Y": Y[:0]}, "there are no images in it."),
         ({"X": np.array(["a"] * 20), "Y": Y}, "images must be"),
         ({"X": np.full((20, 2, 2), "a"), "Y": Y}, "images must be numbers. Got <U1."),
-        ({"X": np.full((20, 2, 2), np.nan), "Y": Y}, "images must be finite numbers."),
+        ({"X": np.full((20, 2, 2), np.nan), "Y": Y}, "X: images must be finite numbers. Sample 0"),
+        (
+            {"X_train": X, "Y_train": Y, "X_test": WITH_INF, "Y_test": Y},
+            "X_test: images must be finite numbers. Sample 2, counted from 0, holds inf.",
+        ),
         (
             {"X_train": X, "Y_train": Y, "X_test": X[:, :3], "Y_test": Y},
             "training and test images must have one shape. Got (5, 4, 1) and (3, 4, 1).",

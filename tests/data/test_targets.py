@@ -125,8 +125,8 @@ class Odd(Numbered):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda raw: raw.X.__setitem__(3, np.nan), "images must be finite numbers"),
-        (lambda raw: raw.X.__setitem__(3, np.inf), "images must be finite numbers"),
+        (lambda raw: raw.X.__setitem__(3, np.nan), "must be finite numbers. Sample 3, counted"),
+        (lambda raw: raw.X.__setitem__(7, np.inf), "Sample 7, counted from 0, holds inf."),
         (lambda raw: raw.Y.__setitem__(3, np.nan), "labels or targets must be finite numbers"),
         (lambda raw: raw.Y.__setitem__(3, 0.5), "labels of classes must be whole numbers"),
         (lambda raw: setattr(raw, "Y", raw.Y[:-1]), "50 samples, and 49 targets"),

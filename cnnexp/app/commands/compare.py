@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnexp.app.named_run import named_run
 from cnnexp.app.outputs import telling
 from cnnexp.app.screen import say
 from cnnexp.errors import OptionError
@@ -77,7 +78,14 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("paths", nargs="*", default=["outputs"], metavar="PATH", help="folders; default: outputs")
+    add(
+        "paths",
+        nargs="*",
+        type=named_run,
+        default=[Path("outputs")],
+        metavar="PATH",
+        help="folders, or runs as show takes them; default: outputs",
+    )
     add("--sort", type=_names, metavar="COLUMN", help="order; -COLUMN: from the largest; a,b: both")
     add("--where", metavar="CONDITION", help="only runs for which it holds, as pandas' query")
     add("--group-by", type=_names, metavar="COLUMN", help="a row for each value; a,b: of both")
@@ -148,7 +156,7 @@ def _chosen(comparison: table.Comparison, given: argparse.Namespace) -> pd.DataF
         columns = [str(column) for column in frame]
     if given.columns:
         selection.check_columns("--columns", given.columns, frame)
-        columns = given.columns
+        columns = grouping.with_spread(given.columns, frame)
     return frame[columns]
 
 

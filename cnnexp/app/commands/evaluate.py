@@ -1,31 +1,31 @@
-"""``cnnexp evaluate RUN``: a run's network on its own test part, or on that of another data set."""
+"""``cnnexp evaluate RUN``: a run's network on its own test part, or on another data set."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cnnexp.app.check import check_data
+from cnnexp.app.evaluation_data import PARTS, Evaluated, evaluation_data
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.reading_options import add_reading_options, load_given_run
 from cnnexp.app.screen import say
-from cnnexp.data import Dataset
-from cnnexp.data.scale import Scale
-from cnnexp.errors import ConfigError, OptionError, ShapeError
-from cnnexp.runs.per_class import Classified, ClassRow, class_rows, table
+from cnnexp.errors import OptionError, ShapeError
+from cnnexp.runs.per_class import Classified, ClassRow, class_rows, occurring, table
 from cnnexp.runs.reading import Run
-from cnnexp.runs.rebuild import plan_dataset
 from cnnexp.train.predictions import predicted_classes
 
 EPILOG = """\
+Of the run's own data set the test part is taken; of another one its official test part, or all
+samples if it has none. data.split=0.8 and data.limit=100 choose otherwise. Samples are scaled as
+the run's own were. Classes are matched by name; names that the run does not know are refused.
+
 examples:
   python -m cnnexp evaluate RUN                              the recorded figures again
   python -m cnnexp evaluate RUN --per-class                  precision and recall as well
   python -m cnnexp evaluate RUN data.limit=100
   python -m cnnexp evaluate RUN data=mnist data.dir=FOLDER   another data set
+  python -m cnnexp evaluate RUN data=image_folder data.dir=FOLDER
 """
 
 
@@ -33,11 +33,11 @@ def main(words: list[str]) -> int:
     """Evaluate a run's network and print the figures."""
     parser = argparse.ArgumentParser(
         prog="cnnexp evaluate",
-        description="Evaluate a run's network on the test part of its own or another data set.",
+        description="Evaluate a run's network on its own test part or on another data set.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument(
         "overrides",
         nargs="*",
@@ -59,7 +59,7 @@ def main(words: list[str]) -> int:
     else:
         names = run_figures(result)
         figures = "  ".join(f"{name} {result[name]:.4f}" for name in names)
-        say(f"data={result['data']}, test part: {figures}  n {result['n']:,}")
+        say(f"data={result['data']}, {PARTS[result['part']]}: {figures}  n {result['n']:,}")
         if rows:
             say("\n".join(["", *table(rows)]))
     return 0
@@ -68,7 +68,7 @@ def main(words: list[str]) -> int:
 def evaluate(
     run: Run, overrides: list[str], per_class: list[ClassRow] | None = None
 ) -> dict[str, Any]:
-    """Return cross-entropy, error and number of samples of a test part.
+    """Return cross-entropy, error and number of samples.
 
     Parameters
     ----------
@@ -83,13 +83,16 @@ def evaluate(
     ------
     ConfigError
         If the overrides are not those of a data set.
+    DataError
+        If it has classes that the run does not know.
     ShapeError
         If the network does not take its images.
     OptionError
         If classes are asked for, and there are none.
     """
     needed = run.network.input_shape  # with its plugins imported, which may have the data set too
-    dataset = other_dataset(run, overrides) if overrides else run.dataset
+    chosen = evaluation_data(run, overrides)
+    dataset = chosen.dataset
     learnt, has = bool(run.record["data"]["classes"]), bool(dataset.classes)
     if learnt != has:
         raise ShapeError(
@@ -104,83 +107,35 @@ def evaluate(
         )
     A, figures = run.network.evaluate_figures(dataset.test.X, dataset.test.Y)
     if per_class is not None:
-        per_class += _class_rows(run, dataset, A)
+        per_class += _class_rows(run, chosen, A)
     return {
         "run": str(run.path),
         "data": dataset.name,
+        "part": chosen.part,
         "n": dataset.test.count,
         **figures,
     }
 
 
-def _class_rows(run: Run, dataset: Dataset, A: Any) -> list[ClassRow]:
-    """Return a row for each class, given the network's outputs."""
-    predicted = predicted_classes(run.network, A, len(dataset.classes))
+def _class_rows(run: Run, chosen: Evaluated, A: Any) -> list[ClassRow]:
+    """Return a row for each class, given the network's outputs.
+
+    Of a foreign set only the classes that occur in it.
+    """
+    classes, true = chosen.dataset.classes, chosen.dataset.test.Y
+    predicted = predicted_classes(run.network, A, len(classes))
     if predicted is None:
         raise OptionError(
             f"--per-class: {run.path} measured no error of classes. A classifier whose loss does"
             " not come with one is trained with metrics=[error]."
         )
-    return class_rows("test", Classified(dataset.test.Y, predicted), dataset.classes)
+    rows = class_rows(chosen.part, Classified(true, predicted), classes)
+    return occurring(rows) if chosen.foreign else rows
 
 
 def run_figures(result: dict[str, Any]) -> list[str]:
     """Return the names of the figures in a result, which stand after the number of samples."""
     return list(result)[list(result).index("n") + 1 :]
-
-
-def other_dataset(run: Run, overrides: list[str]) -> Dataset:
-    """Return the data set that overrides ask for; what they leave open is as in the run.
-
-    Of another data set only the scaling of pixels is taken over.
-    """
-    from hydra.types import RunMode
-
-    from cnnexp.app.hydra_app import CONFIG_NAME, make_app
-
-    recorded = run.config["data"]
-    keys = [override.partition("=")[0].lstrip("+") for override in overrides]
-    faults = [
-        f"{override}: evaluate takes data=NAME and data.KEY=VALUE only."
-        for override, key in zip(overrides, keys, strict=True)
-        if "=" not in override or (key != "data" and not key.startswith("data."))
-    ]
-    if faults:
-        raise ConfigError(faults)
-    chosen = [] if "data" in keys else [f"data={recorded['name']}"]
-    cfg = make_app().compose_config(
-        config_name=CONFIG_NAME,
-        overrides=[*chosen, *overrides],
-        run_mode=RunMode.RUN,
-        with_log_configuration=False,
-    )
-    data = dict(cfg.data)
-    scaling = {"scaling": recorded.get("scaling", "unit")}
-    kept = recorded if data["name"] == recorded["name"] else scaling
-    data |= {key: value for key, value in kept.items() if f"data.{key}" not in keys}
-    config = {**run.config, "data": data}
-    check_data(config, faults)
-    if faults:
-        raise ConfigError(faults)
-    scale, target_scale = scales_of(run)
-    if data["name"] != recorded["name"] and scale is not None and np.ndim(scale.factor) == 0:
-        scale = None  # pixels of other images have another range
-    return plan_dataset(config).load(scale, target_scale)
-
-
-def scales_of(run: Run) -> tuple[Scale | None, Scale | None]:
-    """Return how a run's samples and real values were scaled.
-
-    Other samples are scaled in the same way: those of another training part would have another mean
-    and deviation. Runs of earlier versions did not write it down.
-    """
-    data = run.record["data"] or {}
-    if "scale" in data:
-        target = data.get("target_scale")
-        return Scale.from_record(data["scale"]), target and Scale.from_record(target)
-    if run.config["data"].get("scaling") == "standard":
-        return run.dataset.scale, None
-    return None, None
 
 
 def _targets(classes: bool) -> str:

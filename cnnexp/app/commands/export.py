@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.outputs import writing
 from cnnexp.app.reading_options import add_reading_options, load_given_run
 from cnnexp.app.screen import say
@@ -35,7 +36,7 @@ def main(words: list[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="a new file; an old one is replaced"
     )

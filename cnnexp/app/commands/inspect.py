@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnexp.app import stride_groups
 from cnnexp.app.commands.predict import pixels
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.outputs import writing
 from cnnexp.app.reading_options import add_reading_options, load_given_run
 from cnnexp.app.screen import say
@@ -47,7 +48,7 @@ def main(words: list[str]) -> int:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("run", type=Path, metavar="RUN", help="a run folder, or stride-groups")
+    add("run", type=named_run, metavar="RUN", help=f"{HELP}; or {STRIDE_GROUPS}")
     add("images", nargs="*", default=[], type=Path, metavar="IMAGE", help="what to look at")
     add("--out", type=Path, metavar="FOLDER", help="where to write; default: RUN/inspect")
     add_reading_options(parser)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from cnnexp.app.labels import set_note
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say
 from cnnexp.runs.record import read_record
 
@@ -27,7 +27,7 @@ def main(words: list[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument("text", nargs="?", metavar="TEXT", help="the note")
     given = parser.parse_args(words)
     if given.text is not None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.app.commands.evaluate import scales_of
+from cnnexp.app.evaluation_data import scales_of
+from cnnexp.app.exit_codes import USER_ERROR
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.reading_options import add_reading_options, load_given_run
-from cnnexp.app.screen import say
-from cnnexp.data.images import as_figure, as_picture, open_picture
+from cnnexp.app.screen import say, warn
+from cnnexp.data.image_folder import pictures
+from cnnexp.data.images import ENDINGS, as_figure, as_picture, open_picture
 from cnnexp.data.scale import Scale
 from cnnexp.errors import DataError, RunError
 from cnnexp.runs import rebuild
@@ -23,9 +27,12 @@ from cnnexp.runs.record import Record
 EPILOG = """\
 A digit may be dark on light or light on dark, grey, coloured or transparent, of any size and
 anywhere on the picture: it is brought into the form of the images that the network has learnt from.
+Of a folder all pictures are taken, in the order of their names. A picture that cannot be used is
+left out: standard error says why, and the exit code is 2.
 
 examples:
   python -m cnnexp predict RUN seven.png
+  python -m cnnexp predict RUN photos
   python -m cnnexp predict RUN photos/*.jpg --json
 """
 FAINTEST = 0.0005  # a smaller probability is not shown
@@ -39,29 +46,58 @@ def main(words: list[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a picture")
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="picture or folder")
     parser.add_argument("--json", action="store_true", help="print all probabilities, as JSON")
     add_reading_options(parser)
     given = parser.parse_intermixed_args(words)
-    results = predict(load_given_run(given), given.images)
-    if given.json:
+    run = load_given_run(given)
+    paths, left_out = files_of(given.images)
+    results = predict(run, paths, left_out)
+    for reason in left_out:
+        warn(f"error: {reason}")
+    if results and left_out:
+        warn(f"left out: {len(left_out):,} of {len(results) + len(left_out):,}")
+    _print(results, given.json)
+    return USER_ERROR if left_out else 0
+
+
+def _print(results: list[dict[str, Any]], as_json: bool) -> None:
+    """Print the answers, a line for each, or as JSON."""
+    if as_json:
         say(json.dumps(results))
-        return 0
-    width = max(len(result["image"]) for result in results)
+        return
+    width = max((len(result["image"]) for result in results), default=0)
     for result in results:
         line = _line(result["probabilities"]) if "class" in result else _plain(result["values"])
         say(f"{result['image']:<{width}}  {line}")
-    return 0
 
 
-def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
+def files_of(given: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return the pictures that are meant, those of a folder by name, and why there are none."""
+    paths, faults = [], []
+    for path in given:
+        found = pictures(path) if path.is_dir() else [path]
+        paths += found
+        if not found:
+            faults.append(f"{path}: there is no picture ({', '.join(ENDINGS)}) in this folder.")
+    return paths, faults
+
+
+def predict(run: Run, paths: Sequence[Path], left_out: list[str]) -> list[dict[str, Any]]:
     """Return the class of each picture, and the probabilities of all classes; or real values.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    paths : sequence of Path
+        Pictures.
+    left_out : list of str
+        Why a picture was left out is added to it: it is none, or nothing is drawn on it.
 
     Raises
     ------
-    DataError
-        If a file is not a picture, or nothing is drawn on it.
     RunError
         If the network's outputs are not finite, as after a run that diverged.
     """
@@ -70,7 +106,9 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
             f"{run.path}: model={run.config['model']['name']} returns its input, which is no"
             f" class. In Python: run = cnnexp.load_run('{run.path}'); run.network.predict(X)."
         )
-    X = np.stack([pixels(run, path) for path in paths])
+    paths, X = _readable(run, paths, left_out)
+    if not paths:
+        return []
     with np.errstate(all="ignore"):
         A = run.network.predict(X)
     if not np.isfinite(A).all():
@@ -90,6 +128,21 @@ def predict(run: Run, paths: list[Path]) -> list[dict[str, Any]]:
         }
         for path, row in zip(paths, A, strict=True)
     ]
+
+
+def _readable(
+    run: Run, paths: Sequence[Path], left_out: list[str]
+) -> tuple[list[Path], npt.NDArray[Any]]:
+    """Return the pictures that can be used, and their pixels; note why others cannot."""
+    used, found = [], []
+    for path in paths:
+        try:
+            found.append(pixels(run, path))
+        except DataError as error:
+            left_out.append(str(error))
+        else:
+            used.append(path)
+    return used, np.stack(found) if found else np.empty(0)
 
 
 def pixels(run: Run, path: Path) -> npt.NDArray[Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.reading_options import add_reading_options
 from cnnexp.app.rerun import rerun
 
@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument(
         "changes", nargs="*", default=[], metavar="KEY=VALUE", help="what is to be different"
     )

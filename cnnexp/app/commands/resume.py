@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from cnnexp.app.exit_codes import code_of
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.reading_options import add_reading_options
 from cnnexp.app.resume import resume
 from cnnexp.app.screen import say
@@ -24,7 +25,7 @@ def main(words: list[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument(
         "overrides",
         nargs="*",
@@ -34,11 +35,11 @@ def main(words: list[str]) -> int:
     )
     add_reading_options(parser)
     given = parser.parse_args(words)
-    resume(
+    record = resume(
         given.run,
         given.overrides,
         plugins=given.plugins,
         accept_changes=given.accept_changes,
     )
     say(f"results in {given.run}")
-    return 0
+    return code_of(record)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cnnexp.app.defaults import default_settings
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.outputs import telling
 from cnnexp.app.reading_options import add_reading_options, load_given_run
 from cnnexp.errors import RunError, foreign
@@ -18,6 +19,8 @@ from cnnexp.runs.record import FILE
 EPILOG = """\
 examples
   python -m cnnexp show outputs/2026-01-31/12-00-00
+  python -m cnnexp show last               the newest run below outputs
+  python -m cnnexp show 2026-01-31/12      the run whose name begins so, if it is the only one
   python -m cnnexp show RUN --config       every setting as well
   python -m cnnexp show RUN --json         run.json, with a status that is true
   python -m cnnexp show RUN --plot run.png curves, and diagnostics where there are any
@@ -32,7 +35,7 @@ def main(words: list[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument("--config", action="store_true", help="list every setting")
     parser.add_argument("--json", action="store_true", help="print run.json")
     parser.add_argument(

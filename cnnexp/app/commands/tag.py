@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from cnnexp.app.labels import add_tags
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say
 
 EPILOG = """\
@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument("tags", nargs="*", metavar="TAG", help="words")
     parser.add_argument("--remove", nargs="+", default=[], metavar="TAG", help="take these away")
     given = parser.parse_intermixed_args(words)
