@@ -158,8 +158,8 @@ def system_reason(error: OSError) -> str:
 def system_cause(error: BaseException | None) -> OSError | None:
     """Return the error of the system that lies behind one, except that there is no such file."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno is not None:
-            return None if isinstance(error, FileNotFoundError) else error
+        if isinstance(error, OSError) and error.errno in REMEDIES:
+            return error
         error = error.__context__
     return None
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -177,10 +177,10 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return rows, or the images that stand in them."""
         if self.image_shape is None:
             return X
-        shape = tuple(self.image_shape)
+        shape = tuple(self.image_shape) if isinstance(self.image_shape, Iterable) else ()
         if len(shape) not in (2, 3) or math.prod(shape) != X.shape[1]:
             raise OptionError(
-                f"image_shape={shape} must be (rows, columns) or (rows, columns, channels) with as"
-                f" many pixels as X has columns, {X.shape[1]}."
+                f"image_shape={self.image_shape!r} must be (rows, columns) or (rows, columns,"
+                f" channels) with as many pixels as X has columns, {X.shape[1]}."
             )
         return X.reshape(-1, *shape)

@@ -84,7 +84,7 @@ def test_it_takes_part_in_a_search_and_is_pickled(digits):
     np.testing.assert_array_equal(best.predict_proba(X), again.predict_proba(X))
 
 
-@pytest.mark.parametrize("shape", [(8,), (7, 9), (8, 8, 2)])
+@pytest.mark.parametrize("shape", [8, (8,), (7, 9), (8, 8, 2)])
 def test_images_of_another_size_are_refused(digits, shape):
     with pytest.raises(OptionError, match="as many pixels as X has columns, 64"):
         CNNClassifier(image_shape=shape).fit(*digits)

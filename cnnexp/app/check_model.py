@@ -107,6 +107,20 @@ def _check_measures(config: Plain, images: Images, faults: list[str]) -> None:
     ]
 
 
+def doubtful_task(config: Plain, images: Images) -> list[str]:
+    """Ask what whole numbers in a table are, where the loss is one for real values."""
+    loss, metrics = LOSSES[config["loss"]["name"]], config["metrics"]
+    data = config["data"]
+    of_values = not loss.needs_classes and not loss.metrics and "error" not in metrics
+    if not (images.classes and of_values and "target" in data and data.get("task") is None):
+        return []
+    return [
+        f"data.task: the targets are whole numbers or text, taken for {images.classes} classes, and"
+        f" loss={config['loss']['name']} is one for real values. Say data.task=regression if they"
+        " are values, or data.task=classification."
+    ]
+
+
 def _unsuited(config: Plain, images: Images) -> bool:
     """Say whether the loss is for classes, and the targets are real values."""
     name = config["loss"]["name"]

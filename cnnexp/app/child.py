@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+import numpy as np
 from hydra import version
 from hydra._internal.callbacks import Callbacks
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
@@ -21,7 +23,7 @@ from cnnexp.app import progress
 from cnnexp.app.check import Plain
 from cnnexp.app.job import train_checked
 from cnnexp.app.screen import warn
-from cnnexp.app.stopping import EXIT_CODE
+from cnnexp.app.stopping import EXIT_CODE, SIGNALS
 from cnnexp.errors import CnnexpError, system_message
 from cnnexp.nn import executor
 
@@ -43,7 +45,11 @@ class Task(NamedTuple):
 
 def run_forked(pickled: bytes) -> NoReturn:
     """Run a job in a process that was forked for it, as a fresh one would, and end the process."""
-    os.setpgid(0, 0)  # the parent passes signals on
+    os.setpgid(0, 0)  # the parent passes signals on, which the server ignores
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    np.random.seed()  # a fork has the state of its server; ours are drawn from the run's seed  # noqa: NPY002
     task: Task = pickle.loads(pickled)
     os.environ.clear()
     os.environ.update(task.variables)

@@ -15,15 +15,20 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Protocol
 
 from cnnexp.app import child
 from cnnexp.app.child import Task
+from cnnexp.app.screen import warn
 
 FORKING = sys.platform == "linux"  # elsewhere system libraries may not survive a fork
 WARM = ("cnnexp.app.warm",)
+SAFE_PATH = "PYTHONSAFEPATH"
+GONE = 255  # what multiprocessing says of a process whose server has gone
+
+_failed: list[Exception] = []  # why there is no server
 
 
 class Child(Protocol):
@@ -46,14 +51,21 @@ def start(task: Task, isolation: str) -> Child:
     isolation : {"warm", "fresh"}
         Whether it may be forked from a process that has imported what runs need.
     """
-    return Forked(task) if isolation == "warm" and FORKING else fresh(task)
+    if isolation == "warm" and FORKING and not _failed:
+        try:
+            return Forked(task)
+        except (OSError, EOFError) as error:  # a path too long for a socket, for example
+            _failed.append(error)
+            warn(f"warning: no fork server ({error}); each job starts Python anew")
+    return fresh(task)
 
 
 def fresh(task: Task) -> Child:
     """Start Python anew for a job."""
     own_group: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
+    safe = [] if "" in sys.path or os.getcwd() in sys.path else ["-P"]  # as this process has it
     process = subprocess.Popen(
-        [sys.executable, "-m", "cnnexp.app.child"], stdin=subprocess.PIPE, **own_group
+        [sys.executable, *safe, "-m", "cnnexp.app.child"], stdin=subprocess.PIPE, **own_group
     )
     assert process.stdin is not None
     try:
@@ -80,13 +92,16 @@ class Forked:
 
     def poll(self) -> int | None:
         """Return its exit code, below 0 for a signal; None while it runs."""
+        import psutil
+
         code: int | None = self._process.exitcode
-        return code
+        return None if code == GONE and psutil.pid_exists(self._process.pid) else code
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""
-        if self._process.exitcode is None and self._process.pid is not None:
-            os.kill(self._process.pid, number)
+        if self.poll() is None and self._process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
 
 @cache
@@ -100,9 +115,13 @@ def _server() -> Any:
 @contextmanager
 def _no_main_module() -> Iterator[None]:
     """Hide the main module, which `multiprocessing` would import again in every job."""
-    main = sys.modules["__main__"]
+    main, before = sys.modules["__main__"], os.environ.get(SAFE_PATH)
     sys.modules["__main__"] = types.ModuleType("__main__")
+    os.environ[SAFE_PATH] = "1"  # the server imports nothing from the working folder
     try:
         yield
     finally:
         sys.modules["__main__"] = main
+        os.environ.pop(SAFE_PATH)
+        if before is not None:
+            os.environ[SAFE_PATH] = before

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from cnnexp.app.check import Plain
 from cnnexp.app.check_augment import check_augment
-from cnnexp.app.check_model import Images, check_model
+from cnnexp.app.check_model import Images, check_model, doubtful_task
 from cnnexp.app.init_from import weights_faults
 from cnnexp.app.locations import near
 from cnnexp.app.progress import Progress
@@ -181,6 +181,12 @@ def _expect_same(record: Record, what: str, found: str) -> None:
     """Refuse to go on with other data, or from other weights, than the run began with."""
     before = (record[what] or {}).get("checksum", found)
     if before != found:
+        if again := record.get("rerun_of"):
+            raise RunError(
+                f"{what}: not what {again} was trained on. Expected {before}, found {found}. Put"
+                " the files back, or name what to train on instead: data=…, data.file=… or"
+                " init_from=…"
+            )
         raise RunError(
             f"{what}: not what this run began with, so it cannot go on. Expected {before}, found"
             f" {found}. Put the files back, or start a new run."
@@ -260,6 +266,7 @@ def recheck(config: Plain, images: Images) -> None:
     faults: list[str] = []
     check_model(config, images, faults)
     check_augment(config, images, faults)
+    faults += doubtful_task(config, images)
     if not faults:
         faults += weights_faults(config, images.shape)
     if faults:

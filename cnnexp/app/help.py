@@ -29,7 +29,6 @@ keys that people change (python -m cnnexp --cfg job shows all of them)
 
 EXAMPLES = """\
 examples
-  python -m cnnexp model=cnn impl=sg
   python -m cnnexp -m learning_rate=0.3,0.1,0.03
   python -m cnnexp compare outputs
 

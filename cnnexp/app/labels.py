@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 from cnnexp.errors import RunError
 from cnnexp.runs import version1
 from cnnexp.runs.files import read_bytes, replace_json
-from cnnexp.runs.folders import claim, hold
+from cnnexp.runs.folders import hold
 from cnnexp.runs.reading import find_runs
 from cnnexp.runs.record import FILE, read_record
 
+OF_SWEEPS = ("sweep.json", "multirun", "optimization_results")  # files beside the jobs
 TRASH = ".trash"  # beside the runs; folders that begin with a dot are not looked into
 
 
@@ -59,25 +61,59 @@ def set_note(run: Path, note: str) -> None:
     relabel(run, lambda config: config.update(note=note))
 
 
-def throw_away(folder: Path) -> Path:
-    """Move a run, or a folder of runs, into a folder ``.trash`` beside it; return its new place.
+def check_trash(folder: Path) -> None:
+    """Raise RunError unless a folder is a run or holds runs and sweeps alone, none under way.
 
     Raises
     ------
     RunError
-        If there is no run in it, or one is still going on.
+        If there is no run in it, something else is, or one is still going on.
     """
+    place = folder.resolve()
+    if place in (Path.cwd(), *Path.cwd().parents):
+        raise RunError(f"{folder}: is the working folder, or around it. Nothing was moved.")
     runs = [Path(run) for run in find_runs(folder)]
     if not runs:
         raise RunError(f"{folder}: there is no run in it. Nothing was moved.")
+    if (other := _other_file(folder, {run.resolve() for run in runs})) is not None:
+        raise RunError(
+            f"{folder}: holds more than runs, for example {other}. Nothing was moved. Name the runs"
+            " or sweeps in it."
+        )
     for run in runs:
         try:
             status = read_record(run)["status"]
         except RunError:  # a damaged one may go
             continue
         _refuse_running(run, status)
-    place = folder.absolute()
-    target = claim(place.parent / TRASH / place.name)
+
+
+def _other_file(folder: Path, runs: set[Path]) -> Path | None:
+    """Return a file that belongs to no run and no sweep, if there is one."""
+    waiting = [folder]
+    while waiting:
+        place = waiting.pop()
+        if place.resolve() in runs:
+            continue
+        for path in place.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                if path.name not in (TRASH, ".hydra"):
+                    waiting.append(path)
+            elif not path.name.startswith((*OF_SWEEPS, ".")) or path.is_symlink():
+                return path
+    return None
+
+
+def throw_away(folder: Path) -> Path:
+    """Move a run, or a folder of runs, into a folder ``.trash`` beside it; return its new place."""
+    check_trash(folder)
+    place = folder.resolve()
+    trash = place.parent / TRASH
+    trash.mkdir(exist_ok=True)
+    for number in itertools.count(1):
+        target = trash / (place.name if number == 1 else f"{place.name}_{number}")
+        if not target.exists():
+            break
     place.rename(target)
     return target
 

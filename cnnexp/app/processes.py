@@ -24,6 +24,7 @@ from cnnexp.nn.executor import available_cores
 from cnnexp.runs import code
 from cnnexp.runs.environment import describe_environment
 
+MOST = 8  # jobs side by side unless more are asked for: each has a data set of its own in memory
 POLL = 0.01  # seconds between looks at the children
 
 
@@ -53,13 +54,13 @@ def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
                 k = waiting.pop(0)
                 task = tasks.of(jobs[k], first + k)
                 running[k] = start(task, jobs[k].config["sweep"]["isolation"])
+            passed_on = _pass_on(stop, passed_on, list(running.values()))
             codes = {k: child.poll() for k, child in running.items()}
             for k, ended in codes.items():
                 if ended is not None:
                     del running[k]
                     jobs[k].end = describe_end(ended, stop.asked)
                     jobs[k].launched = True
-            passed_on = _pass_on(stop, passed_on, list(running.values()))
             time.sleep(POLL)
     if stop.asked:
         raise Interrupted
@@ -69,17 +70,18 @@ def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
 def side_by_side(jobs: Sequence[Job], cores: int | None = None) -> int:
     """Return how many jobs run at a time: what ``sweep.jobs`` says.
 
-    ``auto`` is one for each core. Where the implementation is varied it is one alone, because the
-    times of jobs are compared then, and jobs that run side by side slow each other down.
+    ``auto`` is one for each core, and 8 at most. Where options of ``impl`` are varied it is one
+    alone, because the times of jobs are compared then, and jobs that run side by side slow each
+    other down.
     """
     if not jobs:
         return 1
     wanted = jobs[0].config["sweep"]["jobs"]
     if wanted != "auto":
         return int(wanted)
-    if len({job.config["impl"]["name"] for job in jobs}) > 1:
+    if any(job.config["impl"] != jobs[0].config["impl"] for job in jobs):
         return 1
-    return max(min(cores or available_cores(), len(jobs)), 1)
+    return max(min(cores or available_cores(), len(jobs), MOST), 1)
 
 
 class _Tasks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,22 @@ from cnnexp.app.hydra_app import CONFIG_NAME, App, make_app
 from cnnexp.app.messages import dotted
 from cnnexp.app.own import offer
 from cnnexp.app.resume import complete
+from cnnexp.app.schema import TABLES
 from cnnexp.app.screen import warn
 from cnnexp.app.single_run import run_once
 from cnnexp.app.words import check_words
-from cnnexp.errors import foreign
+from cnnexp.data import SOURCES
+from cnnexp.data.dataset import Preparation
+from cnnexp.errors import ConfigError, foreign
 from cnnexp.runs.environment import differences
+from cnnexp.runs.fingerprint import FOR_PEOPLE, PATHS
 from cnnexp.runs.plugins import load_plugins_of, refusal
 from cnnexp.runs.reading import GROUPS
 from cnnexp.runs.record import FILE, Record, read_record
 from cnnexp.train import OPTIMIZERS
 
-OWN = ("sweep",)  # which sweep a run belongs to is no setting of the run
+OWN = ("sweep", *FOR_PEOPLE)  # which sweep a run belongs to, and what it is called, is its own
+OTHER_DATA = {f"{group}.{key}" for group, key in PATHS} | {"data.set", "data.split"}
 OF_NETWORK = ("model", "impl", "data", "dtype")  # what the sizes of micro-batches depend on
 
 
@@ -59,6 +65,13 @@ def rerun(
     if missing := load_plugins_of(run, record, plugins):
         raise refusal(run, missing)
     check_words(words)
+    if any(word.lstrip("+").startswith("experiments=") for word in words):
+        raise ConfigError(
+            [
+                "experiments: a study sets many settings, and rerun keeps those of the run. Begin a"
+                " run of its own with it."
+            ]
+        )
     offer()
     with foreign(run / FILE):
         again = Again(run, record, [dotted(word) for word in words])
@@ -98,7 +111,19 @@ class Again:
             for group in GROUPS
             if group not in self._keys and (name := self._choice(app, group)) is not None
         ]
-        return [*choices, *self.changes]
+        return [*choices, *self._typed_before(), *self.changes]
+
+    def _typed_before(self) -> list[str]:
+        """Return what was typed for groups that are chosen anew, as far as they still have it."""
+        found = []
+        for word in self.record.get("overrides") or []:
+            key = word.partition("=")[0]
+            group, _, option = key.partition(".")
+            anew = next((w for w in self.changes if w.partition("=")[0] == group), None)
+            known = anew is not None and option in options_of_choice(group, anew.partition("=")[2])
+            if known and key not in self._keys:
+                found.append(word)
+        return found
 
     def _choice(self, app: App, group: str) -> str | None:
         """Return the option of a group that was chosen, or one of the same kind that is here."""
@@ -114,7 +139,7 @@ class Again:
             plain: Plain = OmegaConf.to_container(cfg)  # type: ignore[assignment]
             for key, value in self._config.items():
                 if key not in (*OWN, *self._keys):
-                    plain[key] = self._with_changes(cfg, key, copy.deepcopy(value))
+                    plain[key] = literal(self._with_changes(cfg, key, copy.deepcopy(value)))
             found = DictConfig(plain)
             found["hydra"] = hydra
             return found
@@ -131,7 +156,10 @@ class Again:
         """Note in the record of the new run what must be as in the other one."""
         record["rerun_of"] = str(self.run.absolute())
         record["overrides"] = [*(self.record.get("overrides") or []), *self.changes]
-        if not self._changes_any("data"):
+        for group in GROUPS:
+            if group not in self._keys and self.record["choices"].get(group) is not None:
+                record["choices"][group] = self.record["choices"][group]
+        if "data" not in self._keys and not {*self._keys} & OTHER_DATA:
             record["data"] = copy.deepcopy(self.record["data"])
         if not self._changes_any("init_from"):
             record["init_from"] = copy.deepcopy(self.record.get("init_from"))
@@ -143,3 +171,21 @@ class Again:
 
     def _changes_any(self, *groups: str) -> bool:
         return any(key.partition(".")[0] in groups for key in self._keys)
+
+
+def options_of_choice(group: str, name: str) -> set[str]:
+    """Return the options of an entry of a table that a config group chooses from."""
+    table = {"data": SOURCES, **TABLES}.get(group, {})
+    if name not in table:
+        return set()
+    classes = [table[name], Preparation] if group == "data" else [table[name]]
+    return {f.name for cls in classes if is_dataclass(cls) for f in fields(cls)}
+
+
+def literal(value: Any) -> Any:
+    """Return a recorded value in which nothing stands for something else, as ``${…}`` would."""
+    if isinstance(value, str):
+        return value.replace("${", "\\${")
+    if isinstance(value, dict):
+        return {key: literal(inner) for key, inner in value.items()}
+    return [literal(inner) for inner in value] if isinstance(value, list) else value

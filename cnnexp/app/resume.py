@@ -29,6 +29,7 @@ from cnnexp.runs.folders import hold
 from cnnexp.runs.plugins import load_plugins_of, refusal
 from cnnexp.runs.process import this_process
 from cnnexp.runs.record import FILE, Record, now, read_record
+from cnnexp.runs.sources import changed
 from cnnexp.train import SCHEDULES
 
 ALLOWED = ("epochs", "checkpoint.every", "impl.threads")
@@ -141,6 +142,8 @@ def use_plugins(folder: Path, record: Record, named: Sequence[str] | None) -> No
     """
     if missing := load_plugins_of(folder, record, named):
         raise refusal(folder, missing)
+    if named and changed(record.get("plugins")):
+        record["fingerprint"] = None  # with other code it is another run
     if named:
         record["plugins"] = trust.sign(record["config"].get("plugins") or [])
 

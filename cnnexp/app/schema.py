@@ -117,7 +117,7 @@ class SweepConfig:
         Whether the objective may be a figure of the test samples.
     jobs : int or "auto"
         How many jobs run side by side, each with its share of the cores; auto: one for each core,
-        and one alone where the implementation is varied, whose times would be compared.
+        8 at most, and one alone where options of impl are varied, whose times are compared.
     isolation : {"warm", "fresh"}
         Whether the process of a job is forked from one that has imported what runs need, on
         Linux, or starts Python anew.
@@ -189,8 +189,10 @@ class Config:
         Of initial weights, of the order of samples and of dropout.
     dtype : {"float32", "float64"}
         Type of parameters and of all arithmetic.
-    name, note : str
-        What the run is called, and what is worth knowing about it, for people.
+    name : str
+        What the run is called, for people.
+    note : str
+        What is worth knowing about it.
     tags : list of str
         Words to find it by: ``compare --where 'tags.str.contains("best")'``.
     plugins : list of str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +111,7 @@ def refuse_second(folder: Path) -> None:
     if holds_a_run(folder):
         raise RunError(
             f"hydra.run.dir={folder}: there is a run in this folder already. Choose another one, or"
-            f" continue that run: python -m cnnexp resume {folder}"
+            f" continue that run: python -m cnnexp resume {shlex.quote(str(folder))}"
         )
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
+
+from cnnexp.app.stopping import SIGNALS
 
 MODULES = (
     "cnnexp.app.child",
@@ -16,3 +20,8 @@ MODULES = (
 
 for module in MODULES:
     importlib.import_module(module)
+
+# What is sent to the user's process group is for the program, which passes it on to the jobs.
+os.setpgid(0, 0)
+for number in SIGNALS:
+    signal.signal(number, signal.SIG_IGN)

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnnexp.data.raw_checks import check_raw, check_scale, too_few
 from cnnexp.data.scale import (
     IDENTITY,
     Rows,
     Scale,
     ScaledRows,
-    not_finite,
     standard_scale,
     unit_scale,
 )
@@ -177,7 +177,7 @@ class Dataset:
             If the source cannot be read, what it holds is not finite, or a part would be empty.
         """
         raw = source.load() if raw is None else raw
-        _check_raw(source, raw)
+        check_raw(source, raw)
         if not raw.classes:
             tested = None if raw.Y_test is None else columns(raw.Y_test)
             raw = replace(raw, Y=columns(raw.Y), Y_test=tested)
@@ -189,10 +189,10 @@ class Dataset:
         for part, name in ((train, "training"), (test, "test")):
             if not part.count:
                 raise DataError(
-                    f"data={source.name}: no {name} samples are left.{_too_few(source, raw)}"
+                    f"data={source.name}: no {name} samples are left.{too_few(source, raw)}"
                 )
-        _check_scale(source, scale, train.X.shape[1:])
-        _check_scale(source, None if raw.classes else target_scale, train.Y.shape[1:])
+        check_scale(source, scale, train.X.shape[1:])
+        check_scale(source, None if raw.classes else target_scale, train.Y.shape[1:])
         if scale is None:
             scale = _scale(train.X, raw.largest, preparation.scaling)
         if not raw.classes and target_scale is None:
@@ -356,43 +356,6 @@ def _target_scale(Y: Array, scaling: str | None) -> Scale:
     columns = standard_scale(Y.reshape(len(Y), -1))
     shape = Y.shape[1:]
     return Scale(np.reshape(columns.factor, shape), np.reshape(columns.shift, shape))
-
-
-def _too_few(source: Source, raw: Raw) -> str:
-    """Say how many samples there were, and that whole numbers need not be classes."""
-    if not raw.classes:
-        return f" There are {len(raw.X):,} in all."
-    said = f" There are {len(raw.X):,} in all, of {len(raw.classes):,} classes."
-    if getattr(source, "task", "none") is None:
-        said += " If the targets are values and not classes, say data.task=regression."
-    return said
-
-
-def _check_scale(source: Source, scale: Scale | None, shape: Shape) -> None:
-    """Raise DataError if a scale of another data set has other columns."""
-    columns = () if scale is None else np.shape(scale.factor)
-    if columns and columns != shape:
-        raise DataError(
-            f"data={source.name}: has rows of {shape} numbers, and the run learnt from rows of"
-            f" {columns}."
-        )
-
-
-def _check_raw(source: Source, raw: Raw) -> None:
-    """Raise DataError if samples or targets are not finite, or labels are no whole numbers."""
-    parts = ((raw.X, raw.Y, ""), (raw.X_test, raw.Y_test, "test "))
-    for X, Y, part in parts:
-        if X is None or Y is None:
-            continue
-        if len(X) != len(Y):
-            raise DataError(f"data={source.name}: {len(X)} samples, and {len(Y)} targets.")
-        on_disk = isinstance(X, np.memmap)  # its source has looked at it
-        if not on_disk and (where := not_finite(X)) is not None:
-            raise DataError(f"data={source.name}: {part}images must be finite numbers. {where}")
-        if Y.dtype.kind == "f" and not np.isfinite(Y).all():
-            raise DataError(f"data={source.name}: labels or targets must be finite numbers.")
-        if raw.classes and Y.dtype.kind == "f" and (np.floor(Y) != Y).any():
-            raise DataError(f"data={source.name}: labels of classes must be whole numbers.")
 
 
 def _check_validation(validation: float | int | None) -> None:

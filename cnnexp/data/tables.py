@@ -244,7 +244,7 @@ class Csv(Table):
     task : {"classification", "regression"}, optional
         What is learnt, where that is not what the target looks like.
     separator : str
-        The character between two cells, or ``tab``.
+        The character between two cells, ``tab``, or ``spaces`` for any number of blanks.
     header : bool
         Whether the first row names the columns; else they are called 0, 1, 2 …
     """
@@ -254,9 +254,10 @@ class Csv(Table):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._separator = "\t" if self.separator in ("tab", "\\t") else self.separator
-        if len(self._separator) != 1:
-            raise OptionError(f"separator must be one character, or tab. Got {self.separator!r}.")
+        known = {"tab": "\t", "\\t": "\t", "spaces": r"\s+"}
+        self._separator = known.get(self.separator, self.separator)
+        if not self._separator:
+            raise OptionError("separator must be a character, tab or spaces. Got ''.")
 
     def columns_of(self, path: str) -> list[str]:
         """Return the cells of the first row, or numbers."""
@@ -271,6 +272,8 @@ class Csv(Table):
     def _parsed(self, path: str, nrows: int | None = None) -> pd.DataFrame:
         import pandas as pd
 
+        if not Path(path).is_file():
+            raise DataError(f"data.file={path}: there is no such file.")
         size = Path(path).stat().st_size  # all of it may be one row, even that of the names
         refuse_too_large(4 * size, path, "Save it as arrays: data=npy stays on disk.")
         try:
@@ -279,6 +282,7 @@ class Csv(Table):
                 sep=self._separator,
                 header=0 if self.header else None,
                 nrows=nrows,
+                engine=None if len(self._separator) == 1 or self._separator == r"\s+" else "python",
                 compression=None,  # a packed file may hold far more than its size tells
                 skipinitialspace=True,
             )

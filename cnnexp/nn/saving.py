@@ -23,7 +23,8 @@ from cnnexp.nn.losses import LOSSES, Loss
 
 OPTIONS = "network.json"  # the name of the options in the archive
 FORMAT = 1
-LARGEST = 1 << 34  # bytes of a file's arrays
+LARGEST = 1 << 30  # bytes of a file's arrays
+LARGEST_OPTIONS = 1 << 20
 SIZES = ("threads", "micro_batch", "inference_micro_batch")
 
 
@@ -168,6 +169,8 @@ class Saving(ABC):
                 raise DataError(f"{path}: its arrays have more than {LARGEST:,} bytes.")
             if OPTIONS not in archive.namelist():
                 raise DataError(f"{path}: no network: there is no {OPTIONS} in it.")
+            if archive.getinfo(OPTIONS).file_size > LARGEST_OPTIONS:
+                raise DataError(f"{path}: its {OPTIONS} is longer than that of any network.")
             found = json.loads(archive.read(OPTIONS))
         if found["format"] != FORMAT:
             raise DataError(f"{path}: expected format {FORMAT}, found {found['format']!s:.20}.")

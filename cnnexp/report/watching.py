@@ -154,9 +154,11 @@ def table_of(names: Sequence[str], runs: Sequence[Watched]) -> Table:
 
     figures = {run.figure for run in runs if run.curve}
     single = figures.pop() if len(figures) == 1 else ""
-    table = Table(box=box.SIMPLE_HEAD, caption=summary(runs), caption_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD, caption=Text(printable(summary(runs))), caption_justify="left"
+    )
     for name in ("run", "status", *names):
-        table.add_column(name, no_wrap=True)
+        table.add_column(Text(printable(name)), no_wrap=True)
     for name in ("epoch", single or "figure", "now", "left"):
         table.add_column(name, no_wrap=True, justify="left" if name == single else "right")
     for run in sorted(runs, key=lambda run: run.status != "running"):
@@ -184,14 +186,13 @@ def watch(paths: Sequence[str | Path], interval: float) -> None:
     """Show the table until the user interrupts, as it changes; wait for the first run."""
     from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
     with Live(console=Console(), auto_refresh=False) as live:
         while True:
             try:
                 found: Any = table_of(*watched(paths))
             except RunError as error:
-                if not all(Path(path).is_dir() for path in paths):
-                    raise
-                found = printable(str(error))
+                found = Text(printable(str(error)))
             live.update(found, refresh=True)
             time.sleep(interval)

@@ -15,6 +15,9 @@ from cnnexp.runs.files import replace_file
 
 FOLDER, DIFF = "code", "changes.diff"  # in the run folder, to be read and never imported
 LARGEST_DIFF = 1 << 20  # bytes of a diff that are kept
+CODE = (".py", ".ipynb", ".yaml", ".yml", ".toml", ".cfg")  # endings of files that are code
+# A repository may name programs in its settings; none of them is started.
+NO_PROGRAMS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 LARGEST_LIST = 1000  # names of new files that are kept
 LARGEST_COPY = 1 << 20  # bytes of a module that is kept
 
@@ -45,17 +48,23 @@ def _repository(folder: Path) -> Repository | None:
     try:
         return {
             "commit": _ask_git(folder, "rev-parse", "HEAD"),
-            "dirty": bool(_ask_git(folder, "status", "--porcelain")),
+            "dirty": bool(_ask_git(folder, "status", "--porcelain", "-uno") or _new_files(folder)),
             "folder": _ask_git(folder, "rev-parse", "--show-toplevel"),
         }
     except (OSError, subprocess.SubprocessError):
         return None
 
 
+def _new_files(folder: Path) -> list[str]:
+    """Return the files of code and settings that git does not know; those of runs are no code."""
+    found = _ask_git(folder, "ls-files", "--others", "--exclude-standard").splitlines()
+    return [name for name in found if name.endswith(CODE) and ".hydra/" not in name]
+
+
 def _ask_git(folder: Path, *words: str) -> str:
     """Return what git answers; it is kept from writing anything."""
     answer = subprocess.run(
-        ["git", "-C", str(folder), *words],
+        ["git", "-C", str(folder), *NO_PROGRAMS, *words],
         capture_output=True,
         encoding="utf-8",
         errors="replace",
@@ -116,8 +125,8 @@ def _changes(repository: Repository, run: Path) -> str:
         return ""
     folder = Path(repository["folder"])
     try:
-        diff = _ask_git(folder, "diff", "HEAD")
-        new = _ask_git(folder, "ls-files", "--others", "--exclude-standard").splitlines()
+        diff = _ask_git(folder, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
+        new = _new_files(folder)
     except (OSError, subprocess.SubprocessError):
         return ""
     if len(diff) > LARGEST_DIFF:

@@ -98,10 +98,15 @@ def _warn_of_changes(run: Path, record: Record) -> None:
     if names := changed(record.get("plugins")):
         warnings.warn(
             f"{run}: {', '.join(names)} {'is' if len(names) == 1 else 'are'} not as when the run"
-            f" was made; its {FOLDER} folder has what was used.",
+            f" was made{_kept(run)}.",
             CodeChanged,
             stacklevel=2,
         )
+
+
+def _kept(run: Path) -> str:
+    there = (run / FOLDER).is_dir()
+    return f"; what was used lies in its folder {FOLDER}" if there else ""
 
 
 def refusal(run: Path, missing: Sequence[str]) -> RunError:
@@ -190,11 +195,11 @@ def _import(name: str) -> None:
                 " or an installed one."
             ]
         ) from None
-    except Exception as error:  # whatever a user's module does
+    except (Exception, SystemExit) as error:  # whatever a user's module does
         raise ConfigError([f"plugins: {_broken_plugin(name, error)}"]) from None
 
 
-def _broken_plugin(name: str, error: Exception) -> str:
+def _broken_plugin(name: str, error: BaseException) -> str:
     """Say where a user's module failed."""
     place = f"{error.filename}, line {error.lineno}" if isinstance(error, SyntaxError) else ""
     if not place:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
+import site
 import sys
 import sysconfig
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,14 @@ from cnnexp.errors import CnnexpError
 from cnnexp.runs.files import checksum, read_bytes
 
 LARGEST_SOURCE = 1 << 24
-INSTALLED = {sysconfig.get_paths()[key] for key in ("purelib", "platlib")}
+INSTALLED = {
+    os.path.realpath(path)
+    for path in (
+        *(sysconfig.get_paths()[key] for key in ("purelib", "platlib", "stdlib")),
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+    )
+}
 
 
 def sources_of(modules: Iterable[str]) -> list[dict[str, str]] | None:
@@ -27,28 +37,26 @@ def sources_of(modules: Iterable[str]) -> list[dict[str, str]] | None:
         None where one of the modules has no source file that can be read.
     """
     found: dict[str, dict[str, str]] = {}
-    for name in modules:
-        if not _add(name, _file_of(name), found):
-            return None
+    waiting = [(name, _file_of(name), True) for name in modules]
+    while waiting:
+        name, path, needed = waiting.pop()
+        if name in found:
+            continue
+        content = None if path is None else _content_of(path)
+        if path is None or content is None:
+            if needed:
+                return None
+            continue
+        found[name] = {"name": name, "path": str(path), "checksum": checksum(content)}
+        package = name.rpartition(".")[0]
+        if package and (around := _file_of(package)) is not None:  # else without __init__.py
+            waiting.append((package, around, needed))
+        root = path.parents[name.count(".") + (path.name == "__init__.py")]
+        others = (
+            (other, _file_below(root, other, name)) for other in _imported(name, path, content)
+        )
+        waiting += [(other, file, False) for other, file in others if file is not None]
     return [found[name] for name in sorted(found)]
-
-
-def _add(name: str, path: Path | None, found: dict[str, dict[str, str]]) -> bool:
-    """Add a module, the packages around it and what it imports; say whether it could be read."""
-    if name in found:
-        return True
-    content = None if path is None else _content_of(path)
-    if path is None or content is None:
-        return False
-    found[name] = {"name": name, "path": str(path), "checksum": checksum(content)}
-    root = path.parents[name.count(".") + (path.name == "__init__.py")]
-    for other in _imported(name, path, content):
-        if (file := _file_below(root, other, name)) is not None:
-            _add(other, file, found)
-    package = name.rpartition(".")[0]
-    if not package or _file_of(package) is None:  # none, or a folder without __init__.py
-        return True
-    return _add(package, _file_of(package), found)
 
 
 def _file_of(name: str) -> Path | None:
@@ -61,7 +69,9 @@ def _imported(name: str, path: Path, content: bytes) -> Iterator[str]:
     """Yield the names of modules that a source file may import, also within functions."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     try:
-        nodes = list(ast.walk(ast.parse(content)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the user's code, which is only looked at
+            nodes = list(ast.walk(ast.parse(content)))
     except (SyntaxError, ValueError, RecursionError):
         return
     for node in nodes:
@@ -80,7 +90,7 @@ def _file_below(root: Path, name: str, importer: str) -> Path | None:
     top = name.partition(".")[0]
     if top == "cnnexp":  # beside it in a clone
         return None
-    if top != importer.partition(".")[0] and str(root) in INSTALLED:
+    if top != importer.partition(".")[0] and os.path.realpath(root) in INSTALLED:
         return None
     place = root.joinpath(*name.split("."))
     files = (place.with_suffix(".py"), place / "__init__.py")

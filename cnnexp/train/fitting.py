@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
 from cnnexp.data.dataset import Dataset, Samples
 from cnnexp.data.scale import IDENTITY
 from cnnexp.errors import OptionError, ShapeError
+from cnnexp.nn.arguments import checked_rate
 from cnnexp.nn.network import Network
 from cnnexp.registry import Registry
 from cnnexp.train.batches import default_batch_size
@@ -19,8 +21,6 @@ from cnnexp.train.optimizer import OPTIMIZERS, Optimizer
 from cnnexp.train.schedules import SCHEDULES, Schedule
 from cnnexp.train.stopping import EarlyStopping
 from cnnexp.train.trainer import Trainer
-
-Thing = TypeVar("Thing")
 
 
 def fit(
@@ -83,18 +83,31 @@ def fit(
     ShapeError, OptionError
         If arrays or options do not fit, or if the training diverges.
     """
+    _check_count("epochs", epochs)
+    if batch_size is not None:
+        _check_count("batch_size", batch_size)
+    if isinstance(early_stopping, Integral) and not isinstance(early_stopping, bool):
+        early_stopping = EarlyStopping(patience=int(early_stopping))
+    if not isinstance(early_stopping, EarlyStopping | None):
+        raise OptionError(f"early_stopping must be epochs of patience. Got {early_stopping!r}.")
+    if (early_stopping or best_weights) and validation is None:
+        raise OptionError(
+            "early_stopping and best_weights choose by a validation part: give validation=0.1, or"
+            " samples of their own."
+        )
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise OptionError(f"callbacks must be objects of Callback. Got {callback!r}.")
     train, kept_apart = _parts(X, Y, validation)
     images = network.batch(train.X[:1], train.Y[:1]).X  # with an axis of channels
     train = Samples(train.X.reshape(-1, *images.shape[1:]), train.Y)
-    chosen = _made(OPTIMIZERS, optimizer)
-    if isinstance(early_stopping, int):
-        early_stopping = EarlyStopping(patience=early_stopping)
+    chosen = _made(OPTIMIZERS, Optimizer, optimizer)
     trainer = Trainer(
         network,
         Dataset("arrays", train, None, kept_apart, (), "", IDENTITY),  # type: ignore[arg-type]
         chosen,
-        _made(SCHEDULES, schedule),
-        learning_rate=chosen.default_learning_rate if learning_rate is None else learning_rate,
+        _made(SCHEDULES, Schedule, schedule),
+        learning_rate=_rate(chosen, learning_rate),
         epochs=epochs,
         batch_size=default_batch_size(train.count) if batch_size is None else batch_size,
         seed=network.seed if seed is None else seed,
@@ -121,10 +134,12 @@ def _parts(
         )
     if validation is None:
         return whole, None
-    if isinstance(validation, tuple):
+    if isinstance(validation, (tuple, list)) and len(validation) == 2:
         return whole, Samples(*map(np.asarray, validation))
-    if not 0 < validation < 1:
-        raise OptionError(f"validation must be a fraction between 0 and 1. Got {validation}.")
+    if isinstance(validation, bool) or not isinstance(validation, Real) or not 0 < validation < 1:
+        raise OptionError(
+            f"validation must be a fraction between 0 and 1, or (X, Y). Got {validation!r:.60}."
+        )
     kept = round(validation * whole.count)
     if not 0 < kept < whole.count:
         raise OptionError(
@@ -134,9 +149,28 @@ def _parts(
     return whole.at(slice(-kept)), whole.at(slice(-kept, None))
 
 
-def _made(table: Registry[type[Thing]], chosen: str | Thing) -> Thing:
+def _rate(optimizer: Optimizer, chosen: float | None) -> float:
+    """Return the learning rate, by default the optimizer's own."""
+    rate = optimizer.default_learning_rate if chosen is None else checked_rate(chosen)
+    if rate <= 0:
+        raise OptionError(f"learning_rate must be above 0. Got {rate}.")
+    return float(rate)
+
+
+def _check_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise OptionError(f"{name} must be a whole number of at least 1. Got {value!r}.")
+
+
+def _made(table: Registry[type[Any]], kind: Any, chosen: Any) -> Any:
     """Make what a name stands for."""
-    return table[chosen]() if isinstance(chosen, str) else chosen
+    found = table[chosen]() if isinstance(chosen, str) else chosen
+    if not isinstance(found, kind):
+        name = kind.__name__.lower()
+        raise OptionError(
+            f"{name} must be a name, or an object of {kind.__name__}. Got {chosen!r}."
+        )
+    return found
 
 
 def _epochs(

@@ -186,3 +186,14 @@ def test_what_does_not_suit_real_values_is_found_before_anything_is_read(message
     assert ended.code == 2
     assert message in ended.err
     assert not (tmp_path / "run").exists()
+
+
+def test_whole_numbers_under_a_loss_for_values_are_asked_about(tmp_path):
+    rows = "".join(f"{k},{k * 7 % 5},{k % 9}\n" for k in range(60))
+    (tmp_path / "table.csv").write_text(f"a,b,price\n{rows}")
+    words = ["data=csv", f"data.file={tmp_path / 'table.csv'}", "model=regression", "epochs=1"]
+    ended = cnnexp(*words, f"hydra.run.dir={tmp_path / 'one'}")
+    assert (ended.code, "taken for 9 classes" in ended.err) == (2, True)
+    succeed(*words, "data.task=regression", f"hydra.run.dir={tmp_path / 'two'}")
+    assert load_run(tmp_path / "two").network.output_shape == (1,)
+    succeed(*words, "data.task=classification", f"hydra.run.dir={tmp_path / 'three'}")

@@ -114,6 +114,18 @@ def test_a_sweep_goes_as_a_whole():
     assert Path("runs/.trash/S/1/run.json").exists()
 
 
+def test_what_is_no_run_is_left_where_it_is():
+    succeed(*QUICK, "hydra.run.dir=thesis/outputs/one")
+    Path("thesis/thesis.tex").write_text("all of it")
+    ended = cnnexp("rm", "--yes", "thesis/outputs/one", "thesis")
+    assert (ended.code, "holds more than runs, for example thesis/thesis.tex" in ended.err) == (
+        2,
+        True,
+    )
+    assert Path("thesis/outputs/one/run.json").exists()  # nothing is moved if one of them cannot be
+    assert succeed("rm", "--yes", "thesis/outputs").startswith("thesis/outputs: moved to")
+
+
 def test_without_a_word_it_asks(monkeypatch):
     succeed(*QUICK, "hydra.run.dir=one")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
@@ -131,11 +143,13 @@ def test_without_a_word_it_asks(monkeypatch):
         (("tag", "no", "a"), "no run here"),
         (("note", "no", "a"), "no run here"),
         (("rm", "--yes", "no"), "there is no such folder"),
-        (("rm", "--yes", "."), "there is no run in it. Nothing was moved."),
+        (("rm", "--yes", "."), "is the working folder, or around it. Nothing was moved."),
+        (("rm", "--yes", "config"), "there is no run in it. Nothing was moved."),
         (("tag", VERSION_1, "a"), "was made by version 0.1.0"),
         (("tags=5", *QUICK), "tags"),
     ],
 )
 def test_mistakes(words, message):
+    Path("config").mkdir(exist_ok=True)
     ended = cnnexp(*words)
     assert (ended.code, message in ended.err, "Traceback" in ended.err) == (2, True, False)

@@ -117,7 +117,7 @@ def test_data_that_have_changed_are_refused():
     np.savez("own.npz", X=np.random.default_rng(1).random((40, 8, 8)), Y=np.arange(40) % 4)
     ended = cnnexp("rerun", "one", "hydra.run.dir=two")
     assert ended.code == 2
-    assert "data: not what this run began with" in ended.err
+    assert f"data: not what {Path('one').absolute()} was trained on" in ended.err
     succeed("rerun", "one", "data.file=own.npz", "hydra.run.dir=three")
 
 
@@ -160,3 +160,42 @@ def test_mistakes_have_one_message(words, message):
     succeed(*QUICK, "epochs=1", "hydra.run.dir=one")
     ended = cnnexp(*words)
     assert (ended.code, message in ended.err, "Traceback" in ended.err) == (2, True, False)
+
+
+def test_what_was_recorded_stands_for_nothing_else(monkeypatch):
+    """A foreign record could name variables of the environment."""
+    monkeypatch.setenv("A_SECRET", "hush")
+    succeed(*QUICK, "hydra.run.dir=one")
+    record = json.loads(Path("one/run.json").read_text())
+    record["config"]["data"]["name"] = "digits"
+    record["config"]["model"]["layers"][0]["name"] = "${oc.env:A_SECRET}"
+    Path("one/run.json").write_text(json.dumps(record))
+    ended = cnnexp("rerun", "one", "hydra.run.dir=two")
+    written = Path("two/run.json").read_text() if Path("two/run.json").exists() else ""
+    assert "hush" not in written + ended.err + ended.out
+
+
+def test_options_that_the_new_choice_has_too_are_kept():
+    succeed(*QUICK, "optimizer.weight_decay=0.01", "optimizer.momentum=0.5", "hydra.run.dir=one")
+    succeed("rerun", "one", "optimizer=adam", "data=sklearn", "model=flat", "hydra.run.dir=two")
+    config = read_record(Path("two"))["config"]
+    assert config["optimizer"]["weight_decay"] == 0.01
+    assert config["data"]["limit"] == 60
+
+
+def test_the_choices_of_the_run_are_recorded_and_its_labels_are_not():
+    folder = Path("mine/model")
+    folder.mkdir(parents=True)
+    layers = "[{type: flatten}, {type: dense, activation: softmax}]"
+    (folder / "small.yaml").write_text(f"# Small.\nname: small\nlayers: {layers}\n")
+    succeed("--config-dir", "mine", "model=small", "name=first", *QUICK, "hydra.run.dir=one")
+    succeed("rerun", "one", "hydra.run.dir=two")
+    record = read_record(Path("two"))
+    assert record["choices"]["model"] == "small"
+    assert record["config"]["name"] == ""
+
+
+def test_a_study_is_refused():
+    succeed(*QUICK, "hydra.run.dir=one")
+    ended = cnnexp("rerun", "one", "experiments=depth")
+    assert (ended.code, "a study sets many settings" in ended.err) == (2, True)

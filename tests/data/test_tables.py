@@ -117,6 +117,13 @@ def test_what_is_wrong_with_a_table(tmp_path, wrong):
     assert "table.csv" in str(raised.value)
 
 
+@pytest.mark.parametrize("separator", ["spaces", r"\s+", ";+"])
+def test_other_separators(separator, tmp_path):
+    mark = ";;" if separator == ";+" else "  "
+    rows = f"a{mark}b{mark}y\n1{mark}2{mark}0\n3{mark}4{mark}1\n"
+    assert csv(tmp_path, rows, separator=separator).load().X.tolist() == [[1, 2], [3, 4]]
+
+
 def test_too_few_whole_numbers_may_be_values(tmp_path):
     with pytest.raises(DataError, match=r"There are 3 in all, of 3 classes\. .*task=regression"):
         Dataset.prepare(csv(tmp_path, "a,y\n1,5\n2,6\n3,7\n"), Preparation())
@@ -139,7 +146,7 @@ def test_bytes_that_are_no_table(tmp_path):
     [
         ({"target": 1.5}, "target must be a column, or a list of columns. Got 1.5."),
         ({"target": []}, "target must be a column"),
-        ({"separator": ", "}, "separator must be one character, or tab. Got ', '."),
+        ({"separator": ""}, "separator must be a character, tab or spaces."),
         ({"shape": [28]}, "shape must be [rows, columns]"),
         ({"shape": [0, 3]}, "shape must be [rows, columns]"),
         ({"task": "regresion"}, "Did you mean 'regression'?"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -121,3 +122,13 @@ def test_beside_a_sweep_that_runs(tmp_path):
         time.sleep(0.1)
     assert sweep.returncode == 0
     assert "running" in seen
+
+
+def test_names_from_elsewhere_are_shown_as_they_are(sweep, tmp_path, capsys):
+    """Neither as markup nor as codes for the terminal."""
+    shutil.copytree(sweep, tmp_path / "runs")
+    (tmp_path / "runs" / "0").rename(tmp_path / "runs" / "[bold]\x1b]0;x")
+    watching.show([tmp_path / "runs"])
+    shown = capsys.readouterr().out
+    assert "[bold]" in shown
+    assert "\x1b" not in shown

@@ -169,3 +169,33 @@ def test_a_run_records_where_its_code_comes_from(tmp_path, monkeypatch):
     train(tmp_path / "run", write_data(tmp_path / "data.npz"))
     found = record_in(tmp_path / "run")["environment"]
     assert (found["git"], found["project"], found["user"]) == (None, None, "ada")
+
+
+def test_no_program_that_a_repository_names_is_started(project):
+    program = project / "evil.sh"
+    program.write_text("#!/bin/sh\ntouch started\n")
+    program.chmod(0o755)
+    for key in ("core.fsmonitor", "diff.external"):
+        git(project, "config", key, str(program))
+    (project / "plugin.py").write_text("x = 2\n")
+    assert "+x = 2" in changes(project / "run")
+    assert not list(project.glob("**/started"))
+
+
+def test_files_of_runs_are_no_changes_of_the_code(project):
+    (project / "outputs" / "one" / ".hydra").mkdir(parents=True)
+    for name in ("run.json", "epochs.csv", ".hydra/config.yaml"):
+        (project / "outputs" / "one" / name).touch()
+    assert code.project()["dirty"] is False
+    (project / "new.py").touch()
+    assert code.project()["dirty"] is True
+
+
+def test_a_chain_of_a_thousand_modules_is_followed(tmp_path, monkeypatch):
+    for k in range(1200):
+        (tmp_path / f"mine_{k}.py").write_text(f"def f():\n    import mine_{k + 1}\n")
+    (tmp_path / "mine_1200.py").write_text('x = "\\d"\nimport mine_0\n')  # a circle
+    monkeypatch.syspath_prepend(tmp_path)
+    __import__("mine_0")
+    assert len(sources_of(["mine_0"])) == 1201
+    del sys.modules["mine_0"]

@@ -95,10 +95,11 @@ def test_early_stopping_and_callbacks_and_reports():
         X, Y, epochs=40, validation=0.3, early_stopping=2, schedule="constant"
     )
     assert len(patient) < 40
-    also = classifier().fit(
-        X, Y, epochs=40, validation=0.3, schedule="constant", early_stopping=EarlyStopping(2)
-    )
-    assert len(also) == len(patient)
+    for same in (EarlyStopping(2), np.int64(2)):
+        also = classifier().fit(
+            X, Y, epochs=40, validation=0.3, schedule="constant", early_stopping=same
+        )
+        assert len(also) == len(patient)
     assert "stop_at" in CALLBACKS
 
 
@@ -121,9 +122,19 @@ def test_real_values():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"validation": 1.5}, OptionError, "a fraction between 0 and 1. Got 1.5"),
+        ({"validation": 1.5}, OptionError, r"a fraction between 0 and 1, or \(X, Y\). Got 1.5"),
+        ({"validation": "half"}, OptionError, "or .X, Y.. Got 'half'"),
+        ({"epochs": 0}, OptionError, "epochs must be a whole number of at least 1. Got 0"),
+        ({"epochs": 1.5}, OptionError, "epochs must be a whole number"),
+        ({"batch_size": 0}, OptionError, "batch_size must be a whole number"),
+        ({"learning_rate": "fast"}, OptionError, "learning_rate must be"),
+        ({"learning_rate": -1}, OptionError, "learning_rate must be above 0"),
+        ({"early_stopping": "3", "validation": 0.2}, OptionError, "epochs of patience. Got '3'"),
+        ({"best_weights": True}, OptionError, "choose by a validation part: give validation=0.1"),
+        ({"callbacks": ["stop_at"]}, OptionError, "objects of Callback. Got 'stop_at'"),
+        ({"optimizer": {"name": "sgd"}}, OptionError, "optimizer must be a name, or an object"),
         ({"validation": 0.001}, OptionError, "leaves none to train on"),
-        ({"early_stopping": 2}, OptionError, "chooses by a validation part"),
+        ({"early_stopping": 2}, OptionError, "choose by a validation part"),
         ({"learning_rate": 1e30}, OptionError, "diverged in epoch 1"),
         ({"optimizer": "sgdd"}, LookupError, "Did you mean 'sgd'"),
     ],

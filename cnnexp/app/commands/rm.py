@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cnnexp.app.labels import throw_away
+from cnnexp.app.labels import check_trash, throw_away
 from cnnexp.app.locations import near
 from cnnexp.app.screen import say
 from cnnexp.errors import OptionError
@@ -32,6 +32,8 @@ def main(words: list[str]) -> int:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     given = parser.parse_args(words)
+    for run in given.runs:
+        check_trash(run)
     if not given.yes and not _agreed(given.runs):
         say("nothing was moved")
         return 0
