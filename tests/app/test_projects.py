@@ -33,6 +33,7 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def project(place, monkeypatch):
     """A project made by ``init``, as the working folder; its module is forgotten afterwards."""
+    monkeypatch.delitem(sys.modules, "my_things", raising=False)  # that of another test
     make_project(place / "mine")
     monkeypatch.chdir(place / "mine")
     monkeypatch.setattr(sys, "path", list(sys.path))
