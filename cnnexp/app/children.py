@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from cnnexp.app import child
 from cnnexp.app.child import Task
 from cnnexp.app.screen import warn
+from cnnexp.app.warm import SERVER
 
 FORKING = sys.platform == "linux"  # elsewhere system libraries may not survive a fork
 WARM = ("cnnexp.app.warm",)
@@ -114,14 +115,20 @@ def _server() -> Any:
 
 @contextmanager
 def _no_main_module() -> Iterator[None]:
-    """Hide the main module, which `multiprocessing` would import again in every job."""
-    main, before = sys.modules["__main__"], os.environ.get(SAFE_PATH)
+    """Hide the main module, which `multiprocessing` would import again in every job.
+
+    Should the server begin now, it is told what it is, and that nothing is to be imported from the
+    working folder.
+    """
+    main = sys.modules["__main__"]
+    before = {name: os.environ.get(name) for name in (SAFE_PATH, SERVER)}
     sys.modules["__main__"] = types.ModuleType("__main__")
-    os.environ[SAFE_PATH] = "1"  # the server imports nothing from the working folder
+    os.environ |= {SAFE_PATH: "1", SERVER: "1"}
     try:
         yield
     finally:
         sys.modules["__main__"] = main
-        os.environ.pop(SAFE_PATH)
-        if before is not None:
-            os.environ[SAFE_PATH] = before
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value

@@ -18,10 +18,20 @@ MODULES = (
     "threadpoolctl",
 )
 
-for module in MODULES:
-    importlib.import_module(module)
+SERVER = "CNNEXP_FORK_SERVER"  # set for the process that jobs are forked from
 
-# What is sent to the user's process group is for the program, which passes it on to the jobs.
-os.setpgid(0, 0)
-for number in SIGNALS:
-    signal.signal(number, signal.SIG_IGN)
+
+def prepare() -> None:
+    """Import everything, and leave what is sent to the user's process group to the program.
+
+    The program passes it on to the jobs, and goes on to look after them.
+    """
+    for module in MODULES:
+        importlib.import_module(module)
+    os.setpgid(0, 0)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+if os.environ.pop(SERVER, ""):
+    prepare()

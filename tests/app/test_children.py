@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -132,3 +134,29 @@ def test_a_record_that_cannot_be_read_is_the_reason(tmp_path):
     (tmp_path / "run.json").write_text("{")
     assert job.status == "not started"
     assert "run.json: damaged" in job.reason
+
+
+def test_only_the_server_is_prepared_as_one():
+    """Who imports the module, as doctest does, keeps group and signals."""
+    code = (
+        "import os, signal; before = os.getpgid(0); import cnnexp.app.warm;"
+        "assert os.getpgid(0) == before;"
+        "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@linux
+@pytest.mark.long
+def test_jobs_go_on_when_the_process_group_is_told_to_end(tmp_path):
+    """The program alone heeds it: it asks its jobs to stop, waits for them, and shows the table."""
+    words = [sys.executable, "-m", "cnnexp", "-m", "epochs=400", "seed=0,1", "sweep.dir=S"]
+    sweep = subprocess.Popen(words, stdout=subprocess.PIPE, process_group=0, text=True)
+    while not all(Path("S", job, "epochs.csv").exists() for job in "01"):
+        assert sweep.poll() is None
+        time.sleep(0.05)
+    os.killpg(sweep.pid, signal.SIGTERM)
+    printed = sweep.communicate(timeout=60)[0]
+    assert sweep.returncode == 130
+    assert "0 of 2 jobs have a result" in printed
+    assert {read_record(Path("S", job))["status"] for job in "01"} == {"interrupted"}
