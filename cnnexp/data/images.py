@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.errors import DataError
+from cnnexp.errors import DataError, system_cause, system_reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -94,6 +94,8 @@ def open_picture(path: str | Path, least: int = 0) -> Image:
     except MemoryError:  # which says nothing; a part may claim to have thousands of megabytes
         raise DataError(f"{path}: needs more memory than there is.") from None
     except Exception as error:  # whatever a decoder raises on bytes from elsewhere
+        if (cause := system_cause(error)) is not None:
+            raise DataError(f"{path}: cannot be read: {system_reason(cause)}.") from None
         raise DataError(f"{path}: not a readable image: {error}") from None
 
 

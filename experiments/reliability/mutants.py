@@ -45,6 +45,12 @@ TESTS = {
         *(f"tests/nn/test_{name}.py" for name in ("losses", "memory", "network", "passes")),
         *(f"tests/nn/test_{name}.py" for name in ("network_errors", "processes", "profile")),
         *("tests/nn/test_timing.py", "tests/app/test_inspect.py", "tests/app/test_profile.py"),
+        *(f"tests/nn/test_{name}.py" for name in ("saving", "fusions", "ties", "fifty_steps")),
+        *(
+            f"tests/train/test_{name}.py"
+            for name in ("fitting", "trainer", "batches", "optimizers")
+        ),
+        *("tests/nn/test_random_networks.py", "tests/nn/test_extremes.py", "tests/test_classic.py"),
         "cnnexp/nn",
     ),
     "runs": (

@@ -86,6 +86,7 @@ def test_a_forked_process_has_the_folder_and_the_variables_of_its_parent(place, 
 
 
 @linux
+@pytest.mark.long
 def test_the_main_module_is_not_imported_again(tmp_path):
     """A script without ``if __name__ == "__main__"`` may sweep."""
     script = tmp_path / "study.py"

@@ -146,7 +146,7 @@ def test_what_reads_a_run_does_not_look_into_the_folder_around_it(place):
     succeed(*QUICK, "hydra.run.dir=one")
     write("evil.py", "from pathlib import Path\nPath('imported').touch()\n")
     write("conf/model/cnn.yaml", "# @package _global_\nplugins: [evil]\nmodel: {name: cnn}\n")
-    for command in ("show", "evaluate", "inspect"):
+    for command in ("show", "evaluate"):
         cnnexp(command, "one")
     succeed("compare", ".")
     assert not Path("imported").exists()

@@ -197,6 +197,7 @@ def told(printed: str) -> tuple[float, str]:
 
 @needs_optuna
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.long
 def test_without_a_seed_a_search_goes_on_where_it_was_and_all_trials_count(capsys):
     words = ["learning_rate=interval(0.001,0.5)", "epochs=1"]
     for trials in (2, 3):

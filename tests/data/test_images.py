@@ -1,5 +1,7 @@
 """Pictures become images like those of a data set."""
 
+import errno
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -214,3 +216,14 @@ def test_grey_that_was_multiplied_by_its_cover_is_read():
     """A TIFF may have it; it was a ValueError."""
     picture = Image.new("LA", (9, 9), (200, 255)).convert("La")
     assert as_picture(picture, (3, 3, 1)).tolist() == [[[200]] * 3] * 3
+
+
+def test_a_picture_that_may_not_be_read_is_no_damaged_one(tmp_path, monkeypatch):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+
+    def denied(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", denied)
+    with pytest.raises(DataError, match=r"a\.png: cannot be read: Permission denied\. Check who"):
+        open_picture(tmp_path / "a.png")
