@@ -15,8 +15,9 @@ HEAD = """# Reliability
 
 What was tried to break the engine, its files and its commands, and what came of it. Every section
 names the command that tries it again, and below each table stands where and at which commit it
-was tried. This page is made from the files of `experiments/results/reliability` by
-`python -m experiments.reliability page`.
+was tried. A `+` after a commit says that the results of other parts, which had just been written,
+were not committed yet; nothing else had changed. This page is made from the files of
+`experiments/results/reliability` by `python -m experiments.reliability page`.
 """
 
 
