@@ -97,7 +97,7 @@ def section(frame: pd.DataFrame) -> str:
     mended = (frame["mended"] == "yes").sum()
     cells = [
         [row["defect"], *(str(row.get(name, "")).replace("|", "\\|") for name in SHOWN[1:])]
-        for _, row in frame.fillna("").iterrows()
+        for _, row in frame.astype(object).fillna("").iterrows()
     ]
     return (
         "## Defects of version 0.1.0\n\n"

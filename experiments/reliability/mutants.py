@@ -156,7 +156,8 @@ def _kept(path: Path | None) -> dict[tuple[str, ...], dict[str, Any]]:
     """Return the rows of an earlier file whose mutants were killed."""
     if path is None:
         return {}
-    frame = results.read(path).fillna({"function": "", "test": ""})
+    frame = results.read(path).astype({"function": object, "test": object})
+    frame = frame.fillna({"function": "", "test": ""})
     killed = frame[frame["outcome"] != "survived"]
     return {_key(row): row for row in killed.to_dict("records")}
 
@@ -169,6 +170,7 @@ def judged() -> dict[tuple[str, ...], dict[str, str]]:
 
 def section(frame: pd.DataFrame) -> str:
     """Return the part of the page: the score per package, the operators, and the survivors."""
+    frame = frame.astype({"function": object, "test": object})
     rows = frame.fillna({"function": "", "test": ""}).to_dict("records")
     said, nothing = judged(), {"verdict": "", "reason": "not judged"}
     for row in rows:

@@ -138,7 +138,7 @@ def constraints() -> str:
 def section(frame: pd.DataFrame) -> str:
     """Return the table."""
     names = ("python", "which", "passed", "failed", "skipped", "versions", "remark")
-    frame = frame.reindex(columns=list(names)).fillna("")
+    frame = frame.reindex(columns=list(names)).astype(object).fillna("")
     whole = ["passed", "failed", "skipped"]
     frame[whole] = frame[whole].map(lambda value: value if value == "" else f"{value:.0f}")
     return (
