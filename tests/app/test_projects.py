@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -9,9 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 from cnnexp.app import schema
 from cnnexp.app.commands.init import make_project, templates
+from cnnexp.app.hydra_app import make_app
 from cnnexp.app.locations import config_files, config_root, project_root
 from cnnexp.data import SOURCES
 from cnnexp.nn.layer import LAYERS
@@ -39,6 +42,9 @@ def project(place, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     for table in (LAYERS, SOURCES):
         monkeypatch.setattr(table, "_things", dict(table._things))
+    make_app()  # so that Hydra's own configs are in its store, to stay there
+    store = ConfigStore.instance()
+    monkeypatch.setattr(store, "repo", copy.deepcopy(store.repo))
     monkeypatch.setattr(schema, "_stored", dict(schema._stored))
     yield place / "mine"
     sys.modules.pop("my_things", None)
