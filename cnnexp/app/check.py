@@ -86,6 +86,7 @@ def check_settings(config: Plain, search: bool = False) -> Plain:
     for key, (allowed, words) in RANGES.items():
         if not allowed(config[key]):
             faults.append(f"{key} must be {words}. Got {config[key]!r}.")
+    _refuse_no_groups(config)
     _check_group(IMPLEMENTATIONS, ImplConfig, config, "impl", faults)
     for group, table in TABLES.items():
         _check_group(table, None, config, group, faults)
@@ -142,6 +143,19 @@ def _unresolved(error: OmegaConfBaseException) -> str:
     if first.startswith("Recursive interpolation"):
         return f"{key}: takes its value from itself."
     return f"{key}: {first}"
+
+
+def _refuse_no_groups(config: Plain) -> None:
+    """Raise ConfigError for a group whose file holds anything but settings; they have a name."""
+    faults = []
+    for group in ("impl", "data", *TABLES):
+        found = config.get(group)
+        if found is not None and not isinstance(found, dict):
+            faults.append(f"{group}: must hold settings, as name: NAME. Got {found!r:.60}.")
+        else:
+            config[group] = {"name": None} | (found or {})
+    if faults:
+        raise ConfigError(faults)
 
 
 def _check_group(

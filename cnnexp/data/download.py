@@ -174,6 +174,8 @@ def _reader(response: Any) -> Callable[[int], bytes]:
             found: bytes = read(most)
         except (ReadTimeoutError, TimeoutError):
             raise Refused(f"stalled: sent nothing for {TIMEOUT:g} s") from None
+        except OverflowError:  # a chunk that claims more bytes than there are numbers for
+            raise requests.ConnectionError("broke off: a part has no possible length") from None
         except HTTPError as error:
             raise requests.ConnectionError(f"broke off: {error}") from None
         return found

@@ -271,7 +271,7 @@ def _fit(ink: Array, frame: tuple[int, int], share: float) -> Array:
         return ink
     scaled = Image.fromarray(ink.astype(np.float32)).resize((iw, ih), Image.Resampling.BICUBIC)
     found: Array = np.clip(np.asarray(scaled, np.float64), 0, None)
-    found /= found.max()
+    found /= found.max() or 1.0  # thin lines may vanish
     return found
 
 
@@ -280,6 +280,6 @@ def _corner(ink: Array, frame: tuple[int, int]) -> tuple[int, int]:
     corner = []
     for axis, size in enumerate(frame):
         mass = ink.sum(axis=1 - axis)
-        centre = float((mass * np.arange(len(mass))).sum() / mass.sum())
+        centre = float((mass * np.arange(len(mass))).sum() / (mass.sum() or 1.0))
         corner.append(min(max(round(size / 2 - centre), 0), size - len(mass)))
     return corner[0], corner[1]

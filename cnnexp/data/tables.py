@@ -115,6 +115,8 @@ class Table(Source):
         Xs = [
             self._samples(frame[features], path) for frame, path in zip(frames, paths, strict=True)
         ]
+        if any(len(X) != len(Y) for X, Y in zip(Xs, Ys, strict=True)):
+            raise DataError(f"{self.file}: damaged: its columns have different numbers of rows.")
         arrays = [array for pair in zip(Xs, Ys, strict=True) for array in pair]
         largest = max(float(abs(X).max()) for X in Xs) or 1.0
         named = () if classes else tuple(targets)
