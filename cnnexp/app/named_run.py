@@ -36,7 +36,7 @@ def named_run(text: str) -> Path:
     RunError
         If several runs are meant, or there is no last one.
     """
-    if os.path.lexists(text):
+    if not _is_absent(text):
         return Path(text)
     below = list(find_runs(OUTPUTS)) if os.path.isdir(OUTPUTS) else []
     if text == LAST:
@@ -50,6 +50,17 @@ def named_run(text: str) -> Path:
             f"{text}: begins the names of {len(found):,} runs: {names}{more}. Give more of it."
         )
     return found[0] if found else Path(text)
+
+
+def _is_absent(path: str) -> bool:
+    """Say whether there is nothing of a name; what cannot be looked at may be there."""
+    try:
+        Path(path).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _entries(folder: Path) -> list[Path]:
