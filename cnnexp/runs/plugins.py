@@ -96,9 +96,11 @@ def load_plugins_of(run: Path, record: Record, named: Sequence[str] | None = Non
 def _warn_of_changes(run: Path, record: Record) -> None:
     """Warn of modules that are not what they were when the run was made."""
     if names := changed(record.get("plugins")):
+        relative = os.path.relpath(run)
+        place = str(run) if relative.startswith(os.pardir) else relative
+        are = "is" if len(names) == 1 else "are"
         warnings.warn(
-            f"{run}: {', '.join(names)} {'is' if len(names) == 1 else 'are'} not as when the run"
-            f" was made{_kept(run)}.",
+            f"{place}: {', '.join(names)} {are} not as when the run was made{_kept(run)}.",
             CodeChanged,
             stacklevel=2,
         )

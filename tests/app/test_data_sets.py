@@ -152,7 +152,7 @@ def test_a_run_on_a_table_says_what_it_takes(tmp_path):
     assert (ended.code, "has learnt from a table of 4 features" in ended.err) == (2, True)
     assert "2 pictures" in succeed("inspect", run)
     ended = cnnexp("evaluate", run, "data.set=wine")
-    assert (ended.code, "has rows of (13,) numbers" in ended.err) == (2, True)
+    assert (ended.code, "knows no class named 'class_0'" in ended.err) == (2, True)
     profile = ["profile", "data=sklearn", "model=flat", "impl=sg", "--seconds", "0.2"]
     assert "dense1" in succeed(*profile)
 

@@ -324,4 +324,4 @@ def test_changed_code_is_told_once_and_is_another_job(place):
     ended = cnnexp("evaluate", run, "--plugins", "my_twice")
     assert ended.code == 0
     assert ended.err.count("warning: ") == 1
-    assert f"{run}: my_twice is not as when the run was made" in ended.err
+    assert "run: my_twice is not as when the run was made" in ended.err
