@@ -34,14 +34,14 @@ def git() -> Repository | None:
     return _repository(package)
 
 
-def project() -> Repository | None:
+def project(package: Repository | None) -> Repository | None:
     """Return the same of the working folder; None where that is this package's, or has none."""
     here = Path.cwd()
     places = [folder / ".git" for folder in (here, *here.parents)]
     if not any(os.path.exists(place) for place in places):  # noqa: PTH110 (never an OSError)
         return None
-    found, own = _repository(here), git()
-    return None if own and found and own["folder"] == found["folder"] else found
+    found = _repository(here)
+    return None if package and found and package["folder"] == found["folder"] else found
 
 
 def _repository(folder: Path) -> Repository | None:

@@ -25,6 +25,7 @@ def describe_environment() -> dict[str, Any]:
 
     with one_blas_thread():  # as during a run
         libraries = blas()
+    package = git()
     return {
         "cnnexp": cnnexp.__version__,
         "results_version": RESULTS_VERSION,
@@ -37,8 +38,8 @@ def describe_environment() -> dict[str, Any]:
         "cores": available_cores(),
         "blas": libraries,
         "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE"),
-        "git": git(),
-        "project": project(),
+        "git": package,
+        "project": project(package),
         "user": user(),
         "command": command(),
         "folder": os.getcwd(),

@@ -20,7 +20,7 @@ def git(folder, *words):
 
 
 def changes(run):
-    return code.changes({"git": None, "project": code.project()}, run)
+    return code.changes({"git": None, "project": code.project(code.git())}, run)
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def project(tmp_path, monkeypatch):
 
 def test_the_commit_of_the_project_is_recorded_and_whether_files_were_changed(project):
     wanted = {"commit": git(project, "rev-parse", "HEAD"), "dirty": False, "folder": str(project)}
-    assert (code.git(), code.project()) == (None, wanted)
+    assert (code.git(), code.project(code.git())) == (None, wanted)
     (project / "plugin.py").write_text("x = 2\n")
-    assert code.project() == wanted | {"dirty": True}
+    assert code.project(code.git()) == wanted | {"dirty": True}
 
 
 def test_a_folder_without_a_repository_has_no_project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert code.project() is None
+    assert code.project(code.git()) is None
 
 
 def test_in_a_clone_the_package_is_the_project(project, monkeypatch):
@@ -55,7 +55,7 @@ def test_in_a_clone_the_package_is_the_project(project, monkeypatch):
     git(project, "commit", "-q", "-m", "second")
     monkeypatch.setattr(code.cnnexp, "__file__", str(project / "__init__.py"))
     assert code.git()["folder"] == str(project)
-    assert code.project() is None
+    assert code.project(code.git()) is None
 
 
 def test_changes_since_the_commit_are_kept_up_to_a_bound(project, monkeypatch):
@@ -186,9 +186,9 @@ def test_files_of_runs_are_no_changes_of_the_code(project):
     (project / "outputs" / "one" / ".hydra").mkdir(parents=True)
     for name in ("run.json", "epochs.csv", ".hydra/config.yaml"):
         (project / "outputs" / "one" / name).touch()
-    assert code.project()["dirty"] is False
+    assert code.project(code.git())["dirty"] is False
     (project / "new.py").touch()
-    assert code.project()["dirty"] is True
+    assert code.project(code.git())["dirty"] is True
 
 
 def test_a_chain_of_a_thousand_modules_is_followed(tmp_path, monkeypatch):
