@@ -68,6 +68,7 @@ if multiprocessing.parent_process() is not None:
 """
 
 
+@pytest.mark.few(1)
 @linux
 @pytest.mark.parametrize("said", ["yes", "die"])
 def test_a_forked_process_has_the_folder_and_the_variables_of_its_parent(place, monkeypatch, said):

@@ -36,6 +36,7 @@ def test_a_run_may_have_a_name_tags_and_a_note_from_its_start():
     assert "so it is" in shown
 
 
+@pytest.mark.long
 def test_they_change_nothing_of_the_result():
     succeed(*QUICK, "hydra.run.dir=one")
     succeed(*QUICK, "name=x", "tags=[y]", "note=z", "hydra.run.dir=two")

@@ -175,7 +175,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
     ids=["layer", "initializer", "metric", "optimizer", "schedule", "loss", "data"],
 )
-@pytest.mark.few(4)
+@pytest.mark.few(3)
 def test_a_thing_of_every_kind_trains(words: str, key: str, value: object, own: Path) -> None:
     run = ("epochs=1", "data.limit=40", "hydra.run.dir=run")
     succeed(PLUGIN, *words.split(), *run)

@@ -71,6 +71,7 @@ def test_what_is_changed_is_all_that_is_different():
     assert config["model"]["layers"][0]["filters"] == 4
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("typed", "rate"), [((), 0.001), (("learning_rate=0.07",), 0.07)], ids=["default", "typed"]
 )
@@ -81,6 +82,7 @@ def test_another_optimizer_has_its_own_rate_unless_one_was_chosen(typed, rate):
     assert (config["optimizer"]["name"], config["learning_rate"]) == ("adam", rate)
 
 
+@pytest.mark.long
 def test_a_job_of_a_sweep_is_run_by_itself():
     succeed("-m", *QUICK, "learning_rate=0.3,0.1", "sweep.dir=grid")
     succeed("rerun", "grid/0", "hydra.run.dir=alone")
@@ -91,6 +93,7 @@ def test_a_job_of_a_sweep_is_run_by_itself():
         np.testing.assert_array_equal(array, weights("alone")[name])
 
 
+@pytest.mark.long
 def test_a_preset_that_is_not_here_any_more_is_not_needed():
     folder = Path("mine/model")
     folder.mkdir(parents=True)
@@ -144,6 +147,7 @@ def test_another_machine_is_told():
     assert "warning: the last bits may differ from those of one: numpy: 1.0 then" in ended.err
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

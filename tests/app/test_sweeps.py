@@ -354,7 +354,7 @@ def test_a_glob_stands_for_what_fits_and_the_rest_is_left_out(capsys):
         (["model=glob([flat,lenet5])", "epochs=1,-1"], "epochs=-1 model=flat: epochs must be"),
     ],
 )
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_what_is_no_choice_of_a_glob_is_refused(words, fault, capsys, folder):
     assert of_models(*words) == 2
     captured = capsys.readouterr()
@@ -413,6 +413,7 @@ def test_what_starts_in_the_same_second_has_folders_of_its_own(monkeypatch, fold
     assert found[0].name == "2026-01-31_12-00-00"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "words",
     [

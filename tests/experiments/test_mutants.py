@@ -163,6 +163,7 @@ def test_a_function_that_is_imported_changes_and_keeps_no_old_result(module, mon
     assert module.twice(5) == 15
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("old", "new", "value"),
     [("self.size * self.size", "self.size + 0", 4), ("n + 1", "n - 1", [-1, 0, 1, 2])],
@@ -173,6 +174,7 @@ def test_methods_and_what_is_within_them_change(module, old, new, value):
     assert value in (one.area, one.inside())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("old", "new"),
     [

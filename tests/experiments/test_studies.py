@@ -92,6 +92,7 @@ def a_sweep(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_a_study_that_sweeps(a_sweep):
     """The quick part of what is marked long."""
     assert load_runs(a_sweep)["impl"].tolist() == ["naive", "sg", "im2col", "fast"]
