@@ -74,9 +74,10 @@ class Worker:
     def close(self) -> None:
         """End the processes."""
         for process in self._processes.values():
-            assert process.stdin is not None
+            assert process.stdin is not None and process.stdout is not None
             process.stdin.close()
             process.wait()
+            process.stdout.close()
 
 
 @contextlib.contextmanager
@@ -107,7 +108,7 @@ class Map:
     Parameters
     ----------
     tests : mapping
-        Name of a test → its ``fixtures`` and ``seconds``.
+        Name of a test → its ``fixtures`` and ``seconds``, and what ``shared`` fixtures take.
     failed : sequence of str
         Tests that did not pass on the unchanged source, or were skipped.
     lines : mapping
@@ -129,8 +130,8 @@ class Map:
         return users
 
     def seconds(self, test: str) -> float:
-        """Return what a test takes, its fixtures included."""
-        return float(self.tests[test]["seconds"])
+        """Return what a test takes by itself, all its fixtures included."""
+        return float(self.tests[test]["seconds"] + sum(self.tests[test]["shared"].values()))
 
     def chosen(self, mutation: Mutation, most_seconds: float, most: int) -> list[str]:
         """Choose the tests for a mutation: the quick ones first, one of each function in turn.
@@ -144,9 +145,13 @@ class Map:
             Bounds of the tests together.
         """
         kept: list[str] = []
+        made: set[tuple[str, str]] = set()  # fixtures that several of the tests share
         total = 0.0
         for test in self._in_order(mutation):
-            total += self.seconds(test)
+            file, facts = test.partition("::")[0], self.tests[test]
+            new = {(file, name) for name in facts["shared"]} - made
+            total += facts["seconds"] + sum(facts["shared"][name] for _, name in new)
+            made |= new
             if kept and (total > most_seconds or len(kept) == most):
                 break
             kept.append(test)
