@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnexp.app.check import Plain, check_data
+from cnnexp.app.composing import make_app
 from cnnexp.data import Dataset
 from cnnexp.data.dataset import Preparation, split_indices
 from cnnexp.data.scale import Scale
@@ -88,18 +89,9 @@ def _typed(overrides: Sequence[str]) -> set[str]:
 
 def _config(run: Run, overrides: Sequence[str], typed: Collection[str]) -> Plain:
     """Return the run's config with the data set that is asked for, checked."""
-    from hydra.types import RunMode
-
-    from cnnexp.app.hydra_app import CONFIG_NAME, make_app
-
     recorded = run.config["data"]
     chosen = [] if "name" in typed else [f"data={recorded['name']}"]
-    cfg = make_app().compose_config(
-        config_name=CONFIG_NAME,
-        overrides=[*chosen, *overrides],
-        run_mode=RunMode.RUN,
-        with_log_configuration=False,
-    )
+    cfg = make_app().settings([*chosen, *overrides])
     data = dict(cfg.data)
     kept = {"scaling": recorded.get("scaling", "unit")} | _sizes(run, data)
     if data["name"] == recorded["name"]:

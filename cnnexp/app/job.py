@@ -15,8 +15,9 @@ from omegaconf import DictConfig
 
 from cnnexp.app.check import Plain, check
 from cnnexp.app.experiment import begin
+from cnnexp.app.hydra_bridge import GRID
 from cnnexp.app.resume import resume_held
-from cnnexp.app.search import GRID, objective
+from cnnexp.app.search import objective
 from cnnexp.runs.folders import hold
 from cnnexp.runs.plugins import load_plugins
 from cnnexp.runs.reading import GROUPS

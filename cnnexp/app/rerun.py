@@ -10,15 +10,16 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cnnexp.app.check import Plain
-from cnnexp.app.composing import composing
-from cnnexp.app.hydra_app import CONFIG_NAME, App, make_app
+from cnnexp.app.check import Plain, check
+from cnnexp.app.composing import App, composing, make_app
+from cnnexp.app.config_sources import CONFIG_NAME
+from cnnexp.app.job import record_of
 from cnnexp.app.messages import dotted
 from cnnexp.app.own import offer
 from cnnexp.app.resume import complete
 from cnnexp.app.schema import TABLES
 from cnnexp.app.screen import warn
-from cnnexp.app.single_run import run_once
+from cnnexp.app.single_run import carry_out, composed
 from cnnexp.app.words import check_words
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
@@ -76,7 +77,10 @@ def rerun(
     with foreign(run / FILE):
         again = Again(run, record, [dotted(word) for word in words])
     app = make_app(config_dir)
-    return run_once(app, CONFIG_NAME, again.words(app), again)
+    cfg = again.settled(composed(app, CONFIG_NAME, again.words(app)))
+    record = record_of(check(cfg), cfg.hydra)
+    again.enter(record)
+    return carry_out(app, CONFIG_NAME, cfg, record)
 
 
 class Again:

@@ -7,9 +7,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from cnnexp.app.check import Plain
+from cnnexp.app.hydra_bridge import GRID
 from cnnexp.runs.record import Record
-
-GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 def objective(record: Record, name: str | None = None) -> float | None:

@@ -23,8 +23,8 @@ from omegaconf import DictConfig, OmegaConf
 import cnnexp
 from cnnexp import load_run
 from cnnexp.app import child, sweep_points, sweeps
+from cnnexp.app.composing import make_app
 from cnnexp.app.experiment import begin
-from cnnexp.app.hydra_app import make_app
 from cnnexp.app.main import main
 from cnnexp.app.processes import describe_end
 from cnnexp.app.resume import resume_held
