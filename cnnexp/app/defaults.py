@@ -13,7 +13,7 @@ from cnnexp.errors import CnnexpError
 from cnnexp.runs.reading import GROUPS, flatten
 
 
-def default_settings(choices: Mapping[str, str]) -> dict[str, Any] | None:
+def default_settings(choices: Mapping[str, str | None]) -> dict[str, Any] | None:
     """Return all default settings under dotted paths.
 
     The names of the groups are the default ones; the options in a group are the defaults of the

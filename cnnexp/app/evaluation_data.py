@@ -61,8 +61,9 @@ def evaluation_data(run: Run, overrides: Sequence[str]) -> Evaluated:
     typed = _typed(overrides)
     plan = plan_dataset(_config(run, overrides, typed))
     raw = plan.source.load()
-    foreign = raw.checksum != run.record["data"]["checksum"]
-    if raw.classes and (known := run.record["data"]["classes"]):
+    learnt = run.recorded.data
+    foreign = learnt is None or raw.checksum != learnt["checksum"]
+    if raw.classes and learnt and (known := learnt["classes"]):
         raw = _with_classes(raw, known, f"data={plan.source.name}: {run.path}")
     part, preparation = "test", plan.preparation
     if foreign:
@@ -156,10 +157,10 @@ def scales_of(run: Run) -> tuple[Scale | None, Scale | None]:
     Other samples are scaled in the same way: those of another training part would have another mean
     and deviation. Runs of earlier versions did not write it down.
     """
-    data = run.record["data"] or {}
-    if "scale" in data:
+    data = run.recorded.data
+    if data is not None and (scale := data.get("scale")) is not None:
         target = data.get("target_scale")
-        return Scale.from_record(data["scale"]), target and Scale.from_record(target)
+        return Scale.from_record(scale), Scale.from_record(target) if target else None
     if run.config["data"].get("scaling") == "standard":
         return run.dataset.scale, None
     return None, None

@@ -16,14 +16,14 @@ def objective(record: Record, name: str | None = None) -> float | None:
 
     Parameters
     ----------
-    record : dict
+    record : Record
         The run.
     name : str, optional
         The figure; if not given, the one that the run's config names.
     """
-    if record["status"] == "diverged":
+    if record.status == "diverged":
         return float("inf")
-    value = record["results"].get(name or record["config"]["sweep"]["objective"])
+    value = record.results.get(name or record.config["sweep"]["objective"])
     return None if value is None else float(value)
 
 

@@ -22,7 +22,7 @@ from cnnexp.app.resume import saying_how_to_go_on
 from cnnexp.app.search import objective
 from cnnexp.errors import ConfigError, RunError, system_reason
 from cnnexp.runs.folders import claim, hold, run_around, run_below
-from cnnexp.runs.record import Record, holds_a_run, write_record
+from cnnexp.runs.record import Record, holds_a_run, read_record, write_record
 
 SWEEPS_ONLY = (
     "names the folder of a sweep, and this is a single run. Name its folder with"
@@ -73,7 +73,7 @@ def carry_out(app: App, name: str, cfg: DictConfig, record: Record) -> int:
         if ret.status is JobStatus.FAILED:
             raise ret._return_value
     print(f"results in {near(folder)}")
-    return code_of(record)
+    return code_of(read_record(folder))
 
 
 def refuse_folder_key(overrides: Sequence[str], keys: Sequence[str], why: str) -> None:

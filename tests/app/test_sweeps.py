@@ -32,7 +32,7 @@ from cnnexp.app.sweep_table import show_table
 from cnnexp.app.sweeps import Sweep
 from cnnexp.runs import environment
 from cnnexp.runs.folders import hold
-from cnnexp.runs.writing import new_record
+from cnnexp.runs.record import new_record
 from tests.runs.small import change_record, record_in, settings, snapshot, write_data
 
 ROOT = str(Path(cnnexp.__file__).parent.parent)

@@ -15,7 +15,7 @@ from cnnexp.app.check import check
 from cnnexp.app.composing import make_app
 from cnnexp.app.experiment import begin
 from cnnexp.runs.folders import hold
-from cnnexp.runs.writing import new_record
+from cnnexp.runs.record import new_record
 
 SIZE, CLASSES = 4, 3
 
