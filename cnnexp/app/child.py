@@ -14,13 +14,13 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 from hydra import version
-from hydra._internal.callbacks import Callbacks
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from cnnexp.app import progress
 from cnnexp.app.check import Plain
+from cnnexp.app.hydra_bridge import Callbacks
 from cnnexp.app.job import train_checked
 from cnnexp.app.screen import warn
 from cnnexp.app.stopping import EXIT_CODE, SIGNALS

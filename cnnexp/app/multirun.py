@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from hydra._internal.callbacks import Callbacks
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from cnnexp.app.composing import App
+from cnnexp.app.hydra_bridge import Callbacks
 from cnnexp.app.locations import near
 from cnnexp.app.messages import in_our_words
 from cnnexp.app.progress import screen_may_be_gone
@@ -27,9 +27,6 @@ from cnnexp.app.sweeps import Sweep
 from cnnexp.errors import ConfigError, RunError, system_reason
 from cnnexp.runs.folders import claim, run_around
 from cnnexp.runs.record import holds_a_run
-
-if TYPE_CHECKING:
-    from cnnexp.app.hydra_app import App
 
 GUARD = "hydra_plugins.cnnexp_launcher.Guard"
 SWEEPERS_FILES = ("multirun.yaml", "optimization_results.yaml")

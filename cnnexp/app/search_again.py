@@ -80,7 +80,7 @@ def points_in(folder: Path) -> dict[str, list[str]]:
     found = {}
     for path in sorted(folder.glob(f"*/{FILE}")):
         try:
-            found[path.parent.name] = [str(word) for word in read_record(path.parent)["overrides"]]
+            found[path.parent.name] = read_record(path.parent).overrides
         except RunError:
             continue
     if (folder / INDEX).exists():

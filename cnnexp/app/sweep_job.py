@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +76,9 @@ class Job:
         except RunError as error:
             self._unreadable = str(error) if (self.folder / FILE).exists() else ""
             return None
-        if record["status"] == "running" and self.launched and not is_here(record["process"]):
-            record["status"] = "killed"  # its launcher has come back, though no end was recorded
-        if self.launched and record["status"] in DONE:
+        if record.status == "running" and self.launched and not is_here(record.process):
+            record = replace(record, status="killed")  # its launcher has come back without an end
+        if self.launched and record.status in DONE:
             self._done = record
         return record
 
@@ -86,7 +86,7 @@ class Job:
     def status(self) -> str:
         """The job's status; ``not started`` if it has not recorded anything."""
         record = self.record()
-        return "not started" if record is None else str(record["status"])
+        return "not started" if record is None else record.status
 
     @property
     def reason(self) -> str:
@@ -94,9 +94,9 @@ class Job:
         record = self.record()
         if record is None:
             return self._unreadable or self.end or "it has recorded nothing"
-        status = record["status"]
-        if record["reason"] or status == "finished":
-            return str(record["reason"] or "")
+        status = record.status
+        if record.reason or status == "finished":
+            return record.reason or ""
         return self.end if status == "killed" and self.end else REASONS.get(status, "")
 
     def outcome(self, strict: bool) -> Outcome:
@@ -108,7 +108,7 @@ class Job:
     def objective(self) -> float | None:
         """Return the figure that the sweep is about; only a job that is done has it."""
         record = self.record()
-        if record is None or record["status"] not in DONE:
+        if record is None or record.status not in DONE:
             return None
         return objective(record, self.config["sweep"]["objective"])
 

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from cnnexp.app.screen import say
 from cnnexp.app.sweep_job import DONE, Job
 from cnnexp.app.sweep_points import chosen, varying
 
-if TYPE_CHECKING:
-    from cnnexp.app.sweeps import Sweep
-
 FIGURES = {"test_error": 4, "seconds": 2}  # shown in every table, with so many decimals
 
 
-def show_table(sweep: Sweep, maximize: bool = False, others: Sequence[Job] = ()) -> None:
+class Planned(Protocol):
+    """A sweep, as far as it is shown: its folder, its jobs, and what went wrong besides them."""
+
+    folder: Path
+    search: bool
+    left_out: int
+    trouble: list[str]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs that were planned."""
+
+
+def show_table(sweep: Planned, maximize: bool = False, others: Sequence[Job] = ()) -> None:
     """Print the jobs of a sweep, the reasons of failures, and how many have a result.
 
     Parameters
     ----------
-    sweep : Sweep
+    sweep : Planned
         The sweep; if it has planned nothing, nothing is printed.
     maximize : bool
         Whether the best job of a search is the one with the largest objective.
@@ -121,7 +132,7 @@ def show_plan(jobs: Sequence[Job]) -> None:
 def _results(job: Job) -> dict[str, Any]:
     """Return the figures of a finished job; of another one, only how long it took."""
     record = job.record()
-    results = {} if record is None else dict(record["results"])
+    results = {} if record is None else dict(record.results)
     if job.status == "finished":
         return results
     return {"seconds": results.get("seconds")}

@@ -235,7 +235,7 @@ def recorded_fingerprints(folder: Path) -> dict[str, str]:
 
 def _fingerprint_in(folder: Path) -> str | None:
     try:
-        return read_record(folder).get("fingerprint")
+        return read_record(folder).fingerprint
     except RunError:
         return None
 

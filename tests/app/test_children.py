@@ -45,14 +45,14 @@ def test_warm_and_fresh_jobs_end_with_the_same_bits():
         for name in warm:
             np.testing.assert_array_equal(warm[name], fresh[name])
         records = [read_record(Path(isolation, job)) for isolation in ("warm", "fresh")]
-        assert records[0]["fingerprint"] == records[1]["fingerprint"]
-        assert records[0]["environment"] == records[1]["environment"]
+        assert records[0].fingerprint == records[1].fingerprint
+        assert records[0].environment == records[1].environment
 
 
 @linux
 def test_every_job_has_a_process_of_its_own():
     succeed(*GRID, "sweep.dir=S")
-    pids = {read_record(Path("S", job))["process"]["pid"] for job in "01"}
+    pids = {read_record(Path("S", job)).process["pid"] for job in "01"}
     assert len({*pids, os.getpid()}) == 3
 
 
@@ -160,4 +160,4 @@ def test_jobs_go_on_when_the_process_group_is_told_to_end(tmp_path):
     printed = sweep.communicate(timeout=60)[0]
     assert sweep.returncode == 130
     assert "0 of 2 jobs have a result" in printed
-    assert {read_record(Path("S", job))["status"] for job in "01"} == {"interrupted"}
+    assert {read_record(Path("S", job)).status for job in "01"} == {"interrupted"}

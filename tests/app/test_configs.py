@@ -12,7 +12,8 @@ from hydra.types import RunMode
 
 import cnnexp as package
 from cnnexp.app.check import check
-from cnnexp.app.hydra_app import CONFIG_NAME, make_app
+from cnnexp.app.composing import make_app
+from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.locations import config_root
 from cnnexp.app.schema import ImplConfig
 from cnnexp.data import SOURCES

@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 import cnnexp as package
 from cnnexp import LAYERS
 from cnnexp.app import schema
-from cnnexp.app.hydra_app import make_app
+from cnnexp.app.composing import make_app
 from cnnexp.data import SOURCES
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.nn.initializers import INITIALIZERS

@@ -23,8 +23,8 @@ from omegaconf import DictConfig, OmegaConf
 import cnnexp
 from cnnexp import load_run
 from cnnexp.app import child, sweep_points, sweeps
+from cnnexp.app.composing import make_app
 from cnnexp.app.experiment import begin
-from cnnexp.app.hydra_app import make_app
 from cnnexp.app.main import main
 from cnnexp.app.processes import describe_end
 from cnnexp.app.resume import resume_held
@@ -32,7 +32,7 @@ from cnnexp.app.sweep_table import show_table
 from cnnexp.app.sweeps import Sweep
 from cnnexp.runs import environment
 from cnnexp.runs.folders import hold
-from cnnexp.runs.writing import new_record
+from cnnexp.runs.record import new_record
 from tests.runs.small import change_record, record_in, settings, snapshot, write_data
 
 ROOT = str(Path(cnnexp.__file__).parent.parent)

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 
 from cnnexp import load_runs
 from cnnexp.app.check import check
-from cnnexp.app.hydra_app import CONFIG_NAME, make_app
+from cnnexp.app.composing import make_app
+from cnnexp.app.config_sources import CONFIG_NAME
 from experiments import figures, outcomes, tables
 from experiments.outcomes import Results
 from experiments.summaries import SUMMARIES, first_at

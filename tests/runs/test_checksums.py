@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from cnnexp.runs import checkpoint, checksums, environment
 from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.files import Prefix, checksum
 from cnnexp.runs.histograms import read_histograms
+from cnnexp.runs.record import read_record
 from cnnexp.runs.writing import RunWriter
 from experiments.benchmarks.kill_and_resume import differences
 from tests.commandline import cnnexp, succeed
@@ -202,10 +204,8 @@ def test_a_file_that_was_replaced_between_two_looks_is_read_again(run, monkeypat
     contents = iter([content[:-1], content])
     (run / "weights.pkl").unlink()
     monkeypatch.setattr(checksums, "read_bytes", lambda *_: next(contents))
-    records = iter([{"a": 1}, {"a": 2}, {"a": 3}])
-    monkeypatch.setattr(
-        checksums, "_record", lambda _: next(records) | {"checksums": record_in(run)["checksums"]}
-    )
+    records = iter([replace(read_record(run), heartbeat=f"{k}") for k in range(3)])
+    monkeypatch.setattr(checksums, "_record", lambda _: next(records))
     assert checksums.read_checked(run, "checkpoint.pkl") == content
 
 
@@ -214,7 +214,7 @@ def test_a_checkpoint_is_entered_before_it_is_written(whole, tmp_path, monkeypat
     entered = []
 
     def save(folder, pickled):
-        listed = record_in(folder)[checksums.KEY]["checkpoints"]
+        listed = record_in(folder)["checksums"]["checkpoints"]
         entered.append(checksum(pickled) in [entry["checkpoint"] for entry in listed])
 
     monkeypatch.setattr(checkpoint, "save", save)
@@ -224,11 +224,10 @@ def test_a_checkpoint_is_entered_before_it_is_written(whole, tmp_path, monkeypat
 
 def test_a_run_that_goes_on_says_so_before_its_first_batch(killed, monkeypatch):
     """What was recorded after the checkpoint must not be there while the batches are made anew."""
-    record = record_in(killed)
-    writer = RunWriter(killed, record, CheckpointPolicy())
+    writer = RunWriter(killed, read_record(killed), CheckpointPolicy())
     writer.rewind(None)
     assert record_in(killed)["results"] == {}
-    assert record_in(killed)[checksums.KEY]["checkpoints"] == []
+    assert record_in(killed)["checksums"]["checkpoints"] == []
 
 
 def test_of_several_entries_the_one_of_the_file_counts(tmp_path):
@@ -240,6 +239,6 @@ def test_of_several_entries_the_one_of_the_file_counts(tmp_path):
     holds = checksums._entry_that_holds
     assert holds(tmp_path, entries) == entries[1]
     assert holds(tmp_path, entries[:1]) == entries[0]  # a single one is not compared
-    assert holds(tmp_path, []) == {}
+    assert holds(tmp_path, []) is None
     (tmp_path / checkpoint.FILE).unlink()
-    assert holds(tmp_path, entries) == holds(tmp_path, entries[:1]) == {}
+    assert holds(tmp_path, entries) is holds(tmp_path, entries[:1]) is None

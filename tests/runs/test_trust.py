@@ -246,7 +246,7 @@ def test_a_resumed_run_is_signed_by_who_names_its_plugins(place):
     assert cnnexp("resume", run).code == 2
     succeed("resume", run, "--plugins", "my_twice")
     forget()
-    assert read_record(run)["plugins"] is not None
+    assert read_record(run).plugins is not None
     assert succeed("evaluate", run)
 
 
