@@ -23,6 +23,7 @@ from experiments.reliability.mutations import Mutation
 ROOT = Path(__file__).parents[2]
 MAPS = ROOT / "outputs" / "reliability" / "mutants"
 COPIED = ("cnnexp", "conf", "docs", "experiments", "tests", "pyproject.toml", "README.md")
+MAPPER = Path(__file__).with_name("mutant_map.py")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "results", "figures", "_build", "*.png")
 FIRST = 8  # tests that are tried before the files of the others are imported
 MIRRORED = 0.25  # a test of the module itself comes first unless it takes four times as long
@@ -189,7 +190,7 @@ def mapped(workers: Sequence[Worker], tests: Sequence[str], package: str) -> Map
     """Run the tests once on the unchanged source, and find which lines each executes.
 
     It takes minutes, so what was found is kept in ``outputs`` for every file of tests, until it,
-    what the tests share, or a source changes.
+    what the tests share, a source, or how they are mapped changes.
     """
     kept = {file: MAPS / f"{name}.json" for file, name in _names(workers[0], tests, package)}
     waiting = [(file, path) for file, path in kept.items() if not path.exists()]
@@ -208,7 +209,7 @@ def mapped(workers: Sequence[Worker], tests: Sequence[str], package: str) -> Map
 
 def _names(worker: Worker, tests: Sequence[str], package: str) -> Iterator[tuple[str, str]]:
     """Yield the files of tests, and a name for what is found with each."""
-    shared = hashlib.sha256(package.encode())
+    shared = hashlib.sha256(package.encode() + MAPPER.read_bytes())
     for path in sorted((worker.copy / "cnnexp").rglob("*.py")):
         shared.update(path.read_bytes())
     for path in sorted((worker.copy / "tests").rglob("*.py")):

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -79,8 +81,8 @@ def test_other_figures_may_be_searched_by(name):
     assert search_faults(config(name)) == []
 
 
-def record(status: str, **results: float) -> dict:
-    return {"status": status, "results": results} | {"config": config("validation_error")}
+def record(status: str, **results: float) -> Any:
+    return SimpleNamespace(status=status, results=results, config=config("validation_error"))
 
 
 def test_the_objective_of_a_run():
