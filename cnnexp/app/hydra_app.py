@@ -26,7 +26,7 @@ from omegaconf import DictConfig
 from cnnexp.app.composing import composing
 from cnnexp.app.config_sources import GROUP, OWN, PROJECT, register_sources
 from cnnexp.app.job import is_sweep, train_task
-from cnnexp.app.locations import PLUGINS, config_root, project_root
+from cnnexp.app.locations import config_root, project_root
 from cnnexp.app.messages import dotted
 from cnnexp.app.multirun import run_sweep
 from cnnexp.app.own import offer_own
@@ -75,7 +75,6 @@ def make_app(config_dir: str | None = None, project: bool = True) -> App:
         Whether ``conf`` and ``experiments`` of the working folder count as well.
     """
     version.setbase("1.3")
-    _offer_plugins()
     register_schemas()
     root = config_root()
     search_path = create_config_search_path(str(root / "conf"))
@@ -92,16 +91,6 @@ def make_app(config_dir: str | None = None, project: bool = True) -> App:
         search_path.prepend(provider=provider, path=path, anchor=SearchPathQuery(provider="main"))
     GlobalHydra.instance().clear()
     return App.create_main_hydra2("cnnexp", search_path)  # type: ignore[return-value]
-
-
-def _offer_plugins() -> None:
-    """Put our part of ``hydra_plugins`` on the path, for this process and those it starts."""
-    folder = str(PLUGINS)
-    if folder not in sys.path:
-        sys.path.append(folder)
-    inherited = os.environ.get("PYTHONPATH", "")
-    if folder not in inherited.split(os.pathsep):
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [inherited, folder]))
 
 
 def hydra_main(argv: list[str]) -> int:

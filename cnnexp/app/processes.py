@@ -6,15 +6,11 @@ its config, waits, and reads the result from the run folder.
 
 from __future__ import annotations
 
-import copy
 import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
-
-from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
 
 from cnnexp.app.child import Task
 from cnnexp.app.children import Child, start
@@ -28,15 +24,13 @@ MOST = 8  # jobs side by side unless more are asked for: each has a data set of 
 POLL = 0.01  # seconds between looks at the children
 
 
-def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
+def run_jobs(jobs: Sequence[Job], n_jobs: int) -> None:
     """Run jobs, `n_jobs` at a time, and wait for all of them.
 
     Parameters
     ----------
     jobs : sequence of Job
         What to run.
-    first : int
-        Hydra's number of the first job.
     n_jobs : int
         How many run side by side; they share the processor's cores.
 
@@ -52,7 +46,7 @@ def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
         while (waiting and not stop.asked) or running:
             while waiting and len(running) < n_jobs and not stop.asked:
                 k = waiting.pop(0)
-                task = tasks.of(jobs[k], first + k)
+                task = tasks.of(jobs[k], k)
                 running[k] = start(task, jobs[k].config["sweep"]["isolation"])
             passed_on = _pass_on(stop, passed_on, list(running.values()))
             codes = {k: child.poll() for k, child in running.items()}
@@ -64,7 +58,6 @@ def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
             time.sleep(POLL)
     if stop.asked:
         raise Interrupted
-    return [_result(job) for job in jobs]
 
 
 def side_by_side(jobs: Sequence[Job], cores: int | None = None) -> int:
@@ -95,11 +88,9 @@ class _Tasks:
 
     def of(self, job: Job, number: int) -> Task:
         """Return the task of a job."""
-        config = DictConfig(job.config)  # without our schemas, whose classes cannot be pickled
-        config["hydra"] = copy.copy(job.composed.hydra)
         return Task(
-            config=config,
-            checked=job.config,
+            config=job.config,
+            hydra=job.hydra,
             folder=job.folder,
             number=number,
             cores=self._cores,
@@ -148,9 +139,3 @@ def describe_end(code: int, asked: bool = False) -> str:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
     return f"killed by {name}" + ("; was it out of memory?" if name == "SIGKILL" else "")
-
-
-def _result(job: Job) -> JobReturn:
-    """Return Hydra's form of a result; the figures themselves are in the run folder."""
-    status = JobStatus.FAILED if job.end else JobStatus.COMPLETED
-    return JobReturn(status=status, _return_value=job.end)

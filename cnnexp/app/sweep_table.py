@@ -4,45 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cnnexp.app.screen import say
-from cnnexp.app.sweep_job import DONE, Job
-from cnnexp.app.sweep_points import chosen, varying
-
-if TYPE_CHECKING:
-    from cnnexp.app.sweeps import Sweep
+from cnnexp.app.sweep_job import Job
+from cnnexp.app.sweep_points import varying
 
 FIGURES = {"test_error": 4, "seconds": 2}  # shown in every table, with so many decimals
-
-
-def show_table(sweep: Sweep, maximize: bool = False, others: Sequence[Job] = ()) -> None:
-    """Print the jobs of a sweep, the reasons of failures, and how many have a result.
-
-    Parameters
-    ----------
-    sweep : Sweep
-        The sweep; if it has planned nothing, nothing is printed.
-    maximize : bool
-        Whether the best job of a search is the one with the largest objective.
-    others : sequence of Job
-        Jobs that lie in the folder of a search and were not planned this time.
-    """
-    if not sweep.jobs:
-        return
-    objective = sweep.jobs[0].config["sweep"]["objective"]
-    jobs = [*sweep.jobs, *others]
-    if sweep.search:
-        jobs.sort(key=lambda job: int(job.folder.name))
-    for line in [*aligned(table_of(jobs, objective)), *reasons(jobs), *sweep.trouble]:
-        say(line)
-    if sweep.search and (found := best(jobs, maximize)) is not None:
-        words = " ".join(chosen(found, varying(jobs)))
-        say(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
-    done = sum(job.status in DONE for job in jobs)
-    left_out = f"; {sweep.left_out} left out, which do not fit" if sweep.left_out else ""
-    more = "" if done == len(jobs) else ". The same command goes on with the others."
-    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}{left_out}{more}")
 
 
 def table_of(jobs: Sequence[Job], objective: str) -> list[dict[str, str]]:
