@@ -128,8 +128,9 @@ def _dispatch(app: App, args: argparse.Namespace, parser: argparse.ArgumentParse
 
 
 def _preset_sweeps(app: App, name: str, overrides: list[str]) -> bool:
-    """Say whether a preset is a sweep by itself."""
-    if not any(override.startswith(("experiments=", "hydra.mode=")) for override in overrides):
+    """Say whether a preset is a sweep by itself, or combinations are listed."""
+    sweeping = ("experiments=", "hydra.mode=", "sweep.points=")
+    if not any(override.startswith(sweeping) for override in overrides):
         return False
     cfg = app.compose_config(
         config_name=name,

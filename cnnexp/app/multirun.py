@@ -110,7 +110,9 @@ def carry_out(cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep:
         foreign.search(cfg, context, task, sweep, points)
         return
     parse = OverridesParser.create(config_loader=context.config_loader).parse_overrides
-    sweep.carry_out(points(expand(cfg, parse)), glob_keys(parse(words_of(cfg))))
+    expanded = expand(cfg, parse)
+    cfg.sweep.points = []
+    sweep.carry_out(points(expanded), glob_keys(parse(words_of(cfg))))
 
 
 def is_ours(cfg: DictConfig) -> bool:

@@ -75,7 +75,6 @@ def make_point(overrides: Sequence[str], composer: SweepComposer, search: bool =
             raise ConfigError(faults)
     except ConfigError as error:
         return Point(words, faults=error.faults)
-    config["sweep"]["points"] = []  # of which this is one
     weights = None
     if config["init_from"] is not None:
         weights = load_run(config["init_from"]).weights_checksum
