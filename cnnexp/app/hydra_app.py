@@ -25,13 +25,10 @@ from omegaconf import DictConfig
 
 from cnnexp.app.composing import composing
 from cnnexp.app.config_sources import GROUP, OWN, PROJECT, register_sources
-from cnnexp.app.job import is_sweep, train_task
 from cnnexp.app.locations import config_root, project_root
 from cnnexp.app.messages import dotted
-from cnnexp.app.multirun import run_sweep
 from cnnexp.app.own import offer_own
 from cnnexp.app.schema import register_schemas
-from cnnexp.app.single_run import run_once
 from cnnexp.errors import ConfigError
 
 CONFIG_NAME = "config"
@@ -119,12 +116,22 @@ def _dispatch(app: App, args: argparse.Namespace, parser: argparse.ArgumentParse
             app.shell_completion(config_name=name, overrides=args.overrides)
     elif args.info:
         app.show_info(args.info, config_name=name, overrides=args.overrides)
-    elif args.multirun or _preset_sweeps(app, name, args.overrides):
-        return run_sweep(app, name, args.overrides, train_task)
     else:
-        return run_once(app, name, args.overrides)
+        return _train(app, args, name)
     sys.stdout.flush()
     return 0
+
+
+def _train(app: App, args: argparse.Namespace, name: str) -> int:
+    """Run once, or sweep; what trains is imported only now, and not to show a config."""
+    if args.multirun or _preset_sweeps(app, name, args.overrides):
+        from cnnexp.app.job import train_task
+        from cnnexp.app.multirun import run_sweep
+
+        return run_sweep(app, name, args.overrides, train_task)
+    from cnnexp.app.single_run import run_once
+
+    return run_once(app, name, args.overrides)
 
 
 def _preset_sweeps(app: App, name: str, overrides: list[str]) -> bool:
@@ -132,6 +139,8 @@ def _preset_sweeps(app: App, name: str, overrides: list[str]) -> bool:
     sweeping = ("experiments=", "hydra.mode=", "sweep.points=")
     if not any(override.startswith(sweeping) for override in overrides):
         return False
+    from cnnexp.app.job import is_sweep
+
     cfg = app.compose_config(
         config_name=name,
         overrides=overrides,

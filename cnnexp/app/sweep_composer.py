@@ -10,6 +10,7 @@ job of that kind is a copy with other values in it.
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 import re
 from collections.abc import Sequence
@@ -49,7 +50,8 @@ class SweepComposer:
     def __init__(self, loader: ConfigLoader, config: DictConfig) -> None:
         self._loader = loader
         self._config = config
-        self._parser = OverridesParser.create()
+        parser = OverridesParser.create()
+        self._parse = functools.cache(lambda word: parser.parse_overrides([word])[0])
         self._chosen: dict[tuple[str, ...], DictConfig] = {}
         self._known: dict[Kind, bytes] = {}
 
@@ -61,7 +63,7 @@ class SweepComposer:
         words : sequence of str
             All overrides of the job.
         """
-        parsed = self._parser.parse_overrides(list(words))
+        parsed = [self._parse(word) for word in words]
         kind = tuple(self._kind(override) for override in parsed)
         if kind not in self._known:
             return self._compose_anew(parsed, kind)
@@ -119,7 +121,7 @@ class SweepComposer:
 def _refers(config: DictConfig) -> bool:
     """Say whether a setting takes its value from another one; the folder of the sweep is fixed."""
     keys = [str(key) for key in config if key not in ("hydra", "experiments", "sweep")]
-    return any("${" in str(OmegaConf.to_container(config)[key]) for key in keys)  # type: ignore[call-overload,index]
+    return "${" in str(OmegaConf.to_container(OmegaConf.masked_copy(config, keys)))
 
 
 def _at(settings: Plain, path: str) -> Any:

@@ -41,6 +41,8 @@ class Job:
         Whether it was run, and has ended.
     end : str
         How its process ended, where that was seen.
+    done : dict, optional
+        What it recorded, once that does not change any more.
     """
 
     overrides: list[str]
@@ -51,13 +53,13 @@ class Job:
     note: str = "new"
     launched: bool = False
     end: str = ""
-    _done: Record | None = field(default=None, repr=False)  # read once: it does not change
+    done: Record | None = field(default=None, repr=False)
     _unreadable: str = field(default="", repr=False)
 
     def record(self) -> Record | None:
         """Return what the job recorded, if it has begun."""
-        if self._done is not None:
-            return self._done
+        if self.done is not None:
+            return self.done
         try:
             record = read_record(self.folder)
         except RunError as error:
@@ -65,8 +67,8 @@ class Job:
             return None
         if record["status"] == "running" and self.launched and not is_here(record["process"]):
             record["status"] = "killed"  # it has ended, though no end was recorded
-        if record["status"] in DONE and (self.launched or not self.todo):
-            self._done = record
+        if record["status"] in DONE and self.launched:
+            self.done = record
         return record
 
     @property

@@ -9,6 +9,7 @@ the job's own folder.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from cnnexp.errors import ConfigError, RunError, foreign
 from cnnexp.runs.files import read_bytes, refuse_link, refuse_links, replace_json
 from cnnexp.runs.folders import claim_number
 from cnnexp.runs.forms import fits
-from cnnexp.runs.record import FILE, read_record
+from cnnexp.runs.record import FILE, Record, read_record
 
 INDEX = "sweep.json"
 POINTS = "points"  # in the index of a search: the overrides of its jobs
@@ -68,7 +69,7 @@ class Sweep:
         self._start = start
         self._jobs: dict[str, Job] = {}
         self._names: dict[str, str] = {}
-        self._recorded: dict[str, str] = {}
+        self._recorded: dict[str, Record] = {}
 
     @property
     def jobs(self) -> list[Job]:
@@ -100,11 +101,8 @@ class Sweep:
     def recorded_overrides(self) -> dict[str, list[str]]:
         """Return the overrides of the jobs in the folder, by the names of their folders."""
         found = dict(read_index(self.folder).get(POINTS, {}))
-        for path in self.folder.glob(f"*/{FILE}"):
-            try:
-                found[path.parent.name] = list(map(str, read_record(path.parent)["overrides"]))
-            except RunError:
-                continue
+        for name, record in records_in(self.folder).items():
+            found[name] = list(map(str, record["overrides"]))
         there = [name for name in found if name.isdigit() and (self.folder / name).is_dir()]
         return {name: found[name] for name in sorted(there, key=int)}
 
@@ -147,15 +145,16 @@ class Sweep:
             index = read_index(self.folder)
             self._names |= index["jobs"]
             if not self._jobs:
-                self._recorded = fingerprints_in(self.folder)
-                self._names |= {key: name for name, key in self._recorded.items()}
+                self._recorded = records_in(self.folder)
+                known = {record.get("fingerprint"): name for name, record in self._recorded.items()}
+                self._names |= {key: name for key, name in known.items() if key is not None}
                 index["started"].append(self._start)
             for point in points:
                 name = self._place(point.fingerprint)
                 if name not in self._jobs:
                     refuse_links(self.folder / name)  # .hydra is written there too
                     job = Job(point.overrides, point.config, point.hydra, self.folder / name)
-                    self._jobs[name] = decide(job, self.rerun)
+                    self._jobs[name] = decide(job, self.rerun, self._recorded.get(name))
             if self.search:
                 asked = {name: job.overrides for name, job in self._jobs.items()}
                 index[POINTS] = index.get(POINTS, {}) | asked
@@ -166,7 +165,7 @@ class Sweep:
     def _place(self, key: str) -> str:
         """Return the folder's name of a job; one that now holds another run is not its folder."""
         name = self._names.get(key)
-        if name is None or self._recorded.get(name, key) != key:
+        if name is None or self._recorded.get(name, {}).get("fingerprint") not in (None, key):
             name = self._names[key] = claim_number(self.folder).name
         return name
 
@@ -193,30 +192,28 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def decide(job: Job, rerun: str) -> Job:
-    """Say what is to be done about a job, and make room for it."""
-    damaged = job.status == "not started" and (job.folder / FILE).exists()
-    if job.status in RUN_AGAIN[rerun] or damaged:
+def decide(job: Job, rerun: str, record: Record | None = None) -> Job:
+    """Say what is to be done about a job that has recorded something, and make room for it."""
+    damaged = record is None and (job.folder / FILE).exists()
+    status = "not started" if record is None else record["status"]
+    if status in RUN_AGAIN[rerun] or damaged:
         put_aside(job.folder)
         job.note = "run again"
-    elif job.status in CUT_OFF:
+    elif status in CUT_OFF:
         job.note = "resumed"
-    elif job.status != "not started":
+    elif record is not None:
         job.todo = False
-        job.note = "skipped" if job.status in DONE else "left alone"
+        job.note = "skipped" if status in DONE else "left alone"
+        job.done = record if status in DONE else None
     return job
 
 
-def fingerprints_in(folder: Path) -> dict[str, str]:
-    """Return the fingerprints that the job folders in a sweep have recorded, by their names."""
+def records_in(folder: Path) -> dict[str, Record]:
+    """Return what the jobs in a sweep have recorded, by the names of their folders."""
     found = {}
     for path in sorted(folder.glob(f"*/{FILE}")):
-        try:
-            key = read_record(path.parent).get("fingerprint")
-        except RunError:
-            continue
-        if key is not None:
-            found[path.parent.name] = key
+        with contextlib.suppress(RunError):
+            found[path.parent.name] = read_record(path.parent)
     return found
 
 
