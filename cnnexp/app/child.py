@@ -22,7 +22,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, setup_globals
 from omegaconf import OmegaConf
 
-from cnnexp.app import progress
 from cnnexp.app.check import Plain
 from cnnexp.app.job import train_checked, train_task
 from cnnexp.app.screen import warn
@@ -39,7 +38,7 @@ class Task(NamedTuple):
     folder: Path
     number: int
     cores: int
-    bars: bool
+    output: Path | None  # where it prints, if not where its parent does
     command: list[str]
     environment: Plain  # as the parent described it, for the record
     changes: str  # since the commits
@@ -61,6 +60,11 @@ def run_forked(pickled: bytes) -> NoReturn:
 
 def _code_of(task: Task) -> int:
     """Run a job, and return the exit code of its process."""
+    if task.output is not None:
+        file = os.open(task.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file, stream.fileno())
+        os.close(file)
     try:
         return main(task)
     except KeyboardInterrupt:
@@ -71,7 +75,6 @@ def main(task: Task) -> int:
     """Run the job, and return an exit code."""
     sys.argv = task.command
     executor.limit_cores(task.cores)
-    progress.use_bars(task.bars)
     try:
         with as_hydra(task):
             train_checked(task.config, task.environment, task.changes)

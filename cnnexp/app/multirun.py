@@ -75,7 +75,8 @@ def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> 
 
         def run(jobs: Sequence[Job]) -> None:
             if is_ours(cfg):
-                run_jobs(jobs, cfg.hydra.launcher.get("n_jobs") or side_by_side(jobs))
+                n_jobs = cfg.hydra.launcher.get("n_jobs") or side_by_side(jobs)
+                run_jobs(jobs, n_jobs, sweep.jobs)
             else:
                 launcher = foreign.launcher_of(cfg, context, task)
                 most = cfg.hydra.sweeper.get("max_batch_size")
@@ -148,7 +149,7 @@ def show_table(sweep: Sweep, maximize: bool = False) -> None:
         jobs = sorted([*jobs, *sweep.other_jobs()], key=lambda job: int(job.folder.name))
     for line in [*aligned(table_of(jobs, objective)), *reasons(jobs), *sweep.trouble]:
         say(line)
-    if sweep.search and (found := best(jobs, maximize)) is not None:
+    if sweep.search and (found := best(jobs, objective, maximize)) is not None:
         words = " ".join(chosen(found, varying(jobs)))
         say(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
     done = sum(job.status in DONE for job in jobs)

@@ -90,7 +90,11 @@ class Job:
 
     def objective(self) -> float | None:
         """Return the figure that the sweep is about; only a job that is done has it."""
+        return self.figure(self.config["sweep"]["objective"])
+
+    def figure(self, name: str) -> float | None:
+        """Return a figure; only a job that is done has it."""
         record = self.record()
         if record is None or record["status"] not in DONE:
             return None
-        return objective(record, self.config["sweep"]["objective"])
+        return objective(record, name)

@@ -71,11 +71,19 @@ def reasons(jobs: Sequence[Job]) -> list[str]:
     return [f"job {job.folder.name} {job.status}: {job.reason}" for job in told]
 
 
-def best(jobs: Sequence[Job], maximize: bool) -> Job | None:
-    """Return the finished job with the best objective."""
-    found = [job for job in jobs if job.status == "finished" and job.objective() is not None]
+def best(jobs: Sequence[Job], figure: str, maximize: bool = False) -> Job | None:
+    """Return the finished job with the best value of a figure."""
+    found = [(job.figure(figure), job) for job in jobs if job.status == "finished"]
     sign = -1 if maximize else 1
-    return min(found, key=lambda job: sign * (job.objective() or 0.0), default=None)
+    measured = [(sign * value, job) for value, job in found if value is not None]
+    return min(measured, key=lambda pair: pair[0], default=(0.0, None))[1]
+
+
+def figure_of(jobs: Sequence[Job]) -> str:
+    """Return the figure that jobs are compared by: their objective, if any job has it."""
+    objective: str = jobs[0].config["sweep"]["objective"]
+    measured = any(job.status == "finished" and job.objective() is not None for job in jobs)
+    return objective if measured else "test_error"
 
 
 def show_plan(jobs: Sequence[Job]) -> None:
