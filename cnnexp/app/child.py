@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import yaml
-from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, setup_globals
 from omegaconf import OmegaConf
 
 from cnnexp.app.check import Plain
+from cnnexp.app.hydra_bridge import Callbacks
 from cnnexp.app.job import train_checked, train_task
 from cnnexp.app.screen import warn
 from cnnexp.app.stopping import EXIT_CODE, SIGNALS
@@ -60,11 +60,6 @@ def run_forked(pickled: bytes) -> NoReturn:
 
 def _code_of(task: Task) -> int:
     """Run a job, and return the exit code of its process."""
-    if task.output is not None:
-        file = os.open(task.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(file, stream.fileno())
-        os.close(file)
     try:
         return main(task)
     except KeyboardInterrupt:
@@ -73,6 +68,11 @@ def _code_of(task: Task) -> int:
 
 def main(task: Task) -> int:
     """Run the job, and return an exit code."""
+    if task.output is not None:
+        file = os.open(task.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file, stream.fileno())
+        os.close(file)
     sys.argv = task.command
     executor.limit_cores(task.cores)
     try:

@@ -1,16 +1,94 @@
-"""Composing a config: whatever Hydra, OmegaConf or YAML raise on it becomes one message."""
+"""Composing a config, by Hydra, from our files and the user's.
+
+Whatever Hydra, OmegaConf or YAML raise on it becomes one message.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
+from hydra import version
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from cnnexp.app.config_sources import CONFIG_NAME, GROUP, OWN, PROJECT, register_sources
+from cnnexp.app.hydra_bridge import Hydra, create_config_search_path
+from cnnexp.app.locations import config_root, project_root
 from cnnexp.app.messages import in_our_words
+from cnnexp.app.schema import register_schemas
 from cnnexp.errors import CnnexpError, ConfigError
+
+
+class App(Hydra):
+    """Hydra with our order of steps and our messages."""
+
+    def compose_config(self, *args: Any, **kwargs: Any) -> DictConfig:
+        """Compose, with errors in our words."""
+        with composing(self.compose_defaults, self.config_folders()):
+            return super().compose_config(*args, **kwargs)
+
+    def config_folders(self) -> list[str]:
+        """Return the folders that the user named."""
+        found = self.config_loader.get_search_path().get_path()
+        return [
+            element.path.partition("://")[2]
+            for element in found
+            if element.provider in ("command-line", "project")
+        ]
+
+    def settings(self, overrides: Sequence[str] = ()) -> DictConfig:
+        """Return the settings of a run with some overrides, which nothing is done with yet."""
+        return self.compose_config(
+            config_name=CONFIG_NAME,
+            overrides=list(overrides),
+            run_mode=RunMode.RUN,
+            with_log_configuration=False,
+        )
+
+    def compose_defaults(self) -> DictConfig:
+        """Compose without any overrides, for messages about others."""
+        return super().compose_config(
+            config_name=CONFIG_NAME,
+            overrides=[],
+            run_mode=RunMode.RUN,
+            with_log_configuration=False,
+        )
+
+
+def make_app(config_dir: str | None = None, project: bool = True) -> App:
+    """Return the driver, with configs, schemas and experiments in its search path.
+
+    Parameters
+    ----------
+    config_dir : str, optional
+        A folder of configs that the user named.
+    project : bool
+        Whether ``conf`` and ``experiments`` of the working folder count as well.
+    """
+    version.setbase("1.3")
+    register_schemas()
+    root = config_root()
+    search_path = create_config_search_path(str(root / "conf"))
+    register_sources()
+    places = [("experiments", f"{GROUP}://{root}")]
+    if project and (own := project_root()) is not None:
+        places += [("project", f"{PROJECT}://{own / 'conf'}")] * (own / "conf").is_dir()
+        places.append(("project-experiments", f"{GROUP}://{own}"))
+    if config_dir is not None:
+        if not os.path.isdir(config_dir):
+            raise ConfigError([f"--config-dir {config_dir}: there is no such folder."])
+        places.append(("command-line", f"{OWN}://{Path(config_dir).resolve()}"))
+    for provider, path in reversed(places):  # each stands before those that are there
+        search_path.prepend(provider=provider, path=path, anchor=SearchPathQuery(provider="main"))
+    GlobalHydra.instance().clear()
+    return App.create_main_hydra2("cnnexp", search_path)  # type: ignore[return-value]
 
 
 @contextmanager

@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import yaml
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.object_type import ObjectType
 
+from cnnexp.app.hydra_bridge import FileConfigSource, SourcesRegistry
 from cnnexp.errors import ConfigError
 from cnnexp.runs.reading import GROUPS
 
 GROUP = "experiments"
 OWN = "own"
 PROJECT = "project"
-PRIMARY = "config"  # the name of the config that all others are parts of
+CONFIG_NAME = "config"  # of the config that all others are parts of
 MOST_VALUES = 100_000  # of a config file, with all that its aliases repeat
 
 
@@ -63,7 +62,7 @@ class OwnSource(FileConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         """Say whether a path is a config; ours alone is the primary one."""
-        return config_path.removesuffix(".yaml") != PRIMARY and super().is_config(config_path)
+        return config_path.removesuffix(".yaml") != CONFIG_NAME and super().is_config(config_path)
 
     def load_config(self, config_path: str) -> Any:
         """Read a file, unless its aliases make it enormous.

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
-from hydra.types import RunMode
-from omegaconf import DictConfig
 
 from cnnexp.app.check import check
-from cnnexp.app.hydra_app import CONFIG_NAME, App, make_app
+from cnnexp.app.composing import make_app
 from cnnexp.errors import CnnexpError
 from cnnexp.runs.reading import GROUPS, flatten
 
 
-def default_settings(choices: Mapping[str, str]) -> dict[str, Any] | None:
+def default_settings(choices: Mapping[str, str | None]) -> dict[str, Any] | None:
     """Return all default settings under dotted paths.
 
     The names of the groups are the default ones; the options in a group are the defaults of the
@@ -33,22 +31,13 @@ def default_settings(choices: Mapping[str, str]) -> dict[str, Any] | None:
     """
     try:
         app = make_app(project=False)  # a run may be looked at in any folder
-        plain = _compose(app, [])
+        plain = app.settings()
         names = {group: str(plain.hydra.runtime.choices[group]) for group in GROUPS}
         other = [f"{g}={choices[g]}" for g in GROUPS if choices.get(g, names[g]) != names[g]]
         settings: dict[str, Any] = dict(names)
-        flatten(check(_compose(app, other) if other else plain), "", settings)
+        flatten(check(app.settings(other) if other else plain), "", settings)
     except CnnexpError:
         return None
     finally:
         GlobalHydra.instance().clear()
     return settings
-
-
-def _compose(app: App, overrides: list[str]) -> DictConfig:
-    return app.compose_config(
-        config_name=CONFIG_NAME,
-        overrides=overrides,
-        run_mode=RunMode.RUN,
-        with_log_configuration=False,
-    )

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnexp.app.check import Plain, check_data
+from cnnexp.app.composing import make_app
 from cnnexp.data import Dataset
 from cnnexp.data.dataset import Preparation, split_indices
 from cnnexp.data.scale import Scale
@@ -60,8 +61,9 @@ def evaluation_data(run: Run, overrides: Sequence[str]) -> Evaluated:
     typed = _typed(overrides)
     plan = plan_dataset(_config(run, overrides, typed))
     raw = plan.source.load()
-    foreign = raw.checksum != run.record["data"]["checksum"]
-    if raw.classes and (known := run.record["data"]["classes"]):
+    learnt = run.recorded.data
+    foreign = learnt is None or raw.checksum != learnt["checksum"]
+    if raw.classes and learnt and (known := learnt["classes"]):
         raw = _with_classes(raw, known, f"data={plan.source.name}: {run.path}")
     part, preparation = "test", plan.preparation
     if foreign:
@@ -88,18 +90,9 @@ def _typed(overrides: Sequence[str]) -> set[str]:
 
 def _config(run: Run, overrides: Sequence[str], typed: Collection[str]) -> Plain:
     """Return the run's config with the data set that is asked for, checked."""
-    from hydra.types import RunMode
-
-    from cnnexp.app.hydra_app import CONFIG_NAME, make_app
-
     recorded = run.config["data"]
     chosen = [] if "name" in typed else [f"data={recorded['name']}"]
-    cfg = make_app().compose_config(
-        config_name=CONFIG_NAME,
-        overrides=[*chosen, *overrides],
-        run_mode=RunMode.RUN,
-        with_log_configuration=False,
-    )
+    cfg = make_app().settings([*chosen, *overrides])
     data = dict(cfg.data)
     kept = {"scaling": recorded.get("scaling", "unit")} | _sizes(run, data)
     if data["name"] == recorded["name"]:
@@ -164,10 +157,10 @@ def scales_of(run: Run) -> tuple[Scale | None, Scale | None]:
     Other samples are scaled in the same way: those of another training part would have another mean
     and deviation. Runs of earlier versions did not write it down.
     """
-    data = run.record["data"] or {}
-    if "scale" in data:
+    data = run.recorded.data
+    if data is not None and (scale := data.get("scale")) is not None:
         target = data.get("target_scale")
-        return Scale.from_record(data["scale"]), target and Scale.from_record(target)
+        return Scale.from_record(scale), Scale.from_record(target) if target else None
     if run.config["data"].get("scaling") == "standard":
         return run.dataset.scale, None
     return None, None

@@ -9,4 +9,4 @@ FAILED, USER_ERROR, DIVERGED, INTERRUPTED = 1, 2, 3, 130
 
 def code_of(record: Record) -> int:
     """Return the code of a single run that has come to its end."""
-    return DIVERGED if record["status"] == "diverged" else 0
+    return DIVERGED if record.status == "diverged" else 0

@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,10 +40,9 @@ from cnnexp.registry import Registry
 from cnnexp.runs import checkpoint, code, rebuild
 from cnnexp.runs.checkpoint import Checkpoint, CheckpointPolicy
 from cnnexp.runs.files import open_to_append
-from cnnexp.runs.fingerprint import config_hash, fingerprint
 from cnnexp.runs.per_class import Classified
 from cnnexp.runs.reading import load_run
-from cnnexp.runs.record import Record
+from cnnexp.runs.record import DataRecord, Origin, Record, described
 from cnnexp.runs.sources import sources_of
 from cnnexp.runs.writing import RunWriter
 from cnnexp.train import (
@@ -69,7 +69,7 @@ def begin(folder: Path, record: Record, label: str = "", changes: str | None = N
     ----------
     folder : Path
         The run folder; it exists.
-    record : dict
+    record : Record
         What ``run.json`` says at the start, with the checked config.
     label : str
         Stands before every line that is printed.
@@ -78,8 +78,8 @@ def begin(folder: Path, record: Record, label: str = "", changes: str | None = N
 
     Returns
     -------
-    dict
-        The record as it is at the end.
+    Record
+        As it is at the end.
 
     Raises
     ------
@@ -89,14 +89,14 @@ def begin(folder: Path, record: Record, label: str = "", changes: str | None = N
         If the data or the weights that the config names cannot be used.
     """
     with logged(folder), stop_on_signals() as stop, recorded(folder, record) as writer:
-        sources = sources_of(record["config"]["plugins"]) or []
+        sources = sources_of(record.config["plugins"]) or []
         if changes is None:
-            changes = code.changes(record["environment"], folder)
+            changes = code.changes(record.environment, folder)
         code.keep(folder, changes, sources)
-        trainer = prepare(folder, record)
+        trainer, writer.record = prepare(folder, writer.record)
         writer.write()
         train_to_the_end(trainer, writer, stop, label)
-    return _unless_interrupted(record)
+    return _unless_interrupted(writer.record)
 
 
 def go_on(folder: Path, record: Record, saved: Checkpoint | None, label: str = "") -> Record:
@@ -106,15 +106,15 @@ def go_on(folder: Path, record: Record, saved: Checkpoint | None, label: str = "
     found to be the same: what cannot go on stays as it is.
     """
     with stop_on_signals() as stop:
-        trainer = prepare(folder, record, saved)
+        trainer, record = prepare(folder, record, saved)
         with logged(folder), recorded(folder, record) as writer:
             writer.rewind(saved)
             train_to_the_end(trainer, writer, stop, label)
-    return _unless_interrupted(record)
+    return _unless_interrupted(writer.record)
 
 
 def _unless_interrupted(record: Record) -> Record:
-    if record["status"] == "interrupted":
+    if record.status == "interrupted":
         raise Interrupted
     return record
 
@@ -122,7 +122,7 @@ def _unless_interrupted(record: Record) -> Record:
 @contextmanager
 def recorded(folder: Path, record: Record) -> Iterator[RunWriter]:
     """Give a writer for a folder, and record an error that ends the run."""
-    writer = RunWriter(folder, record, CheckpointPolicy(**record["config"]["checkpoint"]))
+    writer = RunWriter(folder, record, CheckpointPolicy(**record.config["checkpoint"]))
     try:
         yield writer
     except CnnexpError as error:
@@ -139,22 +139,28 @@ def recorded(folder: Path, record: Record) -> Iterator[RunWriter]:
         raise
 
 
-def prepare(folder: Path, record: Record, saved: Checkpoint | None = None) -> Trainer:
-    """Load the data, build the network, put both to where a checkpoint was, and note them.
+def prepare(
+    folder: Path, record: Record, saved: Checkpoint | None = None
+) -> tuple[Trainer, Record]:
+    """Load the data, build the network, put both to where a checkpoint was.
+
+    Returns
+    -------
+    Trainer, Record
+        What trains, and the record with data and network in it.
 
     Raises
     ------
     RunError
         If data or initial weights are not those that the record names.
     """
-    config: Plain = record["config"]
+    config = record.config
     dataset = rebuild.plan_dataset(config).load()
-    _expect_same(record, "data", dataset.checksum)
+    _expect_same(record, "data", record.data, dataset.checksum)
     if saved is None:
         recheck(config, images_of(dataset))
-    used = record["network"]
     kept = ("micro_batch", "inference_micro_batch")
-    overrides = {key: used[key] for key in kept if used and key in used}
+    overrides = {key: size for key, size in (record.network or {}).items() if key in kept}
     largest = checkpoint.largest_array(saved) if saved is not None else None
     network = rebuild.build_network(config, dataset.image_shape, largest, **overrides)
     trainer = build_trainer(config, network, dataset)
@@ -164,11 +170,10 @@ def prepare(folder: Path, record: Record, saved: Checkpoint | None = None) -> Tr
             trainer.restore(saved["training"])
     elif config["init_from"] is not None:
         run = load_run(config["init_from"])
-        _expect_same(record, "init_from", run.weights_checksum)
+        _expect_same(record, "init_from", record.init_from, run.weights_checksum)
         network.load_weights(run.weights)
-        record["init_from"] = {"checksum": run.weights_checksum}
-    describe(record, dataset, network)
-    return trainer
+        record = replace(record, init_from={"checksum": run.weights_checksum})
+    return trainer, described(record, dataset, network)
 
 
 def images_of(dataset: Dataset) -> Images:
@@ -177,11 +182,13 @@ def images_of(dataset: Dataset) -> Images:
     return Images(dataset.name, dataset.image_shape, classes, dataset.target_shape)
 
 
-def _expect_same(record: Record, what: str, found: str) -> None:
+def _expect_same(
+    record: Record, what: str, recorded: Origin | DataRecord | None, found: str
+) -> None:
     """Refuse to go on with other data, or from other weights, than the run began with."""
-    before = (record[what] or {}).get("checksum", found)
+    before = recorded.get("checksum", found) if recorded else found
     if before != found:
-        if again := record.get("rerun_of"):
+        if again := record.rerun_of:
             raise RunError(
                 f"{what}: not what {again} was trained on. Expected {before}, found {found}. Put"
                 " the files back, or name what to train on instead: data=…, data.file=… or"
@@ -191,35 +198,6 @@ def _expect_same(record: Record, what: str, found: str) -> None:
             f"{what}: not what this run began with, so it cannot go on. Expected {before}, found"
             f" {found}. Put the files back, or start a new run."
         )
-
-
-def describe(record: Record, dataset: Dataset, network: Network) -> None:
-    """Note the data and the network in a record, and the fingerprint that follows from them."""
-    config = record["config"]
-    record["data"] = {
-        "checksum": dataset.checksum,
-        "train": dataset.train.count,
-        "validation": dataset.validation.count if dataset.validation else 0,
-        "test": dataset.test.count,
-        "classes": list(dataset.classes),
-        "targets": list(dataset.targets),
-        "target_shape": dataset.target_shape and list(dataset.target_shape),
-        "scale": dataset.scale.as_record(),
-        "target_scale": dataset.target_scale and dataset.target_scale.as_record(),
-    }
-    record["network"] = {
-        "input_shape": list(network.input_shape),
-        "parameters": network.parameter_count,
-        "multiply_adds": sum(layer.multiply_adds for layer in network.layers),
-        "threads": network.threads,
-        "micro_batch": network.micro_batch,
-        "inference_micro_batch": network.inference_micro_batch,
-    }
-    record["config_hash"] = config_hash(config)
-    if record["fingerprint"] is None:
-        weights = (record["init_from"] or {}).get("checksum")
-        sources = sources_of(config["plugins"])
-        record["fingerprint"] = fingerprint(config, dataset.checksum, weights, sources)
 
 
 def build_trainer(config: Plain, network: Network, dataset: Dataset) -> Trainer:
@@ -279,7 +257,7 @@ def train_to_the_end(trainer: Trainer, writer: RunWriter, stop: StopRequest, lab
     writer.open_logs(
         trainer.network.figures, trainer.dataset.validation is not None, trainer.diagnose
     )
-    if writer.record["config"]["profile"]:
+    if writer.record.config["profile"]:
         writer.watch(trainer.network.profile())
     if not (trainer.state.epoch or trainer.state.batch):
         writer.weights_at(0, trainer.network.weights())

@@ -26,13 +26,13 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from cnnexp.app.hydra_bridge import IN_PROCESS
 from cnnexp.app.sweep_grid import words_of
 from cnnexp.app.sweep_job import DONE, Job
 from cnnexp.app.sweep_points import Point
 from cnnexp.app.sweeps import Sweep
 from cnnexp.errors import CnnexpError
 
-IN_PROCESS = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
 OPTUNA = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
 GRID_SAMPLER = "optuna.samplers.GridSampler"
 RAISED = re.compile(r"^[\w.]+(?:Error|Exception|Exit|Interrupt)\b.*", re.MULTILINE)
@@ -143,7 +143,7 @@ def search(
     study = Study(cfg, space, sweep.jobs)
     without = cfg.copy()
     with open_dict(without):
-        without.hydra.launcher = IN_PROCESS  # it is not used
+        without.hydra.launcher = {"_target_": IN_PROCESS}  # it is not used
     sweeper: Any = Plugins.instance().instantiate_sweeper(
         config=without, hydra_context=context, task_function=task
     )

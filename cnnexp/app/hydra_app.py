@@ -1,4 +1,4 @@
-"""Hydra as this program uses it: composing, one run, sweeps.
+"""What follows ``python -m cnnexp`` where no command is named: one run, a sweep, Hydra's flags.
 
 Hydra's own driver writes into the run folder before anything is checked, and ends with code 1 and
 a text of its own when a key is mistyped. Here the same steps are taken in another order: compose,
@@ -10,84 +10,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-import os
 import sys
-from pathlib import Path
-from typing import Any
 
-from hydra import version
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path, get_args_parser
-from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from omegaconf import DictConfig
 
-from cnnexp.app.composing import composing
-from cnnexp.app.config_sources import GROUP, OWN, PROJECT, register_sources
-from cnnexp.app.locations import config_root, project_root
+from cnnexp.app.composing import App, make_app
+from cnnexp.app.config_sources import CONFIG_NAME
+from cnnexp.app.hydra_bridge import get_args_parser
 from cnnexp.app.messages import dotted
 from cnnexp.app.own import offer_own
-from cnnexp.app.schema import register_schemas
-from cnnexp.errors import ConfigError
-
-CONFIG_NAME = "config"
-
-
-class App(Hydra):
-    """Hydra with our order of steps and our messages."""
-
-    def compose_config(self, *args: Any, **kwargs: Any) -> DictConfig:
-        """Compose, with errors in our words."""
-        with composing(self.compose_defaults, self.config_folders()):
-            return super().compose_config(*args, **kwargs)
-
-    def config_folders(self) -> list[str]:
-        """Return the folders that the user named."""
-        found = self.config_loader.get_search_path().get_path()
-        return [
-            element.path.partition("://")[2]
-            for element in found
-            if element.provider in ("command-line", "project")
-        ]
-
-    def compose_defaults(self) -> DictConfig:
-        """Compose without any overrides."""
-        return super().compose_config(
-            config_name=CONFIG_NAME,
-            overrides=[],
-            run_mode=RunMode.RUN,
-            with_log_configuration=False,
-        )
-
-
-def make_app(config_dir: str | None = None, project: bool = True) -> App:
-    """Return the driver, with configs, schemas and experiments in its search path.
-
-    Parameters
-    ----------
-    config_dir : str, optional
-        A folder of configs that the user named.
-    project : bool
-        Whether ``conf`` and ``experiments`` of the working folder count as well.
-    """
-    version.setbase("1.3")
-    register_schemas()
-    root = config_root()
-    search_path = create_config_search_path(str(root / "conf"))
-    register_sources()
-    places = [("experiments", f"{GROUP}://{root}")]
-    if project and (own := project_root()) is not None:
-        places += [("project", f"{PROJECT}://{own / 'conf'}")] * (own / "conf").is_dir()
-        places.append(("project-experiments", f"{GROUP}://{own}"))
-    if config_dir is not None:
-        if not os.path.isdir(config_dir):
-            raise ConfigError([f"--config-dir {config_dir}: there is no such folder."])
-        places.append(("command-line", f"{OWN}://{Path(config_dir).resolve()}"))
-    for provider, path in reversed(places):  # each stands before those that are there
-        search_path.prepend(provider=provider, path=path, anchor=SearchPathQuery(provider="main"))
-    GlobalHydra.instance().clear()
-    return App.create_main_hydra2("cnnexp", search_path)  # type: ignore[return-value]
 
 
 def hydra_main(argv: list[str]) -> int:

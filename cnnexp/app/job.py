@@ -15,13 +15,13 @@ from omegaconf import DictConfig
 
 from cnnexp.app.check import Plain, check
 from cnnexp.app.experiment import begin
+from cnnexp.app.hydra_bridge import GRID
 from cnnexp.app.resume import resume_held
-from cnnexp.app.search import GRID, objective
+from cnnexp.app.search import objective
 from cnnexp.runs.folders import hold
 from cnnexp.runs.plugins import load_plugins
 from cnnexp.runs.reading import GROUPS
-from cnnexp.runs.record import FILE, Record
-from cnnexp.runs.writing import new_record
+from cnnexp.runs.record import FILE, Record, new_record
 
 
 def train_task(cfg: DictConfig) -> float | None:
@@ -66,7 +66,9 @@ def _train(
 
 def record_of(config: Plain, hydra: Any, environment: Plain | None = None) -> Record:
     """Return the record of a run that Hydra is about to begin."""
-    choices = {group: str(hydra.runtime.choices.get(group)) for group in GROUPS}
+    choices: dict[str, str | None] = {
+        group: str(hydra.runtime.choices.get(group)) for group in GROUPS
+    }
     return new_record(config, choices, list(hydra.overrides.task), environment)
 
 

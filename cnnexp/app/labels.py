@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cnnexp.errors import RunError
-from cnnexp.runs import version1
-from cnnexp.runs.files import read_bytes, replace_json
 from cnnexp.runs.folders import hold
 from cnnexp.runs.reading import find_runs
-from cnnexp.runs.record import FILE, read_record
+from cnnexp.runs.record import read_record, write_record
 
 OF_SWEEPS = ("sweep.json", "multirun", "optimization_results")  # files beside the jobs
 TRASH = ".trash"  # beside the runs; folders that begin with a dot are not looked into
 
 
-def relabel(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
+def relabel(run: Path, **labels: Any) -> None:
     """Change what a run's ``run.json`` says for people; nothing else of it.
 
     Parameters
     ----------
     run : Path
         The run folder.
-    change : callable
-        Changes ``name``, ``tags`` or ``note`` of the settings in place.
+    **labels : object
+        ``name``, ``tags`` or ``note`` of the settings.
 
     Raises
     ------
@@ -35,30 +33,24 @@ def relabel(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
         If there is no run, or it is still going on and would write over the change.
     """
     record = read_record(run)
-    _refuse_running(run, record["status"])
-    if record["format"] == version1.FORMAT:
+    _refuse_running(run, record.status)
+    if record.is_of_version_1:
         raise RunError(f"{run}: was made by version 0.1.0, whose runs have no tags and notes.")
     with hold(run):
-        raw = json.loads(read_bytes(run / FILE))
-        change(raw["config"])
-        replace_json(run / FILE, raw)
+        write_record(run, replace(record, config=record.config | labels))
 
 
 def add_tags(run: Path, tags: Iterable[str], removed: Iterable[str] = ()) -> list[str]:
     """Add tags to a run, take others away, and return all that it has."""
-    gone = set(removed)
-
-    def change(config: dict[str, Any]) -> None:
-        found = dict.fromkeys([*(config.get("tags") or []), *tags])
-        config["tags"] = [tag for tag in found if tag not in gone]
-
-    relabel(run, change)
-    return list(read_record(run)["config"]["tags"])
+    gone, before = set(removed), read_record(run).config.get("tags") or []
+    found = [tag for tag in dict.fromkeys([*before, *tags]) if tag not in gone]
+    relabel(run, tags=found)
+    return found
 
 
 def set_note(run: Path, note: str) -> None:
     """Write a note on a run, in place of an earlier one."""
-    relabel(run, lambda config: config.update(note=note))
+    relabel(run, note=note)
 
 
 def check_trash(folder: Path) -> None:
@@ -82,7 +74,7 @@ def check_trash(folder: Path) -> None:
         )
     for run in runs:
         try:
-            status = read_record(run)["status"]
+            status = read_record(run).status
         except RunError:  # a damaged one may go
             continue
         _refuse_running(run, status)

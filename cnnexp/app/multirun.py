@@ -11,14 +11,15 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hydra._internal.callbacks import Callbacks
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from cnnexp.app import foreign
+from cnnexp.app.composing import App
+from cnnexp.app.hydra_bridge import Callbacks
 from cnnexp.app.locations import near
 from cnnexp.app.messages import in_our_words
 from cnnexp.app.processes import run_jobs, side_by_side
@@ -37,9 +38,6 @@ from cnnexp.errors import ConfigError, RunError, system_reason
 from cnnexp.runs.code import command
 from cnnexp.runs.folders import claim, run_around
 from cnnexp.runs.record import holds_a_run, now
-
-if TYPE_CHECKING:
-    from cnnexp.app.hydra_app import App
 
 OURS = "cnnexp"  # the launcher of conf/hydra/launcher/processes.yaml
 SINGLE_RUNS_ONLY = (

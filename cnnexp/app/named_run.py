@@ -84,7 +84,7 @@ def _last(runs: Sequence[str]) -> Path:
     began: list[tuple[str, int, Path]] = []
     for run in map(Path, runs):
         try:
-            began.append((read_record(run)["created"], (run / FILE).stat().st_mtime_ns, run))
+            began.append((read_record(run).created, (run / FILE).stat().st_mtime_ns, run))
         except (RunError, OSError):
             continue
     if not began:

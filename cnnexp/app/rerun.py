@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cnnexp.app.check import Plain
-from cnnexp.app.composing import composing
-from cnnexp.app.hydra_app import CONFIG_NAME, App, make_app
+from cnnexp.app.check import Plain, check
+from cnnexp.app.composing import App, composing, make_app
+from cnnexp.app.config_sources import CONFIG_NAME
+from cnnexp.app.job import record_of
 from cnnexp.app.messages import dotted
 from cnnexp.app.own import offer
 from cnnexp.app.resume import complete
 from cnnexp.app.schema import TABLES
 from cnnexp.app.screen import warn
-from cnnexp.app.single_run import run_once
+from cnnexp.app.single_run import carry_out, composed
 from cnnexp.app.words import check_words
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
@@ -76,7 +77,9 @@ def rerun(
     with foreign(run / FILE):
         again = Again(run, record, [dotted(word) for word in words])
     app = make_app(config_dir)
-    return run_once(app, CONFIG_NAME, again.words(app), again)
+    cfg = again.settled(composed(app, CONFIG_NAME, again.words(app)))
+    record = record_of(check(cfg), cfg.hydra)
+    return carry_out(app, CONFIG_NAME, cfg, again.entered(record))
 
 
 class Again:
@@ -84,7 +87,7 @@ class Again:
 
     Parameters
     ----------
-    run, record : Path, dict
+    run, record : Path, Record
         The other run, and its ``run.json``.
     changes : list of str
         ``key=value``, for what is to be different.
@@ -94,7 +97,7 @@ class Again:
         self.run = run
         self.record = record
         self.changes = changes
-        self._config: Plain = complete(record["config"])
+        self._config: Plain = complete(record.config)
         self._keys = [change.partition("=")[0].lstrip("+") for change in changes]
         if "optimizer" in self._keys and self._has_default_rate():
             self._config["learning_rate"] = None  # the new optimizer's own
@@ -116,7 +119,7 @@ class Again:
     def _typed_before(self) -> list[str]:
         """Return what was typed for groups that are chosen anew, as far as they still have it."""
         found = []
-        for word in self.record.get("overrides") or []:
+        for word in self.record.overrides:
             key = word.partition("=")[0]
             group, _, option = key.partition(".")
             anew = next((w for w in self.changes if w.partition("=")[0] == group), None)
@@ -129,7 +132,7 @@ class Again:
         """Return the option of a group that was chosen, or one of the same kind that is here."""
         named = (self._config.get(group) or {}).get("name")
         here = app.config_loader.get_group_options(group)
-        wanted = (self.record["choices"].get(group), named)
+        wanted = (self.record.choices.get(group), named)
         return next((str(name) for name in wanted if name in here), None)
 
     def settled(self, cfg: DictConfig) -> DictConfig:
@@ -152,22 +155,26 @@ class Again:
                 OmegaConf.update(holder, path, OmegaConf.select(cfg, path), force_add=True)
         return OmegaConf.to_container(holder)[key]  # type: ignore[call-overload, index]
 
-    def enter(self, record: Record) -> None:
-        """Note in the record of the new run what must be as in the other one."""
-        record["rerun_of"] = str(self.run.absolute())
-        record["overrides"] = [*(self.record.get("overrides") or []), *self.changes]
-        for group in GROUPS:
-            if group not in self._keys and self.record["choices"].get(group) is not None:
-                record["choices"][group] = self.record["choices"][group]
-        if "data" not in self._keys and not {*self._keys} & OTHER_DATA:
-            record["data"] = copy.deepcopy(self.record["data"])
-        if not self._changes_any("init_from"):
-            record["init_from"] = copy.deepcopy(self.record.get("init_from"))
-        if not self._changes_any(*OF_NETWORK):
-            record["network"] = copy.deepcopy(self.record.get("network"))
-        there = self.record.get("environment") or {}
-        if found := differences(there, record["environment"]):
+    def entered(self, record: Record) -> Record:
+        """Return the record of the new run with what must be as in the other one."""
+        before = self.record
+        kept: dict[str, str | None] = {
+            group: name
+            for group in GROUPS
+            if group not in self._keys and (name := before.choices.get(group)) is not None
+        }
+        if found := differences(before.environment, record.environment):
             warn(f"warning: the last bits may differ from those of {self.run}: {'; '.join(found)}")
+        other_data = "data" in self._keys or {*self._keys} & OTHER_DATA
+        return replace(
+            record,
+            rerun_of=str(self.run.absolute()),
+            overrides=[*before.overrides, *self.changes],
+            choices=record.choices | kept,
+            data=None if other_data else before.data,
+            init_from=None if self._changes_any("init_from") else before.init_from,
+            network=None if self._changes_any(*OF_NETWORK) else before.network,
+        )
 
     def _changes_any(self, *groups: str) -> bool:
         return any(key.partition(".")[0] in groups for key in self._keys)

@@ -6,6 +6,7 @@ import copy
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from cnnexp.runs.fingerprint import NEWER
 from cnnexp.runs.folders import hold
 from cnnexp.runs.plugins import load_plugins_of, refusal
 from cnnexp.runs.process import this_process
-from cnnexp.runs.record import FILE, Record, now, read_record
+from cnnexp.runs.record import FILE, Record, Resume, now, read_record
 from cnnexp.runs.sources import changed
 from cnnexp.train import SCHEDULES
 
@@ -60,8 +61,8 @@ def resume(
 
     Returns
     -------
-    dict
-        The record at the end; the one that is there if nothing was left to do.
+    Record
+        At the end; the one that is there if nothing was left to do.
 
     Raises
     ------
@@ -95,21 +96,21 @@ def resume_held(
 ) -> Record:
     """Continue a run in a folder that this process holds; see `resume`."""
     record = read_record(folder)
-    if record["status"] == "running":
-        process = record["process"]
+    if record.status == "running":
+        process = record.process
         raise RunError(
             f"{folder}: this run is still going on, as process {process.get('pid')} on"
-            f" {process.get('host')}; its last sign of life was at {record['heartbeat']}. Stop it"
+            f" {process.get('host')}; its last sign of life was at {record.heartbeat}. Stop it"
             " first."
         )
-    ended = f"{label}{folder} has {record['status']} already; there is nothing to go on with."
-    if record["status"] in ("finished", "diverged") and not overrides:
+    ended = f"{label}{folder} has {record.status} already; there is nothing to go on with."
+    if record.status in ("finished", "diverged") and not overrides:
         say(ended)
         return record
-    if record["format"] == version1.FORMAT:
+    if record.is_of_version_1:
         raise RunError(f"{folder}: cannot be resumed: {version1.NO_RESUME.format(folder=folder)}")
     refuse_links(folder)
-    use_plugins(folder, record, plugins)
+    record = use_plugins(folder, record, plugins)
     config = changed_config(folder, record, overrides)
     check_all(folder, accept_changes)
     saved = checkpoint.load(folder, accept_changes)
@@ -117,22 +118,21 @@ def resume_held(
         checkpoint.check_form(folder, saved)
     place = saved["training"] if saved is not None else {"epoch": 0, "batch": 0}
     _refuse_fewer(folder, config["epochs"], place)
-    longer = config["epochs"] > record["config"]["epochs"]
-    if record["status"] == "diverged" or (record["status"] == "finished" and not longer):
+    longer = config["epochs"] > record.config["epochs"]
+    if record.status == "diverged" or (record.status == "finished" and not longer):
         say(ended)
         return record
-    if record["status"] == "finished" and place.get("stopped"):
+    if record.status == "finished" and place.get("stopped"):
         raise RunError(
             f"{folder}: cannot be extended: it stopped early, because {place['stopped']}. Start a"
             " new run with more patience."
         )
-    if record["status"] == "finished" and saved is None:
+    if record.status == "finished" and saved is None:
         raise RunError(f"{folder}: cannot be extended: its {checkpoint.FILE} is gone.")
-    note_resume(record, config, place, label)
-    return go_on(folder, record, saved, label)
+    return go_on(folder, resumed(record, config, place, label), saved, label)
 
 
-def use_plugins(folder: Path, record: Record, named: Sequence[str] | None) -> None:
+def use_plugins(folder: Path, record: Record, named: Sequence[str] | None) -> Record:
     """Import all plugins of a run; those that the user names are signed from now on.
 
     Raises
@@ -142,10 +142,11 @@ def use_plugins(folder: Path, record: Record, named: Sequence[str] | None) -> No
     """
     if missing := load_plugins_of(folder, record, named):
         raise refusal(folder, missing)
-    if named and changed(record.get("plugins")):
-        record["fingerprint"] = None  # with other code it is another run
-    if named:
-        record["plugins"] = trust.sign(record["config"].get("plugins") or [])
+    if not named:
+        return record
+    fingerprint = None if changed(record.plugins) else record.fingerprint  # else another run
+    signed = trust.sign(record.config.get("plugins") or [])
+    return replace(record, plugins=signed, fingerprint=fingerprint)
 
 
 def _refuse_fewer(folder: Path, epochs: int, place: dict[str, Any]) -> None:
@@ -158,29 +159,33 @@ def _refuse_fewer(folder: Path, epochs: int, place: dict[str, Any]) -> None:
         )
 
 
-def note_resume(record: Record, config: Plain, place: dict[str, Any], label: str) -> None:
-    """Enter a resume in a record, and warn if it happens on another kind of machine."""
+def resumed(record: Record, config: Plain, place: dict[str, Any], label: str) -> Record:
+    """Return a record with a resume in it, and warn if it happens on another kind of machine."""
     present = describe_environment()
-    elsewhere = differences(record.get("environment") or {}, present)
+    elsewhere = differences(record.environment, present)
     if elsewhere:
         warn(
             f"{label}warning: this run began elsewhere; its last bits may differ from those of an"
             f" unbroken run: {'; '.join(elsewhere)}"
         )
-    if config["epochs"] != record["config"]["epochs"]:
-        record["fingerprint"] = None  # a longer run is another one
-    record |= {"status": "running", "reason": None, "ended": None, "process": this_process()}
-    record["config"] = config
-    record["resumed"] = record.get("resumed") or []
-    record["resumed"].append(
-        {
-            "at": now(),
-            "epoch": place["epoch"],
-            "batch": place["batch"],
-            "differences": elsewhere,
-            "command": present["command"],
-            "git": present["git"],
-        }
+    entry: Resume = {
+        "at": now(),
+        "epoch": place["epoch"],
+        "batch": place["batch"],
+        "differences": elsewhere,
+        "command": present["command"],
+        "git": present["git"],
+    }
+    longer = config["epochs"] != record.config["epochs"]  # which makes it another run
+    return replace(
+        record,
+        status="running",
+        reason=None,
+        ended=None,
+        process=this_process(),
+        config=config,
+        fingerprint=None if longer else record.fingerprint,
+        resumed=[*record.resumed, entry],
     )
 
 
@@ -194,7 +199,7 @@ def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> Pl
     RunError
         If there are to be more epochs under a schedule that depends on their number.
     """
-    recorded: Plain = record["config"]
+    recorded = record.config
     with foreign(folder / FILE):
         config = complete(recorded)
     faults = [fault for override in overrides if (fault := _change(config, dotted(override)))]

@@ -7,9 +7,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from cnnexp.app.check import Plain
+from cnnexp.app.hydra_bridge import GRID
 from cnnexp.runs.record import Record
-
-GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 def objective(record: Record, name: str | None = None) -> float | None:
@@ -17,14 +16,14 @@ def objective(record: Record, name: str | None = None) -> float | None:
 
     Parameters
     ----------
-    record : dict
+    record : Record
         The run.
     name : str, optional
         The figure; if not given, the one that the run's config names.
     """
-    if record["status"] == "diverged":
+    if record.status == "diverged":
         return float("inf")
-    value = record["results"].get(name or record["config"]["sweep"]["objective"])
+    value = record.results.get(name or record.config["sweep"]["objective"])
     return None if value is None else float(value)
 
 

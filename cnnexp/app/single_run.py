@@ -5,27 +5,24 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hydra._internal.callbacks import Callbacks
 from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from cnnexp.app.check import check
+from cnnexp.app.composing import App
 from cnnexp.app.exit_codes import code_of
 from cnnexp.app.experiment import begin
+from cnnexp.app.hydra_bridge import Callbacks
 from cnnexp.app.job import record_of
 from cnnexp.app.locations import config_root, near
 from cnnexp.app.resume import saying_how_to_go_on
 from cnnexp.app.search import objective
 from cnnexp.errors import ConfigError, RunError, system_reason
 from cnnexp.runs.folders import claim, hold, run_around, run_below
-from cnnexp.runs.record import holds_a_run, write_record
-
-if TYPE_CHECKING:
-    from cnnexp.app.hydra_app import App
-    from cnnexp.app.rerun import Again
+from cnnexp.runs.record import Record, holds_a_run, read_record, write_record
 
 SWEEPS_ONLY = (
     "names the folder of a sweep, and this is a single run. Name its folder with"
@@ -33,20 +30,26 @@ SWEEPS_ONLY = (
 )
 
 
-def run_once(app: App, name: str, overrides: list[str], again: Again | None = None) -> int:
-    """Check everything, claim a folder, and run; `again` gives the settings of another run.
+def run_once(app: App, name: str, overrides: list[str]) -> int:
+    """Check everything, claim a folder, and run."""
+    cfg = composed(app, name, overrides)
+    return carry_out(app, name, cfg, record_of(check(cfg), cfg.hydra))
+
+
+def composed(app: App, name: str, overrides: list[str]) -> DictConfig:
+    """Return the config of a single run."""
+    refuse_folder_key(overrides, ("sweep.dir", "hydra.sweep.dir"), SWEEPS_ONLY)
+    cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.RUN)
+    cfg.hydra.mode = RunMode.RUN
+    return cfg
+
+
+def carry_out(app: App, name: str, cfg: DictConfig, record: Record) -> int:
+    """Claim a folder for a run, carry it out, and return the exit code.
 
     ``run.json`` is there before Hydra writes anything into the folder: a run that is killed at any
     later moment can be resumed.
     """
-    refuse_folder_key(overrides, ("sweep.dir", "hydra.sweep.dir"), SWEEPS_ONLY)
-    cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.RUN)
-    cfg.hydra.mode = RunMode.RUN
-    if again is not None:
-        cfg = again.settled(cfg)
-    record = record_of(check(cfg), cfg.hydra)
-    if again is not None:
-        again.enter(record)
     wanted = Path(cfg.hydra.run.dir)
     try:
         folder = chosen_folder(wanted) if is_chosen(cfg, "hydra.run.dir") else claim(wanted)
@@ -70,7 +73,7 @@ def run_once(app: App, name: str, overrides: list[str], again: Again | None = No
         if ret.status is JobStatus.FAILED:
             raise ret._return_value
     print(f"results in {near(folder)}")
-    return code_of(record)
+    return code_of(read_record(folder))
 
 
 def refuse_folder_key(overrides: Sequence[str], keys: Sequence[str], why: str) -> None:

@@ -16,7 +16,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -24,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cnnexp.app.check import Plain, plain
 from cnnexp.app.composing import composing
+from cnnexp.app.hydra_bridge import ConfigLoaderImpl, get_overrides_dirname
 
 PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 Kind = tuple[Any, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cnnexp.app.check import Plain
@@ -65,9 +65,9 @@ class Job:
         except RunError as error:
             self._unreadable = str(error) if (self.folder / FILE).exists() else ""
             return None
-        if record["status"] == "running" and self.launched and not is_here(record["process"]):
-            record["status"] = "killed"  # it has ended, though no end was recorded
-        if record["status"] in DONE and self.launched:
+        if record.status == "running" and self.launched and not is_here(record.process):
+            record = replace(record, status="killed")  # it has ended, though no end was recorded
+        if record.status in DONE and self.launched:
             self.done = record
         return record
 
@@ -75,7 +75,7 @@ class Job:
     def status(self) -> str:
         """The job's status; ``not started`` if it has not recorded anything."""
         record = self.record()
-        return "not started" if record is None else str(record["status"])
+        return "not started" if record is None else record.status
 
     @property
     def reason(self) -> str:
@@ -83,9 +83,9 @@ class Job:
         record = self.record()
         if record is None:
             return self._unreadable or self.end or "it has recorded nothing"
-        status = record["status"]
-        if record["reason"] or status == "finished":
-            return str(record["reason"] or "")
+        status = record.status
+        if record.reason or status == "finished":
+            return record.reason or ""
         return self.end if status == "killed" and self.end else REASONS.get(status, "")
 
     def objective(self) -> float | None:
@@ -95,6 +95,6 @@ class Job:
     def figure(self, name: str) -> float | None:
         """Return a figure; only a job that is done has it."""
         record = self.record()
-        if record is None or record["status"] not in DONE:
+        if record is None or record.status not in DONE:
             return None
         return objective(record, name)

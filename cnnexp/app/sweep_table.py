@@ -97,7 +97,7 @@ def show_plan(jobs: Sequence[Job]) -> None:
 def _results(job: Job) -> dict[str, Any]:
     """Return the figures of a finished job; of another one, only how long it took."""
     record = job.record()
-    results = {} if record is None else dict(record["results"])
+    results = {} if record is None else dict(record.results)
     if job.status == "finished":
         return results
     return {"seconds": results.get("seconds")}

@@ -102,7 +102,7 @@ class Sweep:
         """Return the overrides of the jobs in the folder, by the names of their folders."""
         found = dict(read_index(self.folder).get(POINTS, {}))
         for name, record in records_in(self.folder).items():
-            found[name] = list(map(str, record["overrides"]))
+            found[name] = record.overrides
         there = [name for name in found if name.isdigit() and (self.folder / name).is_dir()]
         return {name: found[name] for name in sorted(there, key=int)}
 
@@ -146,7 +146,7 @@ class Sweep:
             self._names |= index["jobs"]
             if not self._jobs:
                 self._recorded = records_in(self.folder)
-                known = {record.get("fingerprint"): name for name, record in self._recorded.items()}
+                known = {record.fingerprint: name for name, record in self._recorded.items()}
                 self._names |= {key: name for key, name in known.items() if key is not None}
                 index["started"].append(self._start)
             for point in points:
@@ -165,7 +165,8 @@ class Sweep:
     def _place(self, key: str) -> str:
         """Return the folder's name of a job; one that now holds another run is not its folder."""
         name = self._names.get(key)
-        if name is None or self._recorded.get(name, {}).get("fingerprint") not in (None, key):
+        recorded = self._recorded.get(name or "")
+        if name is None or (recorded and recorded.fingerprint not in (None, key)):
             name = self._names[key] = claim_number(self.folder).name
         return name
 
@@ -195,7 +196,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 def decide(job: Job, rerun: str, record: Record | None = None) -> Job:
     """Say what is to be done about a job that has recorded something, and make room for it."""
     damaged = record is None and (job.folder / FILE).exists()
-    status = "not started" if record is None else record["status"]
+    status = "not started" if record is None else record.status
     if status in RUN_AGAIN[rerun] or damaged:
         put_aside(job.folder)
         job.note = "run again"

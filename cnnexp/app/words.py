@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cnnexp.app.help import GROUPS, options
+from cnnexp.app.hydra_bridge import get_args_parser
 from cnnexp.app.messages import dotted
 from cnnexp.errors import ConfigError, did_you_mean
 
@@ -44,8 +45,6 @@ def check_words(words: Sequence[str]) -> None:
 
 def _flags(words: Sequence[str]) -> argparse.Namespace:
     """Parse flags as Hydra does, with a short message if there is no such flag."""
-    from hydra._internal.utils import get_args_parser
-
     parser = get_args_parser()
     known = [flag for action in parser._actions for flag in action.option_strings]
 

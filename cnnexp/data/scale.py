@@ -9,14 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+
 BLOCK = 2**22  # bytes of an array on disk that are looked at together
+
+
+class ScaleRecord(TypedDict):
+    """A scale as plain numbers; lists of them for columns."""
+
+    factor: Any
+    shift: Any
+    largest: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +71,7 @@ class Scale:
         found: Array = (np.asarray(scaled, np.float64) + self.shift) / self.factor
         return found
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> ScaleRecord:
         """Return plain numbers for ``run.json``, from which `from_record` makes the same scale."""
         return {
             "factor": np.asarray(self.factor, np.float64).tolist(),
@@ -71,7 +80,7 @@ class Scale:
         }
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Scale:
+    def from_record(cls, record: ScaleRecord) -> Scale:
         """Return the scale that `as_record` wrote down."""
 
         def read(value: Any) -> Any:

@@ -18,6 +18,7 @@ from cnnexp.report.terminal import bar, chart
 from cnnexp.runs import rebuild
 from cnnexp.runs.files import whole_lines
 from cnnexp.runs.reading import GROUPS, Run, flatten, name_in
+from cnnexp.runs.record import Resume
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -61,8 +62,8 @@ def sections(run: Run, defaults: Mapping[str, Any] | None, all_settings: bool) -
         *_classes(run),
         Section("where the time went", _times(run)),
         Section("time by layer: ▓ forward, █ backward", _layers(run)),
-        Section("environment", _environment(run.record.get("environment") or {})),
-        Section("resumed", [_resume(entry) for entry in run.record.get("resumed") or []]),
+        Section("environment", _environment(run.recorded.environment)),
+        Section("resumed", [_resume(entry) for entry in run.recorded.resumed]),
     ]
     return [section for section in found if section.lines]
 
@@ -76,21 +77,21 @@ def settings_of(run: Run) -> dict[str, Any]:
 
 def _heading(run: Run) -> list[str]:
     """Say how it ended, why, and when."""
-    record = run.record
+    record = run.recorded
     lines = [f"{run.path}  {run.status}"]
-    if record.get("reason"):
-        lines.append(str(record["reason"]))
-    ended = f", ended {record['ended']}" if record.get("ended") else ""
-    return [*lines, f"began {record['created']}{ended}"]
+    if record.reason:
+        lines.append(record.reason)
+    ended = f", ended {record.ended}" if record.ended else ""
+    return [*lines, f"began {record.created}{ended}"]
 
 
 def _data(run: Run) -> list[str]:
     """Say what it learnt from."""
-    data, name = run.record.get("data"), run.config["data"]["name"]
+    data, name = run.recorded.data, run.config["data"]["name"]
     if data is None:
         return [f"{name}, which had not been read yet"]
-    names = {"train": "training", "validation": "validation", "test": "test"}
-    parts = [f"{data[part]:,} {words}" for part, words in names.items() if data[part]]
+    counts = {"training": data["train"], "validation": data["validation"], "test": data["test"]}
+    parts = [f"{count:,} {words}" for words, count in counts.items() if count]
     learnt = f"in {len(data['classes'])} classes"
     if shape := data.get("target_shape"):
         named = f": {', '.join(data['targets'])}" if data.get("targets") else ""
@@ -103,7 +104,7 @@ def _data(run: Run) -> list[str]:
 
 def _network(run: Run) -> list[str]:
     """Return the table of layers."""
-    used = run.record.get("network")
+    used = run.recorded.network
     if used is None:
         return []
     shape = tuple(used["input_shape"])
@@ -125,7 +126,7 @@ def _config(
 ) -> list[Section]:
     """Say which settings differ from the defaults, or what was typed."""
     if defaults is None:
-        return [Section("typed on the command line", [" ".join(run.record["overrides"])])]
+        return [Section("typed on the command line", [" ".join(run.recorded.overrides)])]
     lines = []
     for name, value in settings.items():
         default = defaults.get(name)
@@ -188,14 +189,14 @@ def _classes(run: Run) -> list[Section]:
     if not rows:
         return []
     lines = aligned([head, *rows], right=(1, 2, 3, 4))
-    left = len((run.record.get("data") or {}).get("classes", [])) + 1 - len(rows)
+    left = len(run.recorded.data["classes"] if run.recorded.data else []) + 1 - len(rows)
     title = "classes of the test part"
     return [Section(f"{title}, the worst {len(rows) - 1}" if left > 0 else title, lines)]
 
 
 def _times(run: Run) -> list[str]:
     """Divide the time of the run, from its first to its last moment."""
-    results, usage = run.results, run.record.get("usage") or {}
+    results, usage = run.results, run.recorded.usage
     whole = usage.get("wall_seconds")
     if not whole:
         return []
@@ -234,7 +235,7 @@ def _layers(run: Run) -> list[str]:
     except (OSError, CnnexpError, csv.Error, ValueError, KeyError, TypeError) as error:
         return [f"{path.name} cannot be read: {error!r}"]
     head = ("layer", "forward", "backward", "GFLOP/s", "")
-    threads = (run.record.get("network") or {}).get("threads", 1)
+    threads = run.recorded.network["threads"] if run.recorded.network else 1
     note = [f"seconds are sums over {threads} threads"] if threads > 1 else []
     return [*aligned([head, *lines], right=(1, 2, 3)), *note]
 
@@ -285,7 +286,7 @@ def _commit(repository: Mapping[str, Any] | None) -> str:
     return f"{repository['commit']}{', with changes' if repository['dirty'] else ''}"
 
 
-def _resume(entry: Mapping[str, Any]) -> str:
+def _resume(entry: Resume) -> str:
     """Say when a run went on, from where, and what was different."""
     different = entry.get("differences")
     changes = f"; elsewhere: {'; '.join(different)}" if different else ""

@@ -19,21 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from cnnexp.errors import RunError
 from cnnexp.runs.files import LARGEST_TEXT, Prefix, checksum, read_bytes
 from cnnexp.runs.pickles import LARGEST
-from cnnexp.runs.record import FILE, Record, read_record
+from cnnexp.runs.record import FILE, CheckpointEntry, Checksums, Record, read_record
 
-CHECKPOINT, WEIGHTS = "checkpoint.pkl", "weights.pkl"
-KEY = "checksums"
+CHECKPOINT = "checkpoint.pkl"
+WEIGHTS: Final = "weights.pkl"  # also a key of Checksums
 TRIES = 50  # of a run that goes on, and replaces a file between two looks at it
 
-Entry = dict[str, Any]
 
-
-def entry_of(content: bytes, logs: Mapping[str, Prefix]) -> Entry:
+def entry_of(content: bytes, logs: Mapping[str, Prefix]) -> CheckpointEntry:
     """Return the entry of a checkpoint, with the logs as they are at that moment."""
     return {"checkpoint": checksum(content), "logs": {k: list(v) for k, v in logs.items()}}
 
@@ -84,7 +82,7 @@ def check_all(folder: Path, accept_changes: bool = False) -> None:
     """Compare every file that has a checksum and is there; see `read_checked`."""
     if accept_changes:
         return
-    found = read_record(folder).get(KEY) or {}
+    found = read_record(folder).checksums
     logs = dict(found.get("logs") or {})
     for entry in found.get("checkpoints") or []:
         logs |= entry["logs"]
@@ -93,14 +91,14 @@ def check_all(folder: Path, accept_changes: bool = False) -> None:
             read_checked(folder, name)
 
 
-def _record(folder: Path) -> Record:
-    """Return what ``run.json`` says; nothing, where there is none."""
-    return read_record(folder) if (folder / FILE).exists() else {}
+def _record(folder: Path) -> Record | None:
+    """Return what ``run.json`` says, where there is one."""
+    return read_record(folder) if (folder / FILE).exists() else None
 
 
-def is_as_recorded(folder: Path, record: Record, name: str, content: bytes) -> bool:
+def is_as_recorded(folder: Path, record: Record | None, name: str, content: bytes) -> bool:
     """Say whether a file has its checksum, or has none."""
-    found = record.get(KEY) or {}
+    found: Checksums = record.checksums if record is not None else {}
     if name == WEIGHTS:
         return found.get(WEIGHTS) in (None, checksum(content))
     entries = found.get("checkpoints") or []
@@ -109,19 +107,20 @@ def is_as_recorded(folder: Path, record: Record, name: str, content: bytes) -> b
     whole = (found.get("logs") or {}).get(name)
     if whole is not None:
         return Prefix.of(content) == tuple(whole)
-    prefix = _entry_that_holds(folder, entries).get("logs", {}).get(name)
+    entry = _entry_that_holds(folder, entries)
+    prefix = entry["logs"].get(name) if entry is not None else None
     return prefix is None or Prefix.of(content[: prefix[0]]) == tuple(prefix)
 
 
-def _entry_that_holds(folder: Path, entries: list[Entry]) -> Entry:
-    """Return the entry of the checkpoint that is there; an empty one if there is none."""
+def _entry_that_holds(folder: Path, entries: list[CheckpointEntry]) -> CheckpointEntry | None:
+    """Return the entry of the checkpoint that is there, if there is one."""
     if len(entries) > 1 or (entries and not (folder / CHECKPOINT).exists()):
         try:
             there = checksum(read_bytes(folder / CHECKPOINT, LARGEST))
         except FileNotFoundError:
-            return {}
+            return None
         entries = [entry for entry in entries if entry["checkpoint"] == there]
-    return entries[0] if entries else {}
+    return entries[0] if entries else None
 
 
 def _remedy(name: str) -> str:

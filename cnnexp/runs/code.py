@@ -12,6 +12,7 @@ from typing import Any
 
 import cnnexp
 from cnnexp.runs.files import replace_file
+from cnnexp.runs.sources import Source
 
 FOLDER, DIFF = "code", "changes.diff"  # in the run folder, to be read and never imported
 LARGEST_DIFF = 1 << 20  # bytes of a diff that are kept
@@ -97,7 +98,7 @@ def changes(environment: Mapping[str, Any], run: Path) -> str:
     return "".join(_changes(repository, run) for repository in repositories)
 
 
-def keep(run: Path, changed: str, sources: Iterable[Mapping[str, str]]) -> None:
+def keep(run: Path, changed: str, sources: Iterable[Source]) -> None:
     """Copy the user's modules into a run folder, and what was changed since the commits.
 
     Parameters
@@ -106,8 +107,8 @@ def keep(run: Path, changed: str, sources: Iterable[Mapping[str, str]]) -> None:
         The run folder.
     changed : str
         What `changes` returned.
-    sources : iterable of dict
-        Name and path of each module.
+    sources : iterable of Source
+        Of each module.
     """
     files = {DIFF: changed.encode()} if changed else {}
     for source in sources:

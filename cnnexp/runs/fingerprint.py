@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnexp.runs.sources import Source
 
 RESULTS_VERSION = 4
 """Raised only when the same config gives other numbers than before."""
@@ -48,7 +51,7 @@ def fingerprint(
     config: dict[str, Any],
     data_checksum: str,
     weights_checksum: str | None = None,
-    sources: Iterable[Mapping[str, str]] | None = None,
+    sources: Iterable[Source] | None = None,
 ) -> str:
     """Return a hash of what determines the result of a run.
 

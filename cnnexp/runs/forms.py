@@ -7,6 +7,9 @@ that a form does not name are passed over: a newer version may have written them
 
 from __future__ import annotations
 
+import dataclasses
+import types
+import typing
 from typing import Any, NamedTuple
 
 LARGEST_COUNT = 10**300  # what a float can hold
@@ -32,7 +35,44 @@ class Number(NamedTuple):
 
 
 NUMBER, COUNT = Number(), Number(whole=True)
+OF_TYPES = {int: COUNT, float: NUMBER, Any: object}
 WORDS = {str: "a text", dict: "an object", list: "a list", bool: "true or false"}
+
+
+def form_of(kind: Any) -> Any:
+    """Return the form that a type asks for: of a dataclass, a TypedDict, or what is in these.
+
+    Fields with a default and keys that are not required may be absent. ``metadata={"form": …}`` of
+    a field takes the place of its type.
+
+    Examples
+    --------
+    >>> form_of(dict[str, float | None])
+    {<class 'str'>: Maybe(form=Number(whole=False))}
+    """
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        fields = dataclasses.fields(kind)
+        forms = {f.name: f.metadata.get("form") or form_of(hints[f.name]) for f in fields}
+        given = (dataclasses.MISSING, dataclasses.MISSING)
+        absent = {f.name for f in fields if (f.default, f.default_factory) != given}
+        return {key: _maybe(form) if key in absent else form for key, form in forms.items()}
+    if typing.is_typeddict(kind):
+        forms = {k: form_of(v) for k, v in typing.get_type_hints(kind, include_extras=True).items()}
+        return forms if kind.__total__ else {key: _maybe(form) for key, form in forms.items()}
+    if origin in (types.UnionType, typing.Union, typing.NotRequired):
+        (form,) = {part: form_of(part) for part in inner if part is not types.NoneType}.values()
+        return _maybe(form)
+    if origin is list:
+        return [form_of(inner[0])]
+    if origin is dict and inner[1] is not Any:
+        return {str: form_of(inner[1])}
+    return OF_TYPES.get(kind, origin or kind)
+
+
+def _maybe(form: Any) -> Maybe:
+    return form if isinstance(form, Maybe) else Maybe(form)
 
 
 def fits(value: Any, form: Any) -> bool:

@@ -69,7 +69,7 @@ def load_plugins_of(run: Path, record: Record, named: Sequence[str] | None = Non
     ----------
     run : Path
         The run folder.
-    record : dict
+    record : Record
         Its ``run.json``.
     named : sequence of str, optional
         Modules that the user names; they are imported, whether the run needs them or not.
@@ -81,14 +81,14 @@ def load_plugins_of(run: Path, record: Record, named: Sequence[str] | None = Non
         may be needed for what is asked; `refusal` makes an error of them.
     """
     load_plugins(named or (), run)
-    wanted = list(record["config"].get("plugins") or [])
+    wanted = list(record.config.get("plugins") or [])
     _warn_of_changes(run, record)
     missing = [name for name in wanted if name not in {*(named or ()), *sys.modules}]
     if not missing:
         return []
-    if why := trust.why_foreign(wanted, record.get("plugins"), run):
+    if why := trust.why_foreign(wanted, record.plugins, run):
         return [f"'{name}' ({why})" for name in missing]
-    for source in record["plugins"]["modules"]:
+    for source in record.plugins["modules"] if record.plugins else ():
         _look_for_signed(source["name"], Path(source["path"]), run)
     for name in missing:
         _import(name)
@@ -97,7 +97,7 @@ def load_plugins_of(run: Path, record: Record, named: Sequence[str] | None = Non
 
 def _warn_of_changes(run: Path, record: Record) -> None:
     """Warn of modules that are not what they were when the run was made."""
-    if names := changed(record.get("plugins")):
+    if names := changed(record.plugins):
         relative = os.path.relpath(run)
         place = str(run) if relative.startswith(os.pardir) else relative
         are = "is" if len(names) == 1 else "are"

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
-from typing import Any
+from typing import TypedDict
 
 STARTED_TOLERANCE = 2.0  # seconds: the clock that processes are dated by may be set
 
 
-def this_process() -> dict[str, Any]:
+class Process(TypedDict, total=False):
+    """A process: its host, its number, and when it started."""
+
+    host: str
+    pid: int
+    started: float
+
+
+def this_process() -> Process:
     """Return what identifies this process: its host, its number, and when it started."""
     import psutil
 
@@ -20,12 +28,12 @@ def this_process() -> dict[str, Any]:
     }
 
 
-def is_here(process: dict[str, Any]) -> bool:
+def is_here(process: Process) -> bool:
     """Say whether a process is, or was, on this host."""
     return process.get("host") == platform.node()
 
 
-def is_gone(process: dict[str, Any]) -> bool:
+def is_gone(process: Process) -> bool:
     """Say whether a process of this host has ended.
 
     A process that has the same number but started at another time is another process.

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -42,8 +42,8 @@ class Run:
     ----------
     path : Path
         The folder.
-    record : dict
-        All of ``run.json``.
+    recorded : Record
+        What ``run.json`` says, with types.
     """
 
     def __init__(
@@ -56,22 +56,27 @@ class Run:
         self.named_plugins = [plugins] if isinstance(plugins, str) else plugins
         self.accept_changes = accept_changes
         self._folder = self.path.absolute()  # logs and weights are read later
-        self.record: Record = read_record(self.path)
+        self.recorded: Record = read_record(self.path)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All of ``run.json``, as plain dictionaries."""
+        return self.recorded.as_json()
 
     @property
     def status(self) -> str:
         """One of running, finished, diverged, interrupted, failed, killed."""
-        return str(self.record["status"])
+        return self.recorded.status
 
     @property
     def config(self) -> dict[str, Any]:
         """The settings, as they were after all defaults were filled in."""
-        return copy.deepcopy(cast(dict[str, Any], self.record["config"]))
+        return copy.deepcopy(self.recorded.config)
 
     @property
     def results(self) -> dict[str, Any]:
         """The last epoch's figures, the best epoch, and totals."""
-        return dict(self.record["results"])
+        return dict(self.recorded.results)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
@@ -102,7 +107,7 @@ class Run:
             If its checksum is not the recorded one.
         """
         found = self.rebuilt(rebuild.plan_dataset).load()
-        recorded = (self.record["data"] or {}).get("checksum")
+        recorded = self.recorded.data and self.recorded.data["checksum"]
         if recorded and found.checksum != recorded:
             raise RunError(
                 f"{self.path}: the data set is not the one this run used. Expected"
@@ -113,7 +118,7 @@ class Run:
     @cached_property
     def network(self) -> Network:
         """The network with its weights; it computes as it did in the run."""
-        used = self.record["network"]
+        used = self.recorded.network
         if used is None:
             raise RunError(f"{self.path}: this run ended before its network was built.")
 
@@ -170,7 +175,7 @@ class Run:
         RunError
             If a plugin is needed that may not be imported, or ``run.json`` is damaged.
         """
-        missing = plugins.load_plugins_of(self._folder, self.record, self.named_plugins)
+        missing = plugins.load_plugins_of(self._folder, self.recorded, self.named_plugins)
         try:
             with foreign(self.path / FILE):
                 return build(self.config)
@@ -205,7 +210,7 @@ class Run:
         with foreign(self.path / name):
             text = lines_of(content)
             columns, *rows = csv.reader(io.StringIO(text)) if text else [[]]
-            if self.record["format"] == version1.FORMAT:
+            if self.recorded.is_of_version_1:
                 columns = [version1.new_name(name) for name in columns]
             if any(len(row) != len(columns) for row in rows):
                 raise ValueError("a row has more or fewer cells than there are columns")
@@ -334,14 +339,14 @@ def flat_row(folder: str) -> dict[str, Any]:
 
 def _row(folder: str, record: Record) -> dict[str, Any]:
     """Return a record as a row."""
-    config = record["config"]
-    row = {"run": folder, "status": record["status"], "reason": record["reason"]}
+    config = record.config
+    row: dict[str, Any] = {"run": folder, "status": record.status, "reason": record.reason}
     for group in GROUPS:
-        row[group] = record["choices"].get(group) or (config.get(group) or {}).get("name")
+        row[group] = record.choices.get(group) or (config.get(group) or {}).get("name")
     flatten({key: value for key, value in config.items() if key not in FOR_PEOPLE}, "", row)
     row |= labels_of(config)
-    row |= record["results"]
-    row["created"] = record["created"]
+    row |= record.results
+    row["created"] = record.created
     return row
 
 
@@ -354,8 +359,7 @@ def labels_of(config: dict[str, Any]) -> dict[str, str]:
 
 def name_in(run: Run, group: str) -> str | None:
     """Return what a run chose in a group, such as ``model``."""
-    chosen: str | None = run.record["choices"].get(group)
-    return chosen or (run.config.get(group) or {}).get("name")
+    return run.recorded.choices.get(group) or (run.config.get(group) or {}).get("name")
 
 
 def flatten(value: Any, path: str, row: dict[str, Any]) -> None:

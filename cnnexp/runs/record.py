@@ -1,119 +1,262 @@
 """``run.json``: one small file that tells all about a run.
 
-========== ==================================================================================
-status     running, finished, diverged, interrupted or failed; ``running`` is read as ``killed``
-           when the process has gone, or has been silent for long on another host
-reason     why a run diverged, failed or stopped early
-process    host, number and start of the process; heartbeat: when it last gave a sign of life
-config     all settings; choices: the names chosen in the groups; overrides: what was typed
-init_from  checksum of the weights it began from, where it began from a run's
-data       checksum and sizes
-network    parameters, multiply-adds, threads and micro_batch as they were used
-results    the figures of the weights that are kept (those of the last epoch, or with
-           ``best_weights`` of the best one), the best epoch, and totals
-usage      wall and processor seconds, peak memory
-checksums  of weights, checkpoint and logs; see `checksums`
-plugins    the modules that were imported, and the user's signature; see `trust`
-rerun_of   the run whose settings these are, where it was begun by ``rerun``
-resumed    for each time it was resumed: when, from where, and how the machine differed
-========== ==================================================================================
+`Record` says what is in it. A record is built by `new_record` and `described`; whoever goes on with
+a run makes a changed copy. This file alone knows how a record looks as JSON.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+from cnnexp.data.scale import ScaleRecord
 from cnnexp.errors import RunError, foreign
+from cnnexp.runs import environment as environments
+from cnnexp.runs import trust
 from cnnexp.runs.files import read_bytes, replace_json
-from cnnexp.runs.forms import COUNT, NUMBER, Maybe, fault_of, is_nested_too_deeply
-from cnnexp.runs.process import is_gone, is_here
+from cnnexp.runs.fingerprint import config_hash, fingerprint
+from cnnexp.runs.forms import COUNT, NUMBER, Maybe, fault_of, form_of, is_nested_too_deeply
+from cnnexp.runs.process import Process, is_gone, is_here, this_process
+from cnnexp.runs.sources import Signed, sources_of
 from cnnexp.runs.version1 import FORMAT as FORMAT_1
 from cnnexp.runs.version1 import translate_record
+
+if TYPE_CHECKING:
+    from cnnexp.data.dataset import Dataset
+    from cnnexp.nn.network import Network
 
 FORMAT = 2
 SILENCE = 300.0  # seconds without a sign of life after which a run on another host is given up
 FILE = "run.json"
 LARGEST = 1 << 26  # bytes of run.json; it has some thousands
-
-NEEDED = ("status", "reason", "created", "heartbeat", "process", "config", "choices", "results")
 NEWER = {"augment": {"name": "none", "transforms": []}}  # settings that older runs do not have
-SCALE = {"factor": object, "shift": object, "largest": NUMBER}  # a number, or one for each column
-FORM = {
-    "status": str,
-    "reason": Maybe(str),
-    "created": str,
-    "ended": Maybe(str),
-    "heartbeat": str,
-    "process": {"host": Maybe(str), "pid": Maybe(COUNT), "started": Maybe(NUMBER)},
-    "config": {
-        "model": {"name": Maybe(str), "layers": [{"type": str, "name": Maybe(str)}]},
-        **dict.fromkeys(("impl", "data", "optimizer", "schedule", "loss"), Maybe({"name": str})),
-        "metrics": Maybe([str]),
-        "learning_rate": Maybe(NUMBER),
-        **dict.fromkeys(("epochs", "batch_size", "seed"), Maybe(COUNT)),
-        "dtype": Maybe(str),
-        **dict.fromkeys(("plugins", "tags"), Maybe([str])),
-        **dict.fromkeys(("init_from", "name", "note"), Maybe(str)),
-    },
-    "config_hash": Maybe(str),
-    "fingerprint": Maybe(str),
-    "init_from": Maybe({"checksum": Maybe(str)}),
-    "choices": {str: Maybe(str)},
-    "overrides": Maybe([str]),
-    "data": Maybe(
-        {
-            "checksum": str,
-            **dict.fromkeys(("train", "validation", "test"), COUNT),
-            "classes": [str],
-            "target_shape": Maybe([COUNT]),
-            "scale": Maybe(SCALE),
-            "target_scale": Maybe(SCALE),
-        }
-    ),
-    "network": Maybe(
-        {
-            "input_shape": [COUNT],
-            "parameters": COUNT,
-            "multiply_adds": COUNT,
-            "threads": COUNT,
-            "micro_batch": COUNT,
-            "inference_micro_batch": COUNT,
-        }
-    ),
-    "results": {str: Maybe(NUMBER)},
-    "usage": Maybe({str: Maybe(NUMBER)}),
-    "environment": Maybe(
-        {
-            "command": Maybe([str]),
-            "packages": Maybe({str: Maybe(str)}),
-            "blas": Maybe(dict),
-            **dict.fromkeys(("git", "project"), Maybe({"commit": str, "dirty": bool})),
-            "user": Maybe(str),
-            "folder": Maybe(str),
-        }
-    ),
-    "rerun_of": Maybe(str),
-    "resumed": Maybe(
-        [{"at": str, "epoch": COUNT, "batch": COUNT, "differences": Maybe([str])}],
-    ),
-    "plugins": Maybe(
-        {"modules": [{"name": str, "path": str, "checksum": str}], "signature": str},
-    ),
-    "checksums": Maybe(
-        {
-            "weights.pkl": Maybe(str),
-            "checkpoints": Maybe([{"checkpoint": str, "logs": {str: [object]}}]),
-            "logs": Maybe({str: [object]}),
-        }
-    ),
+
+Config = dict[str, Any]
+CONFIG = {
+    "model": {"name": Maybe(str), "layers": [{"type": str, "name": Maybe(str)}]},
+    **dict.fromkeys(("impl", "data", "optimizer", "schedule", "loss"), Maybe({"name": str})),
+    "metrics": Maybe([str]),
+    "learning_rate": Maybe(NUMBER),
+    **dict.fromkeys(("epochs", "batch_size", "seed"), Maybe(COUNT)),
+    "dtype": Maybe(str),
+    **dict.fromkeys(("plugins", "tags"), Maybe([str])),
+    **dict.fromkeys(("init_from", "name", "note"), Maybe(str)),
+}
+ENVIRONMENT = {
+    "command": Maybe([str]),
+    "packages": Maybe({str: Maybe(str)}),
+    "blas": Maybe(dict),
+    **dict.fromkeys(("git", "project"), Maybe({"commit": str, "dirty": bool})),
+    "user": Maybe(str),
+    "folder": Maybe(str),
 }
 
-Record = dict[str, Any]
+
+class Origin(TypedDict, total=False):
+    """The weights that a run began from."""
+
+    checksum: str
+
+
+class DataRecord(TypedDict):
+    """The data set of a run; `scale` says how its values were scaled."""
+
+    checksum: str
+    train: int
+    validation: int
+    test: int
+    classes: list[str]
+    targets: NotRequired[list[str]]
+    target_shape: NotRequired[list[int] | None]
+    scale: NotRequired[ScaleRecord | None]
+    target_scale: NotRequired[ScaleRecord | None]
+
+
+class NetworkRecord(TypedDict):
+    """The network of a run, with threads and sizes of micro-batches as they were used."""
+
+    input_shape: list[int]
+    parameters: int
+    multiply_adds: int
+    threads: int
+    micro_batch: int
+    inference_micro_batch: int
+
+
+class Resume(TypedDict):
+    """When a run was resumed, from where, and how the machine differed."""
+
+    at: str
+    epoch: int
+    batch: int
+    differences: NotRequired[list[str] | None]
+    command: NotRequired[list[str] | None]
+    git: NotRequired[dict[str, Any] | None]
+
+
+class CheckpointEntry(TypedDict):
+    """The checksum of a checkpoint, and length and checksum of each log as it was then."""
+
+    checkpoint: str
+    logs: dict[str, list[Any]]
+
+
+Checksums = TypedDict(
+    "Checksums",
+    {"checkpoints": list[CheckpointEntry], "weights.pkl": str, "logs": dict[str, list[Any]]},
+    total=False,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """All that ``run.json`` says of a run.
+
+    What has no default here must be in the file; runs of earlier versions lack some of the rest.
+
+    Attributes
+    ----------
+    format : int
+        The format of the file.
+    status : str
+        running, finished, diverged, interrupted or failed; ``running`` is read as ``killed`` when
+        the process has gone, or has been silent for long on another host.
+    reason : str or None
+        Why the run diverged, failed or stopped early.
+    created, ended : str
+        When it began and ended.
+    heartbeat : str
+        When its process last gave a sign of life.
+    process : Process
+        Host, number and start of the process.
+    config : dict
+        All settings.
+    config_hash, fingerprint : str or None
+        See `cnnexp.runs.fingerprint`.
+    init_from : Origin or None
+        Checksum of the weights it began from, where it began from a run's.
+    choices : dict
+        The names chosen in the groups.
+    overrides : list of str
+        What was typed.
+    data, network : DataRecord, NetworkRecord or None
+        Checksum and sizes of the data set; what was built.
+    results : dict
+        The figures of the weights that are kept (those of the last epoch, or with ``best_weights``
+        of the best one), the best epoch, and totals.
+    usage : dict
+        Wall and processor seconds, peak memory.
+    environment : dict
+        See `cnnexp.runs.environment`.
+    resumed : list of Resume
+        An entry for each time that it was resumed.
+    plugins : Signed or None
+        The modules that were imported, and the user's signature; see `cnnexp.runs.trust`.
+    checksums : Checksums
+        Of weights, checkpoints and logs; see `cnnexp.runs.checksums`.
+    rerun_of : str or None
+        The run whose settings these are, where it was begun by ``rerun``.
+    unknown : dict
+        What another version of this program wrote beside these; it is kept.
+    """
+
+    format: int = FORMAT
+    status: str
+    reason: str | None
+    created: str
+    ended: str | None = None
+    heartbeat: str
+    process: Process
+    config: Config = field(metadata={"form": CONFIG})
+    config_hash: str | None = None
+    fingerprint: str | None = None
+    init_from: Origin | None = None
+    choices: dict[str, str | None]
+    overrides: list[str] = field(default_factory=list)
+    data: DataRecord | None = None
+    network: NetworkRecord | None = None
+    results: dict[str, float | None]
+    usage: dict[str, float | None] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict, metadata={"form": ENVIRONMENT})
+    resumed: list[Resume] = field(default_factory=list)
+    plugins: Signed | None = None
+    checksums: Checksums = field(default_factory=lambda: Checksums())
+    rerun_of: str | None = None
+    unknown: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what stands in ``run.json``."""
+        return {key: getattr(self, key) for key in _FORM} | self.unknown
+
+    @property
+    def is_of_version_1(self) -> bool:
+        """Whether version 0.1.0 made the run."""
+        return self.format == FORMAT_1
+
+
+_FORM = {key: form for key, form in form_of(Record).items() if key != "unknown"}
+_NEEDED = [key for key, form in _FORM.items() if key == "reason" or not isinstance(form, Maybe)]
+
+
+def new_record(
+    config: Config,
+    choices: dict[str, str | None],
+    overrides: list[str],
+    described: dict[str, Any] | None = None,
+) -> Record:
+    """Return the record of a run that is about to begin, in an environment that may be known."""
+    return Record(
+        status="running",
+        reason=None,
+        created=now(),
+        heartbeat=now(),
+        process=this_process(),
+        config=config,
+        config_hash=config_hash(config),
+        choices=choices,
+        overrides=overrides,
+        results={},
+        environment=described or environments.describe_environment(),
+        plugins=trust.sign(config.get("plugins") or []),
+    )
+
+
+def described(record: Record, dataset: Dataset, network: Network) -> Record:
+    """Return a record with the data and the network, and the fingerprint that follows from them."""
+    config, weights = record.config, (record.init_from or {}).get("checksum")
+    data: DataRecord = {
+        "checksum": dataset.checksum,
+        "train": dataset.train.count,
+        "validation": dataset.validation.count if dataset.validation else 0,
+        "test": dataset.test.count,
+        "classes": list(dataset.classes),
+        "targets": list(dataset.targets),
+        "target_shape": list(dataset.target_shape) if dataset.target_shape else None,
+        "scale": dataset.scale.as_record(),
+        "target_scale": dataset.target_scale.as_record() if dataset.target_scale else None,
+    }
+    built: NetworkRecord = {
+        "input_shape": list(network.input_shape),
+        "parameters": network.parameter_count,
+        "multiply_adds": sum(layer.multiply_adds for layer in network.layers),
+        "threads": int(network.threads),
+        "micro_batch": int(network.micro_batch),
+        "inference_micro_batch": int(network.inference_micro_batch),
+    }
+    return dataclasses.replace(
+        record,
+        data=data,
+        network=built,
+        config_hash=config_hash(config),
+        fingerprint=record.fingerprint
+        or fingerprint(config, dataset.checksum, weights, sources_of(config["plugins"])),
+    )
 
 
 def now() -> str:
@@ -125,9 +268,9 @@ def write_record(folder: Path, record: Record) -> None:
     """Write ``run.json`` whole; JSON has no word for a result that is not finite, but null."""
     results = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in record.get("results", {}).items()
+        for key, value in record.results.items()
     }
-    replace_json(folder / FILE, record | {"results": results})
+    replace_json(folder / FILE, record.as_json() | {"results": results})
 
 
 def read_record(folder: Path | str) -> Record:
@@ -141,27 +284,34 @@ def read_record(folder: Path | str) -> Record:
     path = Path(folder, FILE)
     try:
         with foreign(path):
-            record = json.loads(read_bytes(path, LARGEST))
+            found = json.loads(read_bytes(path, LARGEST))
     except FileNotFoundError:
         raise RunError(f"{folder}: no run here: there is no {FILE}.") from None
-    found = record.get("format") if isinstance(record, dict) else type(record).__name__
+    version = found.get("format") if isinstance(found, dict) else type(found).__name__
     with foreign(path):
-        if is_nested_too_deeply(record):
+        if is_nested_too_deeply(found):
             raise RecursionError
-        if found == FORMAT_1:
-            record = translate_record(record)
-        elif found != FORMAT:
+        if version == FORMAT_1:
+            found = translate_record(found)
+        elif version != FORMAT:
             raise RunError(
-                f"{path}: not a run of this version: expected format {FORMAT}, found {found!s:.20}."
+                f"{path}: not a run of this version: expected format {FORMAT}, found"
+                f" {version!s:.20}."
             )
-        if absent := [key for key in NEEDED if key not in record]:
+        if absent := [key for key in _NEEDED if key not in found]:
             raise RunError(f"{path}: damaged: there is no {', '.join(absent)} in it.")
-        if fault := fault_of(record, FORM):
+        if fault := fault_of(found, _FORM):
             raise RunError(f"{path}: damaged: {fault}.")
-        for key, value in NEWER.items():
-            record["config"].setdefault(key, copy.deepcopy(value))
-        record["status"] = true_status(record)
-    return cast(Record, record)
+        record = _from_json(found)
+        return dataclasses.replace(record, status=true_status(record))
+
+
+def _from_json(found: dict[str, Any]) -> Record:
+    """Return a record from what ``run.json`` holds, once its form was checked."""
+    for key, value in NEWER.items():
+        found["config"].setdefault(key, copy.deepcopy(value))
+    known = {k: v for k, v in found.items() if k in _FORM and (v is not None or k == "reason")}
+    return Record(**known, unknown={k: v for k, v in found.items() if k not in _FORM})
 
 
 def true_status(record: Record) -> str:
@@ -170,17 +320,15 @@ def true_status(record: Record) -> str:
     Processes of another host cannot be seen, but a run there writes a sign of life every few
     seconds: after a long silence it counts as killed too.
     """
-    status = str(record["status"])
-    if status != "running":
-        return status
-    process = record.get("process", {})
-    gone = is_gone(process) if is_here(process) else silence(record) > SILENCE
-    return "killed" if gone else status
+    if record.status != "running":
+        return record.status
+    gone = is_gone(record.process) if is_here(record.process) else silence(record) > SILENCE
+    return "killed" if gone else record.status
 
 
 def silence(record: Record) -> float:
     """Return the seconds since a run's last sign of life."""
-    last = datetime.fromisoformat(record["heartbeat"])
+    last = datetime.fromisoformat(record.heartbeat)
     return (datetime.now().astimezone() - last).total_seconds()
 
 

@@ -10,7 +10,7 @@ import sysconfig
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from cnnexp.errors import CnnexpError
 from cnnexp.runs.files import checksum, read_bytes
@@ -26,17 +26,32 @@ INSTALLED = {
 }
 
 
-def sources_of(modules: Iterable[str]) -> list[dict[str, str]] | None:
+class Source(TypedDict):
+    """The source file of a module."""
+
+    name: str
+    path: str
+    checksum: str
+
+
+class Signed(TypedDict):
+    """The sources of a run's modules, with the signature of the user who made it."""
+
+    modules: list[Source]
+    signature: str
+
+
+def sources_of(modules: Iterable[str]) -> list[Source] | None:
     """Return name, source file and checksum of imported modules and of what belongs to them.
 
     That is the packages around them and the modules beside them that they import, and so on.
 
     Returns
     -------
-    list of dict or None
+    list of Source or None
         None where one of the modules has no source file that can be read.
     """
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, Source] = {}
     waiting = [(name, _file_of(name), True) for name in modules]
     while waiting:
         name, path, needed = waiting.pop()
@@ -97,11 +112,11 @@ def _file_below(root: Path, name: str, importer: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def changed(recorded: dict[str, Any] | None) -> list[str]:
+def changed(recorded: Signed | None) -> list[str]:
     """Return the names of imported modules whose source is not the one that a run recorded."""
     return [
         source["name"]
-        for source in (recorded or {}).get("modules", ())
+        for source in (recorded["modules"] if recorded else ())
         if (path := _file_of(source["name"])) and checksum_of(path) != source["checksum"]
     ]
 

@@ -15,15 +15,12 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from cnnexp.runs.sources import checksum_of, sources_of
+from cnnexp.runs.sources import Signed, Source, checksum_of, sources_of
 
 KEY_FILE = "signing.key"
 KEY_BYTES = 32
 VARIABLE = "CNNEXP_CONFIG_DIR"  # whoever sets variables can set PYTHONPATH as well: no new danger
-
-Signed = dict[str, Any]
 
 
 def config_folder() -> Path:
@@ -121,6 +118,6 @@ def _is_shared(found: os.stat_result) -> bool:
     return found.st_uid != os.getuid() or bool(found.st_mode & 0o077)
 
 
-def _signature(key: bytes, modules: Sequence[str], sources: list[dict[str, str]]) -> str:
+def _signature(key: bytes, modules: Sequence[str], sources: list[Source]) -> str:
     content = json.dumps(["cnnexp plugins 1", list(modules), sources], sort_keys=True)
     return f"hmac-sha256:{hmac.new(key, content.encode(), 'sha256').hexdigest()}"

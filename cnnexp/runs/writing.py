@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnexp.runs import (
-    checkpoint,
-    checksums,
-    environment,
-    fingerprint,
-    histograms,
-    per_class,
-    pickles,
-    trust,
-)
+from cnnexp.runs import checkpoint, checksums, environment, histograms, per_class, pickles
 from cnnexp.runs.checksums import WEIGHTS
 from cnnexp.runs.files import (
     CsvLog,
@@ -30,8 +21,7 @@ from cnnexp.runs.files import (
     replace_csv,
 )
 from cnnexp.runs.heartbeat import Heartbeat
-from cnnexp.runs.process import this_process
-from cnnexp.runs.record import FORMAT, Record, now, write_record
+from cnnexp.runs.record import CheckpointEntry, Checksums, Record, now, write_record
 
 if TYPE_CHECKING:
     from cnnexp.nn.profile import Profile, ProfileRow
@@ -63,38 +53,6 @@ LAYER_COLUMNS = (
 )
 
 
-def new_record(
-    config: dict[str, Any],
-    choices: dict[str, str],
-    overrides: list[str],
-    described: dict[str, Any] | None = None,
-) -> Record:
-    """Return the record of a run that is about to begin, in an environment that may be known."""
-    return {
-        "format": FORMAT,
-        "status": "running",
-        "reason": None,
-        "created": now(),
-        "ended": None,
-        "heartbeat": now(),
-        "process": this_process(),
-        "config": config,
-        "config_hash": fingerprint.config_hash(config),
-        "fingerprint": None,
-        "init_from": None,
-        "choices": choices,
-        "overrides": overrides,
-        "data": None,
-        "network": None,
-        "results": {},
-        "usage": {},
-        "environment": described or environment.describe_environment(),
-        "resumed": [],
-        "plugins": trust.sign(config.get("plugins") or []),
-        "checksums": {},
-    }
-
-
 def columns_of(part: str, figures: Sequence[str]) -> tuple[str, ...]:
     """Return the columns of a part of the data set, for example ``test_loss``."""
     return tuple(f"{part}_{name}" for name in figures)
@@ -107,10 +65,15 @@ class RunWriter:
     ----------
     folder : Path
         The run folder; it belongs to this process alone.
-    record : dict
-        What ``run.json`` says; written at once. Changes to it are written by `write`.
+    record : Record
+        What ``run.json`` says; written at once.
     policy : CheckpointPolicy
         When checkpoints are written.
+
+    Attributes
+    ----------
+    record : Record
+        What ``run.json`` is to say when it is next written by `write`.
     """
 
     def __init__(self, folder: Path, record: Record, policy: checkpoint.CheckpointPolicy) -> None:
@@ -118,15 +81,15 @@ class RunWriter:
         self.record = record
         self.policy = policy
         self.totals: dict[str, Any] = {"seconds": 0.0, "eval_seconds": 0.0, "samples": 0}
-        self._usage_before = dict(record.get("usage") or {})
+        self._usage_before = dict(record.usage)
         self._clock = (time.monotonic(), environment.cpu_seconds())
         self._logs: dict[str, CsvLog] = {}
         self._figures: tuple[str, ...] = ()
         self._profile: Profile | None = None
         self._writing = threading.Lock()
         # What was said of the end no longer holds; the checkpoints are still those that it names.
-        self._enter((record.get(checksums.KEY) or {}).get("checkpoints") or [])
-        self._end: dict[str, Any] = {}
+        self._enter(record.checksums.get("checkpoints") or [])
+        self._end: Checksums = {}
         remove_leftovers(folder)
         self.write()
         self._heartbeat = Heartbeat(self._put, HEARTBEAT)
@@ -134,14 +97,13 @@ class RunWriter:
     def write(self) -> None:
         """Write ``run.json`` as the record is now."""
         with self._writing:
-            self._written = copy.deepcopy(self.record)
+            self._written = self.record
         self._put()
 
     def _put(self) -> None:
         """Write ``run.json`` as it was last written, with a new sign of life."""
         with self._writing:
-            self._written |= {"heartbeat": now(), "usage": self._usage()}
-            write_record(self.folder, self._written)
+            write_record(self.folder, replace(self._written, heartbeat=now(), usage=self._usage()))
 
     def rewind(self, saved: checkpoint.Checkpoint | None) -> None:
         """Drop all that was written after a checkpoint, or everything without one."""
@@ -149,7 +111,7 @@ class RunWriter:
         if saved is not None:
             position = (saved["training"]["epoch"], saved["training"]["batch"])
             self.totals = dict(saved["totals"])
-        self.record["results"] = dict(saved["results"]) if saved is not None else {}
+        self.record = replace(self.record, results=dict(saved["results"]) if saved else {})
 
         def before(row: dict[str, str]) -> bool:
             epoch, batch = int(row["epoch"]), int(row["batch"])
@@ -166,7 +128,7 @@ class RunWriter:
         self._enter([self._entry_as_it_is()] if saved is not None else [])
         self.write()
 
-    def _entry_as_it_is(self) -> checksums.Entry:
+    def _entry_as_it_is(self) -> CheckpointEntry:
         """Return the entry of the checkpoint, and of the logs that were cut to it."""
         logs = [self.folder / name for name in LOGS]
         prefixes = {path.name: Prefix.of(read_bytes(path)) for path in logs if path.exists()}
@@ -232,20 +194,20 @@ class RunWriter:
         self.totals["eval_seconds"] += event.eval_seconds
         state = training()
         self.weights_at(event.epoch, state["weights"])
-        best = state["best"] or {}
-        self.record["results"] = {
+        best = state["best"]
+        chosen = {}
+        if best:
+            chosen = {"best_epoch": best["epoch"], f"best_{best['metric']}": best["value"]}
+        results = {
             "epoch": event.epoch,
             **event.kept,
-            **(
-                {"best_epoch": best["epoch"], f"best_{best['metric']}": best["value"]}
-                if best
-                else {}
-            ),
+            **chosen,
             "seconds": self.totals["seconds"],
             "eval_seconds": self.totals["eval_seconds"],
             "seconds_per_epoch": self.totals["seconds"] / event.epoch,
             "samples_per_second": self.totals["samples"] / max(self.totals["seconds"], 1e-12),
         }
+        self.record = replace(self.record, results=results)
         self.checkpoint(state)
         self._write_layers()
         self.write()
@@ -256,19 +218,19 @@ class RunWriter:
             log.sync()
         if self._profile is not None:
             self.totals["layers"] = self._profile.times()
-        pickled = checkpoint.dumps(training, self.totals, self.record["results"])
+        pickled = checkpoint.dumps(training, self.totals, self.record.results)
         entry = checksums.entry_of(pickled, self._prefixes())
         # Entered first: a kill leaves the old file or the new one, and either has an entry.
-        self._enter([entry, *self.record[checksums.KEY]["checkpoints"]])
+        self._enter([entry, *self.record.checksums["checkpoints"]])
         with self._writing:
-            self._written[checksums.KEY] = self.record[checksums.KEY]
+            self._written = replace(self._written, checksums=self.record.checksums)
         self._put()
         checkpoint.save(self.folder, pickled)
         self._enter([entry])
 
-    def _enter(self, entries: list[checksums.Entry]) -> None:
+    def _enter(self, entries: list[CheckpointEntry]) -> None:
         """Note the checkpoints that may be there."""
-        self.record[checksums.KEY] = {"checkpoints": entries}
+        self.record = replace(self.record, checksums={"checkpoints": entries})
 
     def _prefixes(self) -> dict[str, Prefix]:
         return {log.path.name: log.prefix for log in self._logs.values()}
@@ -296,17 +258,18 @@ class RunWriter:
         for log in self._logs.values():
             log.close()
         self._write_layers()
-        self.record["status"], self.record["reason"] = status, reason
-        self.record["ended"] = now()
-        self.record[checksums.KEY] |= self._end
+        sums: Checksums = {**self.record.checksums, **self._end}
+        self.record = replace(
+            self.record, status=status, reason=reason, ended=now(), checksums=sums
+        )
         self.write()
 
-    def _usage(self) -> dict[str, Any]:
+    def _usage(self) -> dict[str, float | None]:
         """Return what was used, together with what was used before a resume."""
         used = environment.usage(*self._clock)
         before = self._usage_before
         for key in ("wall_seconds", "cpu_seconds"):
-            used[key] = round(used[key] + before.get(key, 0.0), 3)
+            used[key] = round(used[key] + (before.get(key) or 0.0), 3)
         peaks = [used["peak_memory_bytes"], before.get("peak_memory_bytes")]
         used["peak_memory_bytes"] = max((p for p in peaks if p is not None), default=None)
         return used

@@ -129,9 +129,9 @@ def in_a_row(jobs: int, name: str) -> None:
     from hydra.types import RunMode
 
     from cnnexp.app.check import check
+    from cnnexp.app.composing import make_app
     from cnnexp.app.experiment import begin
-    from cnnexp.app.hydra_app import make_app
-    from cnnexp.runs.writing import new_record
+    from cnnexp.runs.record import new_record
 
     cfg = make_app().compose_config(
         config_name="config", overrides=list(TINY), run_mode=RunMode.RUN

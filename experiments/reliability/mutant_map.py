@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import perf_counter  # tests give the module another clock
 from typing import Any
 
 import pytest
@@ -41,14 +41,15 @@ class _Mapper:
     """Tells the measurement which test runs, and notes what tests and fixtures take.
 
     A fixture that several tests share runs in the first of them only, so its lines are noted
-    under ``fixture NAME``, and its seconds belong to every test that uses it.
+    under ``fixture NAME``, and its seconds are noted with every test that uses it.
     """
 
     def __init__(self, measured: Any) -> None:
         self.measured = measured
         self.tests: dict[str, Any] = {}
         self.failed: set[str] = set()
-        self.seconds: dict[str, float] = {}
+        self.own: dict[str, float] = {}  # what fixtures take, those of each test
+        self.shared: dict[str, float] = {}  # and those that several tests share
         self.context = ""
 
     @pytest.hookimpl(wrapper=True)
@@ -60,31 +61,31 @@ class _Mapper:
         try:
             return (yield)
         finally:
-            for name in fixtures:
-                self.tests[item.nodeid]["seconds"] += self.seconds.get(name, 0.0)
+            facts = self.tests[item.nodeid]
+            facts["shared"] = {name: self.shared[name] for name in fixtures if name in self.shared}
+            facts["seconds"] += sum(self.own.get(name, 0.0) for name in fixtures)
             self._switch("")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: Any) -> Iterator[Any]:
         """Note the seconds of a test without its fixtures."""
-        start = time.perf_counter()
+        start = perf_counter()
         try:
             return (yield)
         finally:
-            self.tests[item.nodeid]["seconds"] += time.perf_counter() - start
+            self.tests[item.nodeid]["seconds"] += perf_counter() - start
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[Any]:
         """Measure a fixture that tests share under its own name."""
-        shared, start, before = fixturedef.scope != "function", time.perf_counter(), self.context
+        shared, start, before = fixturedef.scope != "function", perf_counter(), self.context
         if shared:
             self._switch(f"fixture {fixturedef.argname}")
         try:
             return (yield)
         finally:
-            seconds = time.perf_counter() - start
-            known = self.seconds.get(fixturedef.argname, 0.0)
-            self.seconds[fixturedef.argname] = max(seconds, known)
+            known, name = self.shared if shared else self.own, fixturedef.argname
+            known[name] = max(perf_counter() - start, known.get(name, 0.0))
             self._switch(before)
 
     def pytest_runtest_logreport(self, report: Any) -> None:

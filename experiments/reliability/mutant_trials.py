@@ -23,6 +23,7 @@ from experiments.reliability.mutations import Mutation
 ROOT = Path(__file__).parents[2]
 MAPS = ROOT / "outputs" / "reliability" / "mutants"
 COPIED = ("cnnexp", "conf", "docs", "experiments", "tests", "pyproject.toml", "README.md")
+MAPPER = Path(__file__).with_name("mutant_map.py")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "results", "figures", "_build", "*.png")
 FIRST = 8  # tests that are tried before the files of the others are imported
 MIRRORED = 0.25  # a test of the module itself comes first unless it takes four times as long
@@ -74,9 +75,10 @@ class Worker:
     def close(self) -> None:
         """End the processes."""
         for process in self._processes.values():
-            assert process.stdin is not None
+            assert process.stdin is not None and process.stdout is not None
             process.stdin.close()
             process.wait()
+            process.stdout.close()
 
 
 @contextlib.contextmanager
@@ -107,7 +109,7 @@ class Map:
     Parameters
     ----------
     tests : mapping
-        Name of a test → its ``fixtures`` and ``seconds``.
+        Name of a test → its ``fixtures`` and ``seconds``, and what ``shared`` fixtures take.
     failed : sequence of str
         Tests that did not pass on the unchanged source, or were skipped.
     lines : mapping
@@ -129,8 +131,8 @@ class Map:
         return users
 
     def seconds(self, test: str) -> float:
-        """Return what a test takes, its fixtures included."""
-        return float(self.tests[test]["seconds"])
+        """Return what a test takes by itself, all its fixtures included."""
+        return float(self.tests[test]["seconds"] + sum(self.tests[test]["shared"].values()))
 
     def chosen(self, mutation: Mutation, most_seconds: float, most: int) -> list[str]:
         """Choose the tests for a mutation: the quick ones first, one of each function in turn.
@@ -144,9 +146,13 @@ class Map:
             Bounds of the tests together.
         """
         kept: list[str] = []
+        made: set[tuple[str, str]] = set()  # fixtures that several of the tests share
         total = 0.0
         for test in self._in_order(mutation):
-            total += self.seconds(test)
+            file, facts = test.partition("::")[0], self.tests[test]
+            new = {(file, name) for name in facts["shared"]} - made
+            total += facts["seconds"] + sum(facts["shared"][name] for _, name in new)
+            made |= new
             if kept and (total > most_seconds or len(kept) == most):
                 break
             kept.append(test)
@@ -184,7 +190,7 @@ def mapped(workers: Sequence[Worker], tests: Sequence[str], package: str) -> Map
     """Run the tests once on the unchanged source, and find which lines each executes.
 
     It takes minutes, so what was found is kept in ``outputs`` for every file of tests, until it,
-    what the tests share, or a source changes.
+    what the tests share, a source, or how they are mapped changes.
     """
     kept = {file: MAPS / f"{name}.json" for file, name in _names(workers[0], tests, package)}
     waiting = [(file, path) for file, path in kept.items() if not path.exists()]
@@ -203,7 +209,7 @@ def mapped(workers: Sequence[Worker], tests: Sequence[str], package: str) -> Map
 
 def _names(worker: Worker, tests: Sequence[str], package: str) -> Iterator[tuple[str, str]]:
     """Yield the files of tests, and a name for what is found with each."""
-    shared = hashlib.sha256(package.encode())
+    shared = hashlib.sha256(package.encode() + MAPPER.read_bytes())
     for path in sorted((worker.copy / "cnnexp").rglob("*.py")):
         shared.update(path.read_bytes())
     for path in sorted((worker.copy / "tests").rglob("*.py")):

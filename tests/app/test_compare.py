@@ -137,6 +137,7 @@ def test_chosen_columns_of_groups_keep_their_spread_in_every_format(
     assert list(json.loads(capsys.readouterr().out)[0]) == ["test_error_std", "test_error"]
 
 
+@pytest.mark.long
 def test_files_are_written_all_at_once(study: Path, tmp_path: Path, capsys: Captured) -> None:
     names = ["table.csv", "table.md", "table.json", "curves.png", "page.html"]
     options = ["--csv", "--md", "--json", "--plot", "--html"]

@@ -12,7 +12,8 @@ from hydra.types import RunMode
 
 import cnnexp as package
 from cnnexp.app.check import check
-from cnnexp.app.hydra_app import CONFIG_NAME, make_app
+from cnnexp.app.composing import make_app
+from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.locations import config_root
 from cnnexp.app.schema import ImplConfig
 from cnnexp.data import SOURCES
@@ -73,7 +74,7 @@ def own_data(tmp_path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-@pytest.mark.few(30)
+@pytest.mark.few(15)
 def test_every_config_composes_and_passes_the_checks(path, own_data, tmp_path):
     group, name = path.parent.name, path.stem
     extra = own_data.get(name, []) if group == "data" else []
@@ -102,7 +103,7 @@ def test_every_config_composes_and_passes_the_checks(path, own_data, tmp_path):
         if pair not in TOO_SMALL and pair[0] not in NO_CLASSES
     ],
 )
-@pytest.mark.few(8)
+@pytest.mark.few(4)
 def test_every_model_builds_for_every_data_set_that_fits(model, data):
     config = check(compose(f"model={model}", f"data={data}"))
     network = build_network(config, SHAPES[data])

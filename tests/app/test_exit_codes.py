@@ -23,6 +23,7 @@ def test_a_single_run_that_diverged_ends_with_3_and_so_does_its_resume():
     assert cnnexp("resume", "r").code == 3
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_sweep_with_a_diverged_job_has_its_result_and_ends_with_0():
     words = settings("data.npz", *DIVERGES, "seed=0", "sweep.dir=s", "hydra/launcher=basic")

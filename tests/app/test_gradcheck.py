@@ -111,6 +111,7 @@ def test_mistakes_get_one_message(words: str, message: str, own: Path) -> None:
     assert ended.err.startswith(f"error: {message}")
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "layers",
     [

@@ -24,6 +24,7 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "one.png"
 
 
+@pytest.mark.long
 def test_pictures_go_into_the_run_and_leave_the_rest_alone(
     digits_run: Path, picture: Path, tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ def place(tmp_path, monkeypatch):
 
 
 def config_of(run):
-    return read_record(Path(run))["config"]
+    return read_record(Path(run)).config
 
 
 def test_a_run_may_have_a_name_tags_and_a_note_from_its_start():
@@ -36,12 +36,13 @@ def test_a_run_may_have_a_name_tags_and_a_note_from_its_start():
     assert "so it is" in shown
 
 
+@pytest.mark.long
 def test_they_change_nothing_of_the_result():
     succeed(*QUICK, "hydra.run.dir=one")
     succeed(*QUICK, "name=x", "tags=[y]", "note=z", "hydra.run.dir=two")
     one, two = (read_record(Path(run)) for run in ("one", "two"))
-    assert one["fingerprint"] == two["fingerprint"]
-    assert one["config_hash"] == two["config_hash"]
+    assert one.fingerprint == two.fingerprint
+    assert one.config_hash == two.config_hash
     grid = ("-m", *QUICK, "learning_rate=0.1,0.3", "sweep.dir=S")
     succeed(*grid)
     assert "2 skipped" in succeed(*grid, "tags=[again]", "note=more")
@@ -53,8 +54,8 @@ def test_tags_are_added_and_taken_away():
     assert succeed("tag", "one", "b", "c", "a").strip() == "one: a, b, c"
     assert succeed("tag", "one", "--remove", "a", "b").strip() == "one: c"
     after = read_record(Path("one"))
-    assert after["config"].pop("tags") == ["c"]
-    before["config"].pop("tags")
+    assert after.config.pop("tags") == ["c"]
+    before.config.pop("tags")
     assert after == before
     assert succeed("tag", "one", "--remove", "c").strip() == "one: no tags"
 

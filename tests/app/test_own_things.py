@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 import cnnexp as package
 from cnnexp import LAYERS
 from cnnexp.app import schema
-from cnnexp.app.hydra_app import make_app
+from cnnexp.app.composing import make_app
 from cnnexp.data import SOURCES
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.nn.initializers import INITIALIZERS
@@ -175,7 +175,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
     ids=["layer", "initializer", "metric", "optimizer", "schedule", "loss", "data"],
 )
-@pytest.mark.few(4)
+@pytest.mark.few(3)
 def test_a_thing_of_every_kind_trains(words: str, key: str, value: object, own: Path) -> None:
     run = ("epochs=1", "data.limit=40", "hydra.run.dir=run")
     succeed(PLUGIN, *words.split(), *run)

@@ -40,7 +40,7 @@ def weights(run):
 
 def differing(one, other):
     """Return the settings in which two runs differ, but for the sweep they belong to."""
-    configs = [read_record(Path(run))["config"] for run in (one, other)]
+    configs = [read_record(Path(run)).config for run in (one, other)]
     return {
         key: (configs[0].get(key), configs[1].get(key))
         for key in configs[0].keys() | configs[1].keys()
@@ -56,9 +56,9 @@ def test_without_changes_it_ends_with_the_same_bits():
     for name, array in weights("one").items():
         np.testing.assert_array_equal(array, weights("two")[name])
     one, two = (read_record(Path(run)) for run in ("one", "two"))
-    assert one["fingerprint"] == two["fingerprint"]
-    assert two["rerun_of"] == str(Path("one").absolute())
-    assert two["overrides"][: len(TYPED)] == list(TYPED)
+    assert one.fingerprint == two.fingerprint
+    assert two.rerun_of == str(Path("one").absolute())
+    assert two.overrides[: len(TYPED)] == list(TYPED)
 
 
 def test_what_is_changed_is_all_that_is_different():
@@ -66,31 +66,34 @@ def test_what_is_changed_is_all_that_is_different():
     changes = ("optimizer.momentum=0.9", "model.layers.0.filters=4", "seed=5")
     succeed("rerun", "one", *changes, "hydra.run.dir=two")
     assert differing("one", "two").keys() == {"optimizer", "model", "seed"}
-    config = read_record(Path("two"))["config"]
+    config = read_record(Path("two")).config
     assert config["optimizer"]["momentum"] == 0.9
     assert config["model"]["layers"][0]["filters"] == 4
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("typed", "rate"), [((), 0.001), (("learning_rate=0.07",), 0.07)], ids=["default", "typed"]
 )
 def test_another_optimizer_has_its_own_rate_unless_one_was_chosen(typed, rate):
     succeed(*QUICK, *typed, "hydra.run.dir=one")
     succeed("rerun", "one", "optimizer=adam", "hydra.run.dir=two")
-    config = read_record(Path("two"))["config"]
+    config = read_record(Path("two")).config
     assert (config["optimizer"]["name"], config["learning_rate"]) == ("adam", rate)
 
 
+@pytest.mark.long
 def test_a_job_of_a_sweep_is_run_by_itself():
     succeed("-m", *QUICK, "learning_rate=0.3,0.1", "sweep.dir=grid")
     succeed("rerun", "grid/0", "hydra.run.dir=alone")
     assert differing("grid/0", "alone") == {}
     record = read_record(Path("alone"))
-    assert record["config"]["sweep"] != read_record(Path("grid/0"))["config"]["sweep"]
+    assert record.config["sweep"] != read_record(Path("grid/0")).config["sweep"]
     for name, array in weights("grid/0").items():
         np.testing.assert_array_equal(array, weights("alone")[name])
 
 
+@pytest.mark.long
 def test_a_preset_that_is_not_here_any_more_is_not_needed():
     folder = Path("mine/model")
     folder.mkdir(parents=True)
@@ -104,7 +107,7 @@ def test_a_preset_that_is_not_here_any_more_is_not_needed():
 
 def test_a_run_of_an_earlier_version():
     succeed("rerun", VERSION_1, "epochs=1", "data.limit=40", "hydra.run.dir=new")
-    now, then = (read_record(Path(run))["config"] for run in ("new", VERSION_1))
+    now, then = (read_record(Path(run)).config for run in ("new", VERSION_1))
     assert (now["epochs"], now["learning_rate"]) == (1, then["learning_rate"])
     assert [layer["type"] for layer in now["model"]["layers"]] == [
         layer["type"] for layer in then["model"]["layers"]
@@ -144,6 +147,7 @@ def test_another_machine_is_told():
     assert "warning: the last bits may differ from those of one: numpy: 1.0 then" in ended.err
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -178,7 +182,7 @@ def test_what_was_recorded_stands_for_nothing_else(monkeypatch):
 def test_options_that_the_new_choice_has_too_are_kept():
     succeed(*QUICK, "optimizer.weight_decay=0.01", "optimizer.momentum=0.5", "hydra.run.dir=one")
     succeed("rerun", "one", "optimizer=adam", "data=sklearn", "model=flat", "hydra.run.dir=two")
-    config = read_record(Path("two"))["config"]
+    config = read_record(Path("two")).config
     assert config["optimizer"]["weight_decay"] == 0.01
     assert config["data"]["limit"] == 60
 
@@ -191,8 +195,8 @@ def test_the_choices_of_the_run_are_recorded_and_its_labels_are_not():
     succeed("--config-dir", "mine", "model=small", "name=first", *QUICK, "hydra.run.dir=one")
     succeed("rerun", "one", "hydra.run.dir=two")
     record = read_record(Path("two"))
-    assert record["choices"]["model"] == "small"
-    assert record["config"]["name"] == ""
+    assert record.choices["model"] == "small"
+    assert record.config["name"] == ""
 
 
 def test_a_study_is_refused():

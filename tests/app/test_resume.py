@@ -85,6 +85,7 @@ class Moments:
 replace_file, append, unlink = files.replace_file, CsvLog.append, Path.unlink
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.long)])
 def test_killed_at_any_moment_it_ends_with_the_same_bits(optimizer, tmp_path, data, monkeypatch):
     whole = train(tmp_path / "whole", data, *BITS[optimizer])

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -79,8 +81,8 @@ def test_other_figures_may_be_searched_by(name):
     assert search_faults(config(name)) == []
 
 
-def record(status: str, **results: float) -> dict:
-    return {"status": status, "results": results} | {"config": config("validation_error")}
+def record(status: str, **results: float) -> Any:
+    return SimpleNamespace(status=status, results=results, config=config("validation_error"))
 
 
 def test_the_objective_of_a_run():
@@ -300,13 +302,14 @@ def test_a_search_of_which_nothing_came_says_so(capsys):
     ],
 )
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_a_search_that_would_mislead_is_refused(words, message, capsys, folder):
     assert search("seed=choice(1,2)", "hydra.sweeper.n_trials=2", *words) == 2
     assert message in capsys.readouterr().err
     assert not (folder / "S").exists()
 
 
+@pytest.mark.long
 @needs_optuna
 @pytest.mark.filterwarnings("ignore")
 def test_the_preset_searches(capsys):

@@ -23,8 +23,8 @@ from omegaconf import DictConfig, OmegaConf
 import cnnexp
 from cnnexp import load_run
 from cnnexp.app import child, sweep_points
+from cnnexp.app.composing import make_app
 from cnnexp.app.experiment import begin
-from cnnexp.app.hydra_app import make_app
 from cnnexp.app.main import main
 from cnnexp.app.multirun import show_table
 from cnnexp.app.processes import describe_end
@@ -36,7 +36,7 @@ from cnnexp.app.sweeps import Sweep
 from cnnexp.runs import environment
 from cnnexp.runs.code import command as command_line
 from cnnexp.runs.folders import hold
-from cnnexp.runs.writing import new_record
+from cnnexp.runs.record import new_record
 from tests.runs.small import change_record, record_in, settings, snapshot, write_data
 
 ROOT = str(Path(cnnexp.__file__).parent.parent)
@@ -333,7 +333,7 @@ def test_a_glob_stands_for_what_fits_and_the_rest_is_left_out(capsys):
         (["model=glob([flat,lenet5])", "epochs=1,-1"], "epochs=-1 model=flat: epochs must be"),
     ],
 )
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_what_is_no_choice_of_a_glob_is_refused(words, fault, capsys, folder):
     assert of_models(*words) == 2
     captured = capsys.readouterr()
@@ -392,6 +392,7 @@ def test_what_starts_in_the_same_second_has_folders_of_its_own(monkeypatch, fold
     assert found[0].name == "2026-01-31_12-00-00"
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "words",
     [

@@ -281,6 +281,7 @@ def test_mistaken_callbacks_are_told(entries, fault, monkeypatch):
 # Files and tables -----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_diagnostics_are_logged_shown_and_drawn(data, tmp_path):
     run = train(tmp_path / "run", data, "diagnostics=true", "model.layers.1.activation=relu")
     logged = rows(run / "diagnostics.csv")
@@ -306,6 +307,7 @@ def test_classes_are_shown_and_evaluated(data, tmp_path):
     assert [row["precision"] for row in shown] == [float(r["precision"]) for r in recorded]
 
 
+@pytest.mark.long
 def test_find_lr_changes_nothing_and_says_where_its_files_are(data, tmp_path):
     train(tmp_path / "run", data)
     before = {p: p.read_bytes() for p in (tmp_path / "run").iterdir()}

@@ -107,6 +107,7 @@ def test_large_pictures_are_reduced_and_stay_upright(tmp_path):
     assert open_picture(tmp_path / "a.png", least=1500).size == (3000, 2500)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I", "F", "CMYK"])
 def test_large_pictures_of_every_kind_keep_their_brightness(tmp_path, mode):
     grey = Image.new("L", (2200, 2100), 255)

@@ -48,6 +48,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name not in SLOW], ids=name)
 def test_a_page_does_what_it_says(page):
     run_page(blocks(page), long=False)

@@ -20,6 +20,7 @@ def tried(part: str, folder, *words: str):
     return page.results.read(folder / f"{part}.csv")
 
 
+@pytest.mark.long
 def test_some_defects_are_mended(tmp_path) -> None:
     """Those that need one short process each."""
     (tmp_path / "place").mkdir()

@@ -16,6 +16,7 @@ from experiments.reliability.injection import KINDS
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_a_failure_at_a_file_operation_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     """A handful of trials of every kind, in a process of their own, which forks."""
     rows = tried(tmp_path, "--every", "150", "--scenario", "run")

@@ -84,7 +84,10 @@ def mutation(*spans, module="one.py"):
 
 
 def known(lines, failed=(), **tests):
-    facts = {name: {"fixtures": fixtures, "seconds": s} for name, (s, *fixtures) in tests.items()}
+    facts = {
+        name: {"fixtures": fixtures, "seconds": s, "shared": {}}
+        for name, (s, *fixtures) in tests.items()
+    }
     return Map(facts, list(failed), {"cnnexp/engine/one.py": lines})
 
 
@@ -106,6 +109,15 @@ def test_who_uses_a_fixture_tests_its_lines_and_what_failed_tests_nothing():
     assert one.chosen(mutation((3, 3)), 99, 99) == ["a"]
 
 
+def test_a_fixture_that_tests_share_is_made_once():
+    names = ("t.py::a", "t.py::b", "t.py::c")
+    one = known({"3": list(names)}, **dict(zip(names, ((1.0,), (1.5,), (2.0,)), strict=True)))
+    for name in names:
+        one.tests[name]["shared"] = {"run": 5.0}
+    assert one.seconds("t.py::b") == 6.5
+    assert one.chosen(mutation((3, 3)), 5 + 1 + 1.5, 99) == ["t.py::a", "t.py::b"]
+
+
 def test_every_test_function_has_its_turn():
     """The cases of one function do not fill the time of all."""
     cases = {"f[0]": (0.1,), "f[1]": (0.1,), "g": (5.0,), "tests/engine/test_one.py::h": (10.0,)}
@@ -116,7 +128,7 @@ def test_every_test_function_has_its_turn():
 
 def test_maps_of_several_files_are_one():
     one, two = (
-        {"tests": {t: {"fixtures": [], "seconds": s}}, "failed": [f"bad {t}"],
+        {"tests": {t: {"fixtures": [], "seconds": s, "shared": {}}}, "failed": [f"bad {t}"],
          "lines": {"a.py": {"1": [t], n: [t]}}}
         for t, s, n in (("x", 1.0, "2"), ("y", 2.0, "3"))
     )  # fmt: skip
@@ -163,6 +175,7 @@ def test_a_function_that_is_imported_changes_and_keeps_no_old_result(module, mon
     assert module.twice(5) == 15
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("old", "new", "value"),
     [("self.size * self.size", "self.size + 0", 4), ("n + 1", "n - 1", [-1, 0, 1, 2])],
@@ -173,6 +186,7 @@ def test_methods_and_what_is_within_them_change(module, old, new, value):
     assert value in (one.area, one.inside())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -213,9 +227,12 @@ def test_the_table_shows_what_differs_and_some_of_the_line():
     assert mutants._middles("count += 1", "pass") == ("count += 1", "pass")
 
 
+VERDICTS = ("equivalent", "equivalent: speed only", "equivalent: memory only", "weakness")
+
+
 def test_every_judgement_has_a_verdict_and_a_reason():
     for key, said in mutants.judged().items():
-        assert said["verdict"] in ("equivalent", "equivalent: speed only", "weakness"), key
+        assert said["verdict"] in VERDICTS, key
         assert len(said["reason"]) > 20, key
 
 

@@ -17,6 +17,7 @@ def job_of(net: str, dtype: str = "float64") -> Job:
     return Job(net, batch=SAMPLES, threads=1, dtype=dtype, pool=SAMPLES)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("net", NETS)
 def test_gradients_and_two_steps_are_those_of_pytorch(net: str, layout: str) -> None:

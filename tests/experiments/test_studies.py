@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 
 from cnnexp import load_runs
 from cnnexp.app.check import check
-from cnnexp.app.hydra_app import CONFIG_NAME, make_app
+from cnnexp.app.composing import make_app
+from cnnexp.app.config_sources import CONFIG_NAME
 from experiments import figures, outcomes, tables
 from experiments.outcomes import Results
 from experiments.summaries import SUMMARIES, first_at
@@ -92,6 +93,7 @@ def a_sweep(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_a_study_that_sweeps(a_sweep):
     """The quick part of what is marked long."""
     assert load_runs(a_sweep)["impl"].tolist() == ["naive", "sg", "im2col", "fast"]

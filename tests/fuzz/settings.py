@@ -14,8 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from cnnexp.app import check as checking
-from cnnexp.app.composing import composing
-from cnnexp.app.hydra_app import App, make_app
+from cnnexp.app.composing import App, composing, make_app
 from cnnexp.app.messages import dotted
 from cnnexp.app.schema import TABLES
 from cnnexp.app.sweeps import INDEX, Sweep

@@ -174,3 +174,10 @@ def test_threads_that_meet_at_an_unbuilt_network_build_it_once(monkeypatch):
     assert len(built) == len(net.layers)
     for A in found:
         np.testing.assert_array_equal(A, wanted)
+
+
+def test_the_first_number_that_is_not_finite_is_named():
+    X = np.ones((3, 2))
+    X[1, 1] = X[2, 0] = np.nan
+    with pytest.raises(ShapeError, match=r"Got nan as float32, at \[1, 1\]"):
+        Network([Dense(2), Softmax()]).predict(X)

@@ -192,7 +192,7 @@ def difference(case: str, impl: str) -> float:
     [pytest.param(i, marks=pytest.mark.long if i == "naive" else ()) for i in IMPLEMENTATIONS],
 )
 @pytest.mark.parametrize("case", [case for case in CASES if case not in PLAIN])
-@pytest.mark.few(30)
+@pytest.mark.few(10)
 def test_fifty_steps_are_those_of_pytorch(case, impl):
     pytest.importorskip("torch")
     assert difference(case, impl) < BOUND

@@ -203,7 +203,7 @@ def test_batch_norm_between_conv_and_max_pool_equals_naive(g, pool):
 
 
 @pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 4))
-@pytest.mark.few(12)
+@pytest.mark.few(10)
 def test_in_tiny_blocks_they_equal_naive(g, pool):
     """Products, tiles and rows are cut into blocks, as they are in images of the usual size."""
     X, Y = samples(g)

@@ -34,3 +34,20 @@ def test_single_precision_is_refused():
     net = network(dtype="float32")
     with pytest.raises(OptionError, match=r"checked in float64\. Got dtype=float32\."):
         check_gradients(net, net.batch(X, Y))
+
+
+def test_a_small_gradient_is_compared_with_itself(monkeypatch):
+    """Twice the right gradient of one bias, which is a small part of the whole."""
+    compute = Network.batch_gradients
+
+    def doubled(net, batch, step=0):
+        sums, gradient = compute(net, batch, step)
+        part = next(p.part for p in net.named_parameters if p.path == "dense1.b")
+        gradient[part] *= 2
+        return sums, gradient
+
+    monkeypatch.setattr(Network, "batch_gradients", doubled)
+    net = network()
+    checks = {check.path: check for check in check_gradients(net, net.batch(30 * X, Y))}
+    assert checks["dense1.b"].difference == pytest.approx(0.5, rel=1e-3)
+    assert checks["dense1.W"].difference < 1e-5

@@ -280,3 +280,25 @@ if __name__ == "__main__":
     text = PAGE.read_text(encoding="utf-8")
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
     PAGE.write_text(f"{before}{BEGIN}\n\n{table()}\n\n{after}", encoding="utf-8")
+
+
+def test_what_is_returned_must_be_a_pair() -> None:
+    class Listed(Wrong):
+        def forward(self, A_prev: Any, context: Any) -> Any:
+            return [A_prev + 0, None]
+
+    class Three(Wrong):
+        def forward(self, A_prev: Any, context: Any) -> Any:
+            return A_prev + 0, None, None
+
+    for cls in (Listed, Three):
+        faults = [check.fault for check in check_layer(cls, (6, 5, 4)) if check.fault]
+        assert any("forward must return two things, (A, cache)" in fault for fault in faults)
+
+
+def test_draws_depend_on_the_step_of_a_resumed_training() -> None:
+    check = RULES["resumed, bit for bit"]
+    assert (
+        check(Subject(lambda: make_layer({"type": "dropout", "rate": 0.5}), (6, 5, 4), "fast"))
+        == ""
+    )

@@ -318,3 +318,53 @@ def test_every_initializer_trains(name):
     rng = np.random.default_rng(0)
     loss, _ = net.train(rng.standard_normal((4, 5, 5, 1)), np.array([0, 1, 0, 1]), 0.1)
     assert math.isfinite(loss)
+
+
+def test_the_slope_of_an_elu_at_zero_is_that_below_it():
+    out = np.zeros(1)
+    ELU(alpha=0.5).gradient(np.ones(1), np.zeros(1), out)
+    assert out == 0.5
+
+
+def test_log_softmax_is_taken_over_the_channels():
+    A, _ = LogSoftmax().forward(np.random.default_rng(0).random((2, 3, 4, 5)), Context())
+    np.testing.assert_allclose(np.exp(A).sum(axis=3), 1)
+
+
+def test_the_margin_of_a_crop_has_no_gradient():
+    layer = Crop2D(1)
+    A, cache = layer.forward(np.ones((2, 5, 6, 3)), Context())
+    dA_prev, _ = layer.backward(cache, np.ones(A.shape), Context())
+    assert dA_prev.shape == (2, 5, 6, 3)
+    assert dA_prev.sum() == A.size and dA_prev[:, 1:-1, 1:-1].all()
+
+
+@pytest.mark.parametrize("shape", [[], [0, 4], [2.5, 2], [True, 4], 4])
+def test_a_shape_is_a_list_of_sizes(shape):
+    with pytest.raises(OptionError, match="shape must be a list of sizes"):
+        Reshape(shape)
+
+
+def test_a_size_may_be_one():
+    assert Reshape([1, 4]).infer_shape((4,)) == (1, 4)
+
+
+def test_weights_are_checked_when_a_layer_is_made():
+    with pytest.raises(OptionError, match="initializer"):
+        Conv2D(3, 2, initializer="he_norml")
+
+
+def test_outputs_of_a_filter_are_counted_in_its_group():
+    """Each of 8 filters sees 2 of 4 channels: fan_in 9 * 2, fan_out 9 * 8 / 2."""
+    layer = Conv2D(8, 3, groups=2, initializer="glorot_uniform")
+    Network([layer], seed=1).build((6, 6, 4))
+    most = math.sqrt(6 / (18 + 36))
+    assert 0.9 * most < np.abs(layer.params["W"]).max() <= most
+
+
+def test_images_that_lie_one_pixel_after_the_other_stay_so():
+    """Memory with the samples innermost is what matrix products of several layers want."""
+    images = np.random.default_rng(0).random((2, 3, 4, 5)).transpose(3, 0, 1, 2)
+    A, _ = Flatten().forward(images, Context())
+    assert A.strides[0] == A.itemsize
+    np.testing.assert_array_equal(A, np.ascontiguousarray(images).reshape(5, 24))

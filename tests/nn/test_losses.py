@@ -23,7 +23,7 @@ from cnnexp import (
     Network,
 )
 from cnnexp.errors import OptionError, ShapeError
-from cnnexp.nn.losses import Loss, class_indices, real_targets
+from cnnexp.nn.losses import Loss, binary_error, class_indices, real_targets
 from tests.nn.torch_networks import loss_of
 
 
@@ -332,3 +332,27 @@ def test_metrics_that_were_asked_for_are_measured():
     assert figures["mean_absolute_error"] == pytest.approx(np.abs(A - Y).mean(), rel=1e-6)
     sums, _ = net.gradients(X, Y)
     assert net.means(sums) == pytest.approx(figures, rel=1e-6)
+
+
+def test_an_average_loss_of_no_samples_is_nothing():
+    loss = BinaryCrossEntropy()
+    assert loss.forward(np.zeros((0, 3)), np.zeros((0, 3)))[0] == 0.0
+
+
+def test_smoothing_is_a_share():
+    for share in (-0.5, 1.0):
+        with pytest.raises(OptionError, match="label_smoothing must be at least 0 and below 1"):
+            CrossEntropy(label_smoothing=share)
+
+
+def test_indices_stand_for_one_hot_rows_of_as_many_outputs():
+    outputs = np.array([[1.0, -1.0, -1.0], [1.0, 1.0, -1.0]])
+    assert binary_error(outputs, np.array([0, 2])) == pytest.approx(0 + 3 / 3)
+
+
+def test_which_losses_there_are_and_which_need_classes():
+    values = {"mean_squared_error", "mean_absolute_error", "huber", "binary_cross_entropy"}
+    assert {name for name in LOSSES if LOSSES[name].needs_classes} == {
+        *("cross_entropy", "focal", "hinge"),
+    }
+    assert {name for name in LOSSES if not LOSSES[name].needs_classes} == values

@@ -139,6 +139,7 @@ def test_memory_is_counted_part_by_part() -> None:
     assert f"{megabytes(found.results + found.columns)} for each sample" in found.sentence()
 
 
+@pytest.mark.long
 def test_the_command() -> None:
     shown = succeed("summary", "model=resnet", "optimizer=adam", "batch_size=8")
     assert "residual1" in shown and "7 x 7" in shown

@@ -154,3 +154,9 @@ def test_mistakes_say_what_was_asked_found_and_wanted(make, error, message):
     with pytest.raises(error) as raised:
         make()
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("ask", [lambda n: n.output_shape, lambda n: n.step_memory()])
+def test_what_is_known_of_a_built_network_only(ask):
+    with pytest.raises(ShapeError, match="the network has no parameters yet"):
+        ask(Network([Flatten(), Dense(3), Softmax()]))

@@ -1,5 +1,7 @@
 """Micro-batches, workers, memory, and layers that depend on the whole mini-batch."""
 
+import copy
+import dataclasses
 import threading
 
 import numpy as np
@@ -8,9 +10,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from cnnexp import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Network, Residual, Softmax
 from cnnexp.engine import IMPLEMENTATIONS as TABLE
-from cnnexp.engine import Context
+from cnnexp.engine import Context, Limits, machine
 from cnnexp.engine.operations import Implementation
-from cnnexp.nn import executor
+from cnnexp.nn import blas, executor
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.executor import Serial, Threads
 from cnnexp.nn.plan import Plan
@@ -361,3 +363,75 @@ def test_by_default_all_cores_work_where_numpy_does_and_one_where_python_loops(m
     found = {name: executor.automatic_threads(TABLE[name]) for name in TABLE}
     assert found == {"naive": 1, "sg": 5, "im2col": 5, "fast": 5}
     assert executor.automatic_threads(Implementation("own", {})) == 5
+
+
+def test_cores_are_those_of_the_process_and_else_those_of_the_machine(monkeypatch):
+    monkeypatch.setattr(executor, "_most_cores", [])
+    monkeypatch.setattr(executor.os, "sched_getaffinity", lambda pid: {1, 4, 5}, raising=False)
+    monkeypatch.setattr(executor.os, "cpu_count", lambda: 7)
+    assert executor.available_cores() == 3
+    monkeypatch.delattr(executor.os, "sched_getaffinity")
+    assert executor.available_cores() == 7
+
+
+def test_blas_is_limited_by_the_first_and_restored_by_the_last(monkeypatch):
+    calls = []
+
+    class Limit:
+        def restore_original_limits(self):
+            calls.append("restored")
+
+    class Controller:
+        def limit(self, limits):
+            calls.append(limits)
+            return Limit()
+
+    monkeypatch.setattr(blas, "_blas", Controller)
+    one = blas._OneThread()
+    one.enter()
+    one.enter()
+    one.leave()
+    assert calls == [1]
+    one.leave()
+    assert calls == [1, "restored"]
+
+
+def test_gradients_that_are_made_once_a_mini_batch_are_the_same():
+    """A dense layer too wide for the cache, in one micro-batch and in several."""
+    units = machine.cache_bytes() // (8 * 6) + 1
+    parts = [Dense(units, activation="relu"), Dense(4), Softmax()]
+    nets = [Network(parts_of(parts), dtype="float64", micro_batch=n) for n in (9, 2)]
+    samples, labels = batch(9, (6,))
+    whole, cut = (net.gradients(samples, labels)[1].copy() for net in nets)
+    assert nets[0]._parameters.deferred
+    by_path = [net.weights() for net in nets]
+    assert by_path[0].keys() == by_path[1].keys()
+    np.testing.assert_allclose(cut, whole, rtol=1e-9, atol=1e-12)
+
+
+def parts_of(layers):
+    return [copy.deepcopy(layer) for layer in layers]
+
+
+def test_steps_of_a_batch_count_from_zero():
+    """Masks depend on the step: the first, where none is told, is number 0."""
+    net = Network([Flatten(), Dropout(0.5), Dense(4), Softmax()], dtype="float64")
+    checked = net.batch(X, Y)
+    first = net.batch_gradients(checked)[1].copy()
+    np.testing.assert_array_equal(first, net.batch_gradients(checked, 0)[1])
+    assert not np.array_equal(first, net.batch_gradients(checked, 1)[1])
+
+
+@pytest.mark.parametrize(
+    ("cache", "samples"),
+    [
+        (1 << 30, 128),  # little work, so as many as there may be
+        (1024 * 40, 32),  # 1,024 bytes a sample, and a power of two of them fits
+        (1, 16),  # never fewer than these
+    ],
+)
+def test_a_micro_batch_has_results_that_fit_into_the_cache(cache, samples):
+    parts = [Residual([Conv2D(1, 1)]), Flatten(), Dense(2), Softmax()]
+    once = dataclasses.replace(TABLE["im2col"], caches=1)
+    net = Network(parts, impl=once, limits=Limits(cache=cache)).build((16, 16, 1))
+    assert net.micro_batch == samples

@@ -308,3 +308,45 @@ def test_a_forked_process_trains_a_network_of_its_own(threads, times):
     assert net.evaluate(X, Y)[1] == expected
     loss, _ = net.train(X, Y, learning_rate=0.1)
     assert loss == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_it_does_not_matter_which_worker_is_lost(lost):
+    work = Work(lambda worker, k: None)
+    pids = work.fork()
+    os.kill(pids[lost], signal.SIGKILL)
+    with pytest.warns(UserWarning, match="threads go on"), pytest.raises(processes.WorkerLost):
+        work.run(3)
+    assert not any(map(is_there, pids))
+
+
+def test_figures_of_a_worker_have_a_place_each():
+    places = {processes.DONE, processes.ASLEEP, processes.CPU_TIME}
+    assert len(places) == 3 and max(places) < processes.ROW
+
+
+def test_workers_leave_signals_of_the_keyboard_to_the_first_process():
+    work = Work(lambda worker, k: None)
+    for pid in work.fork():
+        wait_until(lambda pid=pid: ignored(pid) >= {signal.SIGINT, signal.SIGTERM})
+        assert len(os.listdir(f"/proc/{pid}/fd")) <= 4  # three that lead nowhere, and its pipe
+    work.executor.close()
+
+
+def ignored(pid):
+    with open(f"/proc/{pid}/status") as file:
+        (line,) = (line for line in file if line.startswith("SigIgn:"))
+    mask = int(line.split()[1], 16)
+    return {number for number in signal.valid_signals() if mask >> (number - 1) & 1}
+
+
+def test_nothing_stays_open_where_no_process_can_be_made(monkeypatch):
+    def fork():
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", fork)
+    work = Work(lambda worker, k: None)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(WARMUP + 2):
+        work.executor.ready((work.job,), 3, work.prepare)
+    assert len(os.listdir("/proc/self/fd")) <= before

@@ -158,3 +158,25 @@ def test_a_dense_layer_keeps_its_input():
     rows = {row.layer: row for row in measured.rows()}
     assert rows["dense1"].cache_bytes == 4 * 36 * 4
     assert rows["relu1"].cache_bytes == 4 * 6 * 5 * 6 * 4
+
+
+def test_a_cache_that_holds_itself_is_counted_once():
+    array = np.zeros(6)
+    cache = {"array": array}
+    cache["again"] = cache
+    assert cache_bytes(cache, set()) == array.nbytes
+
+
+def test_a_profile_begins_again_from_zero(clock):
+    net = small(impl="sg", micro_batch=4)
+    measured = net.profile()
+    net.train(X, Y, 0.1)
+    sizes = {name: times["cache_bytes"] for name, times in measured.times().items()}
+    measured.reset()
+    found = measured.times()
+    assert all(times["samples"] == times["forward"] == 0 for times in found.values())
+    assert {name: times["cache_bytes"] for name, times in found.items()} == sizes
+
+
+def test_the_loss_has_the_shape_of_what_it_gets():
+    assert small().profile().rows()[-1].output_shape == "4"

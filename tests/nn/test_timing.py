@@ -1,12 +1,13 @@
 """How passes are shared out, with a clock that is ours; no test measures anything."""
 
+import itertools
 import time
 
 import numpy as np
 import pytest
 
 from cnnexp import Conv2D, Dense, Flatten, Network
-from cnnexp.nn.timing import MOST, loop_seconds, measure
+from cnnexp.nn.timing import MOST, Course, loop_seconds, measure
 
 
 def network(impl: str) -> Network:
@@ -82,3 +83,23 @@ def test_medians_of_one_sample(passes):
 def test_loops_are_recognised_beforehand():
     assert loop_seconds(network("naive")) == pytest.approx(2e-5 * 3 * 3 * 2)
     assert loop_seconds(network("fast")) == 0
+
+
+def test_every_pass_is_measured_from_zero():
+    networks, batch = made("sg")
+    course = Course(networks["sg"], batch, networks["sg"].profile())
+    for _ in range(3):
+        course.run()
+    assert [figures["conv1"]["samples"] for figures in course.figures] == [40, 40, 40]
+
+
+def test_figures_are_of_one_sample(monkeypatch):
+    """With a clock that goes on by a second at every look, there are operations a second."""
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
+    networks, batch = made("sg")
+    course = Course(networks["sg"], batch, networks["sg"].profile())
+    course.run()
+    conv = course.measured(40).rows[0]
+    seconds = conv.forward_seconds + conv.backward_seconds
+    assert conv.gflops == pytest.approx(2 * 2 * conv.multiply_adds / seconds / 1e9)

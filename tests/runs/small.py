@@ -12,10 +12,10 @@ import numpy as np
 from hydra.types import RunMode
 
 from cnnexp.app.check import check
+from cnnexp.app.composing import make_app
 from cnnexp.app.experiment import begin
-from cnnexp.app.hydra_app import make_app
 from cnnexp.runs.folders import hold
-from cnnexp.runs.writing import new_record
+from cnnexp.runs.record import new_record
 
 SIZE, CLASSES = 4, 3
 

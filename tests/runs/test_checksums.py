@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from PIL import Image
 from cnnexp import load_run
 from cnnexp.errors import RunError
 from cnnexp.runs import checkpoint, checksums, environment
+from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.files import Prefix, checksum
 from cnnexp.runs.histograms import read_histograms
+from cnnexp.runs.record import read_record
 from cnnexp.runs.writing import RunWriter
 from experiments.benchmarks.kill_and_resume import differences
 from tests.commandline import cnnexp, succeed
@@ -134,15 +137,19 @@ def test_rows_after_the_last_checkpoint_are_not_compared(killed):
         _ = load_run(killed).batches
 
 
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
 @pytest.mark.parametrize("name", ["checkpoint.pkl", "batches.csv", "epochs.csv"])
 def test_resume_goes_on_from_nothing_that_was_damaged(name, killed, whole):
     content = (killed / name).read_bytes()
     flip(killed / name, at=len(content) // 3, bit=0)
-    before = {path.name: path.read_bytes() for path in killed.iterdir()}
+    before = contents(killed)
     ended = cnnexp("resume", killed)
     assert ended.code == 2
     assert f"{killed / name}: is not what the run wrote" in ended.err
-    assert {path.name: path.read_bytes() for path in killed.iterdir()} == before
+    assert contents(killed) == before
     (killed / name).write_bytes(content)
     succeed("resume", killed)
     assert differences(whole, killed) == []
@@ -197,8 +204,41 @@ def test_a_file_that_was_replaced_between_two_looks_is_read_again(run, monkeypat
     contents = iter([content[:-1], content])
     (run / "weights.pkl").unlink()
     monkeypatch.setattr(checksums, "read_bytes", lambda *_: next(contents))
-    records = iter([{"a": 1}, {"a": 2}, {"a": 3}])
-    monkeypatch.setattr(
-        checksums, "_record", lambda _: next(records) | {"checksums": record_in(run)["checksums"]}
-    )
+    records = iter([replace(read_record(run), heartbeat=f"{k}") for k in range(3)])
+    monkeypatch.setattr(checksums, "_record", lambda _: next(records))
     assert checksums.read_checked(run, "checkpoint.pkl") == content
+
+
+def test_a_checkpoint_is_entered_before_it_is_written(whole, tmp_path, monkeypatch):
+    """A kill in between must leave an entry for the old file, and one for the new."""
+    entered = []
+
+    def save(folder, pickled):
+        listed = record_in(folder)["checksums"]["checkpoints"]
+        entered.append(checksum(pickled) in [entry["checkpoint"] for entry in listed])
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    train(tmp_path / "begun", whole.parent / "data.npz", "checkpoint.every=2")
+    assert entered and all(entered)
+
+
+def test_a_run_that_goes_on_says_so_before_its_first_batch(killed, monkeypatch):
+    """What was recorded after the checkpoint must not be there while the batches are made anew."""
+    writer = RunWriter(killed, read_record(killed), CheckpointPolicy())
+    writer.rewind(None)
+    assert record_in(killed)["results"] == {}
+    assert record_in(killed)["checksums"]["checkpoints"] == []
+
+
+def test_of_several_entries_the_one_of_the_file_counts(tmp_path):
+    (tmp_path / checkpoint.FILE).write_bytes(b"new")
+    entries = [
+        {"checkpoint": checksum(text), "logs": {"epochs.csv": [size, "0"]}}
+        for text, size in ((b"old", 1), (b"new", 2))
+    ]
+    holds = checksums._entry_that_holds
+    assert holds(tmp_path, entries) == entries[1]
+    assert holds(tmp_path, entries[:1]) == entries[0]  # a single one is not compared
+    assert holds(tmp_path, []) is None
+    (tmp_path / checkpoint.FILE).unlink()
+    assert holds(tmp_path, entries) is holds(tmp_path, entries[:1]) is None

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+import types
 
 import pytest
 
-from cnnexp.runs import code, environment
+from cnnexp.runs import code, environment, sources
+from cnnexp.runs.files import checksum
 from cnnexp.runs.fingerprint import fingerprint
 from cnnexp.runs.sources import changed, sources_of
 from tests.runs.small import record_in, train, write_data
@@ -87,6 +89,7 @@ def test_nothing_is_kept_where_nothing_was_changed(project, tmp_path):
         (["/site/cnnexp/__main__.py", "epochs=3"], ["python", "-m", "cnnexp", "epochs=3"]),
         (["/usr/bin/cnnexp", "resume", "r"], ["cnnexp", "resume", "r"]),
         (["study.py", "3"], ["study.py", "3"]),
+        (["/mine/tool/__main__.py"], ["/mine/tool/__main__.py"]),
     ],
 )
 def test_the_recorded_command_can_be_typed_again(argv, words, monkeypatch):
@@ -199,3 +202,38 @@ def test_a_chain_of_a_thousand_modules_is_followed(tmp_path, monkeypatch):
     __import__("mine_0")
     assert len(sources_of(["mine_0"])) == 1201
     del sys.modules["mine_0"]
+
+
+def test_imports_by_dots_count_the_packages_around(tmp_path, monkeypatch):
+    """Two dots are the package around the package, and there may be one inside it."""
+    files = {
+        "mine_outer/__init__.py": "",
+        "mine_outer/beside.py": "",
+        "mine_outer/inner/__init__.py": "",
+        "mine_outer/inner/first.py": "from ..beside import x\nfrom .. import also\n",
+        "mine_outer/also.py": "",
+        "mine_outer/inner/beside.py": "",
+        "mine_outer/inner/also.py": "",
+    }
+    (tmp_path / "mine_outer" / "inner").mkdir(parents=True)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("mine_outer", "mine_outer.inner", "mine_outer.inner.first"):
+        module = types.ModuleType(name)
+        place = tmp_path.joinpath(*name.split("."))
+        module.__file__ = str(place / "__init__.py" if place.is_dir() else f"{place}.py")
+        monkeypatch.setitem(sys.modules, name, module)
+    names = {source["name"] for source in sources_of(["mine_outer.inner.first"])}
+    assert {"mine_outer.beside", "mine_outer.also"} <= names
+    assert not {"mine_outer.inner.beside", "mine_outer.inner.also"} & names
+
+
+def test_a_source_that_cannot_be_read_has_no_checksum(tmp_path, monkeypatch):
+    path = tmp_path / "large.py"
+    path.write_text("x = 1\n")
+    monkeypatch.setattr(sources, "LARGEST_SOURCE", 6)
+    assert sources.checksum_of(path) == checksum(b"x = 1\n")
+    monkeypatch.setattr(sources, "LARGEST_SOURCE", 5)
+    assert sources.checksum_of(path) is None
+    assert sources.checksum_of(tmp_path / "absent.py") is None

@@ -86,3 +86,25 @@ def test_a_config_is_left_as_it_was():
     before = copy.deepcopy(CONFIG)
     fingerprint(CONFIG, CHECKSUM)
     assert before == CONFIG
+
+
+def test_options_that_came_later_do_not_count_where_they_say_what_was_done_before():
+    """A run that is older than an option is the same as one with its first value."""
+    before = {
+        **CONFIG,
+        "model": {"name": "flat"},
+        "schedule": {"name": "constant"},
+        "data": {"name": "mnist"},
+    }
+    same = {
+        **CONFIG,
+        "model": {"name": "flat", "target": "label"},
+        "schedule": {"name": "constant", "warmup_epochs": 0.0},
+        "data": {"name": "mnist", "task": None, "target_scaling": None},
+        "accumulate": 1,
+        "ema": None,
+    }
+    other = {**same, "schedule": {"name": "constant", "warmup_epochs": 1.0}}
+    assert fingerprint(before, CHECKSUM) == fingerprint(same, CHECKSUM)
+    assert fingerprint(before, CHECKSUM) != fingerprint(other, CHECKSUM)
+    assert fingerprint(before, CHECKSUM) != fingerprint({**same, "ema": 0.9}, CHECKSUM)

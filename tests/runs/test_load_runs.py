@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from cnnexp import load_runs
 from cnnexp.errors import RunError
+from cnnexp.runs.reading import find_runs, refuse_folder_of_runs
 
 
 def test_a_row_has_the_settings_and_the_results_of_its_record(study: Path) -> None:
@@ -89,3 +92,34 @@ def test_numbered_folders_come_in_the_order_of_their_numbers(
         (tmp_path / name).mkdir()
         shutil.copy(finished[0] / "run.json", tmp_path / name)
     assert [Path(run).name for run in load_runs(tmp_path)["run"]] == ["b", "2", "9", "10"]
+
+
+def test_runs_come_in_the_order_of_their_names_at_every_depth(tmp_path: Path) -> None:
+    for name in ("10", "9", "a/2", "a/1"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "run.json").write_text("{}")
+    found = [os.path.relpath(path, tmp_path) for path in find_runs(tmp_path)]
+    assert found == ["a/1", "a/2", "9", "10"]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = os.scandir
+
+    def scandir(path: str) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return look(path)
+
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert list(find_runs(tmp_path)) == [str(tmp_path / "closed")]
+
+
+def test_a_folder_of_runs_is_no_run(tmp_path: Path, finished: list[Path]) -> None:
+    with pytest.raises(RunError, match="not a run, but it holds 8, for example"):
+        refuse_folder_of_runs(finished[0].parent)
+    refuse_folder_of_runs(finished[0])
+    refuse_folder_of_runs(tmp_path)
+    refuse_folder_of_runs(tmp_path / "absent")

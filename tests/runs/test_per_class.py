@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from cnnexp.runs.per_class import MACRO, Classified, class_rows, confusion, write
+from cnnexp.runs.per_class import MACRO, Classified, class_rows, confusion, table, write
 from cnnexp.train.predictions import predicted_classes
 
 NAMES = ("cat", "dog", "fish")
@@ -87,3 +87,11 @@ def test_which_class_outputs_mean(last, A, classes, wanted):
     found = predicted_classes(Classifier(last), np.array(A), classes)
     assert (None if found is None else found.tolist()) == wanted
     assert predicted_classes(Classifier(last, ("loss",)), np.array(A), classes) is None
+
+
+def test_names_stand_at_the_left_and_figures_at_the_right():
+    rows = class_rows("test", Classified(TRUE, TAKEN), NAMES)
+    head, first, *_ = table(rows)
+    assert head.startswith("class ") and first.startswith("cat ")
+    assert head.endswith(" f1") and first.endswith("0.7500")
+    assert len({len(line) for line in table(rows)}) == 1

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import FrozenInstanceError, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.folders import claim, claim_number, hold
 from cnnexp.runs.heartbeat import Heartbeat
 from cnnexp.runs.process import this_process
-from cnnexp.runs.record import SILENCE, read_record, write_record
-from cnnexp.runs.writing import RunWriter, new_record
+from cnnexp.runs.record import SILENCE, new_record, read_record, write_record
+from cnnexp.runs.writing import RunWriter
 from tests.runs.small import change_record, record_in, train, write_data
 
 
@@ -43,26 +44,26 @@ def owner(child: subprocess.Popen) -> dict:
 
 
 def test_a_run_that_goes_on_is_running(folder):
-    assert read_record(folder)["status"] == "running"
+    assert read_record(folder).status == "running"
 
 
 def test_a_run_whose_process_was_killed_is_shown_as_killed(folder):
     child = a_process()
     change_record(folder, process=owner(child))
-    assert read_record(folder)["status"] == "running"
+    assert read_record(folder).status == "running"
     child.kill()
     while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.001)
-    assert read_record(folder)["status"] == "killed"  # gone, though nobody has asked for its end
+    assert read_record(folder).status == "killed"  # gone, though nobody has asked for its end
     child.wait()
-    assert read_record(folder)["status"] == "killed"
+    assert read_record(folder).status == "killed"
     assert record_in(folder)["status"] == "running"  # reading changes nothing
 
 
 def test_another_process_with_the_same_number_is_not_the_run(folder):
     process = this_process()
     change_record(folder, process=process | {"started": process["started"] - 60})
-    assert read_record(folder)["status"] == "killed"
+    assert read_record(folder).status == "killed"
 
 
 @pytest.mark.parametrize(
@@ -72,13 +73,13 @@ def test_on_another_host_a_long_silence_tells(folder, silent, status):
     beat = datetime.now().astimezone() - timedelta(seconds=silent)
     change_record(folder, process=this_process() | {"host": "elsewhere", "started": 0})
     change_record(folder, heartbeat=beat.isoformat())
-    assert read_record(folder)["status"] == status
+    assert read_record(folder).status == status
 
 
 @pytest.mark.parametrize("status", ["finished", "diverged", "interrupted", "failed"])
 def test_the_status_of_a_run_that_has_ended_stays(folder, status):
     change_record(folder, status=status, process=this_process() | {"started": 0})
-    assert read_record(folder)["status"] == status
+    assert read_record(folder).status == status
 
 
 @pytest.mark.parametrize(
@@ -108,9 +109,8 @@ def test_a_record_with_a_damaged_process_is_damaged(folder, process):
 
 def test_a_sign_of_life_is_given_while_one_batch_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "HEARTBEAT", 0.01)
-    record = new_record({}, {}, [])
-    writer = RunWriter(tmp_path, record, CheckpointPolicy())
-    record["results"] = {"half": "done"}  # not yet to be written
+    writer = RunWriter(tmp_path, new_record({}, {}, []), CheckpointPolicy())
+    writer.record = replace(writer.record, results={"half": 0.5})  # not yet to be written
     first = record_in(tmp_path)["usage"]["wall_seconds"]
     deadline = time.monotonic() + 30
     while record_in(tmp_path)["usage"]["wall_seconds"] < first + 0.05:
@@ -120,6 +120,28 @@ def test_a_sign_of_life_is_given_while_one_batch_goes_on(tmp_path, monkeypatch):
     last = (tmp_path / "run.json").stat().st_mtime_ns
     time.sleep(0.05)
     assert (tmp_path / "run.json").stat().st_mtime_ns == last
+
+
+def test_what_another_version_wrote_is_kept_and_what_it_lacks_gets_defaults(folder):
+    """Keys that are not known stay, at any depth; those that are absent are as for a new run."""
+    older = record_in(folder)
+    for key in ("rerun_of", "resumed", "checksums", "usage", "environment", "ended"):
+        del older[key]
+    older |= {"invented": {"later": 1}, "process": older["process"] | {"core": 3}}
+    (folder / "run.json").write_text(json.dumps(older))
+    record = read_record(folder)
+    assert (record.resumed, record.checksums, record.usage, record.ended) == ([], {}, {}, None)
+    write_record(folder, replace(record, overrides=["epochs=3"]))
+    found = record_in(folder)
+    assert found["invented"] == {"later": 1}
+    assert found["process"]["core"] == 3
+    assert found["overrides"] == ["epochs=3"]
+    assert found["resumed"] == []
+
+
+def test_a_record_is_changed_by_copies_alone(folder):
+    with pytest.raises(FrozenInstanceError):
+        read_record(folder).status = "finished"
 
 
 def test_a_sign_of_life_is_due_every_ten_seconds():

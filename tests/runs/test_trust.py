@@ -1,6 +1,7 @@
 """A run folder never causes an import by itself; the user's own runs need no word from the user."""
 
 import importlib
+import importlib.metadata
 import os
 import shutil
 import sys
@@ -245,7 +246,7 @@ def test_a_resumed_run_is_signed_by_who_names_its_plugins(place):
     assert cnnexp("resume", run).code == 2
     succeed("resume", run, "--plugins", "my_twice")
     forget()
-    assert read_record(run)["plugins"] is not None
+    assert read_record(run).plugins is not None
     assert succeed("evaluate", run)
 
 
@@ -325,3 +326,42 @@ def test_changed_code_is_told_once_and_is_another_job(place):
     assert ended.code == 0
     assert ended.err.count("warning: ") == 1
     assert "run: my_twice is not as when the run was made" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\ny = (\n", "line 2: SyntaxError: '(' was never closed."),
+        ("import json\n\njson.loads('{')\n", "line 3: JSONDecodeError: Expecting"),
+        ("raise SystemExit(5)\n", "line 1: SystemExit: 5."),
+    ],
+)
+def test_where_a_plugin_fails_is_said(text, message, place, monkeypatch):
+    """The last place in the user's own file, and the reason in one line."""
+    folder = place / "broken"
+    folder.mkdir()
+    (folder / "mine_broken.py").write_text(text)
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError) as caught:
+        plugins.load_plugins(["mine_broken"])
+    assert f"'mine_broken' fails in {folder / 'mine_broken.py'}, {message}" in str(caught.value)
+
+
+def test_what_installed_packages_register_is_imported(monkeypatch):
+    loaded = []
+
+    class Point:
+        value = "other_package.layers"
+
+        def load(self):
+            loaded.append(self.value)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Point()])
+    plugins.load_plugins([])
+    assert loaded == [Point.value]
+
+
+def test_the_folder_of_the_key_is_for_the_user_alone(place):
+    trust.signing_key(make=True)
+    if os.name == "posix":
+        assert (place / "config").stat().st_mode & 0o777 == 0o700

@@ -93,7 +93,7 @@ def evaluate(
     needed = run.network.input_shape  # with its plugins imported, which may have the data set too
     chosen = evaluation_data(run, overrides)
     dataset = chosen.dataset
-    learnt, has = bool(run.record["data"]["classes"]), bool(dataset.classes)
+    learnt, has = bool(run.recorded.data and run.recorded.data["classes"]), bool(dataset.classes)
     if learnt != has:
         raise ShapeError(
             f"data={dataset.name}: its targets are {_targets(has)}, and {run.path} has learnt"

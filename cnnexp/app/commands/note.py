@@ -32,5 +32,5 @@ def main(words: list[str]) -> int:
     given = parser.parse_args(words)
     if given.text is not None:
         set_note(given.run, given.text)
-    say(read_record(given.run)["config"].get("note") or "no note")
+    say(read_record(given.run).config.get("note") or "no note")
     return 0

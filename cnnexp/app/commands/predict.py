@@ -22,7 +22,7 @@ from cnnexp.data.scale import Scale
 from cnnexp.errors import DataError, RunError
 from cnnexp.runs import rebuild
 from cnnexp.runs.reading import Run
-from cnnexp.runs.record import Record
+from cnnexp.runs.record import DataRecord
 
 EPILOG = """\
 A digit may be dark on light or light on dark, grey, coloured or transparent, of any size and
@@ -115,10 +115,10 @@ def predict(run: Run, paths: Sequence[Path], left_out: list[str]) -> list[dict[s
         raise RunError(
             f"{run.path}: this run has {run.status}; its network answers with what is no number."
         )
-    data = run.record["data"] or {}
-    if data.get("target_shape"):
+    data = run.recorded.data
+    if data is not None and data.get("target_shape"):
         return [_values(data, path, row) for path, row in zip(paths, A, strict=True)]
-    classes = list(data.get("classes", ()))[: A.shape[1]]
+    classes = (data["classes"] if data else [])[: A.shape[1]]
     classes += [f"unit {k}" for k in range(len(classes), A.shape[1])]
     return [
         {
@@ -168,10 +168,11 @@ def pixels(run: Run, path: Path) -> npt.NDArray[Any]:
     return scale(lit * scale.largest, run.config["dtype"])
 
 
-def _values(data: Record, path: Path, row: npt.NDArray[Any]) -> dict[str, Any]:
+def _values(data: DataRecord, path: Path, row: npt.NDArray[Any]) -> dict[str, Any]:
     """Return the real values for a picture, in the unit of the data set."""
-    values = Scale.from_record(data["target_scale"]).undo(row).reshape(-1).tolist()
-    names = data["targets"] or [f"value {k}" for k in range(1, len(values) + 1)]
+    scale = data.get("target_scale")
+    values = (Scale.from_record(scale).undo(row) if scale else row).reshape(-1).tolist()
+    names = data.get("targets") or [f"value {k}" for k in range(1, len(values) + 1)]
     return {"image": str(path), "values": dict(zip(names, values, strict=True))}
 
 

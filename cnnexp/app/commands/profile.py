@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from hydra.core.global_hydra import GlobalHydra
-from hydra.types import RunMode
 
 from cnnexp.app.check import Plain, check, check_data
 from cnnexp.app.check_model import Images
+from cnnexp.app.composing import make_app
 from cnnexp.app.experiment import images_of as images_of_dataset
 from cnnexp.app.experiment import recheck
-from cnnexp.app.hydra_app import CONFIG_NAME, make_app
 from cnnexp.app.messages import dotted
 from cnnexp.app.outputs import telling
 from cnnexp.app.own import offer_own
@@ -111,17 +110,7 @@ def configs_of(overrides: list[str]) -> dict[str, Plain]:
     offer_own(overrides)
     app = make_app()
     try:
-        return {
-            name: check(
-                app.compose_config(
-                    config_name=CONFIG_NAME,
-                    overrides=[f"{IMPL}={name}", *others],
-                    run_mode=RunMode.RUN,
-                    with_log_configuration=False,
-                )
-            )
-            for name in names
-        }
+        return {name: check(app.settings([f"{IMPL}={name}", *others])) for name in names}
     finally:
         GlobalHydra.instance().clear()
 

@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
         print(json_of(run.record))
         return 0
     with foreign(run.path / FILE):
-        found = sections(run, default_settings(run.record["choices"]), given.config)
+        found = sections(run, default_settings(run.recorded.choices), given.config)
     _print(found)
     return 0
 

@@ -1,0 +1,164 @@
+"""Bounds of the readers and writers of a run: the last value that is taken, and the next."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from cnnexp.errors import RunError, UnsafePickle
+from cnnexp.runs import code, files, opcodes
+from cnnexp.runs.histograms import rows_of
+from cnnexp.runs.opcodes import Reader
+from cnnexp.runs.pickled_arrays import NAMES, Dtype, make_array
+
+END = pickle.STOP
+
+
+def read(*parts):
+    return Reader(pickle.PROTO + b"\x04" + b"".join(parts) + END).read()
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+def test_as_deep_as_allowed_and_one_deeper():
+    deepest = nested(opcodes.MAX_DEPTH)
+    assert Reader(pickle.dumps(deepest, 4)).read() == deepest
+    with pytest.raises(UnsafePickle, match="nested more than 16 deep"):
+        Reader(pickle.dumps(nested(opcodes.MAX_DEPTH + 1), 4)).read()
+
+
+@pytest.mark.parametrize("kind", [tuple, list, "dict"])
+def test_every_container_counts_as_a_level(kind):
+    value = 1
+    for _ in range(opcodes.MAX_DEPTH):
+        value = {"k": value} if kind == "dict" else kind([value])
+    assert Reader(pickle.dumps(value, 4)).read() == value
+    with pytest.raises(UnsafePickle, match="deep"):
+        Reader(pickle.dumps([value], 4)).read()
+
+
+def test_as_many_values_as_allowed_and_one_more(monkeypatch):
+    monkeypatch.setattr(opcodes, "MAX_VALUES", 4)
+    assert read(pickle.EMPTY_LIST, *[pickle.NONE + pickle.APPEND] * 3) == [None] * 3
+    with pytest.raises(UnsafePickle, match="more than 4 values"):
+        read(pickle.EMPTY_LIST, *[pickle.NONE + pickle.APPEND] * 4)
+
+
+def test_as_high_a_stack_as_allowed_and_one_higher(monkeypatch):
+    monkeypatch.setattr(opcodes, "MAX_STACK", 3)
+    four = pickle.MARK + pickle.NONE * 4 + pickle.TUPLE
+    assert read(four) == (None,) * 4
+    with pytest.raises(UnsafePickle, match="values"):
+        read(pickle.MARK + pickle.NONE * 5 + pickle.TUPLE)
+
+
+def test_a_name_as_long_as_allowed_and_one_letter_longer():
+    for size, message in ((opcodes.MAX_NAME, "asks for"), (opcodes.MAX_NAME + 1, "too long")):
+        with pytest.raises(UnsafePickle, match=message):
+            read(pickle.GLOBAL + b"m" * size + b"\n" + b"n\n")
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_protocols_that_are_read(protocol):
+    assert Reader(pickle.PROTO + bytes([protocol]) + pickle.NONE + END).read() is None
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 6])
+def test_protocols_that_are_not(protocol):
+    with pytest.raises(UnsafePickle, match="no pickle as a run writes it"):
+        Reader(pickle.PROTO + bytes([protocol]) + pickle.NONE + END).read()
+
+
+def test_arrays_may_be_as_large_as_their_file_together():
+    content = bytes(40)
+    reader = Reader(content)
+    reader.push_made(np.zeros(5))
+    with pytest.raises(UnsafePickle, match="larger than itself"):
+        reader.push_made(np.zeros(1, np.int8))
+
+
+def test_a_frame_may_reach_to_the_end_and_no_further():
+    rest = pickle.NONE + END
+    for size in (len(rest), len(rest) + 1):
+        content = pickle.PROTO + b"\x04" + pickle.FRAME + size.to_bytes(8, "little") + rest
+        if size == len(rest):
+            assert Reader(content).read() is None
+        else:
+            with pytest.raises(UnsafePickle, match="cut off"):
+                Reader(content).read()
+
+
+@pytest.mark.parametrize(
+    "state", [(3, "<", None, None), (3, "<", 1, None, None), (3, "<", None, 1, None),
+              (3, "<", None, None, 1)]
+)  # fmt: skip
+def test_an_array_type_has_a_byte_order_and_nothing_else(state):
+    with pytest.raises(UnsafePickle, match="with fields"):
+        Dtype("f4").build(state)
+    kind = Dtype("f4")
+    kind.build((3, ">", None, None, None, -1, -1, 0))
+    assert kind.real() == np.dtype(">f4")
+    with pytest.raises(UnsafePickle, match="with fields"):
+        kind.build((3, "<", None, None, None))  # a second time
+
+
+def test_shapes_of_arrays():
+    nothing = memoryview(b"")
+    for shape, message in (
+        ((1 << 48,), "a size that cannot be"),
+        ((-1,), "a size that cannot be"),
+        ((True,), "a size that cannot be"),
+        ((0,) * 33, "no tuple of sizes"),
+        (((1 << 48) - 1,), "does not have 0 bytes"),
+    ):
+        with pytest.raises(UnsafePickle, match=message):
+            make_array(nothing, Dtype("f4"), shape, "C")
+    assert make_array(nothing, Dtype("f4"), (0,) * 32, "C").shape == (0,) * 32
+    with pytest.raises(UnsafePickle, match="truth values"):
+        make_array(memoryview(b"\x01\x02"), Dtype("b1"), (2,), "C")
+    assert make_array(memoryview(b"\x01\x00"), Dtype("b1"), (2,), "C").tolist() == [True, False]
+
+
+def test_a_call_may_have_eight_arguments():
+    calls = []
+    name = type(NAMES["numpy", "dtype"])(lambda *given: calls.append(given) or 0)
+    for count in (8, 9):
+        reader = Reader(b"")
+        reader.stack = [name, opcodes.Container((0,) * count)]
+        if count == 8:
+            opcodes._reduce(reader)
+        else:
+            with pytest.raises(UnsafePickle, match="other arguments"):
+                opcodes._reduce(reader)
+    assert calls == [(0,) * 8]
+
+
+def test_a_module_of_the_most_bytes_is_kept_and_a_larger_one_is_not(tmp_path):
+    sources = []
+    for name, size in (("fits", code.LARGEST_COPY), ("larger", code.LARGEST_COPY + 1)):
+        (tmp_path / f"{name}.py").write_bytes(b"#" * size)
+        sources.append({"name": name, "path": str(tmp_path / f"{name}.py")})
+    run = tmp_path / "run"
+    run.mkdir()
+    code.keep(run, "", sources)
+    assert [path.name for path in (run / code.FOLDER).iterdir()] == ["fits.py"]
+
+
+@pytest.mark.parametrize(("value", "low", "high"), [(5.0, 2.5, 7.5), (0.0, -0.5, 0.5)])
+def test_intervals_around_a_single_value_are_as_wide_as_it_or_one(value, low, high):
+    ((_, _, *found, _),) = rows_of(1, {"b": np.array([value, value])})
+    assert found == [low, high]
+
+
+@pytest.mark.parametrize("name", ["epochs.csv", ".hydra/config.yaml"])
+def test_a_link_among_what_a_run_writes_is_refused(name, tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    files.refuse_links(tmp_path)
+    (tmp_path / name).symlink_to("/dev/null")
+    with pytest.raises(RunError, match="is a symbolic link"):
+        files.refuse_links(tmp_path)
