@@ -62,7 +62,11 @@ def check(cfg: DictConfig, search: bool = False) -> Plain:
     ConfigError
         With all faults.
     """
-    config = _plain(cfg)
+    return check_plain(plain(cfg), search)
+
+
+def check_plain(config: Plain, search: bool = False) -> Plain:
+    """Import the plugins that a plain config names, check it, and return it; see `check`."""
     load_plugins(_plugins_of(config))
     return check_settings(config, search)
 
@@ -111,6 +115,7 @@ def check_settings(config: Plain, search: bool = False) -> Plain:
         config["batch_size"] = suited_batch_size(config)
     if config["learning_rate"] is None:
         config["learning_rate"] = OPTIMIZERS[config["optimizer"]["name"]].default_learning_rate
+    config["sweep"]["points"] = []  # this is one of them
     return config
 
 
@@ -123,7 +128,7 @@ def _make_absolute(config: Plain) -> None:
         config["init_from"] = run_of(config["init_from"])
 
 
-def _plain(cfg: DictConfig) -> Plain:
+def plain(cfg: DictConfig) -> Plain:
     """Return the settings without Hydra's own, with interpolations resolved."""
     keys = [str(key) for key in cfg if key not in ("hydra", "experiments")]
     try:

@@ -9,19 +9,21 @@ import os
 import pickle
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-from hydra import version
-from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
-from hydra.types import HydraContext
-from omegaconf import DictConfig
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, setup_globals
+from omegaconf import OmegaConf
 
-from cnnexp.app import progress
 from cnnexp.app.check import Plain
 from cnnexp.app.hydra_bridge import Callbacks
-from cnnexp.app.job import train_checked
+from cnnexp.app.job import train_checked, train_task
 from cnnexp.app.screen import warn
 from cnnexp.app.stopping import EXIT_CODE, SIGNALS
 from cnnexp.errors import CnnexpError, system_message
@@ -31,12 +33,12 @@ from cnnexp.nn import executor
 class Task(NamedTuple):
     """What the process of a job must know."""
 
-    config: DictConfig  # as Hydra composed it, with Hydra's own settings
-    checked: Plain  # the same, checked and complete
+    config: Plain  # the settings, checked and complete
+    hydra: Plain  # Hydra's own
     folder: Path
     number: int
     cores: int
-    bars: bool
+    output: Path | None  # where it prints, if not where its parent does
     command: list[str]
     environment: Plain  # as the parent described it, for the record
     changes: str  # since the commits
@@ -66,40 +68,90 @@ def _code_of(task: Task) -> int:
 
 def main(task: Task) -> int:
     """Run the job, and return an exit code."""
+    if task.output is not None:
+        file = os.open(task.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file, stream.fileno())
+        os.close(file)
     sys.argv = task.command
     executor.limit_cores(task.cores)
-    progress.use_bars(task.bars)
-    version.setbase("1.3")
-    setup_globals()
-    cfg = task.config
-    cfg.hydra.sweep.subdir = task.folder.name
-    cfg.hydra.job.id, cfg.hydra.job.num = str(task.number), task.number
-    JobRuntime.instance().set("name", cfg.hydra.job.name)
-    context = HydraContext(config_loader=None, callbacks=Callbacks(cfg))  # type: ignore[arg-type]
     try:
-        ret = run_job(
-            hydra_context=context,
-            task_function=lambda _: train_checked(task.checked, task.environment, task.changes),
-            config=cfg,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
-    except OSError as error:  # Hydra writes into the folder before the job begins
-        ret = JobReturn(status=JobStatus.FAILED, _return_value=error)
-    return exit_code(ret, task.folder.name)
+        with as_hydra(task):
+            train_checked(task.config, task.environment, task.changes)
+    except Exception as error:
+        complain(error, task.folder.name)
+        return 1
+    return 0
 
 
-def exit_code(ret: JobReturn, name: str) -> int:
-    """Return the exit code of a job, and say what went wrong."""
-    if ret.status is JobStatus.COMPLETED:
-        return 0
-    error = ret._return_value
+@contextmanager
+def as_hydra(task: Task) -> Iterator[None]:
+    """Make the folder, and what is around a job, as ``hydra.core.utils.run_job`` does.
+
+    It copies the config five times and writes it as YAML in Python, which takes as long as all else
+    that a small job does.
+    """
+    hydra = _of_this_job(task)
+    setup_globals()
+    both: Any = OmegaConf.create({"hydra": hydra})
+    HydraConfig.instance().cfg = both
+    JobRuntime.instance().set("name", hydra["job"]["name"])
+    task.folder.mkdir(parents=True, exist_ok=True)
+    if hydra["output_subdir"] is not None:
+        _save(task, hydra, task.folder / hydra["output_subdir"])
+    if hydra["job"]["chdir"]:
+        os.chdir(task.folder)
+    configure_log(both.hydra.job_logging, both.hydra.verbose)
+    os.environ.update({key: str(value) for key, value in hydra["job"]["env_set"].items()})
+    if not hydra["callbacks"]:
+        yield
+        return
+    config = OmegaConf.create(task.config | {"hydra": hydra})
+    callbacks, ended = Callbacks(config), JobReturn(status=JobStatus.COMPLETED, cfg=config)
+    callbacks.on_job_start(config=config, task_function=train_task)
+    try:
+        yield
+    except Exception as error:
+        ended = JobReturn(status=JobStatus.FAILED, cfg=config, _return_value=error)
+        raise
+    finally:
+        callbacks.on_job_end(config=config, job_return=ended)
+
+
+def _of_this_job(task: Task) -> Plain:
+    """Return Hydra's own settings with what it enters when a job begins."""
+    hydra, folder = task.hydra, task.folder
+    return hydra | {
+        "sweep": hydra["sweep"] | {"dir": str(folder.parent), "subdir": folder.name},
+        "job": hydra["job"] | {"id": str(task.number), "num": task.number},
+        "runtime": hydra["runtime"] | {"output_dir": str(folder.absolute())},
+    }
+
+
+def _save(task: Task, hydra: Plain, folder: Path) -> None:
+    """Write the settings, Hydra's own and the overrides, as Hydra does."""
+    contents = {"config": task.config, "hydra": {"hydra": hydra}}
+    contents["overrides"] = hydra["overrides"]["task"]
+    folder.mkdir(exist_ok=True)
+    for name, content in contents.items():
+        text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes members of enumerations by their names."""
+
+
+_Dumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_str(value.name))
+
+
+def complain(error: Exception, name: str) -> None:
+    """Say what went wrong in a job."""
     if isinstance(error, OSError):
         warn(f"[{name}] error: {system_message(error)}")
     else:
         kind = "error" if isinstance(error, CnnexpError) else type(error).__name__
         warn(f"[{name}] {kind}: {error}")
-    return 1
 
 
 if __name__ == "__main__":

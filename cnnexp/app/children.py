@@ -26,7 +26,13 @@ from cnnexp.app.warm import SERVER
 
 FORKING = sys.platform == "linux"  # elsewhere system libraries may not survive a fork
 WARM = ("cnnexp.app.warm",)
-SAFE_PATH = "PYTHONSAFEPATH"
+SERVERS = {  # variables of the server, which are not those of the jobs
+    "PYTHONSAFEPATH": "1",  # nothing is to be imported from the working folder
+    SERVER: "1",
+    # In each forked process OpenBLAS would start threads, which spin for 30 ms until they sleep; a
+    # run holds it to one thread anyway.
+    "OPENBLAS_NUM_THREADS": "1",
+}
 GONE = 255  # what multiprocessing says of a process whose server has gone
 
 _failed: list[Exception] = []  # why there is no server
@@ -117,13 +123,12 @@ def _server() -> Any:
 def _no_main_module() -> Iterator[None]:
     """Hide the main module, which `multiprocessing` would import again in every job.
 
-    Should the server begin now, it is told what it is, and that nothing is to be imported from the
-    working folder.
+    Should the server begin now, it is told what it is.
     """
     main = sys.modules["__main__"]
-    before = {name: os.environ.get(name) for name in (SAFE_PATH, SERVER)}
+    before = {name: os.environ.get(name) for name in SERVERS}
     sys.modules["__main__"] = types.ModuleType("__main__")
-    os.environ |= {SAFE_PATH: "1", SERVER: "1"}
+    os.environ |= SERVERS
     try:
         yield
     finally:

@@ -6,7 +6,6 @@ Whatever Hydra, OmegaConf or YAML raise on it becomes one message.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from omegaconf import DictConfig
 
 from cnnexp.app.config_sources import CONFIG_NAME, GROUP, OWN, PROJECT, register_sources
 from cnnexp.app.hydra_bridge import Hydra, create_config_search_path
-from cnnexp.app.locations import PLUGINS, config_root, project_root
+from cnnexp.app.locations import config_root, project_root
 from cnnexp.app.messages import in_our_words
 from cnnexp.app.schema import register_schemas
 from cnnexp.errors import CnnexpError, ConfigError
@@ -74,7 +73,6 @@ def make_app(config_dir: str | None = None, project: bool = True) -> App:
         Whether ``conf`` and ``experiments`` of the working folder count as well.
     """
     version.setbase("1.3")
-    _offer_plugins()
     register_schemas()
     root = config_root()
     search_path = create_config_search_path(str(root / "conf"))
@@ -91,16 +89,6 @@ def make_app(config_dir: str | None = None, project: bool = True) -> App:
         search_path.prepend(provider=provider, path=path, anchor=SearchPathQuery(provider="main"))
     GlobalHydra.instance().clear()
     return App.create_main_hydra2("cnnexp", search_path)  # type: ignore[return-value]
-
-
-def _offer_plugins() -> None:
-    """Put our part of ``hydra_plugins`` on the path, for this process and those it starts."""
-    folder = str(PLUGINS)
-    if folder not in sys.path:
-        sys.path.append(folder)
-    inherited = os.environ.get("PYTHONPATH", "")
-    if folder not in inherited.split(os.pathsep):
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [inherited, folder]))
 
 
 @contextmanager

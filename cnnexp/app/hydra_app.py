@@ -18,11 +18,8 @@ from hydra.types import RunMode
 from cnnexp.app.composing import App, make_app
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.hydra_bridge import get_args_parser
-from cnnexp.app.job import is_sweep, train_task
 from cnnexp.app.messages import dotted
-from cnnexp.app.multirun import run_sweep
 from cnnexp.app.own import offer_own
-from cnnexp.app.single_run import run_once
 
 
 def hydra_main(argv: list[str]) -> int:
@@ -51,18 +48,31 @@ def _dispatch(app: App, args: argparse.Namespace, parser: argparse.ArgumentParse
             app.shell_completion(config_name=name, overrides=args.overrides)
     elif args.info:
         app.show_info(args.info, config_name=name, overrides=args.overrides)
-    elif args.multirun or _preset_sweeps(app, name, args.overrides):
-        return run_sweep(app, name, args.overrides, train_task)
     else:
-        return run_once(app, name, args.overrides)
+        return _train(app, args, name)
     sys.stdout.flush()
     return 0
 
 
+def _train(app: App, args: argparse.Namespace, name: str) -> int:
+    """Run once, or sweep; what trains is imported only now, and not to show a config."""
+    if args.multirun or _preset_sweeps(app, name, args.overrides):
+        from cnnexp.app.job import train_task
+        from cnnexp.app.multirun import run_sweep
+
+        return run_sweep(app, name, args.overrides, train_task)
+    from cnnexp.app.single_run import run_once
+
+    return run_once(app, name, args.overrides)
+
+
 def _preset_sweeps(app: App, name: str, overrides: list[str]) -> bool:
-    """Say whether a preset is a sweep by itself."""
-    if not any(override.startswith(("experiments=", "hydra.mode=")) for override in overrides):
+    """Say whether a preset is a sweep by itself, or combinations are listed."""
+    sweeping = ("experiments=", "hydra.mode=", "sweep.points=")
+    if not any(override.startswith(sweeping) for override in overrides):
         return False
+    from cnnexp.app.job import is_sweep
+
     cfg = app.compose_config(
         config_name=name,
         overrides=overrides,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.hydra import Hydra
@@ -16,6 +17,7 @@ from hydra._internal.utils import create_config_search_path, get_args_parser
 
 __all__ = [
     "GRID",
+    "IN_PROCESS",
     "Callbacks",
     "ConfigLoaderImpl",
     "FileConfigSource",
@@ -28,3 +30,6 @@ __all__ = [
 
 GRID = f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}"
 """The sweeper of a grid, as a config names it."""
+
+IN_PROCESS = f"{BasicLauncher.__module__}.{BasicLauncher.__qualname__}"
+"""The launcher that runs jobs in the process of the sweep, as a config names it."""

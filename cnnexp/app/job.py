@@ -74,4 +74,4 @@ def record_of(config: Plain, hydra: Any, environment: Plain | None = None) -> Re
 
 def is_sweep(cfg: DictConfig) -> bool:
     """Say whether a composed config is one of a sweep."""
-    return bool(cfg.hydra.mode == RunMode.MULTIRUN)
+    return bool(cfg.hydra.mode == RunMode.MULTIRUN or cfg.sweep.points)

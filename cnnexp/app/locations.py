@@ -8,7 +8,6 @@ from pathlib import Path
 import cnnexp
 
 PACKAGE = Path(cnnexp.__file__).resolve().parent
-PLUGINS = PACKAGE / "plugins"
 CONFIGS = ("conf", "experiments")
 
 

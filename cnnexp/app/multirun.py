@@ -1,35 +1,45 @@
-"""``cnnexp -m``: a sweep from its command to the table at its end."""
+"""``cnnexp -m``: a sweep from its command to the table at its end.
+
+All points are expanded (`sweep_grid`), composed and checked (`sweep_points`) before anything
+starts. Each is given a folder by its fingerprint (`sweeps`), and what is left to do runs in
+processes (`processes`). Hydra's launchers and sweepers are called by `foreign` alone.
+"""
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from hydra.core.plugins import Plugins
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf
 
+from cnnexp.app import foreign
 from cnnexp.app.composing import App
 from cnnexp.app.hydra_bridge import Callbacks
 from cnnexp.app.locations import near
 from cnnexp.app.messages import in_our_words
+from cnnexp.app.processes import run_jobs, side_by_side
 from cnnexp.app.progress import screen_may_be_gone
+from cnnexp.app.screen import say
 from cnnexp.app.search import allow_failures, is_search
-from cnnexp.app.search_again import Study, other_jobs, points_of, space_of
 from cnnexp.app.single_run import is_chosen, refuse_folder_key
 from cnnexp.app.stopping import raise_on_signals
-from cnnexp.app.sweep_job import DONE, JobFailed
-from cnnexp.app.sweep_table import show_table
+from cnnexp.app.sweep_composer import SweepComposer
+from cnnexp.app.sweep_grid import expand, glob_keys, quoted, words_of
+from cnnexp.app.sweep_job import DONE, Job
+from cnnexp.app.sweep_points import Point, chosen, make_point, varying
+from cnnexp.app.sweep_table import aligned, best, reasons, table_of
 from cnnexp.app.sweeps import Sweep
 from cnnexp.errors import ConfigError, RunError, system_reason
+from cnnexp.runs.code import command
 from cnnexp.runs.folders import claim, run_around
-from cnnexp.runs.record import holds_a_run
+from cnnexp.runs.record import holds_a_run, now
 
-GUARD = "hydra_plugins.cnnexp_launcher.Guard"
-SWEEPERS_FILES = ("multirun.yaml", "optimization_results.yaml")
+OURS = "cnnexp"  # the launcher of conf/hydra/launcher/processes.yaml
 SINGLE_RUNS_ONLY = (
     "names the folder of a single run, and this is a sweep. Name its folder with"
     " sweep.dir={value}; each job gets a folder in it, under its number."
@@ -53,57 +63,65 @@ def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> 
     refuse_folder_key(overrides, ("hydra.run.dir",), SINGLE_RUNS_ONLY)
     cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.MULTIRUN)
     cfg.hydra.mode = RunMode.MULTIRUN
-    check_launcher(cfg)
+    check_settings_of_hydra(cfg)
     allow_failures(cfg, overrides)
-    chosen = is_chosen(cfg, "hydra.sweep.dir") or is_chosen(cfg, "sweep.dir")
-    sweep = Sweep.begin(Path(cfg.hydra.sweep.dir), cfg.sweep.rerun, is_search(cfg))
-    with folder_for(sweep, chosen):
-        guard(cfg, sweep.folder)
+    with folder_for(cfg) as folder:
+        cfg.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
+        cfg.hydra.sweep.dir = str(folder)
+        callbacks = Callbacks(cfg)
+        context = HydraContext(config_loader=app.config_loader, callbacks=callbacks)
+
+        def run(jobs: Sequence[Job]) -> None:
+            if is_ours(cfg):
+                n_jobs = cfg.hydra.launcher.get("n_jobs") or side_by_side(jobs)
+                run_jobs(jobs, n_jobs, sweep.jobs)
+            else:
+                launcher = foreign.launcher_of(cfg, context, task)
+                most = cfg.hydra.sweeper.get("max_batch_size")
+                foreign.run_by(launcher, jobs, sweep, most)
+
+        start = {"at": now(), "command": command(), "folder": os.getcwd()}
+        sweep = Sweep(folder, cfg.sweep.rerun, run, start, is_search(cfg))
         try:
             with raise_on_signals(), in_our_words(app.compose_defaults):
-                _carry_out(app, cfg, name, task, sweep)
+                callbacks.on_multirun_start(config=cfg, config_name=name)
+                carry_out(cfg, context, task, sweep)
+                callbacks.on_multirun_end(config=cfg, config_name=name, multirun_result=None)
         except Exception as error:
             if not _told_by_the_table(sweep, error):
                 raise
         finally:
             with screen_may_be_gone():
-                maximize = "maximize" in str(cfg.hydra.sweeper.get("direction"))
-                others = other_jobs(sweep.folder, sweep.jobs) if sweep.search else []
-                show_table(sweep, maximize, others)
+                show_table(sweep, "maximize" in str(cfg.hydra.sweeper.get("direction")))
     return sweep.exit_code
 
 
-def _carry_out(app: App, cfg: DictConfig, name: str, task: TaskFunction, sweep: Sweep) -> None:
-    """Do as Hydra does: let the sweeper make points, and the launcher run them."""
-    callbacks = Callbacks(cfg)
-    callbacks.on_multirun_start(config=cfg, config_name=name)
-    context = HydraContext(config_loader=app.config_loader, callbacks=callbacks)
-    study = _take_up(cfg, context, task, sweep) if sweep.search else None
-    sweeper = Plugins.instance().instantiate_sweeper(
-        config=cfg, hydra_context=context, task_function=task
-    )
-    if study is not None and study.continued:
-        study.hand_to(sweeper)
-    # The plan checks more, and composing a job takes long enough to do it only once.
-    sweeper.validate_batch_is_legal = lambda batch: None  # type: ignore[method-assign]
-    result = sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
-    callbacks.on_multirun_end(config=cfg, config_name=name, multirun_result=result)
+def carry_out(cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep: Sweep) -> None:
+    """Expand and run a grid, or let a sweeper search."""
+    composer = SweepComposer(context.config_loader, cfg)
+
+    def points(words: Sequence[Sequence[str]]) -> list[Point]:
+        return [make_point(overrides, composer, sweep.search) for overrides in words]
+
+    if sweep.search:
+        if OmegaConf.select(cfg, "sweep.points"):
+            raise ConfigError(["sweep.points: lists a grid, and a search chooses its own points."])
+        foreign.search(cfg, context, task, sweep, points)
+        return
+    parse = OverridesParser.create(config_loader=context.config_loader).parse_overrides
+    expanded = expand(cfg, parse)
+    cfg.sweep.points = []
+    sweep.carry_out(points(expanded), glob_keys(parse(words_of(cfg))))
 
 
-def _take_up(cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep: Sweep) -> Study:
-    """Finish the jobs that an earlier search of the same space left, and return its study."""
-    space = space_of(cfg)
-    launcher = Plugins.instance().instantiate_launcher(
-        config=cfg, hydra_context=context, task_function=task
-    )
-    if left := points_of(space, sweep.folder):
-        launcher.launch(left, initial_job_idx=0)
-    return Study(cfg, space, sweep.jobs)
+def is_ours(cfg: DictConfig) -> bool:
+    """Say whether the jobs run in processes of our own."""
+    return bool(cfg.hydra.launcher.get("_target_") == OURS)
 
 
 def _told_by_the_table(sweep: Sweep, error: Exception) -> bool:
     """Say whether an error of a sweeper only says that jobs have failed."""
-    if isinstance(error, JobFailed):
+    if isinstance(error, foreign.JobFailed):
         sweep.trouble.append(
             "the search stopped, because hydra.sweeper.max_failure_rate was passed"
         )
@@ -111,7 +129,34 @@ def _told_by_the_table(sweep: Sweep, error: Exception) -> bool:
     return bool(sweep.jobs) and not any(job.status in DONE for job in sweep.jobs)
 
 
-def check_launcher(cfg: DictConfig) -> None:
+def show_table(sweep: Sweep, maximize: bool = False) -> None:
+    """Print the jobs of a sweep, the reasons of failures, and how many have a result.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The sweep; if it has planned nothing, nothing is printed.
+    maximize : bool
+        Whether the best job of a search is the one with the largest objective.
+    """
+    jobs = sweep.jobs
+    if not jobs:
+        return
+    objective = jobs[0].config["sweep"]["objective"]
+    if sweep.search:
+        jobs = sorted([*jobs, *sweep.other_jobs()], key=lambda job: int(job.folder.name))
+    for line in [*aligned(table_of(jobs, objective)), *reasons(jobs), *sweep.trouble]:
+        say(line)
+    if sweep.search and (found := best(jobs, objective, maximize)) is not None:
+        words = " ".join(chosen(found, varying(jobs)))
+        say(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
+    done = sum(job.status in DONE for job in jobs)
+    left_out = f"; {sweep.left_out} left out, which do not fit" if sweep.left_out else ""
+    more = "" if done == len(jobs) else ". The same command goes on with the others."
+    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}{left_out}{more}")
+
+
+def check_settings_of_hydra(cfg: DictConfig) -> None:
     """Refuse settings of Hydra that would not do what they say.
 
     Raises
@@ -120,9 +165,8 @@ def check_launcher(cfg: DictConfig) -> None:
         With all faults.
     """
     faults = []
-    jobs = cfg.hydra.launcher.get("n_jobs")
-    ours = str(cfg.hydra.launcher.get("_target_")).startswith("hydra_plugins.cnnexp")
-    if ours and jobs is not None and jobs < 1:
+    jobs: Any = cfg.hydra.launcher.get("n_jobs")
+    if is_ours(cfg) and jobs is not None and not (isinstance(jobs, int) and jobs >= 1):
         faults.append(f"hydra.launcher.n_jobs must be at least 1. Got {jobs}.")
     if is_chosen(cfg, "hydra.sweep.subdir"):
         faults.append(
@@ -133,62 +177,27 @@ def check_launcher(cfg: DictConfig) -> None:
         raise ConfigError(faults)
 
 
-def guard(cfg: DictConfig, folder: Path) -> None:
-    """Put our guard before the launcher, and fix the folder."""
-    cfg.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
-    inner = cfg.hydra.launcher
-    with open_dict(cfg):
-        cfg.hydra.sweep.dir = str(folder)
-        cfg.hydra.launcher = {"_target_": GUARD, "_recursive_": False, "inner": inner}
-
-
-def quoted(text: str) -> str:
-    r"""Return a text as Hydra's grammar reads any text: between quotation marks.
-
-    Examples
-    --------
-    >>> print(quoted("it's lr=0.1"))
-    'it\'s lr=0.1'
-    """
-    marked = re.sub(r"(\\*)'", r"\1\1\\'", text)
-    marked = re.sub(r"(\\+)$", r"\1\1", marked)
-    return f"'{marked}'"
-
-
 @contextmanager
-def folder_for(sweep: Sweep, chosen: bool) -> Iterator[None]:
-    """Claim the folder of a sweep; if no job is planned in it, all is left as it was.
+def folder_for(cfg: DictConfig) -> Iterator[Path]:
+    """Claim the folder of a sweep; if nothing came to lie in it, all is left as it was.
 
-    Parameters
-    ----------
-    sweep : Sweep
-        Its folder is where it should lie; it may get another number.
-    chosen : bool
-        Whether the user named the folder, and so means a sweep that may be there already.
+    One that the user named may be there already, with a sweep that is started again; another one
+    gets a number behind its name, if it is there.
     """
-    kept = next(path for path in sweep.folder.absolute().parents if path.exists())
-    if chosen:
-        refuse_single_run(sweep.folder)
+    folder = Path(cfg.hydra.sweep.dir)
+    kept = next(path for path in folder.absolute().parents if path.exists())
     try:
-        if chosen:
-            sweep.folder.mkdir(parents=True, exist_ok=True)
+        if is_chosen(cfg, "hydra.sweep.dir") or is_chosen(cfg, "sweep.dir"):
+            refuse_single_run(folder)
+            folder.mkdir(parents=True, exist_ok=True)
         else:
-            sweep.folder = claim(sweep.folder)
+            folder = claim(folder)
     except OSError as error:
-        raise RunError(
-            f"sweep.dir={sweep.folder}: cannot be made: {system_reason(error)}."
-        ) from None
-    written = [sweep.folder / name for name in SWEEPERS_FILES]
-    earlier = {path: _keep_earlier(path) for path in written if path.exists()}
+        raise RunError(f"sweep.dir={folder}: cannot be made: {system_reason(error)}.") from None
     try:
-        yield
+        yield folder
     finally:
-        if not sweep.jobs:
-            for path in written:
-                path.unlink(missing_ok=True)
-            for path, kept_as in earlier.items():
-                kept_as.rename(path)
-            _remove_empty(sweep.folder, kept)
+        _remove_empty(folder, kept)
 
 
 def refuse_single_run(folder: Path) -> None:
@@ -197,12 +206,6 @@ def refuse_single_run(folder: Path) -> None:
         raise RunError(f"sweep.dir={folder}: there is a single run in this folder.")
     if (around := run_around(folder)) is not None:
         raise RunError(f"sweep.dir={folder}: lies in the folder of a run, {near(around)}.")
-
-
-def _keep_earlier(path: Path) -> Path:
-    """Rename a file that is about to be written again, and return its new name."""
-    names = (path.with_name(f"{path.stem}.{k}{path.suffix}") for k in itertools.count(1))
-    return path.rename(next(name for name in names if not name.exists()))
 
 
 def _remove_empty(folder: Path, kept: Path) -> None:

@@ -99,6 +99,8 @@ def convert(hint: Any, value: Any) -> Any:
     who takes the option checks them.
     """
     parts = typing.get_args(hint)
+    if type(value) is hint or type(value) in parts:
+        return value
     plain = [part for part in parts if typing.get_origin(part) is not Sequence]
     if len(plain) < len(parts):
         if isinstance(value, list):

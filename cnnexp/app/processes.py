@@ -6,20 +6,18 @@ its config, waits, and reads the result from the run folder.
 
 from __future__ import annotations
 
-import copy
 import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
-
-from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
+from pathlib import Path
 
 from cnnexp.app.child import Task
 from cnnexp.app.children import Child, start
 from cnnexp.app.stopping import Interrupted, StopRequest, on_signals
 from cnnexp.app.sweep_job import Job
+from cnnexp.app.sweep_progress import shown
 from cnnexp.nn.executor import available_cores
 from cnnexp.runs import code
 from cnnexp.runs.environment import describe_environment
@@ -28,17 +26,17 @@ MOST = 8  # jobs side by side unless more are asked for: each has a data set of 
 POLL = 0.01  # seconds between looks at the children
 
 
-def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
+def run_jobs(jobs: Sequence[Job], n_jobs: int, beside: Sequence[Job] = ()) -> None:
     """Run jobs, `n_jobs` at a time, and wait for all of them.
 
     Parameters
     ----------
     jobs : sequence of Job
         What to run.
-    first : int
-        Hydra's number of the first job.
     n_jobs : int
         How many run side by side; they share the processor's cores.
+    beside : sequence of Job
+        All jobs of the sweep, to say how far it is.
 
     Raises
     ------
@@ -48,11 +46,12 @@ def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
     waiting = list(range(len(jobs)))
     running: dict[int, Child] = {}
     tasks, stop, passed_on = _Tasks(jobs, n_jobs), StopRequest(), 0
-    with on_signals(stop.note):
+    with on_signals(stop.note), shown(jobs, beside or jobs) as progress:
         while (waiting and not stop.asked) or running:
             while waiting and len(running) < n_jobs and not stop.asked:
                 k = waiting.pop(0)
-                task = tasks.of(jobs[k], first + k)
+                output = None if progress is None else progress.file_of(jobs[k])
+                task = tasks.of(jobs[k], k, output)
                 running[k] = start(task, jobs[k].config["sweep"]["isolation"])
             passed_on = _pass_on(stop, passed_on, list(running.values()))
             codes = {k: child.poll() for k, child in running.items()}
@@ -61,10 +60,11 @@ def run_jobs(jobs: Sequence[Job], first: int, n_jobs: int) -> list[JobReturn]:
                     del running[k]
                     jobs[k].end = describe_end(ended, stop.asked)
                     jobs[k].launched = True
+            if progress is not None:
+                progress.look([jobs[k] for k in running])
             time.sleep(POLL)
     if stop.asked:
         raise Interrupted
-    return [_result(job) for job in jobs]
 
 
 def side_by_side(jobs: Sequence[Job], cores: int | None = None) -> int:
@@ -88,22 +88,19 @@ class _Tasks:
     """Makes what children must know; what all jobs share is found out once."""
 
     def __init__(self, jobs: Sequence[Job], n_jobs: int) -> None:
-        self._bars = n_jobs == 1
         self._cores = max(available_cores() // n_jobs, 1)
         self._environment = describe_environment() | {"cores": self._cores} if jobs else {}
         self._changes = code.changes(self._environment, jobs[0].folder.parent) if jobs else ""
 
-    def of(self, job: Job, number: int) -> Task:
+    def of(self, job: Job, number: int, output: Path | None) -> Task:
         """Return the task of a job."""
-        config = DictConfig(job.config)  # without our schemas, whose classes cannot be pickled
-        config["hydra"] = copy.copy(job.composed.hydra)
         return Task(
-            config=config,
-            checked=job.config,
+            config=job.config,
+            hydra=job.hydra,
             folder=job.folder,
             number=number,
             cores=self._cores,
-            bars=self._bars,
+            output=output,
             command=sys.argv,
             environment=self._environment,
             changes=self._changes,
@@ -148,9 +145,3 @@ def describe_end(code: int, asked: bool = False) -> str:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
     return f"killed by {name}" + ("; was it out of memory?" if name == "SIGKILL" else "")
-
-
-def _result(job: Job) -> JobReturn:
-    """Return Hydra's form of a result; the figures themselves are in the run folder."""
-    status = JobStatus.FAILED if job.end else JobStatus.COMPLETED
-    return JobReturn(status=status, _return_value=job.end)

@@ -12,13 +12,6 @@ from typing import Any
 from cnnexp.runs.foreign_text import printable
 from cnnexp.train import BatchDone, EpochDone
 
-_bars = [True]
-
-
-def use_bars(wanted: bool) -> None:
-    """Say whether bars are drawn on a terminal; jobs that run side by side share one."""
-    _bars[0] = wanted
-
 
 @contextmanager
 def screen_may_be_gone() -> Iterator[None]:
@@ -51,7 +44,7 @@ class Progress:
         self._samples, self._seconds = 0, 0.0
 
     def __enter__(self) -> Progress:
-        if _bars[0] and sys.stdout.isatty():
+        if sys.stdout.isatty():
             from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 

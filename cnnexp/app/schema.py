@@ -121,6 +121,9 @@ class SweepConfig:
     isolation : {"warm", "fresh"}
         Whether the process of a job is forked from one that has imported what runs need, on
         Linux, or starts Python anew.
+    points : list of settings
+        Combinations to try, each ``{key: value, …}``; a value that is a list is swept over within
+        its combination. All are taken with each combination of other values that are swept.
     """
 
     dir: str = ""
@@ -129,6 +132,7 @@ class SweepConfig:
     search_on_test: bool = False
     jobs: int | str = "auto"
     isolation: str = "warm"
+    points: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.rerun not in RERUNS:

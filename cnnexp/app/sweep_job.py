@@ -1,13 +1,9 @@
-"""One point of a sweep, and what the sweep makes of its folder."""
+"""One job of a sweep, and what the sweep makes of its folder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
 
 from cnnexp.app.check import Plain
 from cnnexp.app.search import objective
@@ -23,22 +19,18 @@ REASONS = {
 }
 
 
-class JobFailed(Exception):
-    """A trial of a search has no result."""
-
-
 @dataclass
 class Job:
-    """One point of a sweep.
+    """One job of a sweep.
 
     Attributes
     ----------
     overrides : list of str
         What distinguishes it.
-    composed : DictConfig
-        Its config as Hydra composed it, with Hydra's own settings.
     config : dict
-        The same, checked and complete.
+        Its settings, checked and complete.
+    hydra : dict
+        Hydra's own settings.
     folder : Path
         Where it lies.
     todo : bool
@@ -46,40 +38,37 @@ class Job:
     note : str
         What is done about it: new, run again, resumed, or skipped.
     launched : bool
-        Whether a launcher has run it, and has come back.
+        Whether it was run, and has ended.
     end : str
-        How its process ended, where a launcher saw that.
+        How its process ended, where that was seen.
+    done : dict, optional
+        What it recorded, once that does not change any more.
     """
 
     overrides: list[str]
-    composed: DictConfig
     config: Plain
+    hydra: Plain
     folder: Path
     todo: bool = True
     note: str = "new"
     launched: bool = False
     end: str = ""
-    _done: Record | None = field(default=None, repr=False)  # read once: it does not change
+    done: Record | None = field(default=None, repr=False)
     _unreadable: str = field(default="", repr=False)
-
-    @property
-    def arguments(self) -> list[str]:
-        """What a launcher composes the job from."""
-        return [*self.overrides, f"hydra.sweep.subdir={self.folder.name}"]
 
     def record(self) -> Record | None:
         """Return what the job recorded, if it has begun."""
-        if self._done is not None:
-            return self._done
+        if self.done is not None:
+            return self.done
         try:
             record = read_record(self.folder)
         except RunError as error:
             self._unreadable = str(error) if (self.folder / FILE).exists() else ""
             return None
         if record.status == "running" and self.launched and not is_here(record.process):
-            record = replace(record, status="killed")  # its launcher has come back without an end
-        if self.launched and record.status in DONE:
-            self._done = record
+            record = replace(record, status="killed")  # it has ended, though no end was recorded
+        if record.status in DONE and self.launched:
+            self.done = record
         return record
 
     @property
@@ -99,53 +88,13 @@ class Job:
             return record.reason or ""
         return self.end if status == "killed" and self.end else REASONS.get(status, "")
 
-    def outcome(self, strict: bool) -> Outcome:
-        """Return what a sweeper is told; `strict` as in `Outcome`."""
-        done = self.status in DONE
-        failure = None if done else f"job {self.folder.name} {self.status}: {self.reason}"
-        return Outcome(self.overrides, self.objective(), failure, strict)
-
     def objective(self) -> float | None:
         """Return the figure that the sweep is about; only a job that is done has it."""
+        return self.figure(self.config["sweep"]["objective"])
+
+    def figure(self, name: str) -> float | None:
+        """Return a figure; only a job that is done has it."""
         record = self.record()
         if record is None or record.status not in DONE:
             return None
-        return objective(record, self.config["sweep"]["objective"])
-
-
-class Outcome(JobReturn):
-    """What a sweeper is told of a point.
-
-    Parameters
-    ----------
-    overrides : list of str
-        What distinguishes the point.
-    value : float, optional
-        Its objective.
-    failure : str, optional
-        Why it has no result.
-    strict : bool
-        Whether asking for the value of a failure raises, as a search expects it. A grid goes on.
-    """
-
-    def __init__(
-        self,
-        overrides: list[str],
-        value: float | None = None,
-        failure: str | None = None,
-        strict: bool = True,
-    ) -> None:
-        super().__init__(overrides=overrides, _return_value=value)
-        self.status = JobStatus.COMPLETED if failure is None else JobStatus.FAILED
-        self._failure = failure if strict else None
-
-    @property
-    def return_value(self) -> Any:
-        """The objective."""
-        if self._failure is not None:
-            raise JobFailed(self._failure)
-        return self._return_value
-
-    @return_value.setter
-    def return_value(self, value: Any) -> None:
-        self._return_value = value
+        return objective(record, name)

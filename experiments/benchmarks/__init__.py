@@ -12,5 +12,6 @@ NAMES = (
     "augmentation",
     "mnist_99",
     "run_folders",
+    "sweeps",
     "kill_and_resume",
 )

@@ -265,6 +265,17 @@ def run_folders(frame: pd.DataFrame) -> str:
     return markdown([*header, "memory [kB a run]"], cells)
 
 
+def sweeps(frame: pd.DataFrame) -> str:
+    """Return the table of what sweeps cost."""
+    columns = ("seconds", "cpu_seconds", "ms_per_job", "cpu_ms_per_job")
+    cells = [
+        [row["what"], row["jobs"], *(number(row[name]) for name in columns)]
+        for _, row in frame.iterrows()
+    ]
+    header = ["", "jobs", "wall [s]", "processors [s]", "overhead of a job, wall [ms]"]
+    return markdown([*header, "processors [ms]"], cells)
+
+
 def kill_and_resume(frame: pd.DataFrame) -> str:
     """Return the table of runs that were killed."""
     cells = [
@@ -318,5 +329,6 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "data_path": ("data_path", data_path),
     "agreement": ("agreement", agreement),
     "run_folders": ("run_folders", run_folders),
+    "sweeps": ("sweeps", sweeps),
     "kill_and_resume": ("kill_and_resume", kill_and_resume),
 }

@@ -95,7 +95,7 @@ def test_from_an_editable_install(source, tmp_path):
     pytest.importorskip("editables")
     python = environment_with(tmp_path / "venv", "-e", source)
     check_sweep(python, source, tmp_path / "work")
-    plugin = source / "cnnexp" / "plugins" / "hydra_plugins" / "cnnexp_launcher.py"
-    plugin.write_text(plugin.read_text().replace('name="processes"', 'name="processed"'))
-    words = ("--info", "plugins", "hydra/launcher=processed")
+    launchers = source / "conf" / "hydra" / "launcher"
+    shutil.copy(launchers / "processes.yaml", launchers / "processed.yaml")
+    words = ("--info", "config", "hydra/launcher=processed")
     run(python, "-m", "cnnexp", *words, folder=tmp_path / "work")

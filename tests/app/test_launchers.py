@@ -13,11 +13,13 @@ from hydra.plugins.launcher import Launcher
 
 from cnnexp import load_run
 from cnnexp.app import sweep_points
-from cnnexp.app.launchers import patient
+from cnnexp.app.foreign import patient, run_by
 from cnnexp.app.main import main
+from cnnexp.app.sweep_composer import SweepComposer
+from cnnexp.app.sweep_points import make_point
 from cnnexp.app.sweeps import Sweep
 from cnnexp.nn import executor
-from tests.app.test_sweeps import ROOT, Composer, base_config, grid, statuses, table
+from tests.app.test_sweeps import ROOT, Loader, base_config, grid, statuses, table
 from tests.runs.small import record_in, write_data
 
 
@@ -89,11 +91,11 @@ class GivesUp(Launcher):
 
 
 def test_a_launcher_that_gives_up_is_reported(capsys):
-    found = Sweep.begin(Path("S"), "failed", search=False)
+    found = Sweep(Path("S"), "failed", lambda jobs: run_by(GivesUp(), jobs, found), {})
     base = base_config().copy()
     base.data.file = "data.npz"
-    results = found.launch(GivesUp(), base, Composer(), [["seed=1"], ["seed=2"]], 0)
-    assert [result.status for result in results] == [JobStatus.FAILED] * 2
+    composer = SweepComposer(Loader(), base)
+    found.carry_out([make_point([f"seed={seed}"], composer) for seed in (1, 2)])
     assert found.trouble == ["the launcher gave up: OSError: the cluster has gone home long story"]
     assert [job.status for job in found.jobs] == ["not started"] * 2
     assert found.exit_code == 1

@@ -1,7 +1,10 @@
 """Nothing that a sweep measured is lost, and nothing that is done is done again."""
 
+import contextlib
 import copy
 import functools
+import itertools
+import json
 import os
 import re
 import shutil
@@ -13,24 +16,25 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 import cnnexp
 from cnnexp import load_run
-from cnnexp.app import child, sweep_points, sweeps
+from cnnexp.app import child, sweep_points
 from cnnexp.app.composing import make_app
 from cnnexp.app.experiment import begin
 from cnnexp.app.main import main
+from cnnexp.app.multirun import show_table
 from cnnexp.app.processes import describe_end
 from cnnexp.app.resume import resume_held
-from cnnexp.app.sweep_table import show_table
+from cnnexp.app.sweep_composer import SweepComposer
+from cnnexp.app.sweep_grid import values_of
+from cnnexp.app.sweep_points import make_point
 from cnnexp.app.sweeps import Sweep
 from cnnexp.runs import environment
+from cnnexp.runs.code import command as command_line
 from cnnexp.runs.folders import hold
 from cnnexp.runs.record import new_record
 from tests.runs.small import change_record, record_in, settings, snapshot, write_data
@@ -66,7 +70,7 @@ def grid(*words: str) -> list[str]:
     return ["-m", *small, LAYERS, "plugins=[accidents]", "sweep.dir=S", "sweep.jobs=1", *words]
 
 
-class Composer:
+class Loader:
     """Composes a job's config as Hydra does, from one that is composed already."""
 
     def load_sweep_config(self, base, overrides):
@@ -80,25 +84,14 @@ class Composer:
         return cfg
 
 
-class InThisProcess(Launcher):
-    """Runs jobs in this process; what they raise is a failure of theirs."""
-
-    def setup(self, **_):
-        pass
-
-    def launch(self, job_overrides, initial_job_idx):
-        return [self.carry_out(job) for job in Sweep.current().jobs_of(job_overrides)]
-
-    def carry_out(self, job):
-        with hold(job.folder):
-            try:
-                if (job.folder / "run.json").exists():
-                    resume_held(job.folder)
-                else:
-                    begin(job.folder, new_record(copy.deepcopy(job.config), {}, job.overrides))
-            except Exception as error:
-                return JobReturn(status=JobStatus.FAILED, _return_value=error)
-        return JobReturn(status=JobStatus.COMPLETED)
+def in_this_process(jobs):
+    """Run jobs in this process; what they raise is a failure of theirs."""
+    for job in jobs:
+        with hold(job.folder), contextlib.suppress(Exception):
+            if (job.folder / "run.json").exists():
+                resume_held(job.folder)
+            else:
+                begin(job.folder, new_record(copy.deepcopy(job.config), {}, job.overrides))
 
 
 @functools.cache
@@ -115,11 +108,10 @@ def sweep(*words: str) -> int:
     base.data.file = "data.npz"
     parsed = OverridesParser.create().parse_overrides(list(words))
     rerun = next((w.partition("=")[2] for w in words if w.startswith("sweep.rerun")), "failed")
-    found = Sweep.begin(Path("S"), rerun, search=False)
-    first = 0
-    for batch in BasicSweeper.split_arguments(parsed, None):
-        found.launch(InThisProcess(), base, Composer(), batch, first)
-        first += len(batch)
+    found = Sweep(Path("S"), rerun, in_this_process, {})
+    composer = SweepComposer(Loader(), base)
+    values = ([f"{o.get_key_element()}={value}" for value in values_of(o)] for o in parsed)
+    found.carry_out([make_point(words, composer) for words in itertools.product(*values)])
     show_table(found)
     return found.exit_code
 
@@ -227,37 +219,26 @@ def test_a_damaged_record_is_put_aside(capsys):
     assert Path("S/0/earlier/0/run.json").read_text() == '{"format": 1'
 
 
-def returns(monkeypatch) -> list:
-    """Collect what launchers return to sweepers."""
-    found: list = []
-    launch = sweeps.Sweep.launch
-
-    def collect(self, *arguments):
-        found.append(launch(self, *arguments))
-        return found[-1]
-
-    monkeypatch.setattr(sweeps.Sweep, "launch", collect)
-    return found
-
-
 @pytest.mark.long
-def test_a_skipped_job_returns_its_recorded_objective(monkeypatch):
-    found = returns(monkeypatch)
+def test_a_skipped_job_has_its_recorded_objective(capsys, monkeypatch):
+    found = []
+    run = Sweep.carry_out
+    monkeypatch.setattr(
+        Sweep, "carry_out", lambda self, points: run(self, found.append(self) or points)
+    )
     words = ["data.validation=6", "model.layers.1.what=nothing,diverge,raise"]
     for _ in range(2):
         sweep(*words)
     sweep(*words, "sweep.objective=train_loss")
-    values = [[result.return_value for result in results] for results in found]
+    values = [[job.objective() for job in each.jobs] for each in found]
     results = load_run("S/0").results
     assert values[0] == values[1] == [results["validation_error"], float("inf"), None]
     assert values[2][0] == results["train_loss"]
 
 
-def test_equal_points_are_run_once(capsys, monkeypatch):
-    found = returns(monkeypatch)
+def test_equal_points_are_run_once(capsys):
     assert sweep("seed=1,1,2", "checkpoint.every=epoch,3") == 0
     assert list(table(capsys.readouterr().out)) == ["0", "1"]
-    assert len(found[0]) == 6
     assert statuses() == {"0": "finished", "1": "finished"}
     assert record_in(Path("S/0"))["resumed"] == []
 
@@ -303,14 +284,12 @@ def test_jobs_are_found_again_without_the_index():
     assert sorted(statuses()) == ["0", "1", "2"]
 
 
-@pytest.mark.long
-def test_what_was_asked_for_earlier_is_kept():
-    for seeds in ("1", "1,1", "1,1,1"):
+def test_every_start_is_noted(folder):
+    for seeds in ("1", "1,1"):
         assert in_process(f"seed={seeds}") == 0
-    kept = ["multirun.1.yaml", "multirun.2.yaml", "multirun.yaml"]
-    assert sorted(p.name for p in Path("S").glob("*.yaml")) == kept
-    assert "seed=1\n" in Path("S/multirun.1.yaml").read_text()
-    assert "seed=1,1,1\n" in Path("S/multirun.yaml").read_text()
+    started = json.loads(Path("S/sweep.json").read_bytes())["started"]
+    assert [start["folder"] for start in started] == [str(folder)] * 2
+    assert all(start["command"] == command_line() for start in started)
 
 
 @pytest.mark.parametrize("existing", [False, True])
@@ -379,7 +358,7 @@ REFUSED = [
         ["sweep.objective=test_errror"],
         "no figure of a run is named 'test_errror'. Did you mean 'test_error",
     ),
-    (["seed=interval(0,1)"], "BasicSweeper does not support sweep type : INTERVAL"),
+    (["seed=interval(0,1)"], "seed=interval(0,1): a grid needs single values, and"),
 ]
 
 
@@ -584,8 +563,7 @@ def test_ten_processes_started_at_once_have_ten_folders(elsewhere, folder):
 
 def test_an_error_of_the_system_ends_a_job_with_a_message(capsys):
     error = OSError(28, "No space left on device", "sweep/0/run.json")
-    ended = JobReturn(status=JobStatus.FAILED, _return_value=error)
-    assert child.exit_code(ended, "0") == 1
+    child.complain(error, "0")
     assert capsys.readouterr().err == (
         "[0] error: sweep/0/run.json: No space left on device. Make room on the disk.\n"
     )

@@ -11,7 +11,7 @@ import pytest
 from experiments.benchmarks import NAMES, machine, page, processes, results
 from experiments.benchmarks.__main__ import main, module_of
 
-LONG = ("augmentation", "batch_norm", "growth", "kill_and_resume", "steps")
+LONG = ("augmentation", "batch_norm", "growth", "kill_and_resume", "steps", "sweeps")
 QUICK = ("data_path", "layer_pass", "memory", "speed")
 
 

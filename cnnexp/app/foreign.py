@@ -1,0 +1,372 @@
+"""Other people's launchers and sweepers: the bridge between Hydra's plugins and a sweep of ours.
+
+A launcher (submitit, Ray, joblib, Hydra's own) is a way to run jobs that were planned already. A
+sweeper (Optuna) makes points, asks for their results, and makes more; each time it believes that it
+speaks to a launcher.
+
+A search that is started again first finishes all jobs in the folder that belong to it, as a grid
+does. A sampler with a seed then asks for the same points as before, and finds them done. Any other
+one, and any study that Optuna keeps in a storage, is told what the jobs have found, and asks for as
+many trials as are missing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from cnnexp.app.hydra_bridge import IN_PROCESS
+from cnnexp.app.sweep_grid import words_of
+from cnnexp.app.sweep_job import DONE, Job
+from cnnexp.app.sweep_points import Point
+from cnnexp.app.sweeps import Sweep
+from cnnexp.errors import CnnexpError
+
+OPTUNA = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
+GRID_SAMPLER = "optuna.samplers.GridSampler"
+RAISED = re.compile(r"^[\w.]+(?:Error|Exception|Exit|Interrupt)\b.*", re.MULTILINE)
+
+MakePoints = Callable[[Sequence[Sequence[str]]], list[Point]]
+
+
+class JobFailed(Exception):
+    """A trial of a search has no result."""
+
+
+def launcher_of(cfg: DictConfig, context: HydraContext, task: TaskFunction) -> Launcher:
+    """Return the launcher that a config names."""
+    return Plugins.instance().instantiate_launcher(
+        config=cfg, hydra_context=context, task_function=task
+    )
+
+
+def run_by(launcher: Launcher, jobs: Sequence[Job], sweep: Sweep, most: int | None = None) -> None:
+    """Let a launcher run jobs, `most` at a time, and note how each of them ended."""
+    for first in range(0, len(jobs), most or len(jobs)):
+        batch = jobs[first : first + (most or len(jobs))]
+        words = [[*job.overrides, f"hydra.sweep.subdir={job.folder.name}"] for job in batch]
+        results: Sequence[JobReturn] = []
+        try:
+            with patient(launcher):
+                results = launcher.launch(words, first)
+        except CnnexpError:
+            raise
+        except Exception as error:  # a launcher may give up when it has lost one job
+            sweep.trouble.append(f"the launcher gave up: {first_words(error)}")
+        for job, result in zip(batch, results, strict=False):
+            if result.status is JobStatus.FAILED:
+                job.end = str(result._return_value or "")
+
+
+def patient(launcher: Launcher) -> AbstractContextManager[None]:
+    """Return a context in which a launcher waits for all its jobs."""
+    module = type(launcher).__module__
+    if ".hydra_submitit_launcher." in module:
+        jobs = importlib.import_module("submitit.core.core").Job
+        return _swapped(jobs, "results", lambda wait: lambda job: [_result(lambda: wait(job)[0])])
+    if ".hydra_ray_launcher." in module:
+        core = importlib.import_module("hydra_plugins.hydra_ray_launcher._core")
+        return _swapped(
+            core, "ray", lambda ray: SimpleNamespace(get=lambda job: _result(lambda: ray.get(job)))
+        )
+    return nullcontext()
+
+
+def _result(wait: Callable[[], JobReturn]) -> JobReturn:
+    """Return what a job gives, or a failed result if it is lost."""
+    try:
+        return wait()
+    except Exception as error:
+        return JobReturn(status=JobStatus.FAILED, _return_value=first_words(error))
+
+
+def first_words(error: Exception) -> str:
+    r"""Return the kind of an error and the beginning of its text, as one line.
+
+    If the text holds the traceback of a job, what the job raised is returned.
+
+    Examples
+    --------
+    >>> first_words(ValueError("so\nit is\nlong"))
+    'ValueError: so it is'
+    >>> first_words(ValueError("the trace:\nTraceback …\n  raise …\nKeyError: 1\nSee the logs."))
+    'KeyError: 1'
+    """
+    raised = RAISED.findall(str(error))
+    text = " ".join(str(error).split("\n")[:2]).strip()
+    return str(raised[-1]) if raised else f"{type(error).__name__}: {text}"
+
+
+@contextmanager
+def _swapped(owner: Any, name: str, change: Callable[[Any], Any]) -> Iterator[None]:
+    """Put something else in the place of an attribute for a while."""
+    before = getattr(owner, name)
+    setattr(owner, name, change(before))
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def search(
+    cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep: Sweep, points: MakePoints
+) -> None:
+    """Let a sweeper make points, and tell it what came of them.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        The config of the sweep.
+    context : HydraContext
+        Hydra's.
+    task : callable
+        What a job is.
+    sweep : Sweep
+        Carries the points out.
+    points : callable
+        Makes points from their overrides.
+    """
+    space = space_of(cfg)
+    if left := space.points_in(sweep.recorded_overrides().values()):
+        sweep.carry_out(points(left))
+    study = Study(cfg, space, sweep.jobs)
+    without = cfg.copy()
+    with open_dict(without):
+        without.hydra.launcher = {"_target_": IN_PROCESS}  # it is not used
+    sweeper: Any = Plugins.instance().instantiate_sweeper(
+        config=without, hydra_context=context, task_function=task
+    )
+    if study.continued:
+        study.hand_to(sweeper)
+    getattr(sweeper, "sweeper", sweeper).launcher = Answering(sweep, points)
+    sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
+
+
+class Answering:
+    """What a sweeper takes for a launcher.
+
+    Parameters
+    ----------
+    sweep, points
+        As for `search`.
+    """
+
+    def __init__(self, sweep: Sweep, points: MakePoints) -> None:
+        self._sweep = sweep
+        self._points = points
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> list[JobReturn]:
+        """Carry points out, and return what came of each of them."""
+        points = self._points(job_overrides)
+        self._sweep.carry_out(points)
+        return [self._outcome(point) for point in points]
+
+    def _outcome(self, point: Point) -> Outcome:
+        if point.faults:
+            return Outcome(point.overrides, failure="; ".join(point.faults))
+        job = self._sweep.job_of(point)
+        done = job.status in DONE
+        failure = None if done else f"job {job.folder.name} {job.status}: {job.reason}"
+        return Outcome(point.overrides, job.objective(), failure)
+
+
+class Outcome(JobReturn):
+    """What a sweeper is told of a point.
+
+    Parameters
+    ----------
+    overrides : list of str
+        What distinguishes the point.
+    value : float, optional
+        Its objective.
+    failure : str, optional
+        Why it has no result; to ask for its value raises then.
+    """
+
+    def __init__(
+        self, overrides: list[str], value: float | None = None, failure: str | None = None
+    ) -> None:
+        super().__init__(overrides=overrides, _return_value=value)
+        self.status = JobStatus.COMPLETED if failure is None else JobStatus.FAILED
+        self._failure = failure
+
+    @property
+    def return_value(self) -> Any:
+        """The objective."""
+        if self._failure is not None:
+            raise JobFailed(self._failure)
+        return self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
+class Space(NamedTuple):
+    """What a search varies, and what all its points have in common.
+
+    Attributes
+    ----------
+    words : list of str
+        All that was asked for, as overrides.
+    searched : tuple of str
+        The keys whose values the search chooses.
+    fixed : dict
+        Values of the other keys, as they were written.
+    """
+
+    words: list[str]
+    searched: tuple[str, ...]
+    fixed: dict[str, str]
+
+    def values(self, overrides: Sequence[str]) -> dict[str, str] | None:
+        """Return what was chosen for a point; None if the point is not one of this search."""
+        given = {key: value for key, _, value in (o.partition("=") for o in overrides)}
+        if given.keys() != {*self.searched, *self.fixed}:
+            return None
+        same = all(
+            given[key] == value or key.startswith("sweep.") for key, value in self.fixed.items()
+        )
+        return {key: given[key] for key in self.searched} if same else None
+
+    def points_in(self, recorded: Iterable[Sequence[str]]) -> list[list[str]]:
+        """Return the overrides of all jobs that are points of this search."""
+        chosen = [self.values(overrides) for overrides in recorded]
+        return [
+            [f"{key}={value}" for key, value in (values | self.fixed).items()]
+            for values in chosen
+            if values is not None
+        ]
+
+
+def space_of(cfg: DictConfig) -> Space:
+    """Return what a composed config searches."""
+    words = words_of(cfg)
+    searched: dict[str, None] = {}
+    fixed: dict[str, str] = {}
+    for override in OverridesParser.create().parse_overrides(words):
+        key = override.get_key_element()
+        if override.is_sweep_override():
+            searched[key] = None
+        else:
+            fixed[key] = override.get_value_element_as_str()
+    return Space(words, tuple(key for key in searched if key not in fixed), fixed)
+
+
+class Study:
+    """Optuna's study of a search that is continued.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        The composed config.
+    space : Space
+        What is searched.
+    jobs : sequence of Job
+        The jobs of the search so far.
+
+    Attributes
+    ----------
+    continued : bool
+        Whether there is such a study. A sampler with a seed and without a storage begins anew, and
+        asks for the same points; so does a grid.
+    """
+
+    def __init__(self, cfg: DictConfig, space: Space, jobs: Sequence[Job]) -> None:
+        sweeper = cfg.hydra.sweeper
+        self.kept = bool(sweeper.get("storage") and sweeper.get("study_name"))
+        one = not OmegaConf.is_list(sweeper.get("direction"))
+        sampler = sweeper.get("sampler") or {}
+        anew = sampler.get("seed") is not None or sampler.get("_target_") == GRID_SAMPLER
+        is_optuna = sweeper.get("_target_") == OPTUNA
+        self.continued = is_optuna and one and (self.kept or (bool(jobs) and not anew))
+        if self.continued:
+            self.study = self._open(sweeper)
+            self._tell(space, jobs)
+            if (seed := sampler.get("seed")) is not None:  # else it would draw the same once more
+                sweeper.sampler.seed = seed + len(self.study.trials)
+
+    def _open(self, sweeper: DictConfig) -> Any:
+        """Return the study in its storage; one that is not kept in any gets one in memory."""
+        import optuna
+
+        self.storage = sweeper.storage if self.kept else optuna.storages.InMemoryStorage()
+        direction = str(getattr(sweeper.direction, "name", sweeper.direction))
+        return optuna.create_study(
+            storage=self.storage,
+            study_name=sweeper.study_name,
+            direction=direction,
+            load_if_exists=True,
+        )
+
+    def _tell(self, space: Space, jobs: Sequence[Job]) -> None:
+        """Tell the study what jobs have found, each once."""
+        from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
+        from optuna.trial import TrialState, create_trial
+
+        distributions, _ = create_params_from_overrides(space.words)
+        distributions = {key: distributions[key] for key in space.searched}
+        figures = _figures(space, jobs)
+        for trial in self.study.get_trials(states=[TrialState.RUNNING, TrialState.COMPLETE]):
+            figure = figures.pop(_key(trial.params), None)
+            if figure is not None and trial.state is TrialState.RUNNING:
+                self.study.tell(trial.number, figure)
+        for key, figure in figures.items():
+            params = {name: _value(text, distributions[name]) for name, text in key}
+            if None not in params.values():
+                added = create_trial(params=params, distributions=distributions, value=figure)
+                self.study.add_trial(added)
+
+    def hand_to(self, sweeper: Any) -> None:
+        """Let Optuna's sweeper go on with the study, for the trials that are missing."""
+        from optuna.trial import TrialState
+
+        done = len(self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))
+        inner = sweeper.sweeper
+        inner.storage, inner.study_name = self.storage, self.study.study_name
+        inner.n_trials = max(inner.n_trials - done, 0)
+
+
+Key = frozenset[tuple[str, str]]
+
+
+def _key(params: dict[str, Any]) -> Key:
+    """Return the values of a trial as they stand in overrides."""
+    return frozenset((name, f"{value}") for name, value in params.items())
+
+
+def _figures(space: Space, jobs: Sequence[Job]) -> dict[Key, float]:
+    """Return what jobs that are done have found, by the values that were chosen for them."""
+    found = {}
+    for job in jobs:
+        values, figure = space.values(job.overrides), job.objective()
+        if job.status in DONE and values is not None and figure is not None:
+            found[_key(values)] = figure
+    return found
+
+
+def _value(text: str, distribution: Any) -> Any:
+    """Return a value as a distribution of Optuna holds it; None if it is not one of its values."""
+    from optuna import distributions as known
+
+    whole = (known.IntUniformDistribution, known.IntLogUniformDistribution)
+    if isinstance(distribution, known.CategoricalDistribution):
+        return next((choice for choice in distribution.choices if f"{choice}" == text), None)
+    try:
+        value = int(text) if isinstance(distribution, whole) else float(text)
+    except ValueError:
+        return None
+    return value if distribution._contains(value) else None

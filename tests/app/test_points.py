@@ -1,0 +1,140 @@
+"""Combinations that are listed: ``sweep.points``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from cnnexp import load_run
+from cnnexp.app.sweep_grid import expand, glob_keys, written
+from cnnexp.errors import ConfigError
+from tests.commandline import cnnexp, succeed
+
+parse = OverridesParser.create().parse_overrides
+SMALL = ("model=flat", "epochs=1", "data.limit=40", "sweep.dir=S", "hydra/launcher=basic")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def expanded(points: object, *typed: str, params: dict[str, str] | None = None) -> list[str]:
+    """Return the overrides of each job, as one text."""
+    hydra = {"sweeper": {"params": params}, "overrides": {"task": list(typed)}}
+    cfg = OmegaConf.create({"sweep": {"points": points}, "hydra": hydra})
+    return [" ".join(words) for words in expand(cfg, parse)]
+
+
+def test_lists_sweep_within_their_combination():
+    points = [{"impl": "naive", "seed": 1}, {"impl": "sg", "seed": [2, 3], "dtype": ["a", "b"]}, {}]
+    assert expanded(points) == [
+        "impl=naive seed=1",
+        "impl=sg seed=2 dtype=a",
+        "impl=sg seed=2 dtype=b",
+        "impl=sg seed=3 dtype=a",
+        "impl=sg seed=3 dtype=b",
+        "",
+    ]
+
+
+def test_other_values_are_taken_with_each_combination():
+    params = {"epochs": "1,2"}
+    found = expanded([{"seed": 1}, {"seed": 2}], "dtype=a", "sweep.points=[…]", params=params)
+    assert found == [f"seed={seed} epochs={epochs} dtype=a" for seed in (1, 2) for epochs in (1, 2)]
+
+
+def test_what_is_typed_takes_the_place_of_what_a_study_lists():
+    assert expanded([], "seed=3,4", params={"seed": "1,2"}) == ["seed=3", "seed=4"]
+    assert expanded([], "seed=range(2)", "~ema") == ["seed=0 ~ema=null", "seed=1 ~ema=null"]
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, "true", 3, 0.1, 1e-9, "sg", "a b", "it's", "", "1", "x,y", [1, ["a b"]],
+              {"type": "conv", "filters": 3}, "${seed}", "\\", "-1", "c:/d"],
+)  # fmt: skip
+def test_hydra_reads_a_value_as_it_was_written(value):
+    """The parser of Hydra is the oracle."""
+    assert parse([f"key={written(value)}"])[0].value() == value
+
+
+@pytest.mark.parametrize(
+    ("points", "fault"),
+    [
+        ("impl", "sweep.points must be a list of settings. Got 'impl'."),
+        ([3], "sweep.points.0 must be settings, as key: value. Got 3."),
+        ([{}, {"a b": 1}], "sweep.points.1: 'a b' is not the key of a setting."),
+        ([{"seed": []}], "sweep.points.0.seed: its list is empty. Give the values to sweep over."),
+        (
+            [{"hydra.mode": 1}],
+            "sweep.points.0: hydra.mode belongs to the whole sweep, not to one of its points.",
+        ),
+    ],
+)
+def test_what_is_no_combination_is_refused(points, fault):
+    with pytest.raises(ConfigError) as caught:
+        expanded(points)
+    assert caught.value.faults == (fault,)
+
+
+def test_all_faults_are_told_at_once():
+    with pytest.raises(ConfigError) as caught:
+        expanded([{"seed": []}, 3, {"sweep.jobs": 1}])
+    assert [fault.split(" ")[0] for fault in caught.value.faults] == [
+        "sweep.points.0.seed:",
+        "sweep.points.1",
+        "sweep.points.2:",
+    ]
+
+
+def test_a_key_stands_in_one_place_alone():
+    with pytest.raises(ConfigError, match=r"^seed: is given by sweep.points and beside it"):
+        expanded([{"impl": "sg"}, {"seed": 1}], "seed=1,2")
+
+
+def test_the_keys_of_globs():
+    assert glob_keys(parse(["seed=1,2", "model=glob(*)"])) == {"model"}
+
+
+def test_a_study_lists_combinations(tmp_path):
+    """It needs no -m; the table shows what a job leaves as it is as empty."""
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "mine.yaml").write_text(
+        "# @package _global_\n# Which rate for which?\n"
+        "sweep: {points: [{optimizer: adam}, {learning_rate: [0.3, 0.1]}]}\n"
+    )
+    printed = succeed("experiments=mine", *SMALL)
+    rows = [line.split() for line in printed.splitlines() if line.endswith(" new")]
+    assert [row[:3] for row in rows] == [
+        ["0", "adam", "finished"],
+        ["1", "0.3", "finished"],
+        ["2", "0.1", "finished"],
+    ]
+    records = [load_run(Path("S", job)).record for job in "012"]
+    assert [r["config"]["learning_rate"] for r in records] == [0.001, 0.3, 0.1]
+    assert records[0]["config"]["sweep"]["points"] == []
+    assert "3 skipped" in succeed("experiments=mine", *SMALL)
+
+
+def test_combinations_are_typed():
+    printed = succeed("sweep.points=[{seed: 1},{seed: [1, 2]}]", *SMALL)
+    assert "2 of 2 jobs have a result" in printed  # two points are the same
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ("[{learnin_rate: 1}]", "learnin_rate: no such key. Did you mean 'learning_rate'?"),
+        ("[{impl: fst}]", "impl=fst: there is no such option. Did you mean 'fast'?"),
+        ("[{seed: 1},{seed: -1}]", "seed=-1: seed must be at least 0. Got -1."),
+        ("3", "sweep.points=3: must be a list"),
+    ],
+)
+def test_a_fault_in_a_combination_is_told_before_anything_starts(points, message):
+    ended = cnnexp("-m", f"sweep.points={points}", *SMALL)
+    assert ended.code == 2
+    assert message in ended.err
+    assert not Path("S").exists()
