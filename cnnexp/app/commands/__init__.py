@@ -10,6 +10,7 @@ Command = Callable[[list[str]], int]
 SUMMARIES = {
     "compare": "a table of runs: what differs, results, times; plots and pages of them",
     "show": "one run: its settings, curves, results, and where the time went",
+    "diff": "in what two runs differ: settings, code, data, machine, results",
     "watch": "a live table of runs while they run",
     "inspect": "pictures of what a run's network does; the stride groups of a window",
     "summary": "a network as a table: shapes, receptive fields, parameters, memory of a step",
