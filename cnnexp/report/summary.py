@@ -16,7 +16,7 @@ from cnnexp.report.lines import series_of
 from cnnexp.report.table import NO_RESULT, comparable
 from cnnexp.report.terminal import bar, chart
 from cnnexp.runs import rebuild
-from cnnexp.runs.files import whole_lines
+from cnnexp.runs.files import is_file, whole_lines
 from cnnexp.runs.reading import GROUPS, Run, flatten, name_in
 from cnnexp.runs.record import Resume
 
@@ -226,7 +226,7 @@ def _bars(seconds: Mapping[str, float], whole: float) -> list[str]:
 def _layers(run: Run) -> list[str]:
     """Return the time of each layer, where the run was profiled."""
     path = run.path / "layers.csv"
-    if not path.is_file():
+    if not is_file(path):
         return []
     try:
         rows = list(csv.DictReader(whole_lines(path).splitlines()))

@@ -25,6 +25,7 @@ SUMMARIES = {
     "list": "what there is: layers, models, implementations, data sets, and so on",
     "tag": "give a run words to find it by",
     "note": "write on a run what is worth knowing about it",
+    "archive": "a run or a sweep as one compressed file, which the other commands read",
     "rm": "move runs to a trash folder",
     "init": "make a project of your own: a model, a layer, a study, tests",
     "rerun": "a new run with the settings of another one, some of them changed",
