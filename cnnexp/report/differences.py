@@ -12,10 +12,11 @@ from cnnexp.report.formats import aligned, text
 from cnnexp.report.histories import read_history
 from cnnexp.report.table import comparable, is_missing, is_result
 from cnnexp.runs import code
-from cnnexp.runs.checksums import KEY, WEIGHTS
+from cnnexp.runs.checksums import WEIGHTS
 from cnnexp.runs.files import checksum, read_bytes
 from cnnexp.runs.fingerprint import FOR_PEOPLE
 from cnnexp.runs.reading import GROUPS, Run, flatten, name_in
+from cnnexp.runs.sources import Source
 
 RESULTS = "results"
 CHECKSUM = "sha256:"
@@ -103,7 +104,7 @@ def _labels(run: Run) -> Values:
 
 def _code(run: Run) -> Values:
     """Return the commits, and checksums of the user's modules and of what was changed."""
-    found = run.record.get("environment") or {}
+    found = run.recorded.environment
     values = {
         "commit of cnnexp": _commit(found.get("git")),
         "commit of the project": _commit(found.get("project")),
@@ -119,9 +120,9 @@ def _commit(repository: Mapping[str, Any] | None) -> str | None:
     return f"{repository['commit']}{', with changes' if repository['dirty'] else ''}"
 
 
-def _modules(run: Run) -> list[dict[str, str]]:
+def _modules(run: Run) -> list[Source]:
     """Return name and checksum of each of the user's modules."""
-    return list((run.record.get("plugins") or {}).get("modules") or [])
+    return [*run.recorded.plugins["modules"]] if run.recorded.plugins else []
 
 
 def _kept(run: Run, name: str) -> bytes | None:
@@ -133,18 +134,18 @@ def _kept(run: Run, name: str) -> bytes | None:
 
 
 def _data(run: Run) -> Values:
-    return _flat(run.record.get("data"))
+    return _flat(run.recorded.data)
 
 
 def _network(run: Run) -> Values:
-    return _flat(run.record.get("network"))
+    return _flat(run.recorded.network)
 
 
 def _environment(run: Run) -> Values:
     """Return versions, machine and place."""
-    found = run.record.get("environment") or {}
+    found = run.recorded.environment
     values = _flat({key: found.get(key) for key in OF_MACHINE})
-    return values | {"host": (run.record.get("process") or {}).get("host")}
+    return values | {"host": run.recorded.process.get("host")}
 
 
 def _flat(values: Mapping[str, Any] | None) -> Values:
@@ -156,11 +157,11 @@ def _flat(values: Mapping[str, Any] | None) -> Values:
 
 def _results(run: Run) -> Values:
     """Return how a run ended, its figures, the best ones of its epochs, and what it took."""
-    record = run.record
-    values = {"status": run.status, "reason": record.get("reason")}
-    values |= {WEIGHTS: (record.get(KEY) or {}).get(WEIGHTS)}
+    record = run.recorded
+    values = {"status": run.status, "reason": record.reason}
+    values |= {WEIGHTS: record.checksums.get(WEIGHTS)}
     values |= run.results | dict(_lowest(run.path))
-    return values | (record.get("usage") or {})
+    return values | record.usage
 
 
 def _lowest(path: Path) -> Iterator[tuple[str, float]]:
