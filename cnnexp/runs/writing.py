@@ -123,7 +123,7 @@ class RunWriter:
         keep_rows(self.folder / HISTOGRAMS, lambda row: int(row["epoch"]) <= last)
         keep_rows(self.folder / DIAGNOSTICS, lambda row: int(row["epoch"]) <= last)
         # Weights of an earlier end would be taken for those of the end; the checkpoint has them.
-        for name in (LAYERS, per_class.CONFUSION, per_class.PER_CLASS, WEIGHTS):
+        for name in (LAYERS, *per_class.FILES, WEIGHTS):
             (self.folder / name).unlink(missing_ok=True)
         self._enter([self._entry_as_it_is()] if saved is not None else [])
         self.write()
@@ -241,7 +241,7 @@ class RunWriter:
             replace_csv(self.folder / LAYERS, LAYER_COLUMNS, map(_cells, self._profile.rows()))
 
     def save_classes(self, parts: Mapping[str, per_class.Classified], names: Sequence[str]) -> None:
-        """Write ``confusion.csv`` and ``per_class.csv``."""
+        """Write what was taken for what, class by class and sample by sample."""
         per_class.write(self.folder, parts, names)
 
     def save_weights(self, weights: dict[str, Any]) -> None:

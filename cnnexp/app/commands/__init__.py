@@ -10,6 +10,7 @@ Command = Callable[[list[str]], int]
 SUMMARIES = {
     "compare": "a table of runs: what differs, results, times; plots and pages of them",
     "show": "one run: its settings, curves, results, and where the time went",
+    "diff": "in what two runs differ: settings, code, data, machine, results",
     "watch": "a live table of runs while they run",
     "inspect": "pictures of what a run's network does; the stride groups of a window",
     "summary": "a network as a table: shapes, receptive fields, parameters, memory of a step",
@@ -24,6 +25,7 @@ SUMMARIES = {
     "list": "what there is: layers, models, implementations, data sets, and so on",
     "tag": "give a run words to find it by",
     "note": "write on a run what is worth knowing about it",
+    "archive": "a run or a sweep as one compressed file, which the other commands read",
     "rm": "move runs to a trash folder",
     "init": "make a project of your own: a model, a layer, a study, tests",
     "rerun": "a new run with the settings of another one, some of them changed",
