@@ -140,7 +140,7 @@ class RunWriter:
     def _put(self) -> None:
         """Write ``run.json`` as it was last written, with a new sign of life."""
         with self._writing:
-            self._written |= {"heartbeat": now(), "usage": self._usage()}
+            self._written |= {"heartbeat": now(), "usage": self.usage()}
             write_record(self.folder, self._written)
 
     def rewind(self, saved: checkpoint.Checkpoint | None) -> None:
@@ -217,16 +217,23 @@ class RunWriter:
         if self.policy.due(event.batch):
             self.checkpoint(training())
 
-    def epoch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> None:
-        """Log an epoch, write a checkpoint, and bring the results up to date."""
+    def epoch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Log an epoch, write a checkpoint, and bring the results up to date.
+
+        Returns
+        -------
+        dict
+            The new row of ``epochs.csv``, by columns.
+        """
         log = self._logs["epochs"]
         measured = {
             f"{part}_{name}": value
             for part in PARTS
             for name, value in (getattr(event, part) or {}).items()
         }
-        row = {**event._asdict(), **measured}
-        log.append([row.get(column) for column in log.columns])
+        found = {**event._asdict(), **measured}
+        row = {column: found.get(column) for column in log.columns}
+        log.append(list(row.values()))
         for diagnostic in event.diagnostics:
             self._logs["diagnostics"].append([event.epoch, *diagnostic])
         self.totals["eval_seconds"] += event.eval_seconds
@@ -249,6 +256,7 @@ class RunWriter:
         self.checkpoint(state)
         self._write_layers()
         self.write()
+        return row
 
     def checkpoint(self, training: dict[str, Any]) -> None:
         """Write a checkpoint, after the rows that it goes with."""
@@ -301,7 +309,7 @@ class RunWriter:
         self.record[checksums.KEY] |= self._end
         self.write()
 
-    def _usage(self) -> dict[str, Any]:
+    def usage(self) -> dict[str, Any]:
         """Return what was used, together with what was used before a resume."""
         used = environment.usage(*self._clock)
         before = self._usage_before
