@@ -47,14 +47,14 @@ class MLflow(Tracker):
 
     def begin(self, run: Tracked, saved: Mapping[str, Any]) -> Mapping[str, Any]:
         """Make a run, or open the one that was cut off, and find out which epochs it has."""
-        from mlflow import MlflowClient
+        import mlflow
 
         _quiet()
         if self.uri is not None and "://" not in self.uri:
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # it was asked for by name
-        self._client = MlflowClient(self.uri)
         self._known: set[int] = set()
         with one_at_a_time(self.uri):
+            self._client = mlflow.MlflowClient(self.uri)  # makes the tables
             return self._begin(run, saved)
 
     def _begin(self, run: Tracked, saved: Mapping[str, Any]) -> Mapping[str, Any]:
