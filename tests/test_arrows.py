@@ -26,10 +26,11 @@ ARROWS = {
     "train": BASE | {"nn", "data"},
     "runs": BASE | {"nn", "data", "cnnexp"},
     "report": BASE | {"runs", "cnnexp"},
+    "trackers": BASE,
     "classic": BASE | {"nn", "train"},
     "cnnexp": BASE | {"engine", "nn", "runs"},  # the package's own names
     "sklearn": BASE | {"nn"},  # imported by none of the others
-    "app": BASE | {"engine", "nn", "data", "train", "runs", "report", "cnnexp"},
+    "app": BASE | {"engine", "nn", "data", "train", "runs", "report", "trackers", "cnnexp"},
     "plugins": {"app"},
     "__main__": {"app"},
 }

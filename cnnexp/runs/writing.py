@@ -103,7 +103,7 @@ class RunWriter:
     def _put(self) -> None:
         """Write ``run.json`` as it was last written, with a new sign of life."""
         with self._writing:
-            write_record(self.folder, replace(self._written, heartbeat=now(), usage=self._usage()))
+            write_record(self.folder, replace(self._written, heartbeat=now(), usage=self.usage()))
 
     def rewind(self, saved: checkpoint.Checkpoint | None) -> None:
         """Drop all that was written after a checkpoint, or everything without one."""
@@ -179,16 +179,23 @@ class RunWriter:
         if self.policy.due(event.batch):
             self.checkpoint(training())
 
-    def epoch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> None:
-        """Log an epoch, write a checkpoint, and bring the results up to date."""
+    def epoch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Log an epoch, write a checkpoint, and bring the results up to date.
+
+        Returns
+        -------
+        dict
+            The new row of ``epochs.csv``, by columns.
+        """
         log = self._logs["epochs"]
         measured = {
             f"{part}_{name}": value
             for part in PARTS
             for name, value in (getattr(event, part) or {}).items()
         }
-        row = {**event._asdict(), **measured}
-        log.append([row.get(column) for column in log.columns])
+        found = {**event._asdict(), **measured}
+        row = {column: found.get(column) for column in log.columns}
+        log.append(list(row.values()))
         for diagnostic in event.diagnostics:
             self._logs["diagnostics"].append([event.epoch, *diagnostic])
         self.totals["eval_seconds"] += event.eval_seconds
@@ -211,6 +218,7 @@ class RunWriter:
         self.checkpoint(state)
         self._write_layers()
         self.write()
+        return row
 
     def checkpoint(self, training: dict[str, Any]) -> None:
         """Write a checkpoint, after the rows that it goes with."""
@@ -264,7 +272,7 @@ class RunWriter:
         )
         self.write()
 
-    def _usage(self) -> dict[str, float | None]:
+    def usage(self) -> dict[str, float | None]:
         """Return what was used, together with what was used before a resume."""
         used = environment.usage(*self._clock)
         before = self._usage_before

@@ -31,7 +31,7 @@ def main(words: list[str]) -> int:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="epochs, checkpoint.every or impl.threads",
+        help="epochs, checkpoint.every, impl.threads or trackers",
     )
     add_reading_options(parser)
     given = parser.parse_args(words)
