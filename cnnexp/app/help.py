@@ -32,8 +32,7 @@ examples
   python -m cnnexp -m learning_rate=0.3,0.1,0.03
   python -m cnnexp compare outputs
 
-exit code: 0 all went well, 1 a run or a job failed, 2 a mistake in what was asked,
-           3 a single run diverged, 130 interrupted
+exit code: 0 all went well, 1 a run failed, 2 a mistake, 3 a single run diverged, 130 interrupted
 also: --cfg job, --info, --config-dir FOLDER, --version, and Hydra's own page: --hydra-help
 """
 
