@@ -40,7 +40,13 @@ KNOW_HYDRA = {"app", "plugins"}
 DRAW = {"report"}
 HYDRA = {"hydra", "omegaconf", "yaml"}
 LATE = {("nn", "cnnexp.train.fitting")}  # Network.fit imports it once it is called
-INSIDE_FUNCTIONS = {"threadpoolctl"}  # what rooms of NumPy alone may use once they compute
+INSIDE_FUNCTIONS = {
+    "threadpoolctl",
+    "numba",
+    "llvmlite",
+    "filelock",
+    "platformdirs",
+}  # what rooms of NumPy alone may use once they compute
 
 
 class Import(NamedTuple):

@@ -21,6 +21,7 @@ SUMMARIES = {
     "evaluate": "evaluate a run's network again, on its own or on another data set",
     "predict": "say what is drawn on pictures",
     "export": "write a run's weights as .npz or .safetensors",
+    "compile": "compile the kernels of impl=compiled ahead of time",
     "help": "what a setting means, what it takes, and its default: help learning_rate",
     "list": "what there is: layers, models, implementations, data sets, and so on",
     "tag": "give a run words to find it by",
