@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,13 @@ def composed(app: App, name: str, overrides: list[str]) -> DictConfig:
     return cfg
 
 
-def carry_out(app: App, name: str, cfg: DictConfig, record: Record) -> int:
+def carry_out(
+    app: App,
+    name: str,
+    cfg: DictConfig,
+    record: Record,
+    do: Callable[[Path, Record], Record] = begin,
+) -> int:
     """Claim a folder for a run, carry it out, and return the exit code.
 
     ``run.json`` is there before Hydra writes anything into the folder: a run that is killed at any
@@ -64,7 +70,7 @@ def carry_out(app: App, name: str, cfg: DictConfig, record: Record) -> int:
         callbacks.on_run_start(config=cfg, config_name=name)
         ret = run_job(
             hydra_context=HydraContext(config_loader=app.config_loader, callbacks=callbacks),
-            task_function=lambda _: objective(begin(folder, record)),
+            task_function=lambda _: objective(do(folder, record)),
             config=cfg,
             job_dir_key="hydra.run.dir",
             job_subdir_key=None,
