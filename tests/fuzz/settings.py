@@ -139,7 +139,7 @@ class Yaml(SettingsReader):
                 merged = OmegaConf.merge(self.kept(group), {group: loaded})
             if group in TABLES:
                 faults: list[str] = []
-                plain = checking._plain(merged)
+                plain = checking.plain(merged)
                 checking._check_group(TABLES[group], None, plain, group, faults)
         finally:
             (self.folder / group / "given.yaml").unlink()
@@ -185,7 +185,7 @@ class Overrides(SettingsReader):
         with composing(lambda: self.base):
             given = self.parser.parse_overrides([w for w in words if not w.startswith("-")])
             self.app.config_loader._apply_overrides_to_config(given, part)
-        checking._plain(part)
+        checking.plain(part)
 
     def typed(self, content: bytes) -> list[str]:
         """Return an input as words; an argument of a program holds no NUL."""
@@ -221,4 +221,4 @@ class SweepIndex(Reader):
 
     def read(self, content: bytes) -> None:
         (self.folder / INDEX).write_bytes(content)
-        Sweep(self.folder, "failed", False)._read_index()
+        Sweep(self.folder, "failed", lambda jobs: None, {})._read_index()
