@@ -17,7 +17,7 @@ from cnnexp.app import check as checking
 from cnnexp.app.composing import App, composing, make_app
 from cnnexp.app.messages import dotted
 from cnnexp.app.schema import TABLES
-from cnnexp.app.sweeps import INDEX, Sweep
+from cnnexp.app.sweeps import INDEX, read_index
 from cnnexp.app.words import check_words
 from cnnexp.errors import CnnexpError
 from tests.fuzz.inputs import changed
@@ -221,4 +221,4 @@ class SweepIndex(Reader):
 
     def read(self, content: bytes) -> None:
         (self.folder / INDEX).write_bytes(content)
-        Sweep(self.folder, "failed", lambda jobs: None, {})._read_index()
+        read_index(self.folder)
