@@ -77,7 +77,7 @@ class Registry(Generic[T]):
         return next(names, getattr(thing, "__name__", str(thing)))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._things
+        return isinstance(name, str) and name in self._things  # YAML may hold anything
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._things)

@@ -144,8 +144,8 @@ def _name_in(config: Plain, group: str, table: Registry[Any], faults: list[str])
         return None
     config[group] = {"name": None} | (found or {})
     name = config[group]["name"]
-    if isinstance(name, str) and name in table:
-        return name
+    if name in table:
+        return str(name)
     faults.append(f"{group}.name: {table.complaint(name)}")
     return None
 
