@@ -14,26 +14,25 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cnnexp.app.check_augment import check_augment
-from cnnexp.app.check_model import Images, check_model
+from cnnexp.app.check_model import Images, check_augment, check_model
 from cnnexp.app.check_training import check_training, chosen_figure
-from cnnexp.app.init_from import run_of, weights_faults
-from cnnexp.app.options import check_options
+from cnnexp.app.options import Plain, check_options
 from cnnexp.app.schema import TABLES, AugmentConfig, Config, ImplConfig, ModelConfig, SweepConfig
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation, default_scaling, no_official_split
 from cnnexp.engine import AUTO, IMPLEMENTATIONS, automatic
-from cnnexp.errors import ConfigError, DataError
+from cnnexp.errors import CnnexpError, ConfigError, DataError, ShapeError
 from cnnexp.nn.losses import METRICS
 from cnnexp.registry import Registry
+from cnnexp.runs import rebuild
+from cnnexp.runs.archives import place_of
 from cnnexp.runs.checkpoint import CheckpointPolicy
+from cnnexp.runs.checksums import WEIGHTS
 from cnnexp.runs.fingerprint import PATHS
 from cnnexp.runs.plugins import load_plugins
-from cnnexp.runs.rebuild import build_source
+from cnnexp.runs.reading import load_run
 from cnnexp.train import OPTIMIZERS
 from cnnexp.train.batches import default_batch_size
-
-Plain = dict[str, Any]
 
 
 def check(cfg: DictConfig, search: bool = False) -> Plain:
@@ -205,7 +204,47 @@ def suited_batch_size(config: Plain) -> int:
     >>> [suited_batch_size({"data": {"name": "mnist", "limit": n}}) for n in (1000, 10_000, None)]
     [16, 64, 128]
     """
-    count = build_source(config).sample_count() or 0
+    count = rebuild.build_source(config).sample_count() or 0
     if limit := config["data"].get("limit"):
         count = min(count, limit)
     return default_batch_size(count)
+
+
+def run_of(path: str) -> str:
+    """Return the run that ``init_from`` means: its folder, or the file of weights in it.
+
+    Examples
+    --------
+    >>> run_of("outputs/first/weights.pkl"), run_of("outputs/first")
+    ('outputs/first', 'outputs/first')
+    """
+    return str(Path(path).parent) if Path(path).name == WEIGHTS else path
+
+
+def weights_faults(config: Plain, image_shape: tuple[int, ...] | None) -> list[str]:
+    """Return why the weights of the run cannot be begun from, before anything is made.
+
+    Parameters
+    ----------
+    config : dict
+        Checked in all other respects.
+    image_shape : tuple of int, optional
+        Shape of one image, where the data set tells it before it is read. Without it, names and
+        shapes are compared when the data are there.
+    """
+    path = config["init_from"]
+    if path is None:
+        return []
+    if Path(path).is_file() and place_of(path) is None:
+        return [f"init_from={path}: is a file. Give the folder of a run, or its {WEIGHTS}."]
+    try:
+        weights = load_run(path).weights
+    except CnnexpError as error:
+        return [f"init_from: {error}"]
+    if image_shape is None:
+        return []
+    try:
+        rebuild.build_network(config, image_shape, threads=1).load_weights(weights)
+    except ShapeError as error:
+        return [f"init_from={path}: {error}"]
+    return []

@@ -10,14 +10,13 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from cnnexp.app.options import check_options
+from cnnexp.app.options import Plain, check_options
 from cnnexp.errors import did_you_mean
 from cnnexp.nn.losses import LOSSES
 from cnnexp.registry import Registry
 from cnnexp.trackers import TRACKERS
 from cnnexp.train import CALLBACKS, Callback, EarlyStopping
 
-Plain = dict[str, Any]
 Thing = TypeVar("Thing")
 
 VALIDATION = 0.1  # the part of the training samples that is kept apart where something chooses

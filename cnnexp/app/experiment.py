@@ -18,11 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from cnnexp.app.check import Plain
-from cnnexp.app.check_augment import check_augment
-from cnnexp.app.check_model import Images, check_model, doubtful_task
-from cnnexp.app.init_from import weights_faults
+from cnnexp.app.check import weights_faults
+from cnnexp.app.check_model import Images, check_augment, check_model, doubtful_task
 from cnnexp.app.locations import near
+from cnnexp.app.options import Plain
 from cnnexp.app.progress import Progress
 from cnnexp.app.screen import warn
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from cnnexp.errors import CnnexpError, did_you_mean
 from cnnexp.runs.version1 import new_name
 
+Plain = dict[str, Any]  # settings as they are recorded
 MISSING = "???"  # what stands in a composed config for an option that must be given
 WORDS = {
     int: "a whole number",

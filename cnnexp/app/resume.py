@@ -14,10 +14,11 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cnnexp.app.check import Plain, check_settings
+from cnnexp.app.check import check_settings
 from cnnexp.app.experiment import go_on
 from cnnexp.app.locations import near
 from cnnexp.app.messages import dotted
+from cnnexp.app.options import Plain
 from cnnexp.app.schema import Config
 from cnnexp.app.screen import say, warn
 from cnnexp.errors import ConfigError, RunError, did_you_mean, foreign

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from cnnexp.app.arguments import add_settings, parser_of
 from cnnexp.app.commands.profile import configs_of, images_of, made_up, networks_of
-from cnnexp.app.messages import dotted
 from cnnexp.errors import OptionError
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.gradient_check import GradientCheck, check_gradients
@@ -30,10 +30,7 @@ def main(words: list[str]) -> int:
     for name in ("samples", "entries"):
         if getattr(given, name) < 1:
             raise OptionError(f"--{name} must be at least 1. Got {getattr(given, name)}.")
-    overrides = [dotted(override) for override in given.overrides]
-    if not any(override.startswith("impl=") for override in overrides):
-        overrides.append("impl=fast")
-    configs = configs_of([*overrides, "dtype=float64"])
+    configs = configs_of([*given.overrides, "dtype=float64"], "fast")
     images = images_of(next(iter(configs.values())))
     agree = True
     for name, network in networks_of(configs, images).items():
@@ -49,15 +46,9 @@ def main(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cnnexp gradcheck",
-        description="Compare the gradient of every parameter with differences of the loss.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of("gradcheck", EPILOG)
     add = parser.add_argument
-    add("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="settings as for a run")
+    add_settings(parser)
     add("--samples", type=int, default=4, metavar="4", help="images of the mini-batch")
     add("--entries", type=int, default=20, metavar="20", help="numbers tried of each parameter")
     return parser
