@@ -9,6 +9,7 @@ from cnnexp.app.commands.profile import configs_of, images_of, made_up, networks
 from cnnexp.errors import OptionError
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.gradient_check import GradientCheck, check_gradients
+from cnnexp.report.formats import aligned
 
 EPILOG = """\
 The network is the one of a run with these settings, in float64, with its initial weights, each
@@ -62,11 +63,4 @@ def _table(found: list[GradientCheck]) -> list[str]:
         norms = (f"{check.numeric:.4e}", f"{check.analytic:.4e}", f"{check.difference:.1e}")
         verdict = "" if check.difference <= BOUND else "WRONG"
         rows.append((check.path, shape, str(check.tried), *norms, verdict))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if k in (0, 1, 6) else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return aligned(rows, right=(2, 3, 4, 5))

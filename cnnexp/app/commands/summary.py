@@ -8,6 +8,7 @@ from cnnexp.app.arguments import add_settings, parser_of
 from cnnexp.app.commands.profile import config_of, images_of, networks_of
 from cnnexp.nn.memory import StepMemory, megabytes
 from cnnexp.nn.network import Network
+from cnnexp.registry import made
 from cnnexp.train import OPTIMIZERS
 
 EPILOG = """\
@@ -39,8 +40,7 @@ def main(words: list[str]) -> int:
 
 def optimizer_bytes(config: dict[str, Any], network: Network) -> int:
     """Return the bytes of the state that a config's optimizer keeps for a network."""
-    options = {key: value for key, value in config["optimizer"].items() if key != "name"}
-    optimizer = OPTIMIZERS[config["optimizer"]["name"]](**options)
+    optimizer = made(OPTIMIZERS, config["optimizer"], "name")
     state = optimizer.initial_state(network.named_parameters, network.parameters)
     return sum(array.nbytes for array in state.values())
 
