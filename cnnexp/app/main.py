@@ -86,7 +86,7 @@ def _dispatch(words: list[str]) -> int:
             raise UnknownName(_no_command(name, rest, list(COMMANDS)))
         return COMMANDS[name](rest)
     if {"--help", "-h"} & {*words}:
-        from cnnexp.app.commands.help import show_help
+        from cnnexp.app.help import show_help
 
         return show_help()
     if "--version" in words:
