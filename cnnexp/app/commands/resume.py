@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-
+from cnnexp.app.arguments import add_reading_options, add_settings, parser_of
 from cnnexp.app.exit_codes import code_of
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.reading_options import add_reading_options
 from cnnexp.app.resume import resume
 from cnnexp.app.screen import say
 
@@ -19,20 +17,9 @@ examples:
 
 def main(words: list[str]) -> int:
     """Resume a run."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp resume",
-        description="Go on with a run from its last checkpoint, in its own folder.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("resume", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="epochs, checkpoint.every, impl.threads or trackers",
-    )
+    add_settings(parser, "epochs, checkpoint.every, impl.threads or trackers")
     add_reading_options(parser)
     given = parser.parse_args(words)
     record = resume(
