@@ -1,4 +1,4 @@
-"""``cnnexp resume RUN``: go on with a run that was interrupted or killed, or extend it."""
+"""``cnnexp resume RUN``: go on with a run or a sweep that was cut off, or extend a run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.reading_options import add_reading_options
 from cnnexp.app.resume import resume
 from cnnexp.app.screen import say
+from cnnexp.app.sweep_again import is_a_sweep, resume_sweep
 
 EPILOG = """\
 examples:
   python -m cnnexp resume outputs/2026-01-31/12-00-00
   python -m cnnexp resume RUN epochs=20           more epochs; only with schedule=constant
+  python -m cnnexp resume SWEEP                   all jobs of a sweep that have no result yet
 """
 
 
@@ -21,20 +23,26 @@ def main(words: list[str]) -> int:
     """Resume a run."""
     parser = argparse.ArgumentParser(
         prog="cnnexp resume",
-        description="Go on with a run from its last checkpoint, in its own folder.",
+        description=(
+            "Go on with a run from its last checkpoint, in its own folder; or with a sweep: what is"
+            " done is skipped, what was cut off goes on, and the rest is run."
+        ),
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    what = f"{HELP}, or the folder of a sweep"
+    parser.add_argument("run", type=named_run, metavar="RUN", help=what)
     parser.add_argument(
         "overrides",
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="epochs, checkpoint.every or impl.threads",
+        help="epochs, checkpoint.every or impl.threads; of a sweep: sweep.rerun, .jobs, .isolation",
     )
     add_reading_options(parser)
     given = parser.parse_args(words)
+    if is_a_sweep(given.run):
+        return resume_sweep(given.run, given.overrides)
     record = resume(
         given.run,
         given.overrides,
