@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from experiments.summaries import MNIST_TRAIN, duration
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 NAME = "landing"
 BATCH = 128
@@ -210,7 +211,7 @@ def bars(axes: Axes, measured: dict[str, float]) -> None:
     """Draw a bar for each contender on a logarithmic axis, with its time in words."""
     from matplotlib.ticker import NullLocator
 
-    axes.figure.get_figure(root=True).set_size_inches(6.4, 3.2)
+    cast("Figure", axes.figure.figure).set_size_inches(6.4, 3.2)
     epochs = [measured[name] * MNIST_TRAIN for name in NAMES if name in measured]
     names = [NAMES[name] for name in NAMES if name in measured]
     grey, ours = "#9A9A9A", STYLES[0].color

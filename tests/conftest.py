@@ -13,12 +13,21 @@ import pytest
 
 from cnnexp.app.exit_codes import DIVERGED
 from cnnexp.app.main import main
+from cnnexp.engine import IMPLEMENTATIONS as TABLE
 from cnnexp.runs.trust import VARIABLE
 from tests.commandline import succeed
 
 LEARNING_RATES = (0.2, 0.1, 0.05)
 SEEDS = (0, 1)
 TINY = ("data.limit=60", "epochs=2")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Skip a test of an implementation that needs what is not installed."""
+    for value in getattr(getattr(item, "callspec", None), "params", {}).values():
+        if isinstance(value, str) and value in TABLE and TABLE[value].missing():
+            item.add_marker(pytest.mark.skip(reason=TABLE[value].missing()))
 
 
 @pytest.hookimpl(tryfirst=True)

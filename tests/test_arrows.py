@@ -26,10 +26,11 @@ ARROWS = {
     "train": BASE | {"nn", "data"},
     "runs": BASE | {"nn", "data", "cnnexp"},
     "report": BASE | {"runs", "cnnexp"},
+    "trackers": BASE,
     "classic": BASE | {"nn", "train"},
     "cnnexp": BASE | {"engine", "nn", "runs"},  # the package's own names
     "sklearn": BASE | {"nn"},  # imported by none of the others
-    "app": BASE | {"engine", "nn", "data", "train", "runs", "report", "cnnexp"},
+    "app": BASE | {"engine", "nn", "data", "train", "runs", "report", "trackers", "cnnexp"},
     "plugins": {"app"},
     "__main__": {"app"},
 }
@@ -39,7 +40,13 @@ KNOW_HYDRA = {"app", "plugins"}
 DRAW = {"report"}
 HYDRA = {"hydra", "omegaconf", "yaml"}
 LATE = {("nn", "cnnexp.train.fitting")}  # Network.fit imports it once it is called
-INSIDE_FUNCTIONS = {"threadpoolctl"}  # what rooms of NumPy alone may use once they compute
+INSIDE_FUNCTIONS = {
+    "threadpoolctl",
+    "numba",
+    "llvmlite",
+    "filelock",
+    "platformdirs",
+}  # what rooms of NumPy alone may use once they compute
 
 
 class Import(NamedTuple):

@@ -25,7 +25,7 @@ from cnnexp.app.options import check_options
 from cnnexp.app.schema import TABLES, Config, ImplConfig, SweepConfig
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation, default_scaling, no_official_split
-from cnnexp.engine import IMPLEMENTATIONS
+from cnnexp.engine import AUTO, IMPLEMENTATIONS, automatic
 from cnnexp.errors import ConfigError, DataError, did_you_mean
 from cnnexp.nn.losses import METRICS
 from cnnexp.registry import Registry
@@ -91,7 +91,7 @@ def check_settings(config: Plain, search: bool = False) -> Plain:
         if not allowed(config[key]):
             faults.append(f"{key} must be {words}. Got {config[key]!r}.")
     _refuse_no_groups(config)
-    _check_group(IMPLEMENTATIONS, ImplConfig, config, "impl", faults)
+    _check_impl(config, faults)
     for group, table in TABLES.items():
         _check_group(table, None, config, group, faults)
     faults += [
@@ -117,6 +117,17 @@ def check_settings(config: Plain, search: bool = False) -> Plain:
         config["learning_rate"] = OPTIMIZERS[config["optimizer"]["name"]].default_learning_rate
     config["sweep"]["points"] = []  # this is one of them
     return config
+
+
+def _check_impl(config: Plain, faults: list[str]) -> None:
+    """Check the implementation; "auto" becomes the name of the one that it stands for."""
+    impl = config["impl"]
+    if isinstance(impl, dict) and impl.get("name") == AUTO:
+        impl["name"] = automatic()
+    _check_group(IMPLEMENTATIONS, ImplConfig, config, "impl", faults)
+    name = impl.get("name") if isinstance(impl, dict) else None
+    if isinstance(name, str) and name in IMPLEMENTATIONS:
+        faults += filter(None, [IMPLEMENTATIONS[name].missing()])
 
 
 def _make_absolute(config: Plain) -> None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from cnnexp.app.options import check_options
 from cnnexp.errors import did_you_mean
 from cnnexp.nn.losses import LOSSES
+from cnnexp.registry import Registry
+from cnnexp.trackers import TRACKERS
 from cnnexp.train import CALLBACKS, Callback, EarlyStopping
 from cnnexp.train.trainer import EVALUATE
 
 Plain = dict[str, Any]
+Thing = TypeVar("Thing")
 
 VALIDATION = 0.1  # the part of the training samples that is kept apart where something chooses
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -45,6 +48,7 @@ def check_training(config: Plain, search: bool, faults: list[str]) -> None:
             faults.append(f"{key} must be {words}. Got {config[key]!r}.")
     _check_early_stopping(config, faults)
     callbacks = check_callbacks(config, faults)
+    check_trackers(config, faults)
     if len(faults) > earlier:
         return
     chosen = list(_chosen_by(config, callbacks))
@@ -86,32 +90,50 @@ def _check_early_stopping(config: Plain, faults: list[str]) -> None:
 def check_callbacks(config: Plain, faults: list[str]) -> list[Callback]:
     """Check the list of callbacks, and make them; each becomes a name with all its options."""
     made: list[Callback] = []
-    for k, entry in enumerate(config["callbacks"]):
-        options: Any = {"type": entry} if isinstance(entry, str) else entry
-        if not (isinstance(options, dict) and "type" in options):
-            faults.append(
-                f"callbacks.{k} must be a name, or a name with options: {{type: NAME, OPTION:"
-                f" VALUE}}. Got {entry!r}."
-            )
-        elif options["type"] not in CALLBACKS:
-            faults.append(f"callbacks.{k}: {CALLBACKS.complaint(options['type'])}")
-        else:
-            given = {key: value for key, value in options.items() if key != "type"}
-            made += _check_callback(f"callbacks.{k}", options["type"], given, faults)
-            config["callbacks"][k] = {"type": options["type"], **given}
+    for k, name, given in _entries(config, "callbacks", CALLBACKS, faults):
+        made += _check_entry(CALLBACKS[name], f"callbacks.{k} ({name})", given, faults)
+        config["callbacks"][k] = {"type": name, **given}
     return made
 
 
-def _check_callback(path: str, name: str, given: Plain, faults: list[str]) -> list[Callback]:
-    """Make a callback from its options, which get their types; none if there is a fault."""
-    cls = CALLBACKS[name]
+def check_trackers(config: Plain, faults: list[str]) -> None:
+    """Check the list of trackers, and that what they need is installed; options are filled in."""
+    for k, name, given in _entries(config, "trackers", TRACKERS, faults):
+        cls, path = TRACKERS[name], f"trackers.{k} ({name})"
+        if missing := cls.missing():
+            faults.append(f"{path}: {missing}")
+            continue
+        for tracker in _check_entry(cls, path, given, faults):
+            filled: Plain = dataclasses.asdict(tracker) if dataclasses.is_dataclass(tracker) else {}
+            config["trackers"][k] = {"type": name, **filled}
+
+
+def _entries(
+    config: Plain, key: str, table: Registry[Any], faults: list[str]
+) -> Iterator[tuple[int, str, Plain]]:
+    """Yield number, name and options of each entry of a list that names rows of a table."""
+    for k, entry in enumerate(config[key]):
+        options: Plain = {"type": entry} if isinstance(entry, str) else entry
+        if not (isinstance(options, dict) and "type" in options):
+            faults.append(
+                f"{key}.{k} must be a name, or a name with options: {{type: NAME, OPTION:"
+                f" VALUE}}. Got {entry!r}."
+            )
+        elif options["type"] not in table:
+            faults.append(f"{key}.{k}: {table.complaint(options['type'])}")
+        else:
+            yield k, options["type"], {o: value for o, value in options.items() if o != "type"}
+
+
+def _check_entry(cls: type[Thing], path: str, given: Plain, faults: list[str]) -> list[Thing]:
+    """Make an entry's thing from its options, which get their types; none if there is a fault."""
     if dataclasses.is_dataclass(cls):
-        return check_options([cls], given, f"{path} ({name}): ", faults)
-    faults += [f"{path} ({name}): {key}: no such option. It has no options." for key in given]
+        return check_options([cls], given, f"{path}: ", faults)
+    faults += [f"{path}: {key}: no such option. It has no options." for key in given]
     try:
         return [cls()]
     except TypeError as error:
-        faults.append(f"{path} ({name}): its class must be a dataclass to have options: {error}.")
+        faults.append(f"{path}: its class must be a dataclass to have options: {error}.")
         return []
 
 

@@ -26,6 +26,7 @@ from cnnexp.app.locations import near
 from cnnexp.app.progress import Progress
 from cnnexp.app.screen import warn
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
+from cnnexp.app.tracking import Trackers, telling
 from cnnexp.data import Dataset
 from cnnexp.errors import (
     CallbackError,
@@ -261,13 +262,15 @@ def train_to_the_end(trainer: Trainer, writer: RunWriter, stop: StopRequest, lab
         writer.watch(trainer.network.profile())
     if not (trainer.state.epoch or trainer.state.batch):
         writer.weights_at(0, trainer.network.weights())
-    with warnings.catch_warnings():
-        # A figure that is not finite ends the run, and that is said; NumPy need not add to it.
-        warnings.filterwarnings("ignore", r".* encountered in ", RuntimeWarning)
-        status, reason = train(trainer, writer, stop, label)
-    if status == "finished":
-        save_classes(trainer, writer)
-    writer.save_weights(trainer.kept_weights())
+    with telling(writer, label) as trackers:
+        with warnings.catch_warnings():
+            # A figure that is not finite ends the run, and that is said; NumPy need not add to it.
+            warnings.filterwarnings("ignore", r".* encountered in ", RuntimeWarning)
+            status, reason = train(trainer, writer, trackers, stop, label)
+        if status == "finished":
+            save_classes(trainer, writer)
+        writer.save_weights(trainer.kept_weights())
+        trackers.end(status)
     log.info("%s%s", status, f": {reason}" if reason else "")
     writer.finish(status, reason)
 
@@ -285,7 +288,7 @@ def save_classes(trainer: Trainer, writer: RunWriter) -> None:
 
 
 def train(
-    trainer: Trainer, writer: RunWriter, stop: StopRequest, label: str
+    trainer: Trainer, writer: RunWriter, trackers: Trackers, stop: StopRequest, label: str
 ) -> tuple[str, str | None]:
     """Take the events of a training to the logs and to the screen, and say how it ended."""
     with Progress(trainer.epochs, trainer.batches_per_epoch, label) as progress:
@@ -295,7 +298,7 @@ def train(
                 writer.batch_done(event, trainer.snapshot)
                 progress.batch_done(event)
             elif isinstance(event, EpochDone):
-                writer.epoch_done(event, trainer.snapshot)
+                trackers.epoch_done(writer.epoch_done(event, trainer.snapshot))
                 progress.epoch_done(event)
                 log.info("%s", event)
                 if (diverged := _after_an_epoch(event, trainer)) is not None:

@@ -7,7 +7,7 @@ import textwrap
 from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.locations import config_files
 
-WIDTH = 88
+WIDTH = 100
 GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss", "augment", "experiments")
 
 HEAD = """\
@@ -20,20 +20,16 @@ cnnexp - experiments with convolutional networks in NumPy
 
 KEYS = """\
 keys that people change (python -m cnnexp --cfg job shows all of them)
-  epochs=10  learning_rate=0.05  batch_size=64  seed=1  dtype=float64
-  data.limit=1000  data.validation=0.1  data.dir=FOLDER  data.split=0.95
-  model.layers.0.filters=16  optimizer.momentum=0  impl.threads=1  checkpoint.every=100
-  early_stopping.patience=5  best_weights=true  ema=0.99  accumulate=4  diagnostics=true
-  sweep.dir=FOLDER  sweep.jobs=2  hydra.run.dir=FOLDER  init_from=RUN  profile=true
+  epochs=10  learning_rate=0.05  batch_size=64  seed=1  dtype=float64  data.limit=1000
+  data.validation=0.1  data.dir=FOLDER  data.split=0.95  impl.threads=1  checkpoint.every=100
+  model.layers.0.filters=16  optimizer.momentum=0  early_stopping.patience=5  best_weights=true
+  ema=0.99  accumulate=4  diagnostics=true  profile=true  init_from=RUN  sweep.dir=FOLDER
+  sweep.jobs=2  hydra.run.dir=FOLDER
 """
 
 EXAMPLES = """\
-examples
-  python -m cnnexp -m learning_rate=0.3,0.1,0.03
-  python -m cnnexp compare outputs
-
-exit code: 0 all went well, 1 a run or a job failed, 2 a mistake in what was asked,
-           3 a single run diverged, 130 interrupted
+examples: python -m cnnexp -m learning_rate=0.3,0.1,0.03   python -m cnnexp compare outputs
+exit code: 0 all well, 1 a run or job failed, 2 a mistake in what was asked, 3 diverged, 130 stopped
 also: --cfg job, --info, --config-dir FOLDER, --version, and Hydra's own page: --hydra-help
 """
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cnnexp.errors import CnnexpError, ShapeError
 from cnnexp.runs import rebuild
+from cnnexp.runs.archives import place_of
 from cnnexp.runs.checksums import WEIGHTS
 from cnnexp.runs.reading import load_run
 
@@ -35,7 +36,7 @@ def weights_faults(config: rebuild.Config, image_shape: tuple[int, ...] | None) 
     path = config["init_from"]
     if path is None:
         return []
-    if Path(path).is_file():
+    if Path(path).is_file() and place_of(path) is None:
         return [f"init_from={path}: is a file. Give the folder of a run, or its {WEIGHTS}."]
     try:
         weights = load_run(path).weights

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from cnnexp.errors import RunError
-from cnnexp.runs.folders import hold
+from cnnexp.runs.archives import place_of, refuse_archive
+from cnnexp.runs.folders import TRASH, hold
 from cnnexp.runs.reading import find_runs
 from cnnexp.runs.record import read_record, write_record
 
 OF_SWEEPS = ("sweep.json", "multirun", "optimization_results")  # files beside the jobs
-TRASH = ".trash"  # beside the runs; folders that begin with a dot are not looked into
 
 
 def relabel(run: Path, **labels: Any) -> None:
@@ -61,17 +61,15 @@ def check_trash(folder: Path) -> None:
     RunError
         If there is no run in it, something else is, or one is still going on.
     """
+    if (whole := place_of(folder)) is not None and whole.name:
+        refuse_archive(folder)
     place = folder.resolve()
     if place in (Path.cwd(), *Path.cwd().parents):
         raise RunError(f"{folder}: is the working folder, or around it. Nothing was moved.")
     runs = [Path(run) for run in find_runs(folder)]
     if not runs:
         raise RunError(f"{folder}: there is no run in it. Nothing was moved.")
-    if (other := _other_file(folder, {run.resolve() for run in runs})) is not None:
-        raise RunError(
-            f"{folder}: holds more than runs, for example {other}. Nothing was moved. Name the runs"
-            " or sweeps in it."
-        )
+    refuse_others(folder, runs, "Nothing was moved. ")
     for run in runs:
         try:
             status = read_record(run).status
@@ -80,9 +78,18 @@ def check_trash(folder: Path) -> None:
         _refuse_running(run, status)
 
 
+def refuse_others(folder: Path, runs: Iterable[Path], so: str = "") -> None:
+    """Raise RunError if something in a folder belongs to no run and no sweep; say what is so."""
+    if (other := _other_file(folder, {run.resolve() for run in runs})) is not None:
+        raise RunError(
+            f"{folder}: holds more than runs, for example {other}. {so}Name the runs or sweeps in"
+            " it."
+        )
+
+
 def _other_file(folder: Path, runs: set[Path]) -> Path | None:
     """Return a file that belongs to no run and no sweep, if there is one."""
-    waiting = [folder]
+    waiting = [] if place_of(folder) else [folder]  # an archive holds runs alone
     while waiting:
         place = waiting.pop()
         if place.resolve() in runs:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from cnnexp.app.compiling import show_compiling
 from cnnexp.app.exit_codes import FAILED, INTERRUPTED, USER_ERROR
 from cnnexp.app.screen import warn
 from cnnexp.errors import (
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that lacks a character gets "?"
     try:
         with _short_warnings():
+            show_compiling()
             return _dispatch(words)
     except CnnexpError as error:
         warn(f"error: {error}")

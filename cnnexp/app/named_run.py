@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnnexp.errors import RunError
+from cnnexp.runs.archives import place_of
 from cnnexp.runs.reading import find_runs
 from cnnexp.runs.record import FILE, read_record
 
 OUTPUTS = "outputs"
 LAST = "last"
-HELP = f"a run folder, the beginning of its name, or {LAST}"
+HELP = f"a run folder or an archive, the beginning of its name, or {LAST}"
 SHOWN = 5  # of the runs that a beginning might mean
 
 
@@ -36,7 +37,7 @@ def named_run(text: str) -> Path:
     RunError
         If several runs are meant, or there is no last one.
     """
-    if not _is_absent(text):
+    if not _is_absent(text) or place_of(text) is not None:
         return Path(text)
     below = list(find_runs(OUTPUTS)) if os.path.isdir(OUTPUTS) else []
     if text == LAST:

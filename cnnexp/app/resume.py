@@ -33,7 +33,7 @@ from cnnexp.runs.record import FILE, Record, Resume, now, read_record
 from cnnexp.runs.sources import changed
 from cnnexp.train import SCHEDULES
 
-ALLOWED = ("epochs", "checkpoint.every", "impl.threads")
+ALLOWED = ("epochs", "checkpoint.every", "impl.threads", "trackers")
 ABSENT = object()
 
 
@@ -51,7 +51,7 @@ def resume(
     folder : Path
         The run folder.
     overrides : sequence of str
-        ``epochs=…``, ``checkpoint.every=…`` or ``impl.threads=…``.
+        ``epochs=…``, ``checkpoint.every=…``, ``impl.threads=…`` or ``trackers=…``.
     label : str
         Stands before every line that is printed.
     plugins : sequence of str, optional
@@ -233,7 +233,8 @@ def _change(config: Plain, override: str) -> str | None:
     if not equals:
         return f"{override}: cannot be read as key=value."
     try:
-        wanted = OmegaConf.from_dotlist([f"value={text}"])["value"]
+        read = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))
+        wanted = read["value"]  # type: ignore[call-overload, index]
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, OverflowError):
         return f"{override}: cannot be read as key=value."
     *path, last = key.split(".")

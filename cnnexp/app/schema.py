@@ -217,6 +217,8 @@ class Config:
         Mini-batches whose gradients make one step of the optimizer.
     callbacks : list of str or mapping
         What training calls on its way: ``callbacks=[NAME]``.
+    trackers : list of str or mapping
+        Programs of others that are told of the run: ``trackers=[tensorboard]``.
     profile : bool
         Whether to time every layer, into ``layers.csv``.
     diagnostics : bool
@@ -251,6 +253,7 @@ class Config:
     ema: float | None = None
     accumulate: int = 1
     callbacks: list[Any] = field(default_factory=list)
+    trackers: list[Any] = field(default_factory=list)
     profile: bool = False
     diagnostics: bool = False
     checkpoint: CheckpointPolicy = field(default_factory=CheckpointPolicy)

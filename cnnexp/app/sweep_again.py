@@ -54,7 +54,7 @@ def resume_sweep(folder: Path, words: Sequence[str] = ()) -> int:
                 for word in others
             ]
         )
-    start = _last_start(folder)
+    start = last_start(folder)
     folder = folder.absolute()
     if os.path.isdir(start["folder"]):
         os.chdir(start["folder"])
@@ -63,7 +63,7 @@ def resume_sweep(folder: Path, words: Sequence[str] = ()) -> int:
     return hydra_main(["-m", *kept, *words, f"sweep.dir={quoted(near(folder))}"])
 
 
-def _last_start(folder: Path) -> dict[str, Any]:
+def last_start(folder: Path) -> dict[str, Any]:
     """Return what was noted of the last start of a sweep, if the user's signature is beside it."""
     start: dict[str, Any] = (read_index(folder)["started"] or [{}])[-1]
     if not fits(start, {"words": [str], "folder": str}):

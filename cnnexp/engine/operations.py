@@ -28,6 +28,7 @@ pointwise                                             an object with `apply` and
 
 from __future__ import annotations
 
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,6 +117,10 @@ class Implementation:
     caches : int
         The largest feature map of a micro-batch may have this many times the bytes of the
         second-level cache.
+    needs, extra : str
+        A module that it imports when it is used, and the extra that installs it; empty if none.
+    prepare : callable, optional
+        Called with the steps of a plan and the type of numbers before the first pass.
     """
 
     name: str
@@ -125,6 +130,19 @@ class Implementation:
     fusions: tuple[Fusion, ...] = ()
     releases_gil: bool = True
     caches: int = 4
+    needs: str = ""
+    extra: str = ""
+    prepare: Callable[[Sequence[Any], Any], Any] | None = None
+
+    def missing(self) -> str:
+        """Say what is not installed that it needs, and how to install it; empty if nothing."""
+        if not self.needs or importlib.util.find_spec(self.needs):
+            return ""
+        return (
+            f"impl={self.name} needs {self.needs}, which is not installed: pip install"
+            f" 'cnnexp[{self.extra}]'. Or take impl=fast, which needs nothing; for a run that is"
+            " there: python -m cnnexp rerun RUN impl=fast."
+        )
 
     def add(self, name: str, operation: Operation) -> None:
         """Enter an operation of one's own; the same definition may replace itself.
@@ -160,3 +178,9 @@ def _origin(operation: Operation) -> tuple[str, str]:
 
 
 IMPLEMENTATIONS: Registry[Implementation] = Registry("implementation")
+AUTO = "auto"  # stands for the fastest implementation that is installed
+
+
+def automatic() -> str:
+    """Return the name of the implementation that "auto" stands for here."""
+    return "fast" if IMPLEMENTATIONS["compiled"].missing() else "compiled"

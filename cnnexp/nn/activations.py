@@ -43,12 +43,15 @@ class Pointwise(Layer, ABC):
         Whether it never decreases: then it may be applied after a max-pool instead of before it.
     from_output : bool
         Whether its gradient can be computed from its result; else it takes the input.
+    floor : float or None
+        A function ``max(Z, floor)`` names its floor: compiled code may then have it built in.
     """
 
     operation: ClassVar[str] = "pointwise"
     is_activation: ClassVar[bool] = True
     monotonic: ClassVar[bool] = False
     from_output: ClassVar[bool] = False
+    floor: ClassVar[float | None] = None
 
     def build(
         self, input_shape: Shape, generator: np.random.Generator, dtype: npt.DTypeLike
@@ -88,6 +91,7 @@ class ReLU(Pointwise):
 
     monotonic: ClassVar[bool] = True
     from_output: ClassVar[bool] = True
+    floor: ClassVar[float | None] = 0.0
 
     def apply(self, Z: Array, out: Array) -> None:
         """Keep what is above zero.

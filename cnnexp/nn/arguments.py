@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.engine import IMPLEMENTATIONS, Array, Implementation
+from cnnexp.engine import AUTO, IMPLEMENTATIONS, Array, Implementation, automatic
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.layer import Layer, Shape, expand_activations, walk
 from cnnexp.nn.losses import LOSSES, METRICS, Loss, Metric
@@ -31,11 +31,17 @@ def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
 
 def checked_implementation(impl: str | Implementation) -> Implementation:
     """Return an implementation by its name, or as it is."""
-    if isinstance(impl, str):
-        return IMPLEMENTATIONS[impl]
-    if isinstance(impl, Implementation):
-        return impl
-    raise OptionError(f"impl must be one of {', '.join(IMPLEMENTATIONS)}. Got {impl!r}.")
+    found = _named(impl) if isinstance(impl, str) else impl
+    if not isinstance(found, Implementation):
+        raise OptionError(f"impl must be one of {', '.join(IMPLEMENTATIONS)}. Got {impl!r}.")
+    if missing := found.missing():
+        raise OptionError(missing)
+    return found
+
+
+def _named(impl: str) -> Implementation:
+    """Return the implementation of a name; "auto" is the fastest that is installed."""
+    return IMPLEMENTATIONS[automatic() if impl == AUTO else impl]
 
 
 def checked_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:

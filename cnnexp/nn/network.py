@@ -175,6 +175,8 @@ class Network(Introspection, Saving):
         """Make the vectors, the plan, and the sizes that are set to "auto"."""
         self._parameters = Parameters(list(walk(self.layers)), self.dtype, self.limits.cache)
         self._plan = Plan(self._before_loss, self.implementation, self.fuse, self.seed, self.limits)
+        if self.implementation.prepare is not None:
+            self.implementation.prepare(self._plan.all_steps, self.dtype)
         if self.threads == "auto":
             self.threads = automatic_threads(self.implementation)
         samples = automatic_micro_batch(self._plan, self.dtype.itemsize)

@@ -11,7 +11,7 @@ from cnnexp.errors import foreign
 from cnnexp.report.drawing import INK, draw_line
 from cnnexp.report.formats import aligned
 from cnnexp.report.lines import STYLES
-from cnnexp.runs.files import whole_lines
+from cnnexp.runs.files import is_file, whole_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def read(folder: Path) -> dict[str, Series]:
         If the file is no table.
     """
     path = folder / FILE
-    if not path.is_file():
+    if not is_file(path):
         return {}
     found: dict[str, Series] = {kind: {} for kind in KINDS}
     with foreign(path):
@@ -132,7 +132,7 @@ def classes(folder: Path, most: int = 12) -> dict[str, Sequence[Sequence[str]]]:
         If the file is no table, or has anything but numbers where numbers belong.
     """
     path = folder / "per_class.csv"
-    if not path.is_file():
+    if not is_file(path):
         return {}
     parts: dict[str, list[dict[str, str]]] = {}
     with foreign(path):

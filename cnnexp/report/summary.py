@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cnnexp.errors import CnnexpError, RunError
-from cnnexp.report import diagnostics
+from cnnexp.report import confusions, diagnostics
 from cnnexp.report.formats import aligned, amount, text
 from cnnexp.report.histories import history_of
 from cnnexp.report.lines import series_of
 from cnnexp.report.table import NO_RESULT, comparable
 from cnnexp.report.terminal import bar, chart
 from cnnexp.runs import rebuild
-from cnnexp.runs.files import whole_lines
+from cnnexp.runs.files import is_file, whole_lines
 from cnnexp.runs.reading import GROUPS, Run, flatten, name_in
 from cnnexp.runs.record import Resume
 
@@ -191,7 +191,20 @@ def _classes(run: Run) -> list[Section]:
     lines = aligned([head, *rows], right=(1, 2, 3, 4))
     left = len(run.recorded.data["classes"] if run.recorded.data else []) + 1 - len(rows)
     title = "classes of the test part"
-    return [Section(f"{title}, the worst {len(rows) - 1}" if left > 0 else title, lines)]
+    return [
+        Section(f"{title}, the worst {len(rows) - 1}" if left > 0 else title, lines),
+        Section(
+            "confusion matrix: rows are classes, columns what they were taken for", _confused(run)
+        ),
+    ]
+
+
+def _confused(run: Run) -> list[str]:
+    """Return the confusion matrix of the test part, and the samples that were mistaken."""
+    try:
+        return [*confusions.matrix(run.path), *confusions.mistaken(run.path)]
+    except (OSError, CnnexpError) as error:
+        return [f"cannot be read: {error}"]
 
 
 def _times(run: Run) -> list[str]:
@@ -226,7 +239,7 @@ def _bars(seconds: Mapping[str, float], whole: float) -> list[str]:
 def _layers(run: Run) -> list[str]:
     """Return the time of each layer, where the run was profiled."""
     path = run.path / "layers.csv"
-    if not path.is_file():
+    if not is_file(path):
         return []
     try:
         rows = list(csv.DictReader(whole_lines(path).splitlines()))

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from cnnexp.errors import RunError
-from cnnexp.runs.files import LARGEST_TEXT, Prefix, checksum, read_bytes
+from cnnexp.runs.files import LARGEST_TEXT, Prefix, checksum, is_file, read_bytes
 from cnnexp.runs.pickles import LARGEST
 from cnnexp.runs.record import FILE, CheckpointEntry, Checksums, Record, read_record
 
@@ -87,13 +87,13 @@ def check_all(folder: Path, accept_changes: bool = False) -> None:
     for entry in found.get("checkpoints") or []:
         logs |= entry["logs"]
     for name in (WEIGHTS, CHECKPOINT, *logs):
-        if (folder / name).exists():
+        if is_file(folder / name):
             read_checked(folder, name)
 
 
 def _record(folder: Path) -> Record | None:
     """Return what ``run.json`` says, where there is one."""
-    return read_record(folder) if (folder / FILE).exists() else None
+    return read_record(folder) if is_file(folder / FILE) else None
 
 
 def is_as_recorded(folder: Path, record: Record | None, name: str, content: bytes) -> bool:
@@ -114,7 +114,7 @@ def is_as_recorded(folder: Path, record: Record | None, name: str, content: byte
 
 def _entry_that_holds(folder: Path, entries: list[CheckpointEntry]) -> CheckpointEntry | None:
     """Return the entry of the checkpoint that is there, if there is one."""
-    if len(entries) > 1 or (entries and not (folder / CHECKPOINT).exists()):
+    if len(entries) > 1 or (entries and not is_file(folder / CHECKPOINT)):
         try:
             there = checksum(read_bytes(folder / CHECKPOINT, LARGEST))
         except FileNotFoundError:

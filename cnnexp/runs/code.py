@@ -21,6 +21,7 @@ CODE = (".py", ".ipynb", ".yaml", ".yml", ".toml", ".cfg")  # endings of files t
 NO_PROGRAMS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 LARGEST_LIST = 1000  # names of new files that are kept
 LARGEST_COPY = 1 << 20  # bytes of a module that is kept
+LARGEST_KEPT = 1 << 24  # bytes of a file that is read again; two diffs have the most
 
 Repository = dict[str, Any]
 

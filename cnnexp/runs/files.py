@@ -8,17 +8,19 @@ import io
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from cnnexp.errors import RunError, foreign
+from cnnexp.runs import archives
 
 LARGEST_TEXT = 1 << 30  # bytes of a log or a record; a log of ten million batches has half of it
 
 
 def read_bytes(path: Path, largest: int = LARGEST_TEXT) -> bytes:
-    """Return the contents of a regular file, if it is not too large.
+    """Return the contents of a regular file, if it is not too large; also of one in an archive.
 
     Raises
     ------
@@ -27,6 +29,9 @@ def read_bytes(path: Path, largest: int = LARGEST_TEXT) -> bytes:
     RunError
         If it is no regular file, such as a pipe, which would never end, or is too large.
     """
+    with foreign(path):
+        if (place := archives.place_of(path)) is not None and place.name:
+            return archives.read(place, largest)
     with foreign(path), open(path, "rb", opener=_without_waiting) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
@@ -41,6 +46,26 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+def is_file(path: Path) -> bool:
+    """Say whether there is a file; it may be in an archive."""
+    place = archives.place_of(path)
+    return path.is_file() if place is None or not place.name else archives.is_file(place)
+
+
+def is_folder(path: Path) -> bool:
+    """Say whether there is a folder; it may be in an archive, or be one."""
+    place = archives.place_of(path)
+    return path.is_dir() if place is None else archives.is_folder(place)
+
+
+def entries_of(folder: str) -> list[os.DirEntry[str] | archives.Entry]:
+    """Return what lies in a folder; it may be in an archive, or be one."""
+    if (place := archives.place_of(folder)) is not None:
+        return [*archives.entries(place)]
+    with os.scandir(folder) as entries:
+        return list(entries)
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file of a run whole: into a temporary file beside it, to disk, then into its place.
 
@@ -50,11 +75,18 @@ def replace_file(path: Path, content: bytes) -> None:
         If a symbolic link is in its place. A hard link is replaced; what it shared stays as it is.
     """
     refuse_link(path)
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a temporary file beside a file, and put it in its place when all was written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     try:
         with open(temporary, "xb") as file:  # x: neither a file nor a link that is there already
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

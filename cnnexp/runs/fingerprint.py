@@ -19,7 +19,8 @@ PATHS = tuple(
     for key in ("dir", "file", "test_file", "images", "labels", "test_images", "test_labels")
 )  # where something lies does not change what it is
 FOR_PEOPLE = ("name", "tags", "note")
-NO_RESULT = ("sweep", "checkpoint", "init_from", "profile", "diagnostics", "evaluate", *FOR_PEOPLE)
+OUTSIDE = ("sweep", "trackers", *FOR_PEOPLE)  # a run itself is the same with others
+NO_RESULT = ("checkpoint", "init_from", "profile", "diagnostics", "evaluate", *OUTSIDE)
 NEWER: dict[str, Any] = {
     "evaluate": "each_epoch",
     "early_stopping": None,
@@ -42,9 +43,8 @@ LATER = (
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """Return a hash of a config, all but the sweep it belongs to, and what is for people."""
-    left_out = ("sweep", *FOR_PEOPLE)
-    return _digest({key: value for key, value in config.items() if key not in left_out})
+    """Return a hash of a config: all but its sweep, its trackers, and what is for people."""
+    return _digest({key: value for key, value in config.items() if key not in OUTSIDE})
 
 
 def fingerprint(

@@ -8,10 +8,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cnnexp.errors import RunError
+from cnnexp.runs.archives import refuse_archive
 from cnnexp.runs.files import refuse_link
 from cnnexp.runs.record import FILE, is_a_run
 
 LOCK = ".lock"
+TRASH = ".trash"  # beside the runs; folders that begin with a dot are not looked into
 
 
 @contextmanager
@@ -21,10 +23,11 @@ def hold(folder: Path) -> Iterator[None]:
     Raises
     ------
     RunError
-        If another process holds it.
+        If another process holds it, or it is in an archive.
     """
     from filelock import FileLock, Timeout
 
+    refuse_archive(folder)
     refuse_link(folder / LOCK)
     lock = FileLock(folder / LOCK)
     try:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from cnnexp.errors import RunError, foreign
 from cnnexp.runs.checksums import read_checked
-from cnnexp.runs.files import lines_of
+from cnnexp.runs.files import is_file, lines_of
 
 FILE = "histograms.csv"
 COLUMNS = ("epoch", "parameter", "low", "high", "counts")
@@ -94,7 +94,7 @@ def read_histograms(folder: Path, accept_changes: bool = False) -> dict[str, lis
         If the file is damaged.
     """
     path = folder / FILE
-    if not path.is_file():
+    if not is_file(path):
         return {}
     with foreign(path):
         text = lines_of(read_checked(folder, FILE, accept_changes))

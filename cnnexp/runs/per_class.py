@@ -1,4 +1,4 @@
-"""How a network classifies each class: the confusion matrix, precision and recall, as CSV.
+"""How a network classifies each class: confusion matrix, precision and recall, predictions, as CSV.
 
 Of a class, *precision* is the fraction of the samples taken for it that are of it; *recall* the
 fraction of its samples that are taken for it; *F1* their harmonic mean. Where there is nothing to
@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from cnnexp.runs.files import replace_csv
 
-CONFUSION, PER_CLASS = "confusion.csv", "per_class.csv"
+CONFUSION, PER_CLASS, PREDICTIONS = "confusion.csv", "per_class.csv", "predictions.csv"
+FILES = (CONFUSION, PER_CLASS, PREDICTIONS)
 COLUMNS = ("part", "class", "samples", "precision", "recall", "f1")
 MACRO = "macro average"
 
@@ -85,7 +86,10 @@ def _ratio(above: Array, below: Array) -> Array:
 
 
 def write(folder: Path, parts: Mapping[str, Classified], names: Sequence[str]) -> None:
-    """Write both files for the parts of a data set."""
+    """Write the files for the parts of a data set.
+
+    In ``predictions.csv`` samples are counted from 0, in the order of the part.
+    """
     matrices = {part: confusion(found, len(names)).tolist() for part, found in parts.items()}
     replace_csv(
         folder / CONFUSION,
@@ -98,6 +102,17 @@ def write(folder: Path, parts: Mapping[str, Classified], names: Sequence[str]) -
     )
     rows = [row for part, found in parts.items() for row in class_rows(part, found, names)]
     replace_csv(folder / PER_CLASS, COLUMNS, rows)
+    replace_csv(
+        folder / PREDICTIONS,
+        ("part", "sample", "class", "predicted"),
+        [
+            (part, k, names[true], names[predicted])
+            for part, found in parts.items()
+            for k, (true, predicted) in enumerate(
+                zip(found.true.tolist(), found.predicted.tolist(), strict=True)
+            )
+        ],
+    )
 
 
 def table(rows: Sequence[ClassRow]) -> list[str]:

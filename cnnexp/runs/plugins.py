@@ -20,6 +20,7 @@ from pathlib import Path
 from cnnexp.errors import CodeChanged, ConfigError, RunError
 from cnnexp.runs import trust
 from cnnexp.runs.code import FOLDER
+from cnnexp.runs.files import is_folder
 from cnnexp.runs.record import Record
 from cnnexp.runs.sources import changed
 
@@ -109,7 +110,7 @@ def _warn_of_changes(run: Path, record: Record) -> None:
 
 
 def _kept(run: Path) -> str:
-    there = (run / FOLDER).is_dir()
+    there = is_folder(run / FOLDER)
     return f"; what was used lies in its folder {FOLDER}" if there else ""
 
 

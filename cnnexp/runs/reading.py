@@ -19,7 +19,7 @@ from cnnexp.data.sources import array_checksum
 from cnnexp.errors import OptionError, RunError, ShapeError, UnknownName, foreign
 from cnnexp.runs import checkpoint, checksums, pickles, plugins, rebuild, version1
 from cnnexp.runs.checksums import WEIGHTS, read_checked
-from cnnexp.runs.files import lines_of
+from cnnexp.runs.files import entries_of, is_file, is_folder, lines_of
 from cnnexp.runs.fingerprint import FOR_PEOPLE
 from cnnexp.runs.forms import fits
 from cnnexp.runs.record import FILE, Record, read_record
@@ -229,7 +229,7 @@ def load_run(
     Parameters
     ----------
     path : str or Path
-        A run folder. Nothing in it is executed.
+        A run folder, or an archive of one. Nothing in it is executed.
     plugins : sequence of str, optional
         Modules to import before the network or the data set is rebuilt: those in which the layers
         of the run are defined. Those of your own runs are imported without it.
@@ -253,7 +253,7 @@ def load_run(
 
 def refuse_folder_of_runs(path: str | Path) -> None:
     """Raise RunError for a folder that is no run and holds some, and say how to look at them."""
-    if not Path(path).is_dir() or (Path(path) / FILE).exists():
+    if not is_folder(Path(path)) or is_file(Path(path) / FILE):
         return
     inside = [run for run in find_runs(path) if run != str(path)]
     if inside:
@@ -269,7 +269,8 @@ def load_runs(*paths: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     *paths : str or Path
-        Folders that hold runs at any depth, or run folders; ``outputs`` if none is given.
+        Folders or archives that hold runs at any depth, or run folders; ``outputs`` if none is
+        given.
 
     Returns
     -------
@@ -294,7 +295,7 @@ def load_runs(*paths: str | Path) -> pd.DataFrame:
 
 
 def find_runs(path: str | Path) -> Iterator[str]:
-    """Yield the run folders at or below a folder, in order of their names.
+    """Yield the run folders at or below a folder, or in an archive, in order of their names.
 
     Raises
     ------
@@ -303,18 +304,18 @@ def find_runs(path: str | Path) -> Iterator[str]:
     """
     root = str(path)
     with foreign(root):
-        there = Path(root).is_dir()
+        there = is_folder(Path(root))
     if not there:
         raise RunError(f"{root}: there is no such folder.")
     waiting = [root]
     while waiting:
         folder = waiting.pop()
         try:
-            with os.scandir(folder) as entries:
-                found = sorted(entries, key=lambda entry: _number_first(entry.name), reverse=True)
+            entries = entries_of(folder)
         except OSError:
             yield folder  # reading its record will say what is wrong
             continue
+        found = sorted(entries, key=lambda entry: _number_first(entry.name), reverse=True)
         if any(entry.name == FILE for entry in found):
             yield folder
             continue

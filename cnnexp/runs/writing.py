@@ -103,7 +103,7 @@ class RunWriter:
     def _put(self) -> None:
         """Write ``run.json`` as it was last written, with a new sign of life."""
         with self._writing:
-            write_record(self.folder, replace(self._written, heartbeat=now(), usage=self._usage()))
+            write_record(self.folder, replace(self._written, heartbeat=now(), usage=self.usage()))
 
     def rewind(self, saved: checkpoint.Checkpoint | None) -> None:
         """Drop all that was written after a checkpoint, or everything without one."""
@@ -123,7 +123,7 @@ class RunWriter:
         keep_rows(self.folder / HISTOGRAMS, lambda row: int(row["epoch"]) <= last)
         keep_rows(self.folder / DIAGNOSTICS, lambda row: int(row["epoch"]) <= last)
         # Weights of an earlier end would be taken for those of the end; the checkpoint has them.
-        for name in (LAYERS, per_class.CONFUSION, per_class.PER_CLASS, WEIGHTS):
+        for name in (LAYERS, *per_class.FILES, WEIGHTS):
             (self.folder / name).unlink(missing_ok=True)
         self._enter([self._entry_as_it_is()] if saved is not None else [])
         self.write()
@@ -179,16 +179,23 @@ class RunWriter:
         if self.policy.due(event.batch):
             self.checkpoint(training())
 
-    def epoch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> None:
-        """Log an epoch, write a checkpoint, and bring the results up to date."""
+    def epoch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Log an epoch, write a checkpoint, and bring the results up to date.
+
+        Returns
+        -------
+        dict
+            The new row of ``epochs.csv``, by columns.
+        """
         log = self._logs["epochs"]
         measured = {
             f"{part}_{name}": value
             for part in PARTS
             for name, value in (getattr(event, part) or {}).items()
         }
-        row = {**event._asdict(), **measured}
-        log.append([row.get(column) for column in log.columns])
+        found = {**event._asdict(), **measured}
+        row = {column: found.get(column) for column in log.columns}
+        log.append(list(row.values()))
         for diagnostic in event.diagnostics:
             self._logs["diagnostics"].append([event.epoch, *diagnostic])
         self.totals["eval_seconds"] += event.eval_seconds
@@ -211,6 +218,7 @@ class RunWriter:
         self.checkpoint(state)
         self._write_layers()
         self.write()
+        return row
 
     def checkpoint(self, training: dict[str, Any]) -> None:
         """Write a checkpoint, after the rows that it goes with."""
@@ -241,7 +249,7 @@ class RunWriter:
             replace_csv(self.folder / LAYERS, LAYER_COLUMNS, map(_cells, self._profile.rows()))
 
     def save_classes(self, parts: Mapping[str, per_class.Classified], names: Sequence[str]) -> None:
-        """Write ``confusion.csv`` and ``per_class.csv``."""
+        """Write what was taken for what, class by class and sample by sample."""
         per_class.write(self.folder, parts, names)
 
     def save_weights(self, weights: dict[str, Any]) -> None:
@@ -264,7 +272,7 @@ class RunWriter:
         )
         self.write()
 
-    def _usage(self) -> dict[str, float | None]:
+    def usage(self) -> dict[str, float | None]:
         """Return what was used, together with what was used before a resume."""
         used = environment.usage(*self._clock)
         before = self._usage_before

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cnnexp.app.commands.compare import joined
 from cnnexp.app.main import main
+from cnnexp.app.text_formats import joined
 from tests.conftest import LEARNING_RATES
 
 Captured = pytest.CaptureFixture[str]

@@ -56,6 +56,7 @@ def test_everything_about_a_run(finished: list[Path], capsys: Captured) -> None:
         "cross-entropy in nats, epoch by epoch",
         "results",
         "classes of the test part",
+        "confusion matrix: rows are classes, columns what they were taken for",
         "where the time went",
         "environment",
     ]

@@ -305,6 +305,12 @@ def test_classes_are_shown_and_evaluated(data, tmp_path):
     assert f"{float(recorded[0]['recall']):.4f}" in text and "macro average" in text
     shown = json.loads(succeed("evaluate", run, "--per-class", "--json"))["per_class"]
     assert [row["precision"] for row in shown] == [float(r["precision"]) for r in recorded]
+    succeed("evaluate", run, "--out", tmp_path / "own")
+    for name in ("confusion.csv", "per_class.csv", "predictions.csv"):
+        recorded = [row for row in rows(run / name) if row["part"] == "test"]
+        assert rows(tmp_path / "own" / name) == recorded
+    ended = cnnexp("evaluate", run, "--out", run / "run.json")
+    assert (ended.code, ended.out) == (2, "") and "is a file" in ended.err
 
 
 @pytest.mark.long

@@ -18,7 +18,7 @@ import numpy as np
 from cnnexp import load_run
 from cnnexp.app.resume import complete
 from cnnexp.errors import CnnexpError, RunError, ShapeError, foreign
-from cnnexp.report import diagnostics, summary
+from cnnexp.report import confusions, diagnostics, summary
 from cnnexp.report.histories import read_history
 from cnnexp.runs import checkpoint, environment, pickles, rebuild
 from cnnexp.runs.files import keep_rows
@@ -261,6 +261,29 @@ class PerClass(Log):
 
     def read(self, content: bytes) -> None:
         diagnostics.classes(self.put(content))
+
+
+class Confusion(Log):
+    """``confusion.csv``, what was taken for what."""
+
+    name, file = "confusion_csv", "confusion.csv"
+
+    def made_seeds(self) -> list[bytes]:
+        many = "".join(f"test,{k}{',1' * 20}\n" for k in range(20))
+        head = ",".join(map(str, range(20)))
+        return [*super().made_seeds(), f"part,class,{head}\n{many}".encode()]
+
+    def read(self, content: bytes) -> None:
+        confusions.matrix(self.put(content))
+
+
+class Predictions(Log):
+    """``predictions.csv``, the class of each sample."""
+
+    name, file = "predictions_csv", "predictions.csv"
+
+    def read(self, content: bytes) -> None:
+        confusions.mistaken(self.put(content))
 
 
 def digit(root: Path) -> Path:

@@ -361,7 +361,7 @@ def test_a_short_batch_after_a_long_one_has_its_own_gradient(impl):
 def test_by_default_all_cores_work_where_numpy_does_and_one_where_python_loops(monkeypatch):
     monkeypatch.setattr(executor, "available_cores", lambda: 5)
     found = {name: executor.automatic_threads(TABLE[name]) for name in TABLE}
-    assert found == {"naive": 1, "sg": 5, "im2col": 5, "fast": 5}
+    assert found == {"naive": 1, "sg": 5, "im2col": 5, "fast": 5, "compiled": 5}
     assert executor.automatic_threads(Implementation("own", {})) == 5
 
 

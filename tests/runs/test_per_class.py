@@ -63,6 +63,13 @@ def test_the_files(tmp_path):
     lines = (tmp_path / "per_class.csv").read_text().splitlines()
     assert lines[0] == "part,class,samples,precision,recall,f1" and len(lines) == 9
     assert lines[5] == "test,cat,4,0.75,0.75,0.75"
+    with (tmp_path / "predictions.csv").open() as file:
+        head, *rows = list(csv.reader(file))
+    assert head == ["part", "sample", "class", "predicted"]
+    test = [row[1:] for row in rows if row[0] == "test"]
+    assert [int(row[0]) for row in test] == list(range(len(TRUE)))
+    assert [row[1] for row in test] == [NAMES[k] for k in TRUE]
+    assert [row[2] for row in test] == [NAMES[k] for k in TAKEN]
 
 
 class Classifier:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnexp.app.named_run import named_run
 from cnnexp.app.outputs import telling
 from cnnexp.app.screen import say
-from cnnexp.errors import OptionError
+from cnnexp.app.text_formats import (
+    add_text_formats,
+    check_files,
+    check_text_formats,
+    is_shown,
+    joined,
+    write_texts,
+)
 from cnnexp.report import formats, grouping, page, plots, selection, sentences, table
 from cnnexp.report.histories import parse_target
-from cnnexp.runs.files import write_output
 from cnnexp.runs.foreign_text import printable
 
 if TYPE_CHECKING:
@@ -38,12 +43,6 @@ examples
   python -m cnnexp compare SWEEP --columns run,learning_rate,test_error --csv table.csv
   python -m cnnexp compare SWEEP --plot curves.png --html page.html
 """
-TEXT_FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {
-    "csv": formats.to_csv,
-    "md": formats.to_markdown,
-    "json": formats.to_json,
-}
-SCREEN = "-"
 
 
 def main(words: list[str]) -> int:
@@ -60,11 +59,11 @@ def main(words: list[str]) -> int:
         frame = selection.ordered(frame, given.sort)
     comparison = table.Comparison(frame)
     chosen = _chosen(comparison, given)
-    _write_texts(chosen, given)
+    write_texts(chosen, given)
     shown = _for_people(comparison, chosen, given)
     if given.plot or given.html:
         _write_pictures(comparison, shown, given, target)
-    if SCREEN not in (given.csv, given.md, given.json):
+    if not is_shown(given):
         _print(comparison, shown, narrow=not given.columns)
     return 0
 
@@ -91,39 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--group-by", type=_names, metavar="COLUMN", help="a row for each value; a,b: of both")
     add("--columns", type=_names, metavar="A,B,…", help="these columns, in this order")
     add("--target", metavar="error=0.02", help="seconds of training until an epoch reached it")
-    for name, what in (("csv", "CSV"), ("md", "Markdown"), ("json", "JSON")):
-        add(
-            f"--{name}",
-            metavar="FILE",
-            help=f"the table as {what}, into FILE.{name} or instead of the table on the screen",
-        )
+    add_text_formats(parser)
     add("--plot", type=Path, metavar="FILE.png", help="learning curves and times; .svg, .pdf too")
     add("--html", type=Path, metavar="FILE.html", help="one page with all of it")
     return parser
-
-
-def joined(words: Sequence[str]) -> list[str]:
-    """Join options with values that argparse would take for something else.
-
-    ``--sort -test_error`` has a value with a dash; ``--json outputs`` has none, it stands before a
-    PATH: a FILE is known by its ending.
-
-    Examples
-    --------
-    >>> joined(["--sort", "-test_error", "--json", "outputs", "--md", "a.md"])
-    ['--sort=-test_error', '--json=-', 'outputs', '--md=a.md']
-    """
-    result: list[str] = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if word == "--sort" and rest:
-            word = f"--sort={rest.pop(0)}"
-        elif word.startswith("--") and word[2:] in TEXT_FORMATS:
-            is_file = bool(rest) and rest[0].lower().endswith(f".{word[2:]}")
-            word += f"={rest.pop(0) if is_file or rest[:1] == [SCREEN] else SCREEN}"
-        result.append(word)
-    return result
 
 
 def _names(text: str) -> list[str]:
@@ -133,18 +103,10 @@ def _names(text: str) -> list[str]:
 
 def _check_outputs(given: argparse.Namespace) -> None:
     """Complain of outputs that cannot be written before anything is read."""
-    if [given.csv, given.md, given.json].count(SCREEN) > 1:
-        raise OptionError(
-            "only one of --csv, --md and --json can be shown; give the others a FILE."
-        )
+    check_text_formats(given)
     if given.plot:
         plots.check_ending(given.plot)
-    paths = (given.csv, given.md, given.json, given.plot, given.html)
-    for path in (Path(path) for path in paths if path not in (None, SCREEN)):
-        if path.is_dir():
-            raise OptionError(f"{path}: is a folder. Give the name of a file to write.")
-        if not path.parent.is_dir():
-            raise OptionError(f"{path}: there is no folder {path.parent} to write it into.")
+    check_files(given.plot, given.html)
 
 
 def _chosen(comparison: table.Comparison, given: argparse.Namespace) -> pd.DataFrame:
@@ -167,17 +129,6 @@ def _for_people(
     if "run" in frame:
         frame = frame.assign(run=[comparison.short_name(run) for run in frame["run"]])
     return frame if given.columns else frame.drop(columns="reason", errors="ignore")
-
-
-def _write_texts(frame: pd.DataFrame, given: argparse.Namespace) -> None:
-    """Write the table in the formats that were asked for, into files or on the screen."""
-    for name, convert in TEXT_FORMATS.items():
-        path = getattr(given, name)
-        if path == SCREEN:
-            say(convert(frame), end="")
-        elif path is not None:
-            with telling(path):
-                write_output(Path(path), convert(frame).encode())
 
 
 def _write_pictures(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from cnnexp.app.evaluation_data import PARTS, Evaluated, evaluation_data
 from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.outputs import writing
 from cnnexp.app.reading_options import add_reading_options, load_given_run
-from cnnexp.app.screen import say
+from cnnexp.app.screen import say, warn
 from cnnexp.errors import OptionError, ShapeError
-from cnnexp.runs.per_class import Classified, ClassRow, class_rows, occurring, table
+from cnnexp.runs.per_class import FILES, Classified, ClassRow, class_rows, occurring, table, write
 from cnnexp.runs.reading import Run
 from cnnexp.train.predictions import predicted_classes
 
@@ -23,6 +26,7 @@ the run's own were. Classes are matched by name; names that the run does not kno
 examples:
   python -m cnnexp evaluate RUN                              the recorded figures again
   python -m cnnexp evaluate RUN --per-class                  precision and recall as well
+  python -m cnnexp evaluate RUN --out FOLDER                 confusion matrix and predictions, CSV
   python -m cnnexp evaluate RUN data.limit=100
   python -m cnnexp evaluate RUN data=mnist data.dir=FOLDER   another data set
   python -m cnnexp evaluate RUN data=image_folder data.dir=FOLDER
@@ -48,27 +52,71 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "--per-class", action="store_true", help="print precision and recall of each class as well"
     )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help=f"write {', '.join(FILES[:-1])} and {FILES[-1]} into it",
+    )
     parser.add_argument("--json", action="store_true", help="print all digits, as JSON")
     add_reading_options(parser)
     given = parser.parse_intermixed_args(words)
-    rows: list[ClassRow] = []
-    result = evaluate(load_given_run(given), given.overrides, rows if given.per_class else None)
-    if given.json:
-        per_class = {"per_class": [row._asdict() for row in rows]} if given.per_class else {}
-        say(json.dumps(result | per_class))
-    else:
-        names = run_figures(result)
-        figures = "  ".join(f"{name} {result[name]:.4f}" for name in names)
-        say(f"data={result['data']}, {PARTS[result['part']]}: {figures}  n {result['n']:,}")
-        if rows:
-            say("\n".join(["", *table(rows)]))
+    if given.out is not None and given.out.exists() and not given.out.is_dir():
+        raise OptionError(f"--out {given.out}: is a file. Give the name of a folder.")
+    run = load_given_run(given)
+    found = evaluate(run, given.overrides)
+    classes = _classes(run, found) if given.per_class or given.out is not None else None
+    rows = classes.rows if classes is not None and given.per_class else []
+    _print(found.figures, rows, given)
+    if classes is not None and given.out is not None:
+        with writing(given.out):
+            given.out.mkdir(parents=True, exist_ok=True)
+            write(given.out, {classes.part: classes.found}, classes.names)
+        warn(f"wrote {', '.join(FILES)} into {given.out}")
     return 0
 
 
-def evaluate(
-    run: Run, overrides: list[str], per_class: list[ClassRow] | None = None
-) -> dict[str, Any]:
-    """Return cross-entropy, error and number of samples.
+def _print(result: dict[str, Any], rows: Sequence[ClassRow], given: argparse.Namespace) -> None:
+    """Print the figures, and a table of classes if there is one."""
+    if given.json:
+        per_class = {"per_class": [row._asdict() for row in rows]} if given.per_class else {}
+        say(json.dumps(result | per_class))
+        return
+    figures = "  ".join(f"{name} {result[name]:.4f}" for name in run_figures(result))
+    say(f"data={result['data']}, {PARTS[result['part']]}: {figures}  n {result['n']:,}")
+    if rows:
+        say("\n".join(["", *table(rows)]))
+
+
+class Evaluation(NamedTuple):
+    """What came of an evaluation.
+
+    Attributes
+    ----------
+    chosen : Evaluated
+        The samples.
+    A : array (n_m, …)
+        The network's outputs for them.
+    figures : dict
+        Loss and metrics, and what they are of.
+    """
+
+    chosen: Evaluated
+    A: Any
+    figures: dict[str, Any]
+
+
+class Classes(NamedTuple):
+    """What the samples of an evaluation were taken for, and the table of their classes."""
+
+    part: str
+    names: Sequence[str]
+    found: Classified
+    rows: list[ClassRow]
+
+
+def evaluate(run: Run, overrides: list[str]) -> Evaluation:
+    """Evaluate a run's network.
 
     Parameters
     ----------
@@ -76,8 +124,6 @@ def evaluate(
         The run.
     overrides : list of str
         Settings of the data set.
-    per_class : list of ClassRow, optional
-        If given, a row for each class is added to it.
 
     Raises
     ------
@@ -87,8 +133,6 @@ def evaluate(
         If it has classes that the run does not know.
     ShapeError
         If the network does not take its images.
-    OptionError
-        If classes are asked for, and there are none.
     """
     needed = run.network.input_shape  # with its plugins imported, which may have the data set too
     chosen = evaluation_data(run, overrides)
@@ -106,31 +150,34 @@ def evaluate(
             f" {_size(needed)}."
         )
     A, figures = run.network.evaluate_figures(dataset.test.X, dataset.test.Y)
-    if per_class is not None:
-        per_class += _class_rows(run, chosen, A)
-    return {
+    about = {
         "run": str(run.path),
         "data": dataset.name,
         "part": chosen.part,
         "n": dataset.test.count,
-        **figures,
     }
+    return Evaluation(chosen, A, about | figures)
 
 
-def _class_rows(run: Run, chosen: Evaluated, A: Any) -> list[ClassRow]:
-    """Return a row for each class, given the network's outputs.
+def _classes(run: Run, evaluation: Evaluation) -> Classes:
+    """Return what was taken for what; the table of a foreign set has the classes that occur in it.
 
-    Of a foreign set only the classes that occur in it.
+    Raises
+    ------
+    OptionError
+        If there are no classes.
     """
-    classes, true = chosen.dataset.classes, chosen.dataset.test.Y
-    predicted = predicted_classes(run.network, A, len(classes))
+    chosen = evaluation.chosen
+    names, true = chosen.dataset.classes, chosen.dataset.test.Y
+    predicted = predicted_classes(run.network, evaluation.A, len(names))
     if predicted is None:
         raise OptionError(
             f"--per-class: {run.path} measured no error of classes. A classifier whose loss does"
             " not come with one is trained with metrics=[error]."
         )
-    rows = class_rows(chosen.part, Classified(true, predicted), classes)
-    return occurring(rows) if chosen.foreign else rows
+    found = Classified(true, predicted)
+    rows = class_rows(chosen.part, found, names)
+    return Classes(chosen.part, names, found, occurring(rows) if chosen.foreign else rows)
 
 
 def run_figures(result: dict[str, Any]) -> list[str]:

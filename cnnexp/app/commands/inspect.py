@@ -16,6 +16,7 @@ from cnnexp.app.screen import say
 from cnnexp.errors import OptionError, did_you_mean
 from cnnexp.report.inside.gallery import plates_of, save_gallery
 from cnnexp.report.inside.plates import Specimen
+from cnnexp.runs.archives import refuse_archive
 from cnnexp.runs.files import refuse_link
 
 STRIDE_GROUPS = "stride-groups"
@@ -57,6 +58,7 @@ def main(words: list[str]) -> int:
     run.check_files()
     folder = given.out or given.run / "inspect"
     if given.out is None:
+        refuse_archive(given.run, "Name another place for the pictures: --out FOLDER.")
         refuse_link(folder)
     if folder.exists() and not folder.is_dir():
         raise OptionError(f"--out {folder}: is a file. Give the name of a folder.")

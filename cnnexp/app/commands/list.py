@@ -27,6 +27,7 @@ from cnnexp.nn.layer import LAYERS
 from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.registry import Registry
 from cnnexp.runs.plugins import load_plugins
+from cnnexp.trackers import TRACKERS
 from cnnexp.train import CALLBACKS, OPTIMIZERS, SCHEDULES
 from cnnexp.train.optimizer import Optimizer
 
@@ -186,6 +187,11 @@ KINDS: Mapping[str, Kind] = {
         "what a training calls on its way",
         lambda: _of_table(CALLBACKS),
         "callbacks=[NAME], callbacks=[{type: NAME, option: value}]",
+    ),
+    "trackers": Kind(
+        "programs of others that are told of a run",
+        lambda: _of_table(TRACKERS),
+        "trackers=[NAME], trackers=[{type: NAME, option: value}]",
     ),
     "experiments": Kind("studies with all their settings", _experiments, "experiments=NAME"),
     "settings": Kind("all settings, in a line each", _settings, "python -m cnnexp help KEY"),

@@ -117,7 +117,8 @@ def configs_of(overrides: list[str]) -> dict[str, Plain]:
 
 def _all() -> list[str]:
     """Return all implementations, those in loops first."""
-    return sorted(IMPLEMENTATIONS, key=lambda name: IMPLEMENTATIONS[name].releases_gil)
+    installed = (name for name in IMPLEMENTATIONS if not IMPLEMENTATIONS[name].missing())
+    return sorted(installed, key=lambda name: IMPLEMENTATIONS[name].releases_gil)
 
 
 def images_of(config: Plain) -> Images:

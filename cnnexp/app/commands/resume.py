@@ -37,7 +37,10 @@ def main(words: list[str]) -> int:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="epochs, checkpoint.every or impl.threads; of a sweep: sweep.rerun, .jobs, .isolation",
+        help=(
+            "epochs, checkpoint.every, impl.threads or trackers; of a sweep: sweep.rerun,"
+            " sweep.jobs or sweep.isolation"
+        ),
     )
     add_reading_options(parser)
     given = parser.parse_args(words)

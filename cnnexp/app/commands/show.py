@@ -12,6 +12,7 @@ from cnnexp.app.outputs import telling
 from cnnexp.app.reading_options import add_reading_options, load_given_run
 from cnnexp.errors import RunError, foreign
 from cnnexp.report.summary import Section, sections
+from cnnexp.runs.files import is_folder
 from cnnexp.runs.foreign_text import json_of, printable
 from cnnexp.runs.reading import Run, flat_row, refuse_folder_of_runs
 from cnnexp.runs.record import FILE
@@ -68,7 +69,7 @@ def _draw(run: Run, path: Path) -> None:
 
 def _load(given: argparse.Namespace) -> Run:
     """Load a run, or say what is wrong with it."""
-    if not given.run.is_dir():
+    if not is_folder(given.run):
         raise RunError(f"{given.run}: there is no such folder.")
     refuse_folder_of_runs(given.run)
     row = flat_row(str(given.run))

@@ -1,0 +1,52 @@
+"""Compiling what a network needs, before its first pass."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from cnnexp.engine.compiled import direct, direct_kernels
+from cnnexp.engine.compiled.kernel import Kernel
+
+_logger = logging.getLogger("cnnexp.compiling")  # the command line shows what it says
+
+
+def every_kernel() -> list[Kernel]:
+    """Return all kernels that there are."""
+    forward = [direct_kernels.direct_forward(taps) for taps in direct_kernels.TAPS]
+    return [*forward, direct_kernels.direct_backward]
+
+
+def kernels_of(steps: Iterable[Any]) -> list[Kernel]:
+    """Return the kernels that steps of a plan need, each once."""
+    found: dict[Kernel, None] = {}
+    for step in steps:
+        of_fusion = getattr(step.fusion, "kernels", None)
+        if of_fusion:
+            found |= dict.fromkeys(of_fusion(step.layers))
+        for layer in step.layers:
+            W = layer.params.get("W")
+            if layer.operation == "conv" and direct.suits(W, layer.input_shape[2], layer.geometry):
+                found |= dict.fromkeys(direct.kernels_for(W))
+    return list(found)
+
+
+def prepare(steps: Iterable[Any], dtype: npt.DTypeLike) -> int:
+    """Load or compile the kernels that steps of a plan need; return how many were compiled."""
+    return make_ready(kernels_of(steps), dtype)
+
+
+def make_ready(kernels: Sequence[Kernel], dtype: npt.DTypeLike) -> int:
+    """Load kernels for a type of numbers, and compile those that are in no file; count these."""
+    absent = [kernel for kernel in kernels if not kernel.is_kept(dtype)]
+    for done, kernel in enumerate(absent):
+        _logger.info("%d of %d kernels compiled for this processor", done, len(absent))
+        kernel.make_ready(dtype)
+    if absent:
+        _logger.info("%d of %d kernels compiled for this processor", len(absent), len(absent))
+    for kernel in kernels:
+        kernel.make_ready(dtype)
+    return len(absent)

@@ -1,0 +1,99 @@
+"""``impl=compiled`` and ``impl=auto`` on the command line, with Numba and without."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cnnexp import Conv2D, Dense, Flatten, Network, Softmax
+from cnnexp.engine import IMPLEMENTATIONS, automatic
+from cnnexp.engine.operations import Implementation
+from cnnexp.errors import OptionError
+from tests.commandline import cnnexp, succeed
+
+TINY = ("model=flat", "epochs=1", "data.limit=50")
+
+
+@pytest.fixture
+def without_numba(monkeypatch):
+    missing = Implementation.missing
+
+    def found(self):
+        return missing(
+            Implementation("compiled", {}, needs="no_such_module", extra="compiled")
+            if self.name == "compiled"
+            else self
+        )
+
+    monkeypatch.setattr(Implementation, "missing", found)
+
+
+def recorded(folder) -> str:
+    return json.loads((folder / "run.json").read_text())["config"]["impl"]["name"]
+
+
+def test_without_the_extra_the_error_names_the_command(without_numba, tmp_path):
+    ended = cnnexp("impl=compiled", *TINY, f"hydra.run.dir={tmp_path / 'run'}")
+    assert ended.code == 2
+    assert "pip install 'cnnexp[compiled]'" in ended.err
+    assert "rerun RUN impl=fast" in ended.err
+    assert not (tmp_path / "run").exists()
+    assert cnnexp("compile").code == 2
+    with pytest.raises(OptionError, match=r"pip install 'cnnexp\[compiled\]'"):
+        Network([Dense(2)], impl="compiled")
+
+
+def test_auto_is_recorded_as_what_it_stands_for(tmp_path):
+    succeed("impl=auto", *TINY, f"hydra.run.dir={tmp_path / 'run'}")
+    assert recorded(tmp_path / "run") == automatic()
+
+
+def test_auto_is_fast_without_the_extra(without_numba, tmp_path):
+    succeed("impl=auto", *TINY, f"hydra.run.dir={tmp_path / 'run'}")
+    assert recorded(tmp_path / "run") == "fast"
+    assert Network([Dense(2)], impl="auto").implementation is IMPLEMENTATIONS["fast"]
+
+
+def test_a_run_goes_on_only_where_its_implementation_is_installed(tmp_path, monkeypatch):
+    pytest.importorskip("numba", reason="impl=compiled needs Numba")
+    run = tmp_path / "run"
+    succeed("impl=compiled", *TINY, "schedule=constant", f"hydra.run.dir={run}")
+    with monkeypatch.context() as patch:
+        patch.setattr(Implementation, "missing", lambda self: f"impl={self.name} is not there")
+        ended = cnnexp("resume", str(run), "epochs=2")
+        assert ended.code == 2
+        assert "impl=compiled is not there" in ended.err
+    succeed("resume", str(run), "epochs=2")
+
+
+def test_kernels_are_compiled_ahead_of_time(tmp_path, monkeypatch):
+    """What a run needs afterwards is there; who compiles says so."""
+    pytest.importorskip("numba", reason="impl=compiled needs Numba")
+    from cnnexp.engine.compiled import cache, direct_kernels
+    from cnnexp.engine.compiled.kernel import Kernel
+    from cnnexp.engine.compiled.preparing import every_kernel
+
+    compiled = []
+
+    def make_ready(self, dtype):
+        compiled.append(self.name)
+        (tmp_path / "kernels" / f"{self.name}-{np.dtype(dtype)}").touch()
+
+    def is_kept(self, dtype):
+        return (tmp_path / "kernels" / f"{self.name}-{np.dtype(dtype)}").exists()
+
+    (tmp_path / "kernels").mkdir()
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(Kernel, "make_ready", make_ready)
+    monkeypatch.setattr(Kernel, "is_kept", is_kept)
+    count = len(every_kernel())
+    first = succeed("compile")
+    assert f"compiling {count} kernels for this processor, once\n" in first
+    assert f"{count} kernels for float32, 0 of them there before, in {tmp_path}" in first
+    again = succeed("compile")
+    assert again.startswith(f"{count} kernels for float32, {count} of them there before")
+    layers = [Conv2D(2, 2), Flatten(), Dense(3), Softmax()]
+    compiled.clear()
+    Network(layers, impl="compiled").build((6, 6, 1))
+    names = [direct_kernels.direct_forward(4).name, direct_kernels.direct_backward.name]
+    assert compiled == names
