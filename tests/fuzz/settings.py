@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import random
@@ -18,9 +19,10 @@ from cnnexp.app.composing import App, composing, make_app
 from cnnexp.app.messages import dotted
 from cnnexp.app.options import check_options
 from cnnexp.app.schema import TABLES, Config
+from cnnexp.app.sweep_again import is_a_sweep, last_start
 from cnnexp.app.sweeps import INDEX, read_index
 from cnnexp.app.words import check_words
-from cnnexp.errors import CnnexpError
+from cnnexp.errors import CnnexpError, RunError
 from tests.fuzz.inputs import changed
 from tests.fuzz.reader import Reader, call, chosen
 
@@ -213,6 +215,7 @@ class SweepIndex(Reader):
 
     def made_seeds(self) -> list[bytes]:
         started = [{"at": "2026-01-01T00:00:00+00:00", "command": ["cnnexp", "-m"]}]
+        started[0] |= {"words": ["seed=1,2"], "folder": "/home/me", "signature": "hmac-sha256:0"}
         index = {"jobs": {"sha256:a": "0", "sha256:b": "1"}, "started": started}
         return [json.dumps(index).encode()]
 
@@ -222,3 +225,6 @@ class SweepIndex(Reader):
     def read(self, content: bytes) -> None:
         (self.folder / INDEX).write_bytes(content)
         read_index(self.folder)
+        if is_a_sweep(self.folder):
+            with contextlib.suppress(RunError):  # nobody has signed it
+                last_start(self.folder)

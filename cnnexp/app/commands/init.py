@@ -15,8 +15,8 @@ SUFFIX = ".txt"  # of files that must not be taken for code of this package
 NAMES = {"gitignore": ".gitignore"}
 
 EPILOG = """\
-It has a model, a module with a layer and a data set, a study, tests and a notebook, and a README.md
-that says what to type. Commands that are given in the folder find its configs.
+It has a model, a module with a layer and a data set, two studies, tests and a notebook, and a
+README.md that says what to type. Commands that are given in the folder find its configs.
 
 example
   python -m cnnexp init digits_project

@@ -1,4 +1,4 @@
-"""``cnnexp resume RUN``: go on with a run that was interrupted or killed, or extend it."""
+"""``cnnexp resume RUN``: go on with a run or a sweep that was cut off, or extend a run."""
 
 from __future__ import annotations
 
@@ -7,21 +7,30 @@ from cnnexp.app.exit_codes import code_of
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.resume import resume
 from cnnexp.app.screen import say
+from cnnexp.app.sweep_again import is_a_sweep, resume_sweep
 
 EPILOG = """\
 examples:
   python -m cnnexp resume outputs/2026-01-31/12-00-00
   python -m cnnexp resume RUN epochs=20           more epochs; only with schedule=constant
+  python -m cnnexp resume SWEEP                   all jobs of a sweep that have no result yet
 """
 
 
 def main(words: list[str]) -> int:
     """Resume a run."""
     parser = parser_of("resume", EPILOG)
-    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
-    add_settings(parser, "epochs, checkpoint.every, impl.threads or trackers")
+    what = f"{HELP}, or the folder of a sweep"
+    parser.add_argument("run", type=named_run, metavar="RUN", help=what)
+    add_settings(
+        parser,
+        "epochs, checkpoint.every, impl.threads or trackers; of a sweep: sweep.rerun, sweep.jobs or"
+        " sweep.isolation",
+    )
     add_reading_options(parser)
     given = parser.parse_args(words)
+    if is_a_sweep(given.run):
+        return resume_sweep(given.run, given.overrides)
     record = resume(
         given.run,
         given.overrides,
