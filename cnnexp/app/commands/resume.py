@@ -13,7 +13,10 @@ from cnnexp.app.screen import say
 EPILOG = """\
 examples:
   python -m cnnexp resume outputs/2026-01-31/12-00-00
-  python -m cnnexp resume RUN epochs=20           more epochs; only with schedule=constant
+  python -m cnnexp resume RUN epochs=20     more epochs, if its schedule counts in epochs
+
+Such schedules are constant, step, exponential and reduce_on_plateau. The others are drawn over the
+whole training: with more epochs their first steps would have had other learning rates.
 """
 
 
