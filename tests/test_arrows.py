@@ -41,7 +41,10 @@ ONLY_NUMPY = {"errors", "registry", "engine", "nn", "train", "classic", "cnnexp"
 KNOW_HYDRA = {"app", "plugins"}
 DRAW = {"report"}
 HYDRA = {"hydra", "omegaconf", "yaml"}
-LATE = {("nn", "cnnexp.train.fitting")}  # Network.fit imports it once it is called
+LATE = {
+    ("nn", "cnnexp.train.fitting"),  # Network.fit imports it once it is called
+    ("cnnexp", "cnnexp.app.api"),  # the package does, once cnnexp.run or cnnexp.sweep is asked for
+}
 INSIDE_FUNCTIONS = {
     "threadpoolctl",
     "numba",

@@ -8,6 +8,7 @@ processes (`processes`). Hydra's launchers and sweepers are called by `foreign` 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cnnexp.app import foreign
 from cnnexp.app.composing import App
+from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.hydra_bridge import Callbacks
 from cnnexp.app.locations import near
 from cnnexp.app.messages import in_our_words
@@ -35,11 +37,13 @@ from cnnexp.app.sweep_points import Point, chosen, make_point, varying
 from cnnexp.app.sweep_table import aligned, best, reasons, table_of
 from cnnexp.app.sweeps import Sweep
 from cnnexp.errors import ConfigError, RunError, system_reason
+from cnnexp.runs import trust
 from cnnexp.runs.code import command
 from cnnexp.runs.folders import claim, run_around
 from cnnexp.runs.record import holds_a_run, now
 
 OURS = "cnnexp"  # the launcher of conf/hydra/launcher/processes.yaml
+OF_A_START = ("sweep.dir", "hydra.sweep.dir", "sweep.rerun")  # and not of the sweep
 SINGLE_RUNS_ONLY = (
     "names the folder of a single run, and this is a sweep. Name its folder with"
     " sweep.dir={value}; each job gets a folder in it, under its number."
@@ -80,8 +84,7 @@ def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> 
                 most = cfg.hydra.sweeper.get("max_batch_size")
                 foreign.run_by(launcher, jobs, sweep, most)
 
-        start = {"at": now(), "command": command(), "folder": os.getcwd()}
-        sweep = Sweep(folder, cfg.sweep.rerun, run, start, is_search(cfg))
+        sweep = Sweep(folder, cfg.sweep.rerun, run, noted(app, name, overrides), is_search(cfg))
         try:
             with raise_on_signals(), in_our_words(app.compose_defaults):
                 callbacks.on_multirun_start(config=cfg, config_name=name)
@@ -112,6 +115,17 @@ def carry_out(cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep:
     expanded = expand(cfg, parse)
     cfg.sweep.points = []
     sweep.carry_out(points(expanded), glob_keys(parse(words_of(cfg))))
+
+
+def noted(app: App, name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what is noted of a start, for `sweep_again`: what was typed, where, and by whom."""
+    path = app.config_loader.get_search_path().get_path()
+    folders = [p.path.partition("://")[2] for p in path if p.provider == "command-line"]
+    words = [f"--config-dir={folder}" for folder in folders]
+    words += [f"--config-name={name}"] if name != CONFIG_NAME else []
+    words += [word for word in overrides if word.partition("=")[0] not in OF_A_START]
+    start = {"at": now(), "command": command(), "folder": os.getcwd(), "words": words}
+    return start | {"signature": trust.sign_words([os.getcwd(), *words])}
 
 
 def is_ours(cfg: DictConfig) -> bool:
@@ -152,7 +166,8 @@ def show_table(sweep: Sweep, maximize: bool = False) -> None:
         say(f"best {objective}: {found.objective():.4f}, job {found.folder.name}: {words}")
     done = sum(job.status in DONE for job in jobs)
     left_out = f"; {sweep.left_out} left out, which do not fit" if sweep.left_out else ""
-    more = "" if done == len(jobs) else ". The same command goes on with the others."
+    go_on = f". To go on: python -m cnnexp resume {shlex.quote(near(sweep.folder))}"
+    more = "" if done == len(jobs) else go_on
     say(f"{done} of {len(jobs)} jobs have a result, in {sweep.folder}{left_out}{more}")
 
 

@@ -10,16 +10,17 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cnnexp.app.check import Plain, check
+from cnnexp.app.check import check
 from cnnexp.app.composing import App, composing, make_app
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.job import record_of
 from cnnexp.app.messages import dotted
+from cnnexp.app.options import Plain
 from cnnexp.app.own import offer
 from cnnexp.app.resume import complete
 from cnnexp.app.schema import TABLES
 from cnnexp.app.screen import warn
-from cnnexp.app.single_run import carry_out, composed
+from cnnexp.app.single_run import carry_out, composed, told
 from cnnexp.app.words import check_words
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
@@ -64,7 +65,7 @@ def rerun(
     """
     app, cfg, again = composed_again(run, words, plugins, config_dir)
     record = record_of(check(cfg), cfg.hydra)
-    return carry_out(app, CONFIG_NAME, cfg, again.entered(record))
+    return told(carry_out(app, CONFIG_NAME, cfg, again.entered(record)))
 
 
 def composed_again(

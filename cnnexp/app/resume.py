@@ -6,18 +6,20 @@ import copy
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cnnexp.app.check import Plain, check_settings
+from cnnexp.app.check import check_settings
 from cnnexp.app.experiment import go_on
+from cnnexp.app.extending import refuse_other_rates
 from cnnexp.app.locations import near
 from cnnexp.app.messages import dotted
+from cnnexp.app.options import Plain
 from cnnexp.app.schema import Config
 from cnnexp.app.screen import say, warn
 from cnnexp.errors import ConfigError, RunError, did_you_mean, foreign
@@ -31,7 +33,6 @@ from cnnexp.runs.plugins import load_plugins_of, refusal
 from cnnexp.runs.process import this_process
 from cnnexp.runs.record import FILE, Record, Resume, now, read_record
 from cnnexp.runs.sources import changed
-from cnnexp.train import SCHEDULES
 
 ALLOWED = ("epochs", "checkpoint.every", "impl.threads", "trackers")
 ABSENT = object()
@@ -129,6 +130,7 @@ def resume_held(
         )
     if record.status == "finished" and saved is None:
         raise RunError(f"{folder}: cannot be extended: its {checkpoint.FILE} is gone.")
+    refuse_other_rates(folder, record, config, place)
     return go_on(folder, resumed(record, config, place, label), saved, label)
 
 
@@ -196,8 +198,6 @@ def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> Pl
     ------
     ConfigError
         If an override is not allowed, or its value is not.
-    RunError
-        If there are to be more epochs under a schedule that depends on their number.
     """
     recorded = record.config
     with foreign(folder / FILE):
@@ -205,26 +205,17 @@ def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> Pl
     faults = [fault for override in overrides if (fault := _change(config, dotted(override)))]
     if faults:
         raise ConfigError(faults)
-    wanted = config["epochs"] != recorded.get("epochs")
     begun_from, config["init_from"] = config["init_from"], None  # it need not be there any more
-    checked = check_settings(config) | {"init_from": begun_from}
-    schedule = checked["schedule"]["name"]
-    free = [name for name in SCHEDULES if not SCHEDULES[name].depends_on_epochs]
-    if wanted and schedule not in free:
-        raise RunError(
-            f"{folder}: epochs={config['epochs']} is refused: the run has schedule={schedule} over"
-            f" {recorded['epochs']} epochs, and its learning rates would have been others from the"
-            f" first batch on. A run can be extended under these schedules: {', '.join(free)}."
-        )
-    return checked
+    return check_settings(config) | {"init_from": begun_from}
 
 
 def complete(recorded: Plain) -> Plain:
     """Return a copy of a recorded config with the defaults of keys that are newer than it."""
-    newer = copy.deepcopy(NEWER)
-    merged = OmegaConf.merge(OmegaConf.structured(Config), newer, copy.deepcopy(recorded))
-    assert isinstance(merged, DictConfig)
-    return OmegaConf.to_container(merged)  # type: ignore[return-value]
+    filled: Plain = asdict(Config()) | copy.deepcopy(NEWER)
+    for key, value in copy.deepcopy(recorded).items():
+        nested = isinstance(filled.get(key), dict) and isinstance(value, dict)
+        filled[key] = filled[key] | value if nested else value
+    return filled
 
 
 def _change(config: Plain, override: str) -> str | None:

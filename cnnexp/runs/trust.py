@@ -15,6 +15,7 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cnnexp.runs.sources import Signed, Source, checksum_of, sources_of
 
@@ -75,6 +76,20 @@ def why_foreign(modules: Sequence[str], signed: Signed | None, run: Path) -> str
     return ""
 
 
+def sign_words(words: Sequence[str]) -> str | None:
+    """Return this user's signature of what was typed; None where no key can be kept."""
+    key = signing_key(make=True)
+    return None if key is None else _hmac(key, ["cnnexp words 1", *words])
+
+
+def is_signed(words: Sequence[str], signature: object) -> bool:
+    """Say whether a signature of words is this user's."""
+    key = signing_key()
+    if key is None or not isinstance(signature, str):
+        return False
+    return hmac.compare_digest(signature.encode(), _hmac(key, ["cnnexp words 1", *words]).encode())
+
+
 def signing_key(make: bool = False) -> bytes | None:
     """Return the user's key, or None if there is none that only the user can read.
 
@@ -119,5 +134,9 @@ def _is_shared(found: os.stat_result) -> bool:
 
 
 def _signature(key: bytes, modules: Sequence[str], sources: list[Source]) -> str:
-    content = json.dumps(["cnnexp plugins 1", list(modules), sources], sort_keys=True)
-    return f"hmac-sha256:{hmac.new(key, content.encode(), 'sha256').hexdigest()}"
+    return _hmac(key, ["cnnexp plugins 1", list(modules), sources])
+
+
+def _hmac(key: bytes, content: Any) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return f"hmac-sha256:{hmac.new(key, text.encode(), 'sha256').hexdigest()}"

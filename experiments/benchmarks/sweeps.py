@@ -121,7 +121,7 @@ def cpu_of_children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def in_a_row(jobs: int, name: str) -> None:
+def in_a_row(jobs: int, name: str, words: Sequence[str] = TINY) -> None:
     """Train jobs one after the other in this process, and print what that took."""
     import contextlib
     import io
@@ -134,7 +134,7 @@ def in_a_row(jobs: int, name: str) -> None:
     from cnnexp.runs.record import new_record
 
     cfg = make_app().compose_config(
-        config_name="config", overrides=list(TINY), run_mode=RunMode.RUN
+        config_name="config", overrides=list(words), run_mode=RunMode.RUN
     )
     configs = [check(cfg) | {"seed": seed} for seed in range(jobs)]
     start, cpu = time.perf_counter(), time.process_time()

@@ -13,6 +13,7 @@ NAMES: tuple[str, ...] = (  # the parts, in the order of the page
     "fuzz",
     "bounds",
     "faults",
+    "sweeps",
     "coverage",
     "mutants",
     "versions",

@@ -131,6 +131,8 @@ def test_a_project_that_init_made(installed, tmp_path):
     assert "results in bars" in installed.run(mine, *things, "data=bars", "hydra.run.dir=bars")
     study = installed.run(mine, "experiments=rates", *quick, "sweep.dir=rates")
     assert "6 of 6 jobs have a result" in study
+    pairs = installed.run(mine, "experiments=optimizers", *quick, "sweep.dir=pairs")
+    assert "3 of 3 jobs have a result" in pairs
     assert "results in again" in installed.run(mine, "rerun", "first", "hydra.run.dir=again")
     weights = [(mine / run / "weights.pkl").read_bytes() for run in ("first", "again")]
     assert weights[0] == weights[1]

@@ -222,22 +222,22 @@ REFUSED = [
     (
         ["learning_rate=0.2"],
         "learning_rate: the run has 0.1, and 0.2 would make it another run. Only epochs,"
-        " checkpoint.every, impl.threads may change; for anything else start a new run.",
+        " checkpoint.every, impl.threads, trackers may change; for anything else start a new run.",
     ),
     (
         ["optimizer=adam"],
         "optimizer: the run has sgd, and adam would make it another run. Only epochs,"
-        " checkpoint.every, impl.threads may change; for anything else start a new run.",
+        " checkpoint.every, impl.threads, trackers may change; for anything else start a new run.",
     ),
     (
         ["model.layers[1].units=6"],
         "model.layers.1.units: the run has 5, and 6 would make it another run. Only epochs,"
-        " checkpoint.every, impl.threads may change; for anything else start a new run.",
+        " checkpoint.every, impl.threads, trackers may change; for anything else start a new run.",
     ),
     (
         ["epoch=3"],
-        "epoch: no such key. Did you mean 'epochs'? Only epochs, checkpoint.every, impl.threads"
-        " may change; for anything else start a new run.",
+        "epoch: no such key. Did you mean 'epochs'? Only epochs, checkpoint.every, impl.threads,"
+        " trackers may change; for anything else start a new run.",
     ),
     (["epochs=three"], "epochs must be a whole number. Got 'three'."),
     (["epochs"], "epochs: cannot be read as key=value."),
@@ -247,9 +247,11 @@ REFUSED = [
     ),
     (
         ["epochs=3"],
-        "{run}: epochs=3 is refused: the run has schedule=cosine over 2 epochs, and its learning"
-        " rates would have been others from the first batch on. A run can be extended under these"
-        " schedules: constant, step, exponential, reduce_on_plateau.",
+        "{run}: epochs=3 is refused: the run has schedule=cosine over 2 epochs, and over 3 its"
+        " learning rates would have been others from step 2 on. For a run of 3 epochs: python -m"
+        " cnnexp rerun {run} epochs=3. To train on from its weights, in a new run: python -m cnnexp"
+        " rerun {run} init_from={run}. A run can be extended under schedules that count in epochs:"
+        " constant, step, exponential, reduce_on_plateau.",
     ),
 ]
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from experiments.benchmarks import results
-from experiments.reliability import bounds, extremes, fuzz, numbers, page
+from experiments.reliability import bounds, extremes, fuzz, numbers, page, sweeps
 from experiments.reliability.__main__ import FOLDER, main, module_of
 from tests.nn import random_geometries
 
@@ -92,3 +92,19 @@ def test_faults_are_said_on_the_page():
     assert ": 4 faults." in fuzz.section(pd.DataFrame([row]))
     row = dict.fromkeys(bounds.SHOWN, 1) | {"file": "x", "most_mb": 2, "outcome": "refused: no"}
     assert "1 of 2 stayed" in bounds.section(pd.DataFrame([row, row | {"kept": 0}]))
+
+
+@pytest.mark.long
+def test_sweeps_are_killed_and_lose_nothing(tmp_path, capsys):
+    frame = tried("sweeps", tmp_path)
+    assert frame["exit_code"].dropna().tolist() == [0, 0]
+    ended = frame[frame["what"].str.endswith("at the end")]
+    assert (ended["finished"] == ended["jobs"]).all()
+    assert not ended["lost"].any()
+    assert not frame["run_twice"].any()
+
+
+def test_a_job_that_was_run_again_is_seen():
+    one, other = object(), object()
+    assert sweeps.touched({"0": one, "1": one}, {"0": one, "1": other, "2": one}) == 1
+    assert sweeps.touched({"0": one}, {}) == 1  # lost

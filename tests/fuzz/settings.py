@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import random
@@ -16,10 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from cnnexp.app import check as checking
 from cnnexp.app.composing import App, composing, make_app
 from cnnexp.app.messages import dotted
-from cnnexp.app.schema import TABLES
-from cnnexp.app.sweeps import INDEX, Sweep
+from cnnexp.app.options import check_options
+from cnnexp.app.schema import TABLES, Config
+from cnnexp.app.sweep_again import is_a_sweep, last_start
+from cnnexp.app.sweeps import INDEX, read_index
 from cnnexp.app.words import check_words
-from cnnexp.errors import CnnexpError
+from cnnexp.errors import CnnexpError, RunError
 from tests.fuzz.inputs import changed
 from tests.fuzz.reader import Reader, call, chosen
 
@@ -139,8 +142,7 @@ class Yaml(SettingsReader):
                 merged = OmegaConf.merge(self.kept(group), {group: loaded})
             if group in TABLES:
                 faults: list[str] = []
-                plain = checking._plain(merged)
-                checking._check_group(TABLES[group], None, plain, group, faults)
+                checking._check_group(TABLES[group], checking.plain(merged), group, faults)
         finally:
             (self.folder / group / "given.yaml").unlink()
 
@@ -185,7 +187,7 @@ class Overrides(SettingsReader):
         with composing(lambda: self.base):
             given = self.parser.parse_overrides([w for w in words if not w.startswith("-")])
             self.app.config_loader._apply_overrides_to_config(given, part)
-        checking._plain(part)
+        check_options([Config], checking.plain(part), "", [])
 
     def typed(self, content: bytes) -> list[str]:
         """Return an input as words; an argument of a program holds no NUL."""
@@ -213,6 +215,7 @@ class SweepIndex(Reader):
 
     def made_seeds(self) -> list[bytes]:
         started = [{"at": "2026-01-01T00:00:00+00:00", "command": ["cnnexp", "-m"]}]
+        started[0] |= {"words": ["seed=1,2"], "folder": "/home/me", "signature": "hmac-sha256:0"}
         index = {"jobs": {"sha256:a": "0", "sha256:b": "1"}, "started": started}
         return [json.dumps(index).encode()]
 
@@ -221,4 +224,7 @@ class SweepIndex(Reader):
 
     def read(self, content: bytes) -> None:
         (self.folder / INDEX).write_bytes(content)
-        Sweep(self.folder, "failed", False)._read_index()
+        read_index(self.folder)
+        if is_a_sweep(self.folder):
+            with contextlib.suppress(RunError):  # nobody has signed it
+                last_start(self.folder)

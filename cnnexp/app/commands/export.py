@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnexp import __version__
+from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.outputs import writing
-from cnnexp.app.reading_options import add_reading_options, load_given_run
-from cnnexp.app.screen import say
+from cnnexp.app.screen import say, writing
 from cnnexp.data.scale import Scale
 from cnnexp.errors import OptionError
 from cnnexp.exchange.onnx_graph import OPSET, onnx_model
@@ -52,12 +51,7 @@ class Exported(NamedTuple):
 
 def main(words: list[str]) -> int:
     """Write the network of a run."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp export",
-        description="Write a run's network as .onnx or for PyTorch, or its weights as arrays.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("export", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="a new file; an old one is replaced"

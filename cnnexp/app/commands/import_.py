@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 
-from cnnexp.app.check import Plain, check
+from cnnexp.app.arguments import parser_of
+from cnnexp.app.check import check
 from cnnexp.app.commands.profile import images_of, networks_of
 from cnnexp.app.composing import make_app
 from cnnexp.app.config_sources import CONFIG_NAME
@@ -18,10 +18,11 @@ from cnnexp.app.experiment import logged, prepare, recorded, save_classes
 from cnnexp.app.job import record_of
 from cnnexp.app.messages import dotted
 from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.options import Plain
 from cnnexp.app.own import offer_own
 from cnnexp.app.rerun import composed_again
 from cnnexp.app.screen import say
-from cnnexp.app.single_run import carry_out, composed
+from cnnexp.app.single_run import carry_out, composed, told
 from cnnexp.app.words import check_words
 from cnnexp.errors import CnnexpError, OptionError, foreign
 from cnnexp.exchange.torch_code import torch_module
@@ -48,12 +49,7 @@ examples:
 
 def main(words: list[str]) -> int:
     """Make a run folder with the weights of a file."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp import",
-        description="Make a run whose weights come from a state_dict that PyTorch saved.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("import", EPILOG)
     parser.add_argument("file", type=Path, metavar="FILE", help="a .pt or .pth file")
     parser.add_argument(
         "changes", nargs="*", default=[], metavar="KEY=VALUE", help="settings as for a run"
@@ -103,8 +99,10 @@ def _import(path: Path, state: Mapping[str, Any], words: list[str], like: Path |
     config = check(cfg) | {"init_from": None, "trackers": []}
     weights = _fitting(path, state, network_of(config))
     record = replace(record_of(config, cfg.hydra), reason=f"imported from {path}")
-    return carry_out(
-        app, CONFIG_NAME, cfg, record, lambda folder, record: take(folder, record, weights)
+    return told(
+        carry_out(
+            app, CONFIG_NAME, cfg, record, lambda folder, record: take(folder, record, weights)
+        )
     )
 
 

@@ -1,40 +1,39 @@
-"""``cnnexp resume RUN``: go on with a run that was interrupted or killed, or extend it."""
+"""``cnnexp resume RUN``: go on with a run or a sweep that was cut off, or extend a run."""
 
 from __future__ import annotations
 
-import argparse
-
+from cnnexp.app.arguments import add_reading_options, add_settings, parser_of
 from cnnexp.app.exit_codes import code_of
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.reading_options import add_reading_options
 from cnnexp.app.resume import resume
 from cnnexp.app.screen import say
+from cnnexp.app.sweep_again import is_a_sweep, resume_sweep
 
 EPILOG = """\
 examples:
   python -m cnnexp resume outputs/2026-01-31/12-00-00
-  python -m cnnexp resume RUN epochs=20           more epochs; only with schedule=constant
+  python -m cnnexp resume RUN epochs=20     more epochs, if its schedule counts in epochs
+  python -m cnnexp resume SWEEP             all jobs of a sweep that have no result yet
+
+Such schedules are constant, step, exponential and reduce_on_plateau. The others are drawn over the
+whole training: with more epochs their first steps would have had other learning rates.
 """
 
 
 def main(words: list[str]) -> int:
     """Resume a run."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp resume",
-        description="Go on with a run from its last checkpoint, in its own folder.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="epochs, checkpoint.every, impl.threads or trackers",
+    parser = parser_of("resume", EPILOG)
+    what = f"{HELP}, or the folder of a sweep"
+    parser.add_argument("run", type=named_run, metavar="RUN", help=what)
+    add_settings(
+        parser,
+        "epochs, checkpoint.every, impl.threads or trackers; of a sweep: sweep.rerun, sweep.jobs or"
+        " sweep.isolation",
     )
     add_reading_options(parser)
     given = parser.parse_args(words)
+    if is_a_sweep(given.run):
+        return resume_sweep(given.run, given.overrides)
     record = resume(
         given.run,
         given.overrides,

@@ -1,0 +1,82 @@
+"""Going on with a sweep: the command that started it last, once more.
+
+``sweep.json`` says what was typed and where. What was typed may name code (``plugins``, a launcher,
+a folder of configs), so it is carried out only if the user's own signature stands beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnnexp.app.hydra_app import hydra_main
+from cnnexp.app.locations import near
+from cnnexp.app.sweep_grid import quoted
+from cnnexp.app.sweeps import INDEX, read_index
+from cnnexp.errors import ConfigError, RunError
+from cnnexp.runs import trust
+from cnnexp.runs.forms import fits
+from cnnexp.runs.record import FILE
+
+ALLOWED = ("sweep.rerun", "sweep.jobs", "sweep.isolation")
+
+
+def is_a_sweep(folder: Path) -> bool:
+    """Say whether a folder is that of a sweep."""
+    return (folder / INDEX).is_file() and not (folder / FILE).exists()
+
+
+def resume_sweep(folder: Path, words: Sequence[str] = ()) -> int:
+    """Carry out the command that started a sweep last, and return the exit code.
+
+    Parameters
+    ----------
+    folder : Path
+        The sweep's folder.
+    words : sequence of str
+        ``sweep.rerun=…``, ``sweep.jobs=…`` or ``sweep.isolation=…``.
+
+    Raises
+    ------
+    ConfigError
+        If other settings are given.
+    RunError
+        If it is not known what was typed, or nothing shows that the user typed it.
+    """
+    if others := [word for word in words if word.partition("=")[0] not in ALLOWED]:
+        raise ConfigError(
+            [
+                f"{word}: a sweep goes on with its own settings. Only {', '.join(ALLOWED)} may be"
+                " given."
+                for word in others
+            ]
+        )
+    start = last_start(folder)
+    folder = folder.absolute()
+    if os.path.isdir(start["folder"]):
+        os.chdir(start["folder"])
+    given = {word.partition("=")[0] for word in words}
+    kept = [word for word in start["words"] if word.partition("=")[0] not in given]
+    return hydra_main(["-m", *kept, *words, f"sweep.dir={quoted(near(folder))}"])
+
+
+def last_start(folder: Path) -> dict[str, Any]:
+    """Return what was noted of the last start of a sweep, if the user's signature is beside it."""
+    start: dict[str, Any] = (read_index(folder)["started"] or [{}])[-1]
+    if not fits(start, {"words": [str], "folder": str}):
+        typed: Any = start.get("command")
+        command = f": {shlex.join(typed)}" if fits(typed, [str]) else "."
+        raise RunError(
+            f"{folder}: it is not recorded what was typed to start this sweep. Type it"
+            f" again{command}"
+        )
+    if not trust.is_signed([start["folder"], *start["words"]], start.get("signature")):
+        command = shlex.join(["-m", *start["words"], f"sweep.dir={folder}"])
+        raise RunError(
+            f"{folder}: nothing shows that it was you who started this sweep, and its settings may"
+            f" name code. If you trust them, type its command again: python -m cnnexp {command}"
+        )
+    return start

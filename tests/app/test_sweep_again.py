@@ -1,0 +1,103 @@
+"""``resume SWEEP``: the command that started a sweep, once more, if the user started it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from cnnexp import load_run
+from cnnexp.runs import environment, trust
+from tests.commandline import cnnexp, succeed
+from tests.runs.small import change_record
+
+GRID = ("-m", "model=flat", "epochs=2", "data.limit=40", "hydra/launcher=basic", "seed=1,2")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "git", lambda: None)
+    monkeypatch.setenv(trust.VARIABLE, str(tmp_path / "config"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path
+
+
+def started() -> list[dict]:
+    return json.loads(Path("S/sweep.json").read_bytes())["started"]
+
+
+def change_start(**changes: object) -> None:
+    index = json.loads(Path("S/sweep.json").read_bytes())
+    index["started"][-1] |= changes
+    Path("S/sweep.json").write_text(json.dumps(index))
+
+
+def test_what_was_cut_off_goes_on_and_what_is_done_is_skipped(place, monkeypatch):
+    """From another folder, and however often."""
+    succeed(*GRID, "sweep.dir=S", "sweep.rerun=all")
+    change_record(Path("S/0"), status="interrupted")
+    change_record(Path("S/1"), status="failed")
+    monkeypatch.chdir(place)
+    printed = succeed("resume", "work/S")
+    assert "2 jobs: 1 resumed, 1 run again" in printed
+    assert printed.endswith("2 of 2 jobs have a result, in S\n")
+    assert os.getcwd() == str(place / "work")  # where it was started
+    assert "2 jobs: 2 skipped" in succeed("resume", "S")
+    assert [start["words"] for start in started()] == [list(GRID[1:])] * 3
+
+
+def test_what_is_run_again_may_be_said(place):
+    succeed(*GRID, "sweep.dir=S")
+    change_record(Path("S/0"), status="diverged")
+    assert "2 jobs: 2 skipped" in succeed("resume", "S")
+    assert "2 jobs: 1 run again, 1 skipped" in succeed("resume", "S", "sweep.rerun=diverged")
+    assert "2 jobs: 2 skipped" in succeed("resume", "S")  # it was said for once
+
+
+def test_the_folder_may_have_been_moved():
+    succeed(*GRID, "sweep.dir=S")
+    Path("S").rename("moved")
+    assert "2 jobs: 2 skipped" in succeed("resume", "moved")
+    assert not Path("S").exists()
+
+
+def test_other_settings_are_refused():
+    succeed(*GRID, "sweep.dir=S")
+    ended = cnnexp("resume", "S", "epochs=3")
+    assert ended.code == 2
+    assert "epochs=3: a sweep goes on with its own settings. Only sweep.rerun" in ended.err
+
+
+@pytest.mark.parametrize("change", [{"words": ["plugins=[evil]"]}, {"signature": None}])
+def test_what_the_user_did_not_type_is_not_carried_out(change):
+    succeed(*GRID, "sweep.dir=S")
+    Path("evil.py").write_text("open('done', 'w')")
+    change_start(**change)
+    ended = cnnexp("resume", "S")
+    assert ended.code == 2
+    assert "S: nothing shows that it was you who started this sweep" in ended.err
+    assert "python -m cnnexp -m " in ended.err
+    assert not Path("done").exists()
+
+
+@pytest.mark.parametrize("change", [{"words": 3}, {"folder": ["x"]}])
+def test_a_start_of_another_form_is_refused(change):
+    """As of an earlier version, which did not note what was typed."""
+    succeed(*GRID, "sweep.dir=S")
+    change_start(command=["python", "-m", "cnnexp", "-m", "seed=1,2"], **change)
+    ended = cnnexp("resume", "S")
+    assert ended.code == 2
+    assert ended.err == (
+        "error: S: it is not recorded what was typed to start this sweep. Type it again:"
+        " python -m cnnexp -m seed=1,2\n"
+    )
+
+
+def test_a_job_of_a_sweep_is_resumed_as_a_run():
+    succeed(*GRID, "sweep.dir=S")
+    change_record(Path("S/0"), status="interrupted")
+    assert "results in S/0" in succeed("resume", "S/0")
+    assert load_run("S/0").status == "finished"
