@@ -6,8 +6,8 @@ YAML names a thing from a table (``type: conv``); it never imports code. User co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 from cnnexp.errors import OptionError, UnknownName, did_you_mean
 
@@ -77,13 +77,36 @@ class Registry(Generic[T]):
         return next(names, getattr(thing, "__name__", str(thing)))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._things
+        return isinstance(name, str) and name in self._things  # YAML may hold anything
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._things)
 
     def __len__(self) -> int:
         return len(self._things)
+
+
+def made(table: Registry[type[T]], options: Mapping[str, Any], key: str) -> T:
+    """Make what settings name in a table, with the other settings as its options.
+
+    Parameters
+    ----------
+    table : Registry
+        A table of classes.
+    options : mapping
+        The settings.
+    key : str
+        Which of them is the name.
+
+    Examples
+    --------
+    >>> VALUES = Registry("value")
+    >>> VALUES.register("whole")(int)
+    <class 'int'>
+    >>> made(VALUES, {"type": "whole"}, "type")
+    0
+    """
+    return table[options[key]](**{name: v for name, v in options.items() if name != key})
 
 
 def _origin(thing: object) -> tuple[object, object]:

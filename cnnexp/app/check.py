@@ -7,44 +7,32 @@ run, and everything is built from it.
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cnnexp.app.check_augment import check_augment
-from cnnexp.app.check_model import Images, check_model
+from cnnexp.app.check_model import Images, check_augment, check_model
 from cnnexp.app.check_training import check_training, chosen_figure
-from cnnexp.app.init_from import run_of, weights_faults
-from cnnexp.app.options import check_options
-from cnnexp.app.schema import TABLES, Config, ImplConfig, SweepConfig
+from cnnexp.app.options import Plain, check_options
+from cnnexp.app.schema import TABLES, AugmentConfig, Config, ImplConfig, ModelConfig, SweepConfig
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation, default_scaling, no_official_split
 from cnnexp.engine import AUTO, IMPLEMENTATIONS, automatic
-from cnnexp.errors import ConfigError, DataError, did_you_mean
+from cnnexp.errors import CnnexpError, ConfigError, DataError, ShapeError
 from cnnexp.nn.losses import METRICS
 from cnnexp.registry import Registry
+from cnnexp.runs import rebuild
+from cnnexp.runs.archives import place_of
 from cnnexp.runs.checkpoint import CheckpointPolicy
+from cnnexp.runs.checksums import WEIGHTS
 from cnnexp.runs.fingerprint import PATHS
 from cnnexp.runs.plugins import load_plugins
-from cnnexp.runs.rebuild import build_source
+from cnnexp.runs.reading import load_run
 from cnnexp.train import OPTIMIZERS
 from cnnexp.train.batches import default_batch_size
-
-Plain = dict[str, Any]
-
-RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "learning_rate": (lambda value: value is None or 0 < value < math.inf, "above 0, and finite"),
-    "epochs": (lambda value: value >= 1, "at least 1"),
-    "batch_size": (lambda value: value is None or value >= 1, "at least 1"),
-    "seed": (lambda value: value >= 0, "at least 0"),
-    "dtype": (lambda value: value in ("float32", "float64"), "float32 or float64"),
-}
 
 
 def check(cfg: DictConfig, search: bool = False) -> Plain:
@@ -81,31 +69,27 @@ def _plugins_of(config: Plain) -> list[str]:
 
 def check_settings(config: Plain, search: bool = False) -> Plain:
     """Check a plain config whose plugins are imported, and return it; see `check`."""
-    known = [field.name for field in dataclasses.fields(Config)]
-    faults = [
-        f"{key}: no such key.{did_you_mean(key, known)} Keys: {', '.join(known)}."
-        for key in config
-        if key not in known
-    ]
-    for key, (allowed, words) in RANGES.items():
-        if not allowed(config[key]):
-            faults.append(f"{key} must be {words}. Got {config[key]!r}.")
-    _refuse_no_groups(config)
+    faults: list[str] = []
+    check_options([Config], config, "", faults)
+    check_options([CheckpointPolicy], config["checkpoint"], "checkpoint.", faults)
+    check_options([SweepConfig], config["sweep"], "sweep.", faults)
     _check_impl(config, faults)
     for group, table in TABLES.items():
-        _check_group(table, None, config, group, faults)
+        _check_group(table, config, group, faults)
     faults += [
         f"metrics: {METRICS.complaint(name)}" for name in config["metrics"] if name not in METRICS
     ]
-    check_options([CheckpointPolicy], config["checkpoint"], "checkpoint.", faults)
-    check_options([SweepConfig], config["sweep"], "sweep.", faults)
     if not faults and config["sweep"]["objective"] is None:
         config["sweep"]["objective"] = f"validation_{chosen_figure(config)}"
     if not faults:
         check_training(config, search, faults)
     images = check_data(config, faults)
-    check_model(config, images, faults)
-    check_augment(config, images, faults)
+    before = len(faults)
+    check_options([ModelConfig], config["model"], "model.", faults)
+    check_options([AugmentConfig], config["augment"], "augment.", faults)
+    if len(faults) == before:
+        check_model(config, images, faults)
+        check_augment(config, images, faults)
     if not faults:
         _make_absolute(config)
         faults += weights_faults(config, images.shape if images.outputs else None)
@@ -117,17 +101,6 @@ def check_settings(config: Plain, search: bool = False) -> Plain:
         config["learning_rate"] = OPTIMIZERS[config["optimizer"]["name"]].default_learning_rate
     config["sweep"]["points"] = []  # this is one of them
     return config
-
-
-def _check_impl(config: Plain, faults: list[str]) -> None:
-    """Check the implementation; "auto" becomes the name of the one that it stands for."""
-    impl = config["impl"]
-    if isinstance(impl, dict) and impl.get("name") == AUTO:
-        impl["name"] = automatic()
-    _check_group(IMPLEMENTATIONS, ImplConfig, config, "impl", faults)
-    name = impl.get("name") if isinstance(impl, dict) else None
-    if isinstance(name, str) and name in IMPLEMENTATIONS:
-        faults += filter(None, [IMPLEMENTATIONS[name].missing()])
 
 
 def _make_absolute(config: Plain) -> None:
@@ -161,41 +134,48 @@ def _unresolved(error: OmegaConfBaseException) -> str:
     return f"{key}: {first}"
 
 
-def _refuse_no_groups(config: Plain) -> None:
-    """Raise ConfigError for a group whose file holds anything but settings; they have a name."""
-    faults = []
-    for group in ("impl", "data", *TABLES):
-        found = config.get(group)
-        if found is not None and not isinstance(found, dict):
-            faults.append(f"{group}: must hold settings, as name: NAME. Got {found!r:.60}.")
-        else:
-            config[group] = {"name": None} | (found or {})
-    if faults:
-        raise ConfigError(faults)
+def _name_in(config: Plain, group: str, table: Registry[Any], faults: list[str]) -> str | None:
+    """Return the name in a group, or add to the faults why it is none of its table."""
+    found = config.get(group)
+    if found is not None and not isinstance(found, dict):
+        faults.append(f"{group}: must hold settings, as name: NAME. Got {found!r:.60}.")
+        config[group] = {"name": None}
+        return None
+    config[group] = {"name": None} | (found or {})
+    name = config[group]["name"]
+    if name in table:
+        return str(name)
+    faults.append(f"{group}.name: {table.complaint(name)}")
+    return None
 
 
-def _check_group(
-    table: Registry[Any], cls: type | None, config: Plain, group: str, faults: list[str]
-) -> None:
-    """Check that a group names a row of its table, and its other options."""
-    values = dict(config[group] or {})
-    name = values.get("name")
-    if name not in table:
-        faults.append(f"{group}.name: {table.complaint(name)}")
-        return
-    if cls is None:
-        values.pop("name")
-    check_options([cls or table[str(name)]], values, f"{group}.", faults)
+def _check_group(table: Registry[Any], config: Plain, group: str, faults: list[str]) -> None:
+    """Check that a group names a row of its table, and the options of that."""
+    if (name := _name_in(config, group, table, faults)) is not None:
+        values = {key: value for key, value in config[group].items() if key != "name"}
+        taken_by = ImplConfig if table is IMPLEMENTATIONS else table[name]
+        check_options([taken_by], values, f"{group}.", faults)
+        config[group] |= values
+
+
+def _check_impl(config: Plain, faults: list[str]) -> None:
+    """Check the implementation; "auto" becomes the name of the one that it stands for."""
+    impl = config["impl"]
+    if isinstance(impl, dict) and impl.get("name") == AUTO:
+        impl["name"] = automatic()
+    _check_group(IMPLEMENTATIONS, config, "impl", faults)
+    if (name := config["impl"]["name"]) in IMPLEMENTATIONS:
+        faults += filter(None, [IMPLEMENTATIONS[name].missing()])
 
 
 def check_data(config: Plain, faults: list[str]) -> Images:
     """Check the data group, and say what is known of its images before they are read."""
-    values = dict(config["data"] or {})
-    name = str(values.pop("name", None))
-    if name not in SOURCES:
-        faults.append(f"data.name: {SOURCES.complaint(name)}")
-        return Images(name, None, None)
+    name = _name_in(config, "data", SOURCES, faults)
+    if name is None:
+        return Images("", None, None)
+    values = {key: value for key, value in config["data"].items() if key != "name"}
     made = check_options([SOURCES[name], Preparation], values, "data.", faults)
+    config["data"] |= values
     if not made:
         return Images(name, None, None)
     source, preparation = made
@@ -224,7 +204,47 @@ def suited_batch_size(config: Plain) -> int:
     >>> [suited_batch_size({"data": {"name": "mnist", "limit": n}}) for n in (1000, 10_000, None)]
     [16, 64, 128]
     """
-    count = build_source(config).sample_count() or 0
+    count = rebuild.build_source(config).sample_count() or 0
     if limit := config["data"].get("limit"):
         count = min(count, limit)
     return default_batch_size(count)
+
+
+def run_of(path: str) -> str:
+    """Return the run that ``init_from`` means: its folder, or the file of weights in it.
+
+    Examples
+    --------
+    >>> run_of("outputs/first/weights.pkl"), run_of("outputs/first")
+    ('outputs/first', 'outputs/first')
+    """
+    return str(Path(path).parent) if Path(path).name == WEIGHTS else path
+
+
+def weights_faults(config: Plain, image_shape: tuple[int, ...] | None) -> list[str]:
+    """Return why the weights of the run cannot be begun from, before anything is made.
+
+    Parameters
+    ----------
+    config : dict
+        Checked in all other respects.
+    image_shape : tuple of int, optional
+        Shape of one image, where the data set tells it before it is read. Without it, names and
+        shapes are compared when the data are there.
+    """
+    path = config["init_from"]
+    if path is None:
+        return []
+    if Path(path).is_file() and place_of(path) is None:
+        return [f"init_from={path}: is a file. Give the folder of a run, or its {WEIGHTS}."]
+    try:
+        weights = load_run(path).weights
+    except CnnexpError as error:
+        return [f"init_from: {error}"]
+    if image_shape is None:
+        return []
+    try:
+        rebuild.build_network(config, image_shape, threads=1).load_weights(weights)
+    except ShapeError as error:
+        return [f"init_from={path}: {error}"]
+    return []

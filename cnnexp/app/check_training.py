@@ -7,26 +7,19 @@ validation part. There is one by default then, and the test part is evaluated on
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from cnnexp.app.options import check_options
+from cnnexp.app.options import Plain, check_options
 from cnnexp.errors import did_you_mean
 from cnnexp.nn.losses import LOSSES
 from cnnexp.registry import Registry
 from cnnexp.trackers import TRACKERS
 from cnnexp.train import CALLBACKS, Callback, EarlyStopping
-from cnnexp.train.trainer import EVALUATE
 
-Plain = dict[str, Any]
 Thing = TypeVar("Thing")
 
 VALIDATION = 0.1  # the part of the training samples that is kept apart where something chooses
-RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "evaluate": (lambda value: value in (None, *EVALUATE), f"null, {' or '.join(EVALUATE)}"),
-    "ema": (lambda value: value is None or 0 <= value < 1, "null, or at least 0 and below 1"),
-    "accumulate": (lambda value: value >= 1, "at least 1"),
-}
 
 
 def check_training(config: Plain, search: bool, faults: list[str]) -> None:
@@ -43,9 +36,6 @@ def check_training(config: Plain, search: bool, faults: list[str]) -> None:
         Every fault is added to it.
     """
     earlier = len(faults)
-    for key, (allowed, words) in RANGES.items():
-        if not allowed(config[key]):
-            faults.append(f"{key} must be {words}. Got {config[key]!r}.")
     _check_early_stopping(config, faults)
     callbacks = check_callbacks(config, faults)
     check_trackers(config, faults)

@@ -21,11 +21,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, setup_globals
 from omegaconf import OmegaConf
 
-from cnnexp.app.check import Plain
+from cnnexp.app.exit_codes import INTERRUPTED
 from cnnexp.app.hydra_bridge import Callbacks
 from cnnexp.app.job import train_checked, train_task
+from cnnexp.app.options import Plain
 from cnnexp.app.screen import warn
-from cnnexp.app.stopping import EXIT_CODE, SIGNALS
+from cnnexp.app.stopping import SIGNALS
 from cnnexp.errors import CnnexpError, system_message
 from cnnexp.nn import executor
 
@@ -63,7 +64,7 @@ def _code_of(task: Task) -> int:
     try:
         return main(task)
     except KeyboardInterrupt:
-        return EXIT_CODE
+        return INTERRUPTED
 
 
 def main(task: Task) -> int:

@@ -16,13 +16,14 @@ from hydra import version
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from cnnexp.app.config_sources import CONFIG_NAME, GROUP, OWN, PROJECT, register_sources
 from cnnexp.app.hydra_bridge import Hydra, create_config_search_path
 from cnnexp.app.locations import config_root, project_root
 from cnnexp.app.messages import in_our_words
-from cnnexp.app.schema import register_schemas
+from cnnexp.app.options import check_options
+from cnnexp.app.schema import Config, SweepConfig, register_schemas
 from cnnexp.errors import CnnexpError, ConfigError
 
 
@@ -32,7 +33,10 @@ class App(Hydra):
     def compose_config(self, *args: Any, **kwargs: Any) -> DictConfig:
         """Compose, with errors in our words."""
         with composing(self.compose_defaults, self.config_folders()):
-            return super().compose_config(*args, **kwargs)
+            cfg = super().compose_config(*args, **kwargs)
+            if RunMode.MULTIRUN in (*args, *kwargs.values()):
+                _check_sweep(cfg)
+        return cfg
 
     def config_folders(self) -> list[str]:
         """Return the folders that the user named."""
@@ -60,6 +64,17 @@ class App(Hydra):
             run_mode=RunMode.RUN,
             with_log_configuration=False,
         )
+
+
+def _check_sweep(cfg: DictConfig) -> None:
+    """Check the settings of a sweep, which are used before its jobs are composed."""
+    faults: list[str] = []
+    config = {"sweep": OmegaConf.to_container(cfg, resolve=False)["sweep"]}  # type: ignore[call-overload, index]
+    if not check_options([Config], config, "", faults):
+        raise ConfigError(faults)
+    found: Any = OmegaConf.to_container(cfg.sweep, resolve=True)
+    if not check_options([SweepConfig], found, "sweep.", faults):
+        raise ConfigError(faults)
 
 
 def make_app(config_dir: str | None = None, project: bool = True) -> App:

@@ -11,8 +11,9 @@ around it on the search path, everything else there would be a group too: in an 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 import yaml
 from hydra.core.object_type import ObjectType
@@ -26,30 +27,6 @@ OWN = "own"
 PROJECT = "project"
 CONFIG_NAME = "config"  # of the config that all others are parts of
 MOST_VALUES = 100_000  # of a config file, with all that its aliases repeat
-
-
-class ExperimentsSource(FileConfigSource):
-    """A folder of which Hydra sees one group, ``experiments``."""
-
-    @staticmethod
-    def scheme() -> str:
-        """Return what stands before ``://`` in the search path."""
-        return GROUP
-
-    def is_group(self, config_path: str) -> bool:
-        """Say whether a path is the group, or the folder around it."""
-        return config_path in ("", GROUP) and super().is_group(config_path)
-
-    def is_config(self, config_path: str) -> bool:
-        """Say whether a path is a study."""
-        return config_path.startswith(f"{GROUP}/") and super().is_config(config_path)
-
-    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """Return the group, or the studies in it."""
-        if config_path:
-            found: list[str] = super().list(config_path, results_filter)
-            return found
-        return [] if results_filter == ObjectType.CONFIG else [GROUP]
 
 
 class OwnSource(FileConfigSource):
@@ -85,25 +62,38 @@ class ProjectSource(OwnSource):
     Anything else may belong to another program that keeps its settings there.
     """
 
+    groups: ClassVar[Sequence[str]] = GROUPS
+
     @staticmethod
     def scheme() -> str:
         """Return what stands before ``://`` in the search path."""
         return PROJECT
 
     def is_group(self, config_path: str) -> bool:
-        """Say whether a path is one of our groups, or the folder around them."""
-        known = config_path.partition("/")[0] in ("", *GROUPS)
+        """Say whether a path is one of the groups, or the folder around them."""
+        known = config_path.partition("/")[0] in ("", *self.groups)
         return known and super().is_group(config_path)
 
     def is_config(self, config_path: str) -> bool:
-        """Say whether a path is an option of one of our groups."""
+        """Say whether a path is an option of one of the groups."""
         group, inside, _ = config_path.partition("/")
-        return bool(inside) and group in GROUPS and super().is_config(config_path)
+        return bool(inside) and group in self.groups and super().is_config(config_path)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Return the groups, or the options of one."""
         found: list[str] = super().list(config_path, results_filter)
-        return found if config_path else [name for name in found if name in GROUPS]
+        return found if config_path else [name for name in found if name in self.groups]
+
+
+class ExperimentsSource(ProjectSource):
+    """A folder of which Hydra sees one group, ``experiments``."""
+
+    groups = (GROUP,)
+
+    @staticmethod
+    def scheme() -> str:
+        """Return what stands before ``://`` in the search path."""
+        return GROUP
 
 
 def refuse_expansion(text: TextIO, path: Path) -> None:
@@ -131,6 +121,5 @@ def refuse_expansion(text: TextIO, path: Path) -> None:
 
 def register_sources() -> None:
     """Let Hydra know the sources."""
-    SourcesRegistry.instance().register(ExperimentsSource)
-    SourcesRegistry.instance().register(OwnSource)
-    SourcesRegistry.instance().register(ProjectSource)
+    for source in (ExperimentsSource, OwnSource, ProjectSource):
+        SourcesRegistry.instance().register(source)

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnexp.app.check import Plain, check_data
+from cnnexp.app.check import check_data
 from cnnexp.app.composing import make_app
+from cnnexp.app.options import Plain
 from cnnexp.data import Dataset
 from cnnexp.data.dataset import Preparation, split_indices
 from cnnexp.data.scale import Scale

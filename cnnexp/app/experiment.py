@@ -16,13 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
-from cnnexp.app.check import Plain
-from cnnexp.app.check_augment import check_augment
-from cnnexp.app.check_model import Images, check_model, doubtful_task
-from cnnexp.app.init_from import weights_faults
+from cnnexp.app.check import weights_faults
+from cnnexp.app.check_model import Images, check_augment, check_model, doubtful_task
 from cnnexp.app.locations import near
+from cnnexp.app.options import Plain
 from cnnexp.app.progress import Progress
 from cnnexp.app.screen import warn
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
@@ -37,7 +35,7 @@ from cnnexp.errors import (
     system_reason,
 )
 from cnnexp.nn.network import Network
-from cnnexp.registry import Registry
+from cnnexp.registry import made
 from cnnexp.runs import checkpoint, code, rebuild
 from cnnexp.runs.checkpoint import Checkpoint, CheckpointPolicy
 from cnnexp.runs.files import open_to_append
@@ -51,7 +49,6 @@ from cnnexp.train import (
     OPTIMIZERS,
     SCHEDULES,
     BatchDone,
-    Callback,
     Diverged,
     EarlyStopping,
     EpochDone,
@@ -59,8 +56,6 @@ from cnnexp.train import (
 )
 
 log = logging.getLogger("cnnexp")
-
-Thing = TypeVar("Thing")
 
 
 def begin(folder: Path, record: Record, label: str = "", changes: str | None = None) -> Record:
@@ -207,8 +202,8 @@ def build_trainer(config: Plain, network: Network, dataset: Dataset) -> Trainer:
     return Trainer(
         network,
         dataset,
-        _made(OPTIMIZERS, config["optimizer"]),
-        _made(SCHEDULES, config["schedule"]),
+        made(OPTIMIZERS, config["optimizer"], "name"),
+        made(SCHEDULES, config["schedule"], "name"),
         learning_rate=config["learning_rate"],
         epochs=config["epochs"],
         batch_size=config["batch_size"],
@@ -218,20 +213,10 @@ def build_trainer(config: Plain, network: Network, dataset: Dataset) -> Trainer:
         best_weights=config["best_weights"],
         ema=config["ema"],
         accumulate=config["accumulate"],
-        callbacks=[_callback(options) for options in config["callbacks"]],
+        callbacks=[made(CALLBACKS, options, "type") for options in config["callbacks"]],
         diagnose=config["diagnostics"],
         augmentations=rebuild.build_augmentations(config),
     )
-
-
-def _callback(options: Plain) -> Callback:
-    """Make what an entry of the list of callbacks names, with its options."""
-    return CALLBACKS[options["type"]](**{k: v for k, v in options.items() if k != "type"})
-
-
-def _made(table: Registry[type[Thing]], options: Plain) -> Thing:
-    """Make what a group names, with its options."""
-    return table[options["name"]](**{k: v for k, v in options.items() if k != "name"})
 
 
 def recheck(config: Plain, images: Images) -> None:

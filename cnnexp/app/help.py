@@ -5,10 +5,9 @@ from __future__ import annotations
 import textwrap
 
 from cnnexp.app.commands import SUMMARIES
-from cnnexp.app.locations import config_files
+from cnnexp.app.locations import CHOICES, config_files
 
 WIDTH = 100
-GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss", "augment", "experiments")
 
 HEAD = """\
 cnnexp - experiments with convolutional networks in NumPy
@@ -37,7 +36,7 @@ also: --cfg job, --info, --config-dir FOLDER, --version, and Hydra's own page: -
 def show_help() -> int:
     """Print the page."""
     commands = "\n".join(f"  {name:<12} {summary}" for name, summary in SUMMARIES.items())
-    groups = "\n".join(_of_group(group) for group in GROUPS)
+    groups = "\n".join(_of_group(group) for group in CHOICES)
     print(
         "\n".join([HEAD, f"commands\n{commands}\n", f"groups and their options\n{groups}\n", KEYS])
     )
@@ -47,10 +46,5 @@ def show_help() -> int:
 
 def _of_group(group: str) -> str:
     """Return a group with its options, on lines that fit a terminal."""
-    names = ", ".join(options(group))
+    names = ", ".join(config_files(group))
     return textwrap.fill(names, WIDTH, initial_indent=f"  {group:<12} ", subsequent_indent=" " * 15)
-
-
-def options(group: str) -> list[str]:
-    """Return the options of a config group."""
-    return list(config_files(group))

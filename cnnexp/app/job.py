@@ -13,9 +13,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cnnexp.app.check import Plain, check
+from cnnexp.app.check import check
 from cnnexp.app.experiment import begin
 from cnnexp.app.hydra_bridge import GRID
+from cnnexp.app.options import Plain
 from cnnexp.app.resume import resume_held
 from cnnexp.app.search import objective
 from cnnexp.runs.folders import hold

@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 
 import cnnexp
+from cnnexp.runs.reading import GROUPS
 
 PACKAGE = Path(cnnexp.__file__).resolve().parent
 CONFIGS = ("conf", "experiments")
+CHOICES = (*GROUPS, "experiments")  # the groups whose options are files
 
 
 def config_root() -> Path:

@@ -51,16 +51,6 @@ MEANT = {
     "name": "hydra.run.dir",
 }  # what people of other habits type first
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
-KINDS = {
-    "int": "a whole number",
-    "Integer": "a whole number",
-    "float": "a number",
-    "Float": "a number",
-    "str": "a text",
-    "string": "a text",
-    "bool": "true or false",
-    "Boolean": "true or false",
-}
 
 
 def dotted(override: str) -> str:
@@ -100,7 +90,7 @@ def translate(error: Exception, compose: Callable[[], DictConfig]) -> str:
     if match := re.match(r"Could not override '(.+?)'", text):
         return _unknown_key(match[1], str(cause), compose)
     if match := re.match(r"Error merging override (.+)", text):
-        return f"{match[1]}: {reason(match[1].partition('=')[0], cause, compose)}"
+        return f"{match[1]}: {_reason(match[1].partition('=')[0], cause)}"
     if match := re.match(r"In '(.+?)': \w+ raised while composing config:\n", text):
         return _in_file(match[1], text[match.end() :], compose)
     if match := re.match(r"\s*Ambiguous value for argument '(.+?)'", text):
@@ -157,7 +147,7 @@ def _in_file(name: str, text: str, compose: Callable[[], DictConfig]) -> str:
     key = match[1] if match else ""
     if text.startswith("Key "):
         return f"{name}.yaml: {_unknown_key(key, text, compose)}"
-    return f"{name}.yaml: {key}: {reason(key, text, compose)}"
+    return f"{name}.yaml: {key}: {_reason(key, text)}"
 
 
 def _unknown_key(key: str, cause: str, compose: Callable[[], DictConfig]) -> str:
@@ -211,44 +201,16 @@ def _keys(node: Any, path: str) -> Iterator[str]:
             yield from _keys(node._get_node(k), f"{path}.{k}")
 
 
-def reason(key: str, cause: object, compose: Callable[[], DictConfig]) -> str:
-    """Return what OmegaConf says of a key's value, in plain words where we know them."""
+def _reason(key: str, cause: object) -> str:
+    """Return what OmegaConf says of a place that a value cannot be put into, or of Hydra's keys."""
     if isinstance(cause, ConfigIndexError):
         return "there is no such place in the list; places are counted from 0."
     first = (str(cause).strip().splitlines() or ["cannot be composed."])[0]
-    if "{}" in first and "." in key and "convert" in first:
-        return f"{key.rpartition('.')[0]} has one value, and no settings below it."
-    if match := re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", first):
-        return f"must be {KINDS.get(match[2], match[2])}. Got '{match[1]}'."
-    if match := re.match(r"Value '(.*)' is not a valid (\w+)", first):
-        return f"must be {KINDS.get(match[2], match[2])}. Got '{match[1]}'."
-    if match := re.match(r"Value '(.*)' of type '.*' is incompatible with type hint '(.*)'", first):
-        return f"must be {_hint(match[2])}. Got '{match[1]}'."
-    if match := re.match(r"Cannot convert '.*' to string: '(.*)'", first):
-        return f"must be a text. Got {match[1]}."
+    if "not Optional" in first:
+        return "must have a value; null is not allowed."
     if "is not a ListConfig" in first or first == "Cannot merge DictConfig with ListConfig":
         return f"must be a list, for example {key}=[…]."
-    if "not Optional" in first or "Incompatible value 'None'" in first:
-        return "must have a value; null is not allowed."
-    if "is not a subclass of" in first:
-        own = [name for name in _keys(compose(), "") if name.startswith(f"{key}.")]
-        return f"has settings of its own, which are given one by one: {', '.join(own)}."
     return first
-
-
-def _hint(hint: str) -> str:
-    """Return a type hint in words.
-
-    Examples
-    --------
-    >>> _hint("Optional[Union[float, int, str]]")
-    'a number or a text'
-    """
-    inner = re.sub(r"^(Optional|Union)\[|\]+$", "", hint).replace("Union[", "")
-    parts = [KINDS.get(part.strip(), part.strip()) for part in inner.split(",")]
-    if "a number" in parts and "a whole number" in parts:
-        parts.remove("a whole number")
-    return " or ".join(parts)
 
 
 def _yaml_message(error: yaml.MarkedYAMLError) -> str:

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
-import operator
 import types
 import typing
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from cnnexp.errors import CnnexpError, did_you_mean
 from cnnexp.runs.version1 import new_name
 
+Plain = dict[str, Any]  # settings as they are recorded
+MISSING = "???"  # what stands in a composed config for an option that must be given
 WORDS = {
     int: "a whole number",
     float: "a number",
     str: "a text",
     bool: "true or false",
-    type(None): "null",
+    types.NoneType: "null",
 }
+LIST, SEQUENCES = "a list", (list, Sequence)
+LONGEST = 100  # characters of a value in a message
+YES, NO = ("yes", "y", "on", "true", "1"), ("no", "n", "off", "false", "0")
+
+
+class Range(NamedTuple):
+    """What must hold of an option beside its type: a test, and words that follow "must be"."""
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+def ranged(default: Any, holds: Callable[[Any], bool], words: str) -> Any:
+    """Return a field of a dataclass with a range that `check_options` knows."""
+    return dataclasses.field(default=default, metadata={"range": Range(holds, words)})
+
+
+def one_of(default: str, *choices: str) -> Any:
+    """Return a field of a dataclass that takes one of several words."""
+    return ranged(default, lambda value: value in choices, f"one of {', '.join(choices)}")
+
+
+AUTO_OR_COUNT = Range(
+    lambda value: value == "auto" or (type(value) is int and value >= 1),
+    "'auto' or a number of at least 1",
+)
 
 
 @functools.cache
@@ -46,7 +69,8 @@ def check_options(
     classes : sequence of types
         Together they must know every key of `values`; one that is no dataclass has no options.
     values : dict
-        Options by name, as a config gives them; they get the types that the fields declare.
+        Options by name, as a config gives them; they get the types that the fields declare. One
+        with a fault gets its default, so that the checks that follow find a value of its type.
     before : str
         What stands before the name of an option in a fault, for example ``optimizer.``.
     faults : list of str
@@ -64,23 +88,19 @@ def check_options(
     earlier = len(faults)
     for key in values:
         if key not in fields:
-            options = f" Options: {', '.join(fields)}." if fields else " It has no options."
+            kind = "option" if before else "key"
+            known = f"{kind.title()}s: {', '.join(fields)}." if fields else "It has no options."
             near = did_you_mean(new_name(key), fields)
-            faults.append(f"{before}{key}: no such option.{near}{options}")
-    given = made_before or {}
+            faults.append(f"{before}{key}: no such {kind}.{near} {known}")
     typed: dict[type, dict[str, Any]] = {cls: {} for cls in classes}
     for name, (cls, field) in fields.items():
-        if name in given:
-            typed[cls][name] = given[name]
+        if made_before is not None and name in made_before:
+            typed[cls][name] = made_before[name]
             continue
-        hint = _hints(cls)[name]
+        if fault := _check_option(field, _hints(cls)[name], values, before):
+            faults.append(fault)
         if name in values:
-            try:
-                values[name] = typed[cls][name] = convert(hint, values[name])
-            except (OmegaConfBaseException, OverflowError):  # the latter of 400 digits
-                faults.append(f"{before}{name} must be {describe(hint)}. Got {values[name]!r}.")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            faults.append(f"{before}{name} is missing: it must be {describe(hint)}.")
+            typed[cls][name] = values[name]
     if len(faults) > earlier:
         return []
     made = []
@@ -92,32 +112,129 @@ def check_options(
     return made if len(faults) == earlier else []
 
 
+def _check_option(
+    field: dataclasses.Field[Any], hint: Any, values: dict[str, Any], before: str
+) -> str:
+    """Give an option its type, and return what is wrong with it, if anything is."""
+    default, given = _default(field), values.pop(field.name, MISSING)
+    path = f"{before}{field.name}"
+    if given == MISSING:
+        return f"{path} is missing: it must be {describe(hint)}." if default == MISSING else ""
+    values[field.name] = default
+    try:
+        value = convert(hint, given)
+    except (ValueError, OverflowError):  # the latter of 400 digits
+        return f"{path} {_must(path.rpartition(': ')[2], hint, given)} Got {shown(given)}."
+    allowed: Range | None = field.metadata.get("range")
+    if allowed is not None and not allowed.holds(value):
+        return f"{path} must be {allowed.words}. Got {shown(given)}."
+    values[field.name] = value
+    return ""
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """Return the default of a field, or MISSING."""
+    if field.default_factory is not dataclasses.MISSING:
+        made = field.default_factory()
+        return dataclasses.asdict(made) if dataclasses.is_dataclass(made) else made  # type: ignore[arg-type]
+    return MISSING if field.default is dataclasses.MISSING else field.default
+
+
+def _must(path: str, hint: Any, given: Any) -> str:
+    """Say what an option must be, which it is not."""
+    for part in parts_of(hint):
+        if dataclasses.is_dataclass(part):
+            inner = ", ".join(f"{path}.{field.name}" for field in dataclasses.fields(part))
+            return f"has settings of its own, which are given one by one: {inner}."
+        if isinstance(given, list) and typing.get_origin(part) is list:
+            return f"must be a list, and each of its items {describe(typing.get_args(part)[0])}."
+    example = f", for example {path}=[…]" if describe(hint) == LIST else ""
+    return f"must be {describe(hint)}{example}."
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: much as it is typed."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
 def convert(hint: Any, value: Any) -> Any:
-    """Return a value as the type that a field declares, by OmegaConf's rules.
+    """Return a value as the type that a field declares.
 
-    Where the type has sequences among others, such as a pair of numbers, lists pass as they are:
-    who takes the option checks them.
+    Text that is a number becomes one, as it comes from an environment variable; a number becomes a
+    text or a fraction, where one is asked for. Where several types are allowed, nothing changes but
+    whole numbers into fractions. Lists that may be nested are checked by who takes them.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be one.
+
+    Examples
+    --------
+    >>> convert(float, 1), convert(int, "3"), convert(str, 2026), convert(int | str, "3")
+    (1.0, 3, '2026', '3')
     """
-    parts = typing.get_args(hint)
-    if type(value) is hint or type(value) in parts:
+    parts = parts_of(hint)
+    kinds = [part for part in parts if part is not types.NoneType]
+    if hint is Any or (value is None and len(kinds) < len(parts)):
         return value
-    plain = [part for part in parts if typing.get_origin(part) is not Sequence]
-    if len(plain) < len(parts):
-        if isinstance(value, list):
-            return [convert(hint, item) for item in value]
-        hint = functools.reduce(operator.or_, plain)
-    typed = copy.copy(_holder(hint))
-    typed.value = value
-    return OmegaConf.to_container(typed)["value"]  # type: ignore[call-overload, index]
+    if isinstance(value, dict) and any(map(dataclasses.is_dataclass, kinds)):
+        return value
+    lists = [part for part in kinds if typing.get_origin(part) in SEQUENCES]
+    if isinstance(value, list) and lists:
+        of_items = hint if len(kinds) > 1 else (*typing.get_args(lists[0]), Any)[0]
+        return [convert(of_items, item) for item in value]
+    plain = [kind for kind in kinds if kind not in lists]
+    if len(plain) == 1 and plain[0] in CONVERSIONS:
+        return CONVERSIONS[plain[0]](value)
+    if type(value) in plain:
+        return value
+    if type(value) is int and float in plain:
+        return float(value)
+    raise ValueError
 
 
-@functools.cache
-def _holder(hint: Any) -> DictConfig:
-    """Return a config with one value of a type."""
-    holder: DictConfig = OmegaConf.structured(
-        dataclasses.make_dataclass("Holder", [("value", hint)])
-    )
-    return holder
+def _whole(value: Any) -> int:
+    if type(value) not in (int, str):
+        raise ValueError
+    return int(value)
+
+
+def _fraction(value: Any) -> float:
+    if type(value) not in (int, float, str):
+        raise ValueError
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, (str, int, float)):
+        raise ValueError
+    return str(value)
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, int):
+        return bool(value)
+    if not isinstance(value, str) or value.lower() not in YES + NO:
+        raise ValueError
+    return value.lower() in YES
+
+
+CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
+    int: _whole,
+    float: _fraction,
+    str: _text,
+    bool: _truth,
+}
+
+
+def parts_of(hint: Any) -> tuple[Any, ...]:
+    """Return the types of which a value may be one."""
+    is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    return typing.get_args(hint) if is_union else (hint,)
 
 
 def describe(hint: Any) -> str:
@@ -128,11 +245,11 @@ def describe(hint: Any) -> str:
     >>> describe(int | str | None)
     'a whole number, a text or null'
     """
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        words = [describe(part) for part in typing.get_args(hint)]
-        if WORDS[float] in words and WORDS[int] in words:
-            words.remove(WORDS[int])
-        return f"{', '.join(words[:-1])} or {words[-1]}"
-    if typing.get_origin(hint) in (list, Sequence):
-        return "a list"
-    return WORDS.get(hint, str(hint))
+    words = [
+        LIST if typing.get_origin(p) in SEQUENCES else WORDS.get(p, str(p)) for p in parts_of(hint)
+    ]
+    if len(words) == 1:
+        return words[0]
+    if WORDS[float] in words and WORDS[int] in words:
+        words.remove(WORDS[int])
+    return f"{', '.join(words[:-1])} or {words[-1]}"

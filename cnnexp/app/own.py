@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from hydra.core.config_store import ConfigStore
 
 from cnnexp.app.locations import config_files
-from cnnexp.app.schema import TABLES, joined
+from cnnexp.app.schema import TABLES, options_of
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
 from cnnexp.engine import IMPLEMENTATIONS
@@ -49,7 +49,7 @@ def offer() -> None:
         for name in table:
             if name not in files:
                 more = (Preparation,) if group == "data" else ()
-                store.store(group=group, name=name, node=joined(name, table[name], *more))
+                store.store(group=group, name=name, node=options_of(name, table[name], *more))
     for name in IMPLEMENTATIONS:
         if name not in config_files("impl"):
             store.store(group="impl", name=name, node={"name": name})

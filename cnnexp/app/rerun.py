@@ -10,11 +10,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cnnexp.app.check import Plain, check
+from cnnexp.app.check import check
 from cnnexp.app.composing import App, composing, make_app
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.job import record_of
 from cnnexp.app.messages import dotted
+from cnnexp.app.options import Plain
 from cnnexp.app.own import offer
 from cnnexp.app.resume import complete
 from cnnexp.app.schema import TABLES

@@ -6,18 +6,19 @@ import copy
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cnnexp.app.check import Plain, check_settings
+from cnnexp.app.check import check_settings
 from cnnexp.app.experiment import go_on
 from cnnexp.app.locations import near
 from cnnexp.app.messages import dotted
+from cnnexp.app.options import Plain
 from cnnexp.app.schema import Config
 from cnnexp.app.screen import say, warn
 from cnnexp.errors import ConfigError, RunError, did_you_mean, foreign
@@ -221,10 +222,11 @@ def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> Pl
 
 def complete(recorded: Plain) -> Plain:
     """Return a copy of a recorded config with the defaults of keys that are newer than it."""
-    newer = copy.deepcopy(NEWER)
-    merged = OmegaConf.merge(OmegaConf.structured(Config), newer, copy.deepcopy(recorded))
-    assert isinstance(merged, DictConfig)
-    return OmegaConf.to_container(merged)  # type: ignore[return-value]
+    filled: Plain = asdict(Config()) | copy.deepcopy(NEWER)
+    for key, value in copy.deepcopy(recorded).items():
+        nested = isinstance(filled.get(key), dict) and isinstance(value, dict)
+        filled[key] = filled[key] | value if nested else value
+    return filled
 
 
 def _change(config: Plain, override: str) -> str | None:

@@ -1,20 +1,23 @@
-"""The types of all settings, for OmegaConf to check.
+"""All settings, as dataclasses: their types, defaults, ranges and meanings.
 
-The options of layers, optimizers, schedules and data sets are the fields of their own dataclasses;
-here they are only put under the names that the config groups use. The schemas stand in a group of
-their own, so that they do not show up as options of another.
+The options of layers, optimizers, schedules and data sets are the fields of their own dataclasses.
+Hydra is told the keys of all of them, and nothing else: `cnnexp.app.check` looks at the values once
+all of them are there. The keys stand in a group of their own, ``schema``, so that they do not show
+up as options of another.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import typing
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from cnnexp.app.options import AUTO_OR_COUNT, MISSING, one_of, ranged
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
 from cnnexp.errors import OptionError, did_you_mean
@@ -22,11 +25,9 @@ from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.runs import version1
 from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.train import OPTIMIZERS, SCHEDULES
+from cnnexp.train.trainer import EVALUATE
 
-RERUNS = ("failed", "diverged", "all")
-ISOLATIONS = ("warm", "fresh")
-
-
+DTYPES = ("float32", "float64")
 TABLES: dict[str, Any] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES}
 
 
@@ -65,8 +66,6 @@ class ImplConfig:
 
     Parameters
     ----------
-    name : str
-        What computes the layers; ``impl=NAME`` chooses it.
     threads : int or "auto"
         Workers that share the micro-batches. Results do not depend on it.
     micro_batch : int or "auto"
@@ -77,19 +76,10 @@ class ImplConfig:
         Whether it may compute layers that belong together as one step.
     """
 
-    name: str = "fast"
-    threads: Any = "auto"  # not int | str, of which OmegaConf would say no more than that
-    micro_batch: Any = "auto"
-    inference_micro_batch: Any = "auto"
+    threads: int | str = ranged("auto", *AUTO_OR_COUNT)
+    micro_batch: int | str = ranged("auto", *AUTO_OR_COUNT)
+    inference_micro_batch: int | str = ranged("auto", *AUTO_OR_COUNT)
     fuse: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("threads", "micro_batch", "inference_micro_batch"):
-            value = getattr(self, name)
-            if value != "auto" and (type(value) is not int or value < 1):
-                raise OptionError(
-                    f"{name} must be 'auto' or a number of at least 1. Got {value!r}."
-                )
 
 
 @dataclass
@@ -127,22 +117,14 @@ class SweepConfig:
     """
 
     dir: str = ""
-    rerun: str = "failed"
+    rerun: str = one_of("failed", "failed", "diverged", "all")
     objective: str | None = None
     search_on_test: bool = False
-    jobs: int | str = "auto"
-    isolation: str = "warm"
+    jobs: int | str = ranged("auto", *AUTO_OR_COUNT)
+    isolation: str = one_of("warm", "warm", "fresh")
     points: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if self.rerun not in RERUNS:
-            raise OptionError(f"rerun must be one of {', '.join(RERUNS)}. Got '{self.rerun}'.")
-        if self.jobs != "auto" and not (isinstance(self.jobs, int) and self.jobs >= 1):
-            raise OptionError(f"jobs must be auto, or at least 1. Got {self.jobs!r}.")
-        if self.isolation not in ISOLATIONS:
-            raise OptionError(
-                f"isolation must be one of {', '.join(ISOLATIONS)}. Got '{self.isolation}'."
-            )
         names = figure_names()
         if self.objective is not None and self.objective not in names:
             near = version1.new_name(self.objective)
@@ -237,21 +219,27 @@ class Config:
     loss: Any = None
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     metrics: list[str] = field(default_factory=list)
-    learning_rate: float | None = None
-    epochs: int = 4
-    batch_size: int | None = None
-    seed: int = 0
-    dtype: str = "float32"
+    learning_rate: float | None = ranged(
+        None, lambda value: value is None or 0 < value < math.inf, "above 0, and finite"
+    )
+    epochs: int = ranged(4, lambda value: value >= 1, "at least 1")
+    batch_size: int | None = ranged(None, lambda value: value is None or value >= 1, "at least 1")
+    seed: int = ranged(0, lambda value: value >= 0, "at least 0")
+    dtype: str = ranged("float32", lambda value: value in DTYPES, " or ".join(DTYPES))
     name: str = ""
     tags: list[str] = field(default_factory=list)
     note: str = ""
     plugins: list[str] = field(default_factory=list)
     init_from: str | None = None
-    evaluate: str | None = None
+    evaluate: str | None = ranged(
+        None, lambda value: value in (None, *EVALUATE), " or ".join(EVALUATE)
+    )
     early_stopping: StoppingConfig | None = field(default_factory=StoppingConfig)
     best_weights: bool | str = False
-    ema: float | None = None
-    accumulate: int = 1
+    ema: float | None = ranged(
+        None, lambda value: value is None or 0 <= value < 1, "at least 0 and below 1"
+    )
+    accumulate: int = ranged(1, lambda value: value >= 1, "at least 1")
     callbacks: list[Any] = field(default_factory=list)
     trackers: list[Any] = field(default_factory=list)
     profile: bool = False
@@ -260,21 +248,31 @@ class Config:
     sweep: SweepConfig = field(default_factory=SweepConfig)
 
 
-def joined(name: str, *classes: type) -> type:
-    """Return a dataclass with a name and the fields of several dataclasses."""
-    fields: list[Any] = [("name", str, field(default=name))]
-    for cls in (cls for cls in classes if dataclasses.is_dataclass(cls)):
-        hints = typing.get_type_hints(cls)
-        fields += [(f.name, hints[f.name], _default(f)) for f in dataclasses.fields(cls)]
-    return dataclasses.make_dataclass(f"{name}_options", fields)
+def keys_of(name: str, *classes: type) -> type:
+    """Return a dataclass with the keys of several dataclasses, which takes any values."""
+    fields = [
+        (each.name, Any, field(default_factory=_default_of(each)))
+        for cls in classes
+        if dataclasses.is_dataclass(cls)
+        for each in dataclasses.fields(cls)
+    ]
+    return dataclasses.make_dataclass(name, fields)
 
 
-def _default(given: dataclasses.Field[Any]) -> Any:
-    """Return a field with the same default; one without has to be given."""
-    if given.default_factory is not dataclasses.MISSING:
-        return field(default_factory=given.default_factory)
-    required = given.default is dataclasses.MISSING
-    return field(default="???" if required else given.default)
+def options_of(name: str, *classes: type) -> type:
+    """Return the same for the options of a choice of a group, which has a name besides."""
+    options = keys_of("", *classes)
+    named = [("name", Any, field(default=name))]
+    return dataclasses.make_dataclass(f"{name}_options", named, bases=(options,))
+
+
+def _default_of(given: dataclasses.Field[Any]) -> Callable[[], Any]:
+    """Return what makes the default of a field; of one that has to be given, MISSING."""
+    if given.default_factory is dataclasses.MISSING:
+        default = MISSING if given.default is dataclasses.MISSING else given.default
+        return lambda: default
+    kind = type(given.default_factory())
+    return keys_of(kind.__name__, kind) if dataclasses.is_dataclass(kind) else given.default_factory
 
 
 _stored: dict[tuple[str, str], tuple[type, ...]] = {}  # what Hydra's store has already
@@ -285,7 +283,7 @@ def register_schemas() -> None:
     if not _stored:
         store = ConfigStore.instance()
         store.store(group="schema", name="config", node=_root())
-        store.store(group="schema", name="impl", node=ImplConfig)
+        store.store(group="schema", name="impl", node=options_of("fast", ImplConfig))
     for name in SOURCES:
         _store("data", name, SOURCES[name], Preparation)
     for group, table in TABLES.items():
@@ -294,8 +292,8 @@ def register_schemas() -> None:
 
 
 def _root() -> Any:
-    """Return the schema of the whole config."""
-    root = OmegaConf.structured(Config)
+    """Return the keys of the whole config."""
+    root = OmegaConf.structured(keys_of("Config", Config))
     # A layer may get options that its preset does not name; our own check looks at them.
     OmegaConf.set_struct(root.model.layers, False)
     OmegaConf.set_struct(root.augment.transforms, False)
@@ -305,6 +303,6 @@ def _root() -> Any:
 def _store(group: str, name: str, *classes: type) -> None:
     if _stored.get((group, name)) != classes:
         ConfigStore.instance().store(
-            group=f"schema/{group}", name=name, node=joined(name, *classes)
+            group=f"schema/{group}", name=name, node=options_of(name, *classes)
         )
         _stored[group, name] = classes

@@ -6,8 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from cnnexp.app.check import Plain
 from cnnexp.app.hydra_bridge import GRID
+from cnnexp.app.options import Plain
 from cnnexp.runs.record import Record
 
 

@@ -1,8 +1,8 @@
 """Every setting of a run as data: key, type, default, allowed values, meaning.
 
 Nothing is written down here. Keys, types and defaults come from the dataclasses that take the
-settings, meanings from their docstrings, and allowed values from the messages with which they
-refuse others: each option is tried with values that are often wrong.
+settings, meanings from their docstrings, and allowed values from their ranges, or from the messages
+with which they refuse others: each option is tried with values that are often wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from cnnexp.app.check import RANGES
 from cnnexp.app.docstrings import Parameter, documented, first_line
 from cnnexp.app.locations import config_root
 from cnnexp.app.options import describe
@@ -99,10 +98,9 @@ def sections() -> Iterator[Section]:
 def _of_run() -> Iterator[Setting]:
     """Yield the keys at the top, with their ranges."""
     for setting in _settings("", Config):
-        allowed = RANGES[setting.key][1] if setting.key in RANGES else setting.allowed
         if setting.key in GROUPS:
-            allowed = ", ".join(GROUPS[setting.key])
-        yield setting._replace(allowed=allowed, default=_configured(setting))
+            setting = setting._replace(allowed=", ".join(GROUPS[setting.key]))
+        yield setting._replace(default=_configured(setting))
 
 
 def _configured(setting: Setting) -> str:
@@ -144,7 +142,7 @@ def _settings(before: str, cls: type) -> Iterator[Setting]:
         said = about.get(field.name, Parameter("", ""))
         kind = _type(hints[field.name], said.type)
         choices = CHOICES.match(said.type)
-        allowed = choices[1].replace('"', "") if choices else _allowed(cls, field.name)
+        allowed = choices[1].replace('"', "") if choices else _allowed(cls, field)
         yield Setting(before + field.name, kind, _default(field), allowed, said.meaning)
 
 
@@ -179,10 +177,11 @@ def _from_yaml(path: Path) -> Mapping[str, Any]:
     return found
 
 
-@functools.cache
-def _allowed(cls: type, name: str) -> str:
-    """Return what a class says must hold of an option, found by giving it wrong values."""
-    given = _enough(cls)
+def _allowed(cls: type, field: dataclasses.Field[Any]) -> str:
+    """Return what must hold of an option; of one without a range, what a class says to others."""
+    if (allowed := field.metadata.get("range")) is not None:
+        return str(allowed.words)
+    given, name = _enough(cls), field.name
     for value in WRONG:
         try:
             cls(**(given | {name: value}))

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-EXIT_CODE = 130
+from cnnexp.app.exit_codes import INTERRUPTED
+
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
@@ -43,7 +44,7 @@ class StopRequest:
     def note_or_exit(self, number: int, frame: Any = None) -> None:
         """Note the first signal; at the second, stop at once."""
         if self.asked:
-            os._exit(EXIT_CODE)
+            os._exit(INTERRUPTED)
         self.note(number)
 
 

@@ -6,7 +6,8 @@ import argparse
 import re
 from pathlib import Path
 
-from cnnexp.app.outputs import telling
+from cnnexp.app.arguments import parser_of
+from cnnexp.app.screen import telling
 from cnnexp.engine.window import Padding, Window
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.report.inside.meetings import lines_of
@@ -37,12 +38,10 @@ def main(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cnnexp inspect stride-groups",
-        description="Show which pixels each element of a filter meets in each stride group.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = parser_of(
+        "inspect stride-groups",
+        EPILOG,
+        "Show which pixels each element of a filter meets in each stride group.",
     )
     add = parser.add_argument
     add("--input", required=True, metavar="4x4", help="pixels, rows x columns")

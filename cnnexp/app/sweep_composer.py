@@ -21,9 +21,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
-from cnnexp.app.check import Plain, plain
+from cnnexp.app.check import plain
 from cnnexp.app.composing import composing
 from cnnexp.app.hydra_bridge import ConfigLoaderImpl, get_overrides_dirname
+from cnnexp.app.options import Plain
 
 PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 Kind = tuple[Any, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cnnexp.app.check import Plain
+from cnnexp.app.options import Plain
 from cnnexp.app.search import objective
 from cnnexp.errors import RunError
 from cnnexp.runs.process import is_here

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnexp.app.outputs import telling
-from cnnexp.app.screen import say
+from cnnexp.app.screen import say, telling
 from cnnexp.errors import OptionError
 from cnnexp.report import formats
 from cnnexp.runs.files import write_output

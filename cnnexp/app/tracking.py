@@ -19,6 +19,7 @@ from typing import Any
 
 from cnnexp.app.screen import warn
 from cnnexp.errors import CnnexpError
+from cnnexp.registry import made
 from cnnexp.runs.files import read_bytes, replace_json
 from cnnexp.runs.fingerprint import PATHS
 from cnnexp.runs.reading import flatten
@@ -124,7 +125,7 @@ class Trackers:
         entries = config.get("trackers") or []
         saved = read_saved(writer.folder) if entries else []
         self.told = [
-            Telling(_made(options), _entry(saved, k, options["type"]), label)
+            Telling(made(TRACKERS, options, "type"), _entry(saved, k, options["type"]), label)
             for k, options in enumerate(entries)
         ]
 
@@ -215,8 +216,3 @@ def _entry(saved: Sequence[Any], k: int, name: str) -> dict[str, Any]:
     found, epochs = saved[k].get("found"), saved[k].get("epochs")
     usable = isinstance(found, dict) and type(epochs) is int and epochs >= 0
     return {**new, "found": found, "epochs": epochs} if usable else new
-
-
-def _made(options: Mapping[str, Any]) -> Tracker:
-    """Make what an entry of the list names, with its options."""
-    return TRACKERS[options["type"]](**{k: v for k, v in options.items() if k != "type"})

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cnnexp.app.help import GROUPS, options
 from cnnexp.app.hydra_bridge import get_args_parser
+from cnnexp.app.locations import CHOICES, config_files
 from cnnexp.app.messages import dotted
 from cnnexp.errors import ConfigError, did_you_mean
 
@@ -89,11 +89,11 @@ def _faults(override: str) -> Iterator[str]:
         yield f"{override}: settings are given another value, as in {key}=…, and not taken away."
     elif equals and not key.partition("@")[0]:
         yield f"{override}: there is no key before the equals sign."
-    elif key in GROUPS and NO_NAMES.fullmatch(value) and value not in options(key):
+    elif key in CHOICES and NO_NAMES.fullmatch(value) and value not in config_files(key):
         own = f" A file of yours is found with --config-dir FOLDER, if it lies in FOLDER/{key}."
         hint = own if "/" in value else ""
-        yield f"{override}: must be a name. Options of {key}: {', '.join(options(key))}.{hint}"
-    elif key == f"{group}.name" and group in GROUPS and group != "model":
+        yield f"{override}: must be a name. Options of {key}: {', '.join(config_files(key))}.{hint}"
+    elif key == f"{group}.name" and group in CHOICES and group != "model":
         yield f"{override}: write {group}={value}, which brings the options that belong to it."
     elif (match := PLACE.match(key)) and not match[2].isdigit():
         yield f"{override}: {match[1]} are numbered from 0. Got '{match[2]}'."
@@ -117,5 +117,5 @@ def _given_twice(overrides: Sequence[str]) -> Iterator[str]:
     seen: dict[str, str] = {}
     for override in overrides:
         key = override.partition("=")[0].lstrip("+")
-        if key in (*GROUPS, "experiments") and seen.setdefault(key, override) != override:
+        if key in CHOICES and seen.setdefault(key, override) != override:
             yield f"{key} is given twice: {seen[key]} and {override}."

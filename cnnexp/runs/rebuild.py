@@ -17,6 +17,7 @@ from cnnexp.nn.initializers import at_most
 from cnnexp.nn.layer import Layer, make_layer
 from cnnexp.nn.losses import LOSSES, Loss
 from cnnexp.nn.network import Network
+from cnnexp.registry import made
 
 Config = dict[str, Any]
 ALWAYS = 1 << 24  # numbers of an array that any computer has room for
@@ -104,16 +105,12 @@ def plan_dataset(config: Config) -> DatasetPlan:
 
 def build_loss(config: Config) -> Loss:
     """Make the loss of a config."""
-    options = config["loss"]
-    return LOSSES[options["name"]](**{k: v for k, v in options.items() if k != "name"})
+    return made(LOSSES, config["loss"], "name")
 
 
 def build_augmentations(config: Config) -> list[Augmentation]:
     """Make the augmentations that a config lists."""
-    return [
-        AUGMENTATIONS[options["type"]](**{k: v for k, v in options.items() if k != "type"})
-        for options in config["augment"]["transforms"]
-    ]
+    return [made(AUGMENTATIONS, options, "type") for options in config["augment"]["transforms"]]
 
 
 def build_network(

@@ -45,8 +45,16 @@ IDLE = 12.0  # times the limit, for a test that only waits
 START_SECONDS = 60.0  # until the first test begins
 SLACK_SECONDS, SLOWER = 10.0, 10.0  # a test may take SLACK + SLOWER x what it took
 # what a fork says at its end: exit codes of pytest, and that the function could not be changed;
-# 2 is an error at import, 5 that a changed table has none of the tests
-OUTCOMES = {"0": "survived", "1": "killed", "2": "killed", "5": "survived", "cold": "cold"}
+# 2 is an error at import, 4 one in the files that tests share, 5 that a changed table has none of
+# the tests
+OUTCOMES = {
+    "0": "survived",
+    "1": "killed",
+    "2": "killed",
+    "4": "killed",
+    "5": "survived",
+    "cold": "cold",
+}
 PYTEST = (
     *("-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # a library was imported before

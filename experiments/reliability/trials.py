@@ -189,7 +189,7 @@ def warm() -> Iterator[None]:
 
     import cnnexp.app.commands.compare
     import cnnexp.app.commands.resume  # noqa: F401
-    from cnnexp.app import composing, defaults, processes, resume, single_run
+    from cnnexp.app import composing, processes, resume, single_run
     from cnnexp.app.commands import show
     from cnnexp.runs import environment, writing
 
@@ -203,7 +203,7 @@ def warm() -> Iterator[None]:
     composing.register_schemas()
     with (
         mock.patch.object(composing, "register_schemas", lambda: None),
-        mock.patch.object(show, "default_settings", remembered(defaults.default_settings)),
+        mock.patch.object(show, "default_settings", remembered(show.default_settings)),
         mock.patch.object(single_run, "OmegaConf", plain),
         mock.patch.object(ConfigLoaderImpl, "load_configuration", compose),
         mock.patch.object(environment, "git", lambda: None),

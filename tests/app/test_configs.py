@@ -18,7 +18,7 @@ from cnnexp.app.locations import config_root
 from cnnexp.app.schema import ImplConfig
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
-from cnnexp.engine import IMPLEMENTATIONS
+from cnnexp.engine import IMPLEMENTATIONS, automatic
 from cnnexp.errors import ConfigError
 from cnnexp.nn.layer import LAYERS
 from cnnexp.nn.losses import LOSSES
@@ -92,7 +92,7 @@ def test_every_config_composes_and_passes_the_checks(path, own_data, tmp_path):
     if name == "binary_cross_entropy":
         extra = ["model=linear", "model.layers.1.activation=sigmoid"]
     config = check(compose(f"{group}={name}", *extra))
-    assert config[group]["name"] == name
+    assert config[group]["name"] == (automatic() if name == "auto" else name)
 
 
 @pytest.mark.parametrize(

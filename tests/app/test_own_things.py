@@ -193,7 +193,7 @@ def test_a_thing_of_every_kind_trains(words: str, key: str, value: object, own: 
             "optimizer=slow_sgd optimizer.momntum=1",
             "optimizer=slow_sgd has no such option. Did you mean 'momentum'?",
         ),
-        ("schedule=halves schedule.low=much", "schedule.low=much: must be a number. Got 'much'."),
+        ("schedule=halves schedule.low=much", "schedule.low must be a number. Got 'much'."),
         ("schedule=halfs", "schedule=halfs: there is no such option. Did you mean 'halves'?"),
         ("metrics=[largest_ouput]", "no metric is named 'largest_ouput'. Did you mean"),
     ],

@@ -222,22 +222,22 @@ REFUSED = [
     (
         ["learning_rate=0.2"],
         "learning_rate: the run has 0.1, and 0.2 would make it another run. Only epochs,"
-        " checkpoint.every, impl.threads may change; for anything else start a new run.",
+        " checkpoint.every, impl.threads, trackers may change; for anything else start a new run.",
     ),
     (
         ["optimizer=adam"],
         "optimizer: the run has sgd, and adam would make it another run. Only epochs,"
-        " checkpoint.every, impl.threads may change; for anything else start a new run.",
+        " checkpoint.every, impl.threads, trackers may change; for anything else start a new run.",
     ),
     (
         ["model.layers[1].units=6"],
         "model.layers.1.units: the run has 5, and 6 would make it another run. Only epochs,"
-        " checkpoint.every, impl.threads may change; for anything else start a new run.",
+        " checkpoint.every, impl.threads, trackers may change; for anything else start a new run.",
     ),
     (
         ["epoch=3"],
-        "epoch: no such key. Did you mean 'epochs'? Only epochs, checkpoint.every, impl.threads"
-        " may change; for anything else start a new run.",
+        "epoch: no such key. Did you mean 'epochs'? Only epochs, checkpoint.every, impl.threads,"
+        " trackers may change; for anything else start a new run.",
     ),
     (["epochs=three"], "epochs must be a whole number. Got 'three'."),
     (["epochs"], "epochs: cannot be read as key=value."),

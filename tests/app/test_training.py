@@ -332,7 +332,7 @@ def test_find_lr_takes_one_implementation_and_a_finite_loss(data):
     ended = cnnexp("find-lr", *settings(data), "impl=sg,fast")
     assert (ended.code, ended.err) == (
         2,
-        "error: impl=sg,fast: find-lr takes one implementation.\n",
+        "error: find-lr takes one implementation. Got impl=sg,fast.\n",
     )
     ended = cnnexp("find-lr", *settings(data), "--from", "1e20", "--to", "1e30")
     assert ended.code == 2 and "Begin with a smaller rate" in ended.err

@@ -17,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from cnnexp.app import check as checking
 from cnnexp.app.composing import App, composing, make_app
 from cnnexp.app.messages import dotted
-from cnnexp.app.schema import TABLES
+from cnnexp.app.options import check_options
+from cnnexp.app.schema import TABLES, Config
 from cnnexp.app.sweep_again import is_a_sweep, last_start
-from cnnexp.app.sweeps import INDEX
+from cnnexp.app.sweeps import INDEX, read_index
 from cnnexp.app.words import check_words
 from cnnexp.errors import CnnexpError, RunError
 from tests.fuzz.inputs import changed
@@ -141,8 +142,7 @@ class Yaml(SettingsReader):
                 merged = OmegaConf.merge(self.kept(group), {group: loaded})
             if group in TABLES:
                 faults: list[str] = []
-                plain = checking.plain(merged)
-                checking._check_group(TABLES[group], None, plain, group, faults)
+                checking._check_group(TABLES[group], checking.plain(merged), group, faults)
         finally:
             (self.folder / group / "given.yaml").unlink()
 
@@ -187,7 +187,7 @@ class Overrides(SettingsReader):
         with composing(lambda: self.base):
             given = self.parser.parse_overrides([w for w in words if not w.startswith("-")])
             self.app.config_loader._apply_overrides_to_config(given, part)
-        checking.plain(part)
+        check_options([Config], checking.plain(part), "", [])
 
     def typed(self, content: bytes) -> list[str]:
         """Return an input as words; an argument of a program holds no NUL."""
@@ -224,6 +224,7 @@ class SweepIndex(Reader):
 
     def read(self, content: bytes) -> None:
         (self.folder / INDEX).write_bytes(content)
+        read_index(self.folder)
         if is_a_sweep(self.folder):
             with contextlib.suppress(RunError):  # nobody has signed it
                 last_start(self.folder)

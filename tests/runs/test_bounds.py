@@ -162,3 +162,51 @@ def test_a_link_among_what_a_run_writes_is_refused(name, tmp_path):
     (tmp_path / name).symlink_to("/dev/null")
     with pytest.raises(RunError, match="is a symbolic link"):
         files.refuse_links(tmp_path)
+
+
+def test_bytes_have_no_depth():
+    deepest = b"x"
+    for _ in range(opcodes.MAX_DEPTH):
+        deepest = [deepest]
+    assert Reader(pickle.dumps(deepest, 4)).read() == deepest
+
+
+def test_as_many_open_marks_as_allowed_and_one_more():
+    for count in (opcodes.MAX_DEPTH + 1, opcodes.MAX_DEPTH + 2):
+        reader = Reader(b"")
+        for _ in range(opcodes.MAX_DEPTH + 1):
+            opcodes._mark(reader)
+        if count > opcodes.MAX_DEPTH + 1:
+            with pytest.raises(UnsafePickle, match="deep"):
+                opcodes._mark(reader)
+
+
+@pytest.mark.parametrize("number", [-(1 << 40), (1 << 40), -1, -129])
+def test_whole_numbers_have_their_sign(number):
+    assert Reader(pickle.dumps(number, 4)).read() == number
+
+
+def test_nothing_is_read_beyond_the_end():
+    reader = Reader(bytes(10))
+    reader.take(6)
+    with pytest.raises(UnsafePickle, match="cut off"):
+        reader.take(5)
+    assert len(reader.take(4)) == 4
+
+
+def test_an_empty_name_is_none_that_is_known():
+    with pytest.raises(UnsafePickle, match="asks for"):
+        read(pickle.GLOBAL + b"\n" + b"n\n")
+
+
+@pytest.mark.parametrize("kind", ["O8", "V8", "U4", "M8", 8, None, ("f4",)])
+def test_types_of_arrays_that_are_no_numbers(kind):
+    with pytest.raises(UnsafePickle, match="numbers only"):
+        NAMES["numpy", "dtype"].call(kind, False, True)
+
+
+def test_a_log_that_is_a_link_is_refused_by_its_name(tmp_path):
+    (tmp_path / "log").symlink_to(tmp_path / "elsewhere")
+    for write in (files.open_to_append, lambda path: files.replace_file(path, b"")):
+        with pytest.raises(RunError, match="is a symbolic link"):
+            write(tmp_path / "log")

@@ -89,6 +89,7 @@ def test_nothing_is_kept_where_nothing_was_changed(project, tmp_path):
         (["/site/cnnexp/__main__.py", "epochs=3"], ["python", "-m", "cnnexp", "epochs=3"]),
         (["/usr/bin/cnnexp", "resume", "r"], ["cnnexp", "resume", "r"]),
         (["study.py", "3"], ["study.py", "3"]),
+        (["/mine/cnnexp/study.py", "3"], ["/mine/cnnexp/study.py", "3"]),
         (["/mine/tool/__main__.py"], ["/mine/tool/__main__.py"]),
     ],
 )
@@ -237,3 +238,33 @@ def test_a_source_that_cannot_be_read_has_no_checksum(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "LARGEST_SOURCE", 5)
     assert sources.checksum_of(path) is None
     assert sources.checksum_of(tmp_path / "absent.py") is None
+
+
+def test_where_git_fails_there_is_no_repository(tmp_path, monkeypatch):
+    def missing(*words):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(code, "_ask_git", missing)
+    assert code.git() is None
+    assert code._repository(tmp_path) is None
+    found = {"dirty": True, "folder": str(tmp_path), "commit": "0"}
+    assert code.changes({"git": found}, tmp_path / "run") == ""
+
+
+def test_a_package_that_is_not_under_version_control_has_no_commit(monkeypatch):
+    def tracked(folder, *words):
+        if words[0] == "ls-files":
+            raise subprocess.CalledProcessError(1, "git")
+        return "commit"
+
+    monkeypatch.setattr(code, "_ask_git", tracked)
+    assert code.git() is None
+
+
+def test_a_package_that_is_not_read_leaves_the_others(modules, monkeypatch):
+    """What a module imports and cannot be read is passed over, and the rest is found."""
+    (modules / "mine_second.py").write_text("x" * 100)
+    monkeypatch.setattr(sources, "LARGEST_SOURCE", 90)
+    names = [source["name"] for source in sources_of(["mine_first"])]
+    assert names == ["mine_first"]
+    assert sources_of(["mine_second"]) is None

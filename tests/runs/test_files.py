@@ -112,3 +112,10 @@ def test_a_closed_log_takes_no_row(tmp_path):
     log.close()
     with pytest.raises(ValueError, match="closed file"):
         log.append([1])
+
+
+def test_all_of_a_file_is_on_the_disk_when_it_is_synchronised(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(os, "fsync", lambda file: sizes.append(os.fstat(file).st_size))
+    replace_file(tmp_path / "file", b"12345")
+    assert sizes[0] == 5

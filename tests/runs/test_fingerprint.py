@@ -108,3 +108,22 @@ def test_options_that_came_later_do_not_count_where_they_say_what_was_done_befor
     assert fingerprint(before, CHECKSUM) == fingerprint(same, CHECKSUM)
     assert fingerprint(before, CHECKSUM) != fingerprint(other, CHECKSUM)
     assert fingerprint(before, CHECKSUM) != fingerprint({**same, "ema": 0.9}, CHECKSUM)
+
+
+def test_no_transforms_are_no_augmentation():
+    plain = {**CONFIG, "augment": {"transforms": []}}
+    assert fingerprint(plain, CHECKSUM) == fingerprint({**CONFIG, "augment": None}, CHECKSUM)
+    assert fingerprint(plain, CHECKSUM) == fingerprint(CONFIG, CHECKSUM)
+    flipped = {**CONFIG, "augment": {"transforms": [{"type": "flip"}]}}
+    assert fingerprint(flipped, CHECKSUM) != fingerprint(CONFIG, CHECKSUM)
+
+
+@pytest.mark.parametrize("key", module.NEWER)
+def test_a_setting_at_the_value_of_before_does_not_count(key):
+    assert fingerprint({**CONFIG, key: module.NEWER[key]}, CHECKSUM) == WANTED
+    other = fingerprint({**CONFIG, key: "other"}, CHECKSUM)
+    assert (other == WANTED) is (key in module.NO_RESULT)
+
+
+def test_the_values_of_before_are_those_that_runs_without_them_had():
+    assert module.NEWER["best_weights"] is False and module.NEWER["evaluate"] == "each_epoch"

@@ -67,3 +67,8 @@ def test_a_damaged_record_is_no_run(tmp_path):
     assert not is_a_run(tmp_path)
     (tmp_path / "run.json").write_text("{")
     assert not is_a_run(tmp_path)
+
+
+def test_the_folders_above_are_made(tmp_path):
+    wanted = tmp_path / "a" / "b" / "run"
+    assert claim(wanted) == wanted and wanted.is_dir()

@@ -123,3 +123,18 @@ def test_a_folder_of_runs_is_no_run(tmp_path: Path, finished: list[Path]) -> Non
     refuse_folder_of_runs(finished[0])
     refuse_folder_of_runs(tmp_path)
     refuse_folder_of_runs(tmp_path / "absent")
+
+
+def test_a_folder_within_another_is_read_once(tmp_path: Path) -> None:
+    for name in ("9", "10"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    assert len(load_runs(tmp_path)) == 2
+    assert len(load_runs(tmp_path, tmp_path / "9")) == 2
+    assert len(load_runs(tmp_path / "9", tmp_path / "9", tmp_path / "10")) == 2
+
+
+def test_runs_that_only_began_are_all_found(tmp_path: Path) -> None:
+    for name in ("0", "1", "2"):
+        (tmp_path / name / ".hydra").mkdir(parents=True)
+    assert len(list(find_runs(tmp_path))) == 3

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from cnnexp import load_run
+from cnnexp.errors import OptionError
+from cnnexp.runs import rebuild
 from tests.runs.small import change_record, record_in, train, write_data
 
 
@@ -34,3 +38,17 @@ def test_an_old_run_without_a_setting_is_read(tmp_path):
     assert loaded.network.inference_micro_batch == 5  # evaluation once used the size of training
     _, _, error = loaded.network.evaluate(loaded.dataset.test.X, loaded.dataset.test.Y)
     assert error == loaded.results["test_error"]
+
+
+def test_options_have_the_type_of_their_field():
+    @dataclasses.dataclass
+    class Options:
+        count: int = 0
+        rate: float = 0.0
+        name: str | None = None
+
+    good = {"count": 2, "rate": 1, "name": None, "other": object()}
+    assert rebuild.options_of(Options, good) == {"count": 2, "rate": 1, "name": None}
+    for wrong in ({"count": 2.0}, {"count": True}, {"rate": "1"}, {"name": 1}):
+        with pytest.raises(OptionError, match="cannot be"):
+            rebuild.options_of(Options, wrong)

@@ -23,7 +23,7 @@ from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.folders import claim, claim_number, hold
 from cnnexp.runs.heartbeat import Heartbeat
 from cnnexp.runs.process import this_process
-from cnnexp.runs.record import SILENCE, new_record, read_record, write_record
+from cnnexp.runs.record import SILENCE, is_a_run, new_record, read_record, write_record
 from cnnexp.runs.writing import RunWriter
 from tests.runs.small import change_record, record_in, train, write_data
 
@@ -260,3 +260,11 @@ def test_the_figures_of_speed_are_of_training_alone(tmp_path):
     assert results["seconds"] == pytest.approx(seconds)
     assert results["seconds_per_epoch"] == pytest.approx(seconds / 2)
     assert results["samples_per_second"] == pytest.approx(96 / seconds)
+
+
+def test_only_a_folder_with_a_readable_record_is_a_run(folder, tmp_path):
+    assert is_a_run(folder)
+    (tmp_path / "other").mkdir()
+    assert not is_a_run(tmp_path / "other")
+    (tmp_path / "other" / "run.json").write_text("{")
+    assert not is_a_run(tmp_path / "other")

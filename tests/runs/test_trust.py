@@ -368,3 +368,40 @@ def test_the_folder_of_the_key_is_for_the_user_alone(place):
     trust.signing_key(make=True)
     if os.name == "posix":
         assert (place / "config").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o601, 0o604, 0o620, 0o610, 0o640, 0o602])
+def test_a_key_that_others_can_use_in_any_way_is_none(mode, place):
+    key = trust.signing_key(make=True)
+    path = place / "config" / trust.KEY_FILE
+    path.chmod(mode)
+    assert os.name != "posix" or trust.signing_key() is None
+    path.chmod(0o600)
+    assert trust.signing_key() == key
+
+
+def test_the_order_of_keys_does_not_change_a_signature():
+    one, other = {"name": "a", "path": "b"}, {"path": "b", "name": "a"}
+    assert trust._signature(b"k", ["m"], [one]) == trust._signature(b"k", ["m"], [other])
+
+
+def test_what_an_installed_package_raises_is_said(monkeypatch):
+    class Point:
+        value = "other_package.layers"
+
+        def load(self):
+            raise ValueError("too old")
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Point()])
+    with pytest.raises(ConfigError, match=r"'other_package\.layers' fails in .*too old"):
+        plugins.load_installed.__wrapped__()
+
+
+def test_the_working_folder_comes_first(place, monkeypatch):
+    folder = place / "here"
+    folder.mkdir()
+    (folder / "mine_here.py").write_text("x = 1\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    plugins._look_here("mine_here")
+    assert sys.path[0] == str(folder)

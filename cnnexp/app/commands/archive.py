@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from cnnexp.app.arguments import parser_of
 from cnnexp.app.labels import refuse_others
 from cnnexp.app.locations import near
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.outputs import writing
-from cnnexp.app.screen import say
+from cnnexp.app.screen import say, writing
 from cnnexp.runs.archives import ENDING
 from cnnexp.runs.archiving import Archived, ended_runs, write_archive
 
@@ -29,12 +28,7 @@ examples
 
 def main(words: list[str]) -> int:
     """Write an archive."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp archive",
-        description="Write a run, or a folder of runs, as one compressed file.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("archive", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=f"{HELP}; or a folder of runs")
     parser.add_argument(
         "file",

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from cnnexp.app.arguments import parser_of
 from cnnexp.app.options import check_options
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, OptionError, ShapeError, did_you_mean
@@ -118,13 +119,7 @@ def _shape_that_fits(layer_class: type[Layer], options: dict[str, Any]) -> Shape
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cnnexp check-layer",
-        description="Check a layer against the rules that all layers keep.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of("check-layer", EPILOG)
     add = parser.add_argument
     add("layer", metavar="LAYER", help="MODULE.CLASS, or a name in the table of layers")
     add("options", nargs="*", default=[], metavar="KEY=VALUE", help="options of the layer")

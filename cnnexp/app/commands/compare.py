@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnexp.app.arguments import parser_of
 from cnnexp.app.named_run import named_run
-from cnnexp.app.outputs import telling
-from cnnexp.app.screen import say
+from cnnexp.app.screen import say, telling
 from cnnexp.app.text_formats import (
     add_text_formats,
     check_files,
@@ -69,13 +69,7 @@ def main(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cnnexp compare",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of("compare", EPILOG, DESCRIPTION)
     add = parser.add_argument
     add(
         "paths",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-
+from cnnexp.app.arguments import parser_of
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.engine.compiled import cache
 from cnnexp.engine.compiled.preparing import every_kernel, make_ready
@@ -22,13 +21,7 @@ examples
 
 def main(words: list[str]) -> int:
     """Compile what is not there, and say where it lies."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp compile",
-        description="Compile the kernels of impl=compiled for this processor.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of("compile", EPILOG)
     types = ("float32", "float64")
     parser.add_argument("--dtype", choices=types, default="float32", help="numbers: float32")
     dtype = parser.parse_args(words).dtype

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from cnnexp.app.arguments import parser_of
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say
 from cnnexp.app.text_formats import (
@@ -39,13 +39,7 @@ examples
 
 def main(words: list[str]) -> int:
     """Compare two runs in all that was recorded."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp diff",
-        description="Show in what two runs differ: settings, code, data, machine, results.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of("diff", EPILOG)
     parser.add_argument("a", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument("b", type=named_run, metavar="RUN", help="another one")
     parser.add_argument(

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cnnexp.app.arguments import add_reading_options, add_settings, load_given_run, parser_of
 from cnnexp.app.evaluation_data import PARTS, Evaluated, evaluation_data
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.outputs import writing
-from cnnexp.app.reading_options import add_reading_options, load_given_run
-from cnnexp.app.screen import say, warn
+from cnnexp.app.screen import say, warn, writing
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.runs.per_class import FILES, Classified, ClassRow, class_rows, occurring, table, write
 from cnnexp.runs.reading import Run
@@ -35,20 +34,9 @@ examples:
 
 def main(words: list[str]) -> int:
     """Evaluate a run's network and print the figures."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp evaluate",
-        description="Evaluate a run's network on its own test part or on another data set.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("evaluate", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="data=NAME, and settings of it: data.KEY=",
-    )
+    add_settings(parser, "data=NAME, and settings of it: data.KEY=")
     parser.add_argument(
         "--per-class", action="store_true", help="print precision and recall of each class as well"
     )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.outputs import writing
-from cnnexp.app.reading_options import add_reading_options, load_given_run
-from cnnexp.app.screen import say
+from cnnexp.app.screen import say, writing
 from cnnexp.errors import OptionError
 from cnnexp.runs.files import write_output
 
@@ -30,12 +28,7 @@ examples:
 
 def main(words: list[str]) -> int:
     """Write the weights of a run."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp export",
-        description="Write a run's weights as .npz or .safetensors.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("export", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="a new file; an old one is replaced"

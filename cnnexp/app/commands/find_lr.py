@@ -7,13 +7,13 @@ import warnings
 from datetime import datetime
 from pathlib import Path
 
-from cnnexp.app.check import Plain
-from cnnexp.app.commands.profile import configs_of
+from cnnexp.app.arguments import add_settings, parser_of
+from cnnexp.app.commands.profile import config_of
 from cnnexp.app.experiment import build_trainer, images_of, recheck
 from cnnexp.app.locations import near
-from cnnexp.app.messages import dotted
-from cnnexp.app.outputs import writing
-from cnnexp.errors import OptionError, RunError
+from cnnexp.app.options import Plain
+from cnnexp.app.screen import writing
+from cnnexp.errors import RunError
 from cnnexp.report.formats import aligned
 from cnnexp.runs import rebuild
 from cnnexp.runs.files import replace_csv
@@ -41,12 +41,7 @@ CSV, PNG = "find_lr.csv", "find_lr.png"
 def main(words: list[str]) -> int:
     """Make the test, write its files, and print a table and the suggestion."""
     given = _parser().parse_intermixed_args(words)
-    overrides = [dotted(override) for override in given.overrides]
-    chosen = [o for o in overrides if o.startswith("impl=")]
-    if any("," in override for override in chosen):
-        raise OptionError(f"{chosen[-1]}: find-lr takes one implementation.")
-    configs = configs_of(overrides if chosen else [*overrides, "impl=fast"])
-    config = next(iter(configs.values()))
+    config = config_of("find-lr", given.overrides)
     trainer = _trainer(config)
     try:
         with warnings.catch_warnings():  # figures that are not finite end the test
@@ -66,15 +61,9 @@ def main(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cnnexp find-lr",
-        description="Find a learning rate: train with one that grows, and look at the loss.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of("find-lr", EPILOG)
     add = parser.add_argument
-    add("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="settings as for a run")
+    add_settings(parser)
     add("--from", dest="first", type=float, default=1e-5, metavar="1e-5", help="the first rate")
     add("--to", dest="last", type=float, default=10.0, metavar="10", help="the last rate")
     add("--steps", type=int, default=200, metavar="200", help="steps from the first to the last")

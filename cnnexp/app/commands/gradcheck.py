@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from cnnexp.app.arguments import add_settings, parser_of
 from cnnexp.app.commands.profile import configs_of, images_of, made_up, networks_of
-from cnnexp.app.messages import dotted
 from cnnexp.errors import OptionError
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.gradient_check import GradientCheck, check_gradients
+from cnnexp.report.formats import aligned
 
 EPILOG = """\
 The network is the one of a run with these settings, in float64, with its initial weights, each
@@ -30,10 +31,7 @@ def main(words: list[str]) -> int:
     for name in ("samples", "entries"):
         if getattr(given, name) < 1:
             raise OptionError(f"--{name} must be at least 1. Got {getattr(given, name)}.")
-    overrides = [dotted(override) for override in given.overrides]
-    if not any(override.startswith("impl=") for override in overrides):
-        overrides.append("impl=fast")
-    configs = configs_of([*overrides, "dtype=float64"])
+    configs = configs_of([*given.overrides, "dtype=float64"], "fast")
     images = images_of(next(iter(configs.values())))
     agree = True
     for name, network in networks_of(configs, images).items():
@@ -49,15 +47,9 @@ def main(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cnnexp gradcheck",
-        description="Compare the gradient of every parameter with differences of the loss.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of("gradcheck", EPILOG)
     add = parser.add_argument
-    add("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="settings as for a run")
+    add_settings(parser)
     add("--samples", type=int, default=4, metavar="4", help="images of the mini-batch")
     add("--entries", type=int, default=20, metavar="20", help="numbers tried of each parameter")
     return parser
@@ -71,11 +63,4 @@ def _table(found: list[GradientCheck]) -> list[str]:
         norms = (f"{check.numeric:.4e}", f"{check.analytic:.4e}", f"{check.difference:.1e}")
         verdict = "" if check.difference <= BOUND else "WRONG"
         rows.append((check.path, shape, str(check.tried), *norms, verdict))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if k in (0, 1, 6) else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return aligned(rows, right=(2, 3, 4, 5))

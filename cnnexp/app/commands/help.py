@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from cnnexp.app import settings
+from cnnexp.app.arguments import parser_of
 from cnnexp.app.own import KEY, named_plugins
-from cnnexp.app.settings import Section, Setting
+from cnnexp.app.settings import NO_DEFAULT, Section, Setting, find, sections
 from cnnexp.errors import UnknownName, did_you_mean
 from cnnexp.runs.plugins import load_plugins
 
@@ -28,13 +27,7 @@ examples
 
 def main(words: list[str]) -> int:
     """Print what is known of some settings."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp help",
-        description="Say what a setting means, what it takes, and its default.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of("help", EPILOG)
     parser.add_argument("keys", nargs="+", metavar="KEY", help="a setting, an option or a choice")
     keys = parser.parse_args(words).keys
     load_plugins(named_plugins(keys))
@@ -51,12 +44,12 @@ def _entry(key: str) -> str:
     UnknownName
         If there is no such setting.
     """
-    for section in settings.sections():
+    for section in sections():
         if key in (section.name, section.name.partition("=")[2], section.name[6:]):
             return "\n".join(_of_section(section))
-    found = settings.find(key)
+    found = find(key)
     if not found:
-        known = {name for section in settings.sections() for name in _names(section)}
+        known = {name for section in sections() for name in _names(section)}
         raise UnknownName(
             f"help: no setting is named '{key}'.{did_you_mean(key, sorted(known))}"
             " All of them: python -m cnnexp list settings."
@@ -100,4 +93,4 @@ def _of(setting: Setting, places: list[str]) -> Iterator[str]:
         f"takes {takes}", WIDTH, initial_indent="  ", subsequent_indent="        "
     )
     if setting.default:
-        yield f"  {'' if setting.default == settings.NO_DEFAULT else 'default: '}{setting.default}"
+        yield f"  {'' if setting.default == NO_DEFAULT else 'default: '}{setting.default}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from pathlib import Path
 
+from cnnexp.app.arguments import parser_of
 from cnnexp.app.locations import PACKAGE
-from cnnexp.app.outputs import writing
-from cnnexp.app.screen import say
+from cnnexp.app.screen import say, writing
 from cnnexp.errors import OptionError
 
 TEMPLATE = PACKAGE / "app" / "project"
@@ -28,12 +27,7 @@ example
 
 def main(words: list[str]) -> int:
     """Make a project."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp init",
-        description="Make a folder with a project of your own.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("init", EPILOG)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a new folder, or an empty one")
     given = parser.parse_args(words)
     for name in make_project(given.folder):

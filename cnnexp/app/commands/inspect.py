@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
 from cnnexp.app import stride_groups
+from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
 from cnnexp.app.commands.predict import pixels
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.outputs import writing
-from cnnexp.app.reading_options import add_reading_options, load_given_run
-from cnnexp.app.screen import say
+from cnnexp.app.screen import say, writing
 from cnnexp.errors import OptionError, did_you_mean
 from cnnexp.report.inside.gallery import plates_of, save_gallery
 from cnnexp.report.inside.plates import Specimen
@@ -41,13 +39,7 @@ def main(words: list[str]) -> int:
         raise OptionError(
             f"inspect {words[0]}: there is no such run folder. Did you mean '{STRIDE_GROUPS}'?"
         )
-    parser = argparse.ArgumentParser(
-        prog="cnnexp inspect",
-        description="Draw what a run's network has learnt, sees, and mistakes.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of("inspect", EPILOG)
     add = parser.add_argument
     add("run", type=named_run, metavar="RUN", help=f"{HELP}; or {STRIDE_GROUPS}")
     add("images", nargs="*", default=[], type=Path, metavar="IMAGE", help="what to look at")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import re
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from cnnexp.app.arguments import parser_of
 from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.docstrings import first_line, parameters_of
 from cnnexp.app.locations import config_files
@@ -201,11 +201,8 @@ KINDS: Mapping[str, Kind] = {
 
 def main(words: list[str]) -> int:
     """List things of one kind, or the kinds."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp list",
-        description="List what there is to choose from, with options and their defaults.",
-        epilog="kinds\n" + "\n".join(f"  {name:<14}{kind.what}" for name, kind in KINDS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = parser_of(
+        "list", "kinds\n" + "\n".join(f"  {name:<14}{kind.what}" for name, kind in KINDS.items())
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help="one of those below")
     plugins = named_plugins(words)

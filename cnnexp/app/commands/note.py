@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-
+from cnnexp.app.arguments import parser_of
 from cnnexp.app.labels import set_note
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say
@@ -21,12 +20,7 @@ A run that is about to begin gets one by note="…". show prints it.
 
 def main(words: list[str]) -> int:
     """Write or print a note."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp note",
-        description="Write a note on a run, in place of an earlier one, or print it.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("note", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument("text", nargs="?", metavar="TEXT", help="the note")
     given = parser.parse_args(words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
 from cnnexp.app.evaluation_data import scales_of
 from cnnexp.app.exit_codes import USER_ERROR
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.reading_options import add_reading_options, load_given_run
 from cnnexp.app.screen import say, warn
 from cnnexp.data.image_folder import pictures
 from cnnexp.data.images import ENDINGS, as_figure, as_picture, open_picture
@@ -40,12 +39,7 @@ FAINTEST = 0.0005  # a smaller probability is not shown
 
 def main(words: list[str]) -> int:
     """Predict and print a line for each picture."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp predict",
-        description="Say what is drawn on pictures, and how probable each class is.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("predict", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="picture or folder")
     parser.add_argument("--json", action="store_true", help="print all probabilities, as JSON")

@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 from hydra.core.global_hydra import GlobalHydra
 
-from cnnexp.app.check import Plain, check, check_data
+from cnnexp.app.arguments import add_settings, parser_of
+from cnnexp.app.check import check, check_data
 from cnnexp.app.check_model import Images
 from cnnexp.app.composing import make_app
 from cnnexp.app.experiment import images_of as images_of_dataset
 from cnnexp.app.experiment import recheck
 from cnnexp.app.messages import dotted
-from cnnexp.app.outputs import telling
+from cnnexp.app.options import Plain
 from cnnexp.app.own import offer_own
+from cnnexp.app.screen import telling
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, OptionError
 from cnnexp.nn.network import Network
@@ -47,7 +49,7 @@ def main(words: list[str]) -> int:
     """Measure, and print the table."""
     given = _parser().parse_intermixed_args(words)
     _check(given)
-    configs = configs_of([dotted(override) for override in given.overrides])
+    configs = configs_of(given.overrides)
     first = next(iter(configs.values()))
     images = images_of(first)
     networks = networks_of(configs, images)
@@ -63,21 +65,9 @@ def main(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cnnexp profile",
-        description="Show where the time of training goes, layer by layer.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of("profile", EPILOG)
     add = parser.add_argument
-    add(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help=f"settings as for a run; {IMPL}=A,B: those implementations, default: all",
-    )
+    add_settings(parser, f"settings as for a run; {IMPL}=A,B: those implementations, default: all")
     add("--seconds", type=float, default=20.0, metavar="20", help="how long it may take")
     add("--csv", type=Path, metavar="FILE", help="all figures as CSV, a row a layer")
     return parser
@@ -91,22 +81,35 @@ def _check(given: argparse.Namespace) -> None:
         raise OptionError(f"--csv {given.csv}: must be a file in a folder that is there.")
 
 
-def configs_of(overrides: list[str]) -> dict[str, Plain]:
-    """Return the checked settings for each implementation that the overrides name.
+def config_of(command: str, words: list[str]) -> Plain:
+    """Return the checked settings for a command that takes one implementation."""
+    configs = configs_of(words, "fast")
+    if len(configs) > 1:
+        raise OptionError(f"{command} takes one implementation. Got {IMPL}={','.join(configs)}.")
+    return next(iter(configs.values()))
+
+
+def configs_of(words: list[str], *default: str) -> dict[str, Plain]:
+    """Return the checked settings for each implementation that some words name.
+
+    Parameters
+    ----------
+    words : list of str
+        Settings, as ``key=value``.
+    *default : str
+        The implementations if none is named; all if not given.
 
     Raises
     ------
     ConfigError
         With all faults.
     """
-    faults = [
-        f"{override}: cannot be read as key=value." for override in overrides if "=" not in override
-    ]
-    if faults:
+    if faults := [f"{word}: cannot be read as key=value." for word in words if "=" not in word]:
         raise ConfigError(faults)
+    overrides = [dotted(word) for word in words]
     named = [o.partition("=")[2].split(",") for o in overrides if o.partition("=")[0] == IMPL]
     others = [override for override in overrides if override.partition("=")[0] != IMPL]
-    names = dict.fromkeys(name.strip() for name in (named[-1] if named else _all()))
+    names = dict.fromkeys(name.strip() for name in (named[-1] if named else default or _all()))
     offer_own(overrides)
     app = make_app()
     try:

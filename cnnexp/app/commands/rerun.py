@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
+from cnnexp.app.arguments import add_reading_options, parser_of
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.reading_options import add_reading_options
 from cnnexp.app.rerun import rerun
 
 EPILOG = """\
@@ -20,12 +18,7 @@ With the same code, data and machine a rerun without changes ends with the same 
 
 def main(words: list[str]) -> int:
     """Train again with the settings of a run."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp rerun",
-        description="Train again with the settings that a run recorded, in a new folder.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("rerun", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument(
         "changes", nargs="*", default=[], metavar="KEY=VALUE", help="what is to be different"

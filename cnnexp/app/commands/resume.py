@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-
+from cnnexp.app.arguments import add_reading_options, add_settings, parser_of
 from cnnexp.app.exit_codes import code_of
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.reading_options import add_reading_options
 from cnnexp.app.resume import resume
 from cnnexp.app.screen import say
 from cnnexp.app.sweep_again import is_a_sweep, resume_sweep
@@ -21,26 +19,13 @@ examples:
 
 def main(words: list[str]) -> int:
     """Resume a run."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp resume",
-        description=(
-            "Go on with a run from its last checkpoint, in its own folder; or with a sweep: what is"
-            " done is skipped, what was cut off goes on, and the rest is run."
-        ),
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("resume", EPILOG)
     what = f"{HELP}, or the folder of a sweep"
     parser.add_argument("run", type=named_run, metavar="RUN", help=what)
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help=(
-            "epochs, checkpoint.every, impl.threads or trackers; of a sweep: sweep.rerun,"
-            " sweep.jobs or sweep.isolation"
-        ),
+    add_settings(
+        parser,
+        "epochs, checkpoint.every, impl.threads or trackers; of a sweep: sweep.rerun, sweep.jobs or"
+        " sweep.isolation",
     )
     add_reading_options(parser)
     given = parser.parse_args(words)

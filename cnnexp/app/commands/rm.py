@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
+from cnnexp.app.arguments import parser_of
 from cnnexp.app.labels import check_trash, throw_away
 from cnnexp.app.locations import near
 from cnnexp.app.screen import say
@@ -23,12 +23,7 @@ room, delete that folder.
 
 def main(words: list[str]) -> int:
     """Throw runs away."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp rm",
-        description="Move runs, or folders of runs, to a trash folder beside them.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("rm", EPILOG)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     given = parser.parse_args(words)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from cnnexp.app.defaults import default_settings
+from hydra.core.global_hydra import GlobalHydra
+
+from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
+from cnnexp.app.check import check
+from cnnexp.app.composing import make_app
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.outputs import telling
-from cnnexp.app.reading_options import add_reading_options, load_given_run
-from cnnexp.errors import RunError, foreign
+from cnnexp.app.screen import telling
+from cnnexp.errors import CnnexpError, RunError, foreign
 from cnnexp.report.summary import Section, sections
 from cnnexp.runs.files import is_folder
 from cnnexp.runs.foreign_text import json_of, printable
-from cnnexp.runs.reading import Run, flat_row, refuse_folder_of_runs
+from cnnexp.runs.reading import GROUPS, Run, flat_row, flatten, refuse_folder_of_runs
 from cnnexp.runs.record import FILE
 
 EPILOG = """\
@@ -30,12 +35,7 @@ examples
 
 def main(words: list[str]) -> int:
     """Show a run."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp show",
-        description="Show one run: how it ended, its settings, curves, results and times.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("show", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument("--config", action="store_true", help="list every setting")
     parser.add_argument("--json", action="store_true", help="print run.json")
@@ -76,6 +76,36 @@ def _load(given: argparse.Namespace) -> Run:
     if row["status"] == "damaged":
         raise RunError(row["reason"])
     return load_given_run(given)
+
+
+def default_settings(choices: Mapping[str, str | None]) -> dict[str, Any] | None:
+    """Return all default settings under dotted paths.
+
+    The names of the groups are the default ones; the options in a group are the defaults of the
+    option that was chosen, so that only what was set on top of it stands out.
+
+    Parameters
+    ----------
+    choices : mapping of str to str
+        The option chosen in each group.
+
+    Returns
+    -------
+    dict or None
+        None if one of the choices is not among the configs here.
+    """
+    try:
+        app = make_app(project=False)  # a run may be looked at in any folder
+        plain = app.settings()
+        names = {group: str(plain.hydra.runtime.choices[group]) for group in GROUPS}
+        other = [f"{g}={choices[g]}" for g in GROUPS if choices.get(g, names[g]) != names[g]]
+        settings: dict[str, Any] = dict(names)
+        flatten(check(app.settings(other) if other else plain), "", settings)
+    except CnnexpError:
+        return None
+    finally:
+        GlobalHydra.instance().clear()
+    return settings
 
 
 def _print(found: list[Section]) -> None:

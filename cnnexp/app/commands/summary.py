@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
-from cnnexp.app.commands.profile import configs_of, images_of, networks_of
-from cnnexp.app.messages import dotted
-from cnnexp.errors import OptionError
+from cnnexp.app.arguments import add_settings, parser_of
+from cnnexp.app.commands.profile import config_of, images_of, networks_of
 from cnnexp.nn.memory import StepMemory, megabytes
 from cnnexp.nn.network import Network
+from cnnexp.registry import made
 from cnnexp.train import OPTIMIZERS
 
 EPILOG = """\
@@ -22,30 +21,15 @@ examples
   python -m cnnexp summary model=resnet data=mnist
   python -m cnnexp summary model=vgg data=mnist batch_size=128 optimizer=adam impl=im2col
 """
-IMPL = "impl"
 
 
 def main(words: list[str]) -> int:
     """Print the table and the memory of a step."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp summary",
-        description="Show a network: layers, shapes, receptive fields, parameters, memory.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "overrides", nargs="*", default=[], metavar="KEY=VALUE", help="settings as for a run"
-    )
-    overrides = [dotted(word) for word in parser.parse_intermixed_args(words).overrides]
-    if not any(word.startswith(f"{IMPL}=") for word in overrides):
-        overrides.append(f"{IMPL}=fast")
-    configs = configs_of(overrides)
-    if len(configs) > 1:
-        raise OptionError(f"summary shows one implementation. Got impl={','.join(configs)}.")
-    (config,) = configs.values()
+    parser = parser_of("summary", EPILOG)
+    add_settings(parser)
+    config = config_of("summary", parser.parse_intermixed_args(words).overrides)
     images = images_of(config)
-    (network,) = networks_of(configs, images).values()
+    (network,) = networks_of({"": config}, images).values()
     memory = network.step_memory(config["batch_size"], optimizer_bytes(config, network))
     size = "x".join(map(str, network.input_shape))
     print(f"model={config['model']['name']}, data={images.name}, samples of {size}\n")
@@ -56,8 +40,7 @@ def main(words: list[str]) -> int:
 
 def optimizer_bytes(config: dict[str, Any], network: Network) -> int:
     """Return the bytes of the state that a config's optimizer keeps for a network."""
-    options = {key: value for key, value in config["optimizer"].items() if key != "name"}
-    optimizer = OPTIMIZERS[config["optimizer"]["name"]](**options)
+    optimizer = made(OPTIMIZERS, config["optimizer"], "name")
     state = optimizer.initial_state(network.named_parameters, network.parameters)
     return sum(array.nbytes for array in state.values())
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-
+from cnnexp.app.arguments import parser_of
 from cnnexp.app.labels import add_tags
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say
@@ -20,12 +19,7 @@ A run that is about to begin gets them by tags=[baseline,paper].
 
 def main(words: list[str]) -> int:
     """Tag a run."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp tag",
-        description="Give a run tags; they change nothing of its result.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("tag", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument("tags", nargs="*", metavar="TAG", help="words")
     parser.add_argument("--remove", nargs="+", default=[], metavar="TAG", help="take these away")

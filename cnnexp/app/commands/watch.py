@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 
+from cnnexp.app.arguments import parser_of
 from cnnexp.report.watching import show, watch
 
 EPILOG = """\
@@ -17,14 +17,13 @@ examples
 
 def main(words: list[str]) -> int:
     """Watch runs until the user interrupts."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp watch",
-        description=(
+    parser = parser_of(
+        "watch",
+        EPILOG,
+        (
             "A live table of all runs in a folder: how far each is, its curve, and the time that is"
             " left. Ctrl-C ends it; the runs go on. Where there is no terminal it is shown once."
         ),
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "paths", nargs="*", default=["outputs"], metavar="FOLDER", help="folders; default: outputs"

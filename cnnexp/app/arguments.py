@@ -1,11 +1,32 @@
-"""Options of the commands that read a run."""
+"""What the command lines of the commands have in common."""
 
 from __future__ import annotations
 
 import argparse
 
+from cnnexp.app.commands import SUMMARIES
 from cnnexp.runs.plugins import parse_names
 from cnnexp.runs.reading import Run, load_run
+
+
+def parser_of(command: str, epilog: str, description: str = "") -> argparse.ArgumentParser:
+    """Return the parser of a command; its ``--help`` begins with the summary if nothing is given.
+
+    The epilog is printed as it is written.
+    """
+    summary = SUMMARIES.get(command, "")
+    return argparse.ArgumentParser(
+        prog=f"cnnexp {command}",
+        description=description or f"{summary[:1].upper()}{summary[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_settings(parser: argparse.ArgumentParser, words: str = "settings as for a run") -> None:
+    """Add ``overrides``: any number of ``KEY=VALUE``."""
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=words)
 
 
 def add_reading_options(
