@@ -16,7 +16,6 @@ from cnnexp.app.schema import TABLES, options_of
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
 from cnnexp.engine import IMPLEMENTATIONS
-from cnnexp.runs.plugins import load_plugins
 
 KEY = "plugins="
 
@@ -37,6 +36,8 @@ def named_plugins(words: Sequence[str]) -> list[str]:
 def offer_own(words: Sequence[str]) -> None:
     """Import the modules that some words name, and let groups choose what they register."""
     if names := named_plugins(words):
+        from cnnexp.runs.plugins import load_plugins  # slow to load, and rarely needed here
+
         load_plugins(names)
         offer()
 

@@ -23,7 +23,7 @@ from cnnexp.data.dataset import Preparation
 from cnnexp.errors import OptionError, did_you_mean
 from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.runs import version1
-from cnnexp.runs.checkpoint import CheckpointPolicy
+from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 from cnnexp.train.trainer import EVALUATE
 
