@@ -27,10 +27,12 @@ ARROWS = {
     "runs": BASE | {"nn", "data", "cnnexp"},
     "report": BASE | {"runs", "cnnexp"},
     "trackers": BASE,
+    "exchange": BASE | {"engine", "nn"},
     "classic": BASE | {"nn", "train"},
     "cnnexp": BASE | {"engine", "nn", "runs"},  # the package's own names
     "sklearn": BASE | {"nn"},  # imported by none of the others
-    "app": BASE | {"engine", "nn", "data", "train", "runs", "report", "trackers", "cnnexp"},
+    "app": BASE
+    | {"engine", "nn", "data", "train", "runs", "report", "trackers", "exchange", "cnnexp"},
     "plugins": {"app"},
     "__main__": {"app"},
 }

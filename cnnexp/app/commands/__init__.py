@@ -20,7 +20,7 @@ SUMMARIES = {
     "check-layer": "check a layer of your own against the rules that all layers keep",
     "evaluate": "evaluate a run's network again, on its own or on another data set",
     "predict": "say what is drawn on pictures",
-    "export": "write a run's weights as .npz or .safetensors",
+    "export": "write a run's network as .onnx, or its weights as .npz, .safetensors",
     "compile": "compile the kernels of impl=compiled ahead of time",
     "help": "what a setting means, what it takes, and its default: help learning_rate",
     "list": "what there is: layers, models, implementations, data sets, and so on",
