@@ -8,7 +8,7 @@ its checksum under ``checksums.epochs`` in ``run.json``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,3 @@ def load(folder: Path, record: Record, epoch: int, accept_changes: bool = False)
     if not fits(found, {str: np.ndarray}):
         raise RunError(f"{path}: damaged: it must hold arrays by the paths of parameters.")
     return dict(found)
-
-
-def load_all(
-    folder: Path, record: Record, accept_changes: bool = False
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield epoch and weights of all that were kept, in order."""
-    for epoch in epochs_of(folder):
-        yield epoch, load(folder, record, epoch, accept_changes)

@@ -95,8 +95,8 @@ class RunWriter:
         self._figures: tuple[str, ...] = ()
         self._profile: Profile | None = None
         self._writing = threading.Lock()
-        # What was said of the end no longer holds; the checkpoints are still those that it names.
         self._kept = dict(record.checksums.get("epochs") or {})
+        # What was said of the end no longer holds; the checkpoints are still those that it names.
         self._enter(record.checksums.get("checkpoints") or [])
         self._end: Checksums = {}
         remove_leftovers(folder)

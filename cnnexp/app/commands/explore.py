@@ -10,10 +10,10 @@ from cnnexp.app.outputs import writing
 from cnnexp.app.reading_options import add_reading_options, load_given_run
 from cnnexp.app.screen import say, warn
 from cnnexp.errors import OptionError
+from cnnexp.report.inside.page import EXPLORE as FILE
 from cnnexp.report.live.page import check_size, live_page
 from cnnexp.runs.files import refuse_link, write_output
 
-FILE = "explore.html"
 EPILOG = """\
 The page needs no network and no server: open it by double click. In it you draw an image, or choose
 one of the test set, and see what every layer gives, where each value comes from, which pixels

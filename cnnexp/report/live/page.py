@@ -154,7 +154,7 @@ def _epoch(run: Run, epoch: int, row: dict[str, Any], shown: bool) -> dict[str, 
     """Return what the log says of an epoch, and its weights."""
     values = ""
     if shown:
-        weights = kept_weights.load(run.path, run.record, epoch, run.accept_changes)
+        weights = kept_weights.load(run.path, run.recorded, epoch, run.accept_changes)
         values = as_text(_checked(run, epoch, weights), "float16")
     return {"epoch": epoch, "values": values, **{key: _number(row.get(key)) for key in CURVES}}
 
