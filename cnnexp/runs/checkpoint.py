@@ -70,11 +70,17 @@ class CheckpointPolicy:
     ----------
     every : "epoch" or int
         After every epoch, or after every so many batches (and after every epoch as well).
+    keep : {"last", "all"}
+        ``last``: the newest checkpoint alone. ``all``: also the weights after every epoch, in the
+        folder ``checkpoints``, for `explore` to show how the network learns.
     """
 
     every: int | str = "epoch"
+    keep: str = "last"
 
     def __post_init__(self) -> None:
+        if self.keep not in ("last", "all"):
+            raise OptionError(f"keep must be 'last' or 'all'. Got {self.keep!r}.")
         if self.every != "epoch" and (not isinstance(self.every, int) or self.every < 1):
             raise OptionError(
                 f"every must be 'epoch' or a number of batches of at least 1. Got {self.every!r}."
