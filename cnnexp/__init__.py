@@ -5,7 +5,8 @@ The engine is usable by itself::
     net = Network([Conv2D(32, 3), ReLU(), MaxPool2D(2), Flatten(), Dense(10), Softmax()])
     net.train(X, Y, learning_rate=0.1)
 
-and runs are made by ``python -m cnnexp`` and read back by `load_run` and `load_runs`.
+and runs are made by ``python -m cnnexp``, or `run` and `sweep`, and read back by `load_run` and
+`load_runs`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from cnnexp.nn.shapes import (
 from cnnexp.nn.value_losses import Huber, MeanAbsoluteError, MeanSquaredError
 
 if TYPE_CHECKING:
+    from cnnexp.app.api import run, sweep
     from cnnexp.runs.reading import Run, load_run, load_runs
 
 __version__ = "0.1.0"
@@ -105,17 +107,23 @@ __all__ = [
     "__version__",
     "load_run",
     "load_runs",
+    "run",
+    "sweep",
 ]
 
-_LATER = ("Run", "load_run", "load_runs")  # they need more than NumPy
+_READING = ("Run", "load_run", "load_runs")  # they need more than NumPy
 
 
 def __getattr__(name: str) -> Any:
-    """Import what reads run folders when it is first asked for."""
-    if name in _LATER:
+    """Import what reads run folders, and what trains as the command does, when it is asked for."""
+    if name in _READING:
         from cnnexp.runs import reading
 
         return getattr(reading, name)
+    if name in ("run", "sweep"):
+        from cnnexp.app import api
+
+        return getattr(api, name)
     raise AttributeError(f"module 'cnnexp' has no attribute '{name}'")
 
 

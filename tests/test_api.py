@@ -72,6 +72,8 @@ def test_all_is_what_is_promised():
         "__version__",
         "load_run",
         "load_runs",
+        "run",
+        "sweep",
     ]
     assert dir(cnnexp) == sorted(cnnexp.__all__)
 

@@ -27,10 +27,12 @@ ARROWS = {
     "runs": BASE | {"nn", "data", "cnnexp"},
     "report": BASE | {"runs", "cnnexp"},
     "trackers": BASE,
+    "exchange": BASE | {"engine", "nn"},
     "classic": BASE | {"nn", "train"},
     "cnnexp": BASE | {"engine", "nn", "runs"},  # the package's own names
     "sklearn": BASE | {"nn"},  # imported by none of the others
-    "app": BASE | {"engine", "nn", "data", "train", "runs", "report", "trackers", "cnnexp"},
+    "app": BASE
+    | {"engine", "nn", "data", "train", "runs", "report", "trackers", "exchange", "cnnexp"},
     "plugins": {"app"},
     "__main__": {"app"},
 }
@@ -39,7 +41,10 @@ ONLY_NUMPY = {"errors", "registry", "engine", "nn", "train", "classic", "cnnexp"
 KNOW_HYDRA = {"app", "plugins"}
 DRAW = {"report"}
 HYDRA = {"hydra", "omegaconf", "yaml"}
-LATE = {("nn", "cnnexp.train.fitting")}  # Network.fit imports it once it is called
+LATE = {
+    ("nn", "cnnexp.train.fitting"),  # Network.fit imports it once it is called
+    ("cnnexp", "cnnexp.app.api"),  # the package does, once cnnexp.run or cnnexp.sweep is asked for
+}
 INSIDE_FUNCTIONS = {
     "threadpoolctl",
     "numba",

@@ -56,7 +56,7 @@ def _dispatch(app: App, args: argparse.Namespace, parser: argparse.ArgumentParse
 
 def _train(app: App, args: argparse.Namespace, name: str) -> int:
     """Run once, or sweep; what trains is imported only now, and not to show a config."""
-    if args.multirun or _preset_sweeps(app, name, args.overrides):
+    if args.multirun or preset_sweeps(app, name, args.overrides):
         from cnnexp.app.job import train_task
         from cnnexp.app.multirun import run_sweep
 
@@ -66,7 +66,7 @@ def _train(app: App, args: argparse.Namespace, name: str) -> int:
     return run_once(app, name, args.overrides)
 
 
-def _preset_sweeps(app: App, name: str, overrides: list[str]) -> bool:
+def preset_sweeps(app: App, name: str, overrides: list[str]) -> bool:
     """Say whether a preset is a sweep by itself, or combinations are listed."""
     sweeping = ("experiments=", "hydra.mode=", "sweep.points=")
     if not any(override.startswith(sweeping) for override in overrides):

@@ -12,6 +12,8 @@ from typing import Any
 from cnnexp.runs.foreign_text import printable
 from cnnexp.train import BatchDone, EpochDone
 
+QUIET = "CNNEXP_QUIET"  # set where a run shows nothing, also in the processes of its jobs
+
 
 @contextmanager
 def screen_may_be_gone() -> Iterator[None]:
@@ -44,7 +46,7 @@ class Progress:
         self._samples, self._seconds = 0, 0.0
 
     def __enter__(self) -> Progress:
-        if sys.stdout.isatty():
+        if QUIET not in os.environ and sys.stdout.isatty():
             from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
@@ -90,6 +92,8 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Write any line, above the bar if there is one."""
+        if QUIET in os.environ:
+            return
         text = printable(f"{self.label}{line}")
         with screen_may_be_gone():
             if self._bar is not None:

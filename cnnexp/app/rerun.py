@@ -20,7 +20,7 @@ from cnnexp.app.own import offer
 from cnnexp.app.resume import complete
 from cnnexp.app.schema import TABLES
 from cnnexp.app.screen import warn
-from cnnexp.app.single_run import carry_out, composed
+from cnnexp.app.single_run import carry_out, composed, told
 from cnnexp.app.words import check_words
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
@@ -80,7 +80,7 @@ def rerun(
     app = make_app(config_dir)
     cfg = again.settled(composed(app, CONFIG_NAME, again.words(app)))
     record = record_of(check(cfg), cfg.hydra)
-    return carry_out(app, CONFIG_NAME, cfg, again.entered(record))
+    return told(carry_out(app, CONFIG_NAME, cfg, again.entered(record)))
 
 
 class Again:

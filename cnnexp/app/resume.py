@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cnnexp.app.check import check_settings
 from cnnexp.app.experiment import go_on
+from cnnexp.app.extending import refuse_other_rates
 from cnnexp.app.locations import near
 from cnnexp.app.messages import dotted
 from cnnexp.app.options import Plain
@@ -32,7 +33,6 @@ from cnnexp.runs.plugins import load_plugins_of, refusal
 from cnnexp.runs.process import this_process
 from cnnexp.runs.record import FILE, Record, Resume, now, read_record
 from cnnexp.runs.sources import changed
-from cnnexp.train import SCHEDULES
 
 ALLOWED = ("epochs", "checkpoint.every", "impl.threads", "trackers")
 ABSENT = object()
@@ -130,6 +130,7 @@ def resume_held(
         )
     if record.status == "finished" and saved is None:
         raise RunError(f"{folder}: cannot be extended: its {checkpoint.FILE} is gone.")
+    refuse_other_rates(folder, record, config, place)
     return go_on(folder, resumed(record, config, place, label), saved, label)
 
 
@@ -197,8 +198,6 @@ def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> Pl
     ------
     ConfigError
         If an override is not allowed, or its value is not.
-    RunError
-        If there are to be more epochs under a schedule that depends on their number.
     """
     recorded = record.config
     with foreign(folder / FILE):
@@ -206,18 +205,8 @@ def changed_config(folder: Path, record: Record, overrides: Sequence[str]) -> Pl
     faults = [fault for override in overrides if (fault := _change(config, dotted(override)))]
     if faults:
         raise ConfigError(faults)
-    wanted = config["epochs"] != recorded.get("epochs")
     begun_from, config["init_from"] = config["init_from"], None  # it need not be there any more
-    checked = check_settings(config) | {"init_from": begun_from}
-    schedule = checked["schedule"]["name"]
-    free = [name for name in SCHEDULES if not SCHEDULES[name].depends_on_epochs]
-    if wanted and schedule not in free:
-        raise RunError(
-            f"{folder}: epochs={config['epochs']} is refused: the run has schedule={schedule} over"
-            f" {recorded['epochs']} epochs, and its learning rates would have been others from the"
-            f" first batch on. A run can be extended under these schedules: {', '.join(free)}."
-        )
-    return checked
+    return check_settings(config) | {"init_from": begun_from}
 
 
 def complete(recorded: Plain) -> Plain:

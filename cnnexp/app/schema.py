@@ -291,6 +291,14 @@ def register_schemas() -> None:
             _store(group, name, table[name])
 
 
+def exchange(stored: dict[tuple[str, str], tuple[type, ...]]) -> Any:
+    """Say which schemas Hydra's store has, when another one takes its place; return the others."""
+    before = dict(_stored)
+    _stored.clear()
+    _stored.update(stored)
+    return before
+
+
 def _root() -> Any:
     """Return the keys of the whole config."""
     root = OmegaConf.structured(keys_of("Config", Config))

@@ -33,7 +33,7 @@ SWEEPS_ONLY = (
 def run_once(app: App, name: str, overrides: list[str]) -> int:
     """Check everything, claim a folder, and run."""
     cfg = composed(app, name, overrides)
-    return carry_out(app, name, cfg, record_of(check(cfg), cfg.hydra))
+    return told(carry_out(app, name, cfg, record_of(check(cfg), cfg.hydra)))
 
 
 def composed(app: App, name: str, overrides: list[str]) -> DictConfig:
@@ -44,8 +44,14 @@ def composed(app: App, name: str, overrides: list[str]) -> DictConfig:
     return cfg
 
 
-def carry_out(app: App, name: str, cfg: DictConfig, record: Record) -> int:
-    """Claim a folder for a run, carry it out, and return the exit code.
+def told(folder: Path) -> int:
+    """Say where a run lies that has come to its end, and return the exit code."""
+    print(f"results in {near(folder)}")
+    return code_of(read_record(folder))
+
+
+def carry_out(app: App, name: str, cfg: DictConfig, record: Record) -> Path:
+    """Claim a folder for a run, carry it out, and return the folder.
 
     ``run.json`` is there before Hydra writes anything into the folder: a run that is killed at any
     later moment can be resumed.
@@ -72,8 +78,7 @@ def carry_out(app: App, name: str, cfg: DictConfig, record: Record) -> int:
         callbacks.on_run_end(config=cfg, config_name=name, job_return=ret)
         if ret.status is JobStatus.FAILED:
             raise ret._return_value
-    print(f"results in {near(folder)}")
-    return code_of(read_record(folder))
+    return folder
 
 
 def refuse_folder_key(overrides: Sequence[str], keys: Sequence[str], why: str) -> None:

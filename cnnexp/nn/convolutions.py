@@ -305,7 +305,7 @@ class TransposedConv2D(_Conv2D):
         """Return the window over the image with zeros between its pixels."""
         image = image_shape(input_shape)[:2]
         f_h, f_w = pair("kernel_size", self.kernel_size)
-        (top, bottom), (left, right) = self._cut()
+        (top, bottom), (left, right) = self.cut()
         pads = ((f_h - 1 - top, f_h - 1 - bottom), (f_w - 1 - left, f_w - 1 - right))
         return Window.over(self._between(image), (f_h, f_w), 1, pads)
 
@@ -313,12 +313,15 @@ class TransposedConv2D(_Conv2D):
         """Return rows and columns of an image with zeros between its pixels."""
         s_h, s_w = pair("stride", self.stride)
         rows, cols = (image[0] - 1) * s_h + 1, (image[1] - 1) * s_w + 1
-        if self.padding == "same":  # a stride above the kernel leaves rows that no pixel reaches
-            f_h, f_w = pair("kernel_size", self.kernel_size)
-            return rows + max(s_h - f_h, 0), cols + max(s_w - f_w, 0)
-        return rows, cols
+        more_rows, more_cols = self.surplus()
+        return rows + more_rows, cols + more_cols
 
-    def _cut(self) -> Pads:
+    def surplus(self) -> tuple[int, int]:
+        """Return rows and columns at the end of the result that no pixel reaches."""
+        (f_h, f_w), (s_h, s_w) = pair("kernel_size", self.kernel_size), pair("stride", self.stride)
+        return (max(s_h - f_h, 0), max(s_w - f_w, 0)) if self.padding == "same" else (0, 0)
+
+    def cut(self) -> Pads:
         """Return the pixels that are cut off the result at each end."""
         if self.padding != "same":
             return check_padding(self.padding)

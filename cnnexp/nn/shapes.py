@@ -72,19 +72,23 @@ class Pad2D(Layer):
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        _margins("padding", self.padding)
+        self.margins()
         if not math.isfinite(self.value):
             raise OptionError(f"value must be finite. Got {self.value}.")
+
+    def margins(self) -> Pads:
+        """Return the pixels at both ends of rows and columns."""
+        return _margins("padding", self.padding)
 
     def infer_shape(self, input_shape: Shape) -> Shape:
         """Return (rows, columns, channels) with the margin."""
         ih, iw, n_c = image_shape(input_shape)
-        rows, cols = _margins("padding", self.padding)
+        rows, cols = self.margins()
         return ih + sum(rows), iw + sum(cols), n_c
 
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return images within their margins."""
-        pads = _margins("padding", self.padding)
+        pads = self.margins()
         A = np.pad(A_prev, ((0, 0), *pads, (0, 0)), constant_values=self.value)
         return A, pads
 
@@ -112,19 +116,23 @@ class Crop2D(Layer):
     margin: Padding
 
     def __post_init__(self) -> None:
-        _margins("margin", self.margin)
+        self.margins()
+
+    def margins(self) -> Pads:
+        """Return the pixels at both ends of rows and columns."""
+        return _margins("margin", self.margin)
 
     def infer_shape(self, input_shape: Shape) -> Shape:
         """Return (rows, columns, channels) without the margin."""
         ih, iw, n_c = image_shape(input_shape)
-        rows, cols = _margins("margin", self.margin)
+        rows, cols = self.margins()
         if sum(rows) >= ih or sum(cols) >= iw:
             raise ShapeError(f"a margin of {self.margin} leaves nothing of {ih}x{iw} pixels")
         return ih - sum(rows), iw - sum(cols), n_c
 
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return the images without their margins."""
-        pads = _margins("margin", self.margin)
+        pads = self.margins()
         return A_prev[_inside(A_prev.shape, pads)], pads
 
     def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:

@@ -109,7 +109,12 @@ class CheckpointEntry(TypedDict):
 
 Checksums = TypedDict(
     "Checksums",
-    {"checkpoints": list[CheckpointEntry], "weights.pkl": str, "logs": dict[str, list[Any]]},
+    {
+        "checkpoints": list[CheckpointEntry],
+        "epochs": dict[str, str],
+        "weights.pkl": str,
+        "logs": dict[str, list[Any]],
+    },
     total=False,
 )
 

@@ -1,8 +1,8 @@
 """What a schedule is: a factor for the learning rate, step by step.
 
 A schedule gets the step, the epoch, and the figures of all finished epochs. A schedule that uses
-the fraction of the training that is done depends on the number of epochs, so a run with it cannot
-be extended.
+the fraction of the training that is done depends on the number of epochs: a run with it cannot be
+extended, for its first steps would have had other learning rates.
 """
 
 from __future__ import annotations
@@ -60,6 +60,47 @@ class Schedule(ABC):
     @abstractmethod
     def factor(self, moment: Moment) -> float:
         """Return the factor of the learning rate for the step that comes next."""
+
+
+def first_other_step(
+    schedule: Schedule,
+    done: int,
+    steps_per_epoch: int,
+    epochs: tuple[int, int],
+    history: Sequence[Mapping[str, float]] = (),
+) -> int | None:
+    """Return the first of the steps that are done at which two lengths have another factor.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        The schedule.
+    done : int
+        How many steps are done.
+    steps_per_epoch : int
+        Steps of an epoch.
+    epochs : tuple of int
+        Both lengths.
+    history : sequence of mappings
+        The figures of each finished epoch.
+
+    Returns
+    -------
+    int or None
+        Counted from 0; None if all factors are the same, to the last bit.
+    """
+    if not schedule.depends_on_epochs:
+        return None
+    for step in range(done):
+        epoch = step // steps_per_epoch + 1
+        before = history[: epoch - 1]
+        factors = {
+            schedule.factor(Moment(step, epoch, steps_per_epoch, length, before))
+            for length in epochs
+        }
+        if len(factors) > 1:
+            return step
+    return None
 
 
 SCHEDULES: Registry[type[Schedule]] = Registry("schedule")

@@ -3,6 +3,7 @@
 NAMES = (
     "agreement",
     "speed",
+    "compiled",
     "memory",
     "layer_pass",
     "growth",

@@ -247,9 +247,11 @@ REFUSED = [
     ),
     (
         ["epochs=3"],
-        "{run}: epochs=3 is refused: the run has schedule=cosine over 2 epochs, and its learning"
-        " rates would have been others from the first batch on. A run can be extended under these"
-        " schedules: constant, step, exponential, reduce_on_plateau.",
+        "{run}: epochs=3 is refused: the run has schedule=cosine over 2 epochs, and over 3 its"
+        " learning rates would have been others from step 2 on. For a run of 3 epochs: python -m"
+        " cnnexp rerun {run} epochs=3. To train on from its weights, in a new run: python -m cnnexp"
+        " rerun {run} init_from={run}. A run can be extended under schedules that count in epochs:"
+        " constant, step, exponential, reduce_on_plateau.",
     ),
 ]
 

@@ -1,62 +1,89 @@
-"""``cnnexp export RUN FILE``: a run's weights in a format that other programs read."""
+"""``cnnexp export RUN FILE``: a run's network, or its weights, in a format of other programs."""
 
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnnexp import __version__
 from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say, writing
+from cnnexp.data.scale import Scale
 from cnnexp.errors import OptionError
+from cnnexp.exchange.onnx_graph import OPSET, onnx_model
 from cnnexp.runs.files import write_output
+from cnnexp.runs.reading import Run
 
-Weights = dict[str, Any]
-
-EPILOG = """\
-Arrays are named <layer>.<parameter>, for example conv1.W (f_w, f_w, n_c, n_f) and dense1.W (n_in,
-units).
+EPILOG = f"""\
+.npz and .safetensors hold arrays named <layer>.<parameter>, for example conv1.W (f_w, f_w, n_c,
+n_f) and dense1.W (n_in, units). .onnx holds the whole network (opset {OPSET}, float32, any number
+of samples): it takes samples as files hold them, such as pixels from 0 to 255, and scales them.
 
 examples:
   python -m cnnexp export RUN weights.npz            np.load("weights.npz") opens it
   python -m cnnexp export RUN weights.safetensors    needs: pip install 'cnnexp[safetensors]'
+  python -m cnnexp export RUN model.onnx             needs: pip install 'cnnexp[onnx]'
 """
 
 
+class Exported(NamedTuple):
+    """What is written, and what is said of it."""
+
+    files: dict[Path, bytes]
+    what: str
+
+
 def main(words: list[str]) -> int:
-    """Write the weights of a run."""
+    """Write the network of a run."""
     parser = parser_of("export", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="a new file; an old one is replaced"
     )
-    add_reading_options(parser, plugins=False)
+    parser.add_argument(
+        "--scaled",
+        action="store_true",
+        help="for .onnx: take samples that are scaled already, and give values as they were learnt",
+    )
+    parser.add_argument(
+        "--channels-first",
+        action="store_true",
+        help="for .onnx: take images as (n, channels, rows, columns)",
+    )
+    add_reading_options(parser)
     given = parser.parse_args(words)
     if given.file.suffix not in FORMATS:
         raise OptionError(
             f"{given.file}: the ending says the format, and must be one of {', '.join(FORMATS)}."
         )
-    weights = load_given_run(given).weights
-    content = FORMATS[given.file.suffix](weights)
-    with writing(given.file):
-        write_output(given.file, content)
-    numbers = sum(array.size for array in weights.values())
-    say(f"{given.file}: {len(weights)} arrays, {numbers:,} numbers")
+    exported = FORMATS[given.file.suffix](load_given_run(given), given)
+    for path, content in exported.files.items():
+        with writing(path):
+            write_output(path, content)
+    say(f"{', '.join(map(str, exported.files))}: {exported.what}")
     return 0
 
 
-def as_npz(weights: Weights) -> bytes:
-    """Return arrays as the bytes of a NumPy archive."""
+def _arrays(run: Run) -> str:
+    numbers = sum(array.size for array in run.weights.values())
+    return f"{len(run.weights)} arrays, {numbers:,} numbers"
+
+
+def as_npz(run: Run, given: argparse.Namespace) -> Exported:
+    """Return the weights as a NumPy archive."""
     buffer = io.BytesIO()
-    np.savez(buffer, **weights)
-    return buffer.getvalue()
+    np.savez(buffer, **run.weights)
+    return Exported({given.file: buffer.getvalue()}, _arrays(run))
 
 
-def as_safetensors(weights: Weights) -> bytes:
-    """Return arrays in the safetensors format.
+def as_safetensors(run: Run, given: argparse.Namespace) -> Exported:
+    """Return the weights in the safetensors format.
 
     Raises
     ------
@@ -70,8 +97,38 @@ def as_safetensors(weights: Weights) -> bytes:
             "export to .safetensors needs the package safetensors, which is not installed:"
             " pip install 'cnnexp[safetensors]'. Or export to .npz, which needs nothing."
         ) from None
-    content: bytes = save({name: np.ascontiguousarray(array) for name, array in weights.items()})
-    return content
+    content: bytes = save(
+        {name: np.ascontiguousarray(array) for name, array in run.weights.items()}
+    )
+    return Exported({given.file: content}, _arrays(run))
 
 
-FORMATS = {".npz": as_npz, ".safetensors": as_safetensors}
+def as_onnx(run: Run, given: argparse.Namespace) -> Exported:
+    """Return the network as an ONNX graph."""
+    data = run.record["data"] or {}
+    scale, target_scale = (None, None) if given.scaled else scales_of(data)
+    about = {"classes": json.dumps(data.get("classes") or []), "cnnexp": __version__}
+    content = onnx_model(
+        run.network,
+        scale=scale,
+        target_scale=target_scale,
+        channels_first=given.channels_first,
+        about=about,
+    )
+    return Exported(
+        {given.file: content}, f"opset {OPSET}, {run.network.parameter_count:,} numbers"
+    )
+
+
+def scales_of(data: dict[str, Any]) -> tuple[Scale | None, Scale | None]:
+    """Return how samples and targets of a run were scaled."""
+    kept = (data.get("scale"), data.get("target_scale"))
+    scale, target_scale = (Scale.from_record(found) if found else None for found in kept)
+    return scale, target_scale
+
+
+FORMATS: dict[str, Callable[[Run, argparse.Namespace], Exported]] = {
+    ".npz": as_npz,
+    ".safetensors": as_safetensors,
+    ".onnx": as_onnx,
+}

@@ -12,8 +12,11 @@ from cnnexp.app.sweep_again import is_a_sweep, resume_sweep
 EPILOG = """\
 examples:
   python -m cnnexp resume outputs/2026-01-31/12-00-00
-  python -m cnnexp resume RUN epochs=20           more epochs; only with schedule=constant
-  python -m cnnexp resume SWEEP                   all jobs of a sweep that have no result yet
+  python -m cnnexp resume RUN epochs=20     more epochs, if its schedule counts in epochs
+  python -m cnnexp resume SWEEP             all jobs of a sweep that have no result yet
+
+Such schedules are constant, step, exponential and reduce_on_plateau. The others are drawn over the
+whole training: with more epochs their first steps would have had other learning rates.
 """
 
 

@@ -1,0 +1,1 @@
+"""Networks in the formats of others: ONNX graphs, PyTorch modules and their weights."""
