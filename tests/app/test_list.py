@@ -78,6 +78,14 @@ def test_defaults_that_a_config_sets_are_those_a_run_gets(capsys: Captured) -> N
     )
 
 
+def test_an_implementation_says_what_it_does_and_its_options_are_those_of_impl(
+    capsys: Captured,
+) -> None:
+    what, options = listed("impls", capsys)["sg"]
+    assert what == "One matrix product, or one reduction, per stride group."
+    assert options == "threads=auto micro_batch=auto inference_micro_batch=auto fuse=true"
+
+
 def test_regularizers_are_options_of_every_optimizer(capsys: Captured) -> None:
     assert main(["list", "regularizers"]) == 0
     shown = capsys.readouterr().out

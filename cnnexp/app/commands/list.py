@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from cnnexp.data import SOURCES
 from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.data.dataset import Preparation
 from cnnexp.engine import IMPLEMENTATIONS
+from cnnexp.engine.operations import Implementation
 from cnnexp.errors import UnknownName, did_you_mean
 from cnnexp.nn.initializers import INITIALIZERS, constant
 from cnnexp.nn.layer import LAYERS
@@ -56,11 +58,15 @@ def _of_table(table: Registry[Any], group: str = "", *more: type) -> Iterator[En
     """
     for name in table:
         thing = table[name]
-        classes = [cls for cls in (thing, *more) if dataclasses.is_dataclass(cls)]
-        values = {f.name: _default(f) for cls in classes for f in dataclasses.fields(cls)}
+        classes = [cls for cls in (thing, *more) if isinstance(cls, type)]
+        fields = [
+            f for cls in classes if dataclasses.is_dataclass(cls) for f in dataclasses.fields(cls)
+        ]
+        values: dict[str, Any] = {f.name: _default(f) for f in fields}
         values |= _set_by_config(group, name)
         said = [f"{key}={_text(value)}" for key, value in values.items() if key != "name"]
-        yield Entry(name, first_line(thing), " ".join(said))
+        what = thing.about if isinstance(thing, Implementation) else first_line(thing)
+        yield Entry(name, what, " ".join(said))
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -97,14 +103,9 @@ def _regularizers() -> Iterator[Entry]:
         yield Entry(f"optimizer.{name}", f"{what}: {about[name]}", f"{name}={defaults[name]}")
 
 
-def _models() -> Iterator[Entry]:
-    for name, path in config_files("model").items():
-        yield Entry(name, _comment(path))
-
-
-def _experiments() -> Iterator[Entry]:
-    for name, path in config_files("experiments").items():
-        yield Entry(name, _comment(path))
+def _files(group: str) -> Iterator[Entry]:
+    """Yield the options of a config group, with the comments of their files."""
+    return (Entry(name, _comment(path)) for name, path in config_files(group).items())
 
 
 def _comment(path: Path) -> str:
@@ -132,11 +133,6 @@ def _settings() -> Iterator[Entry]:
         yield Entry(key, re.split(r"(?<=\w\w[.])\s", meaning.replace("`", ""))[0])
 
 
-def _commands() -> Iterator[Entry]:
-    for name, summary in SUMMARIES.items():
-        yield Entry(name, summary)
-
-
 class Kind(NamedTuple):
     """Something that can be listed: what it is, its entries, and how they are used."""
 
@@ -151,7 +147,7 @@ KINDS: Mapping[str, Kind] = {
         lambda: _of_table(LAYERS),
         "in a model's YAML: {type: conv, filters: 32, kernel_size: 3}",
     ),
-    "models": Kind("networks", _models, "model=NAME"),
+    "models": Kind("networks", lambda: _files("model"), "model=NAME"),
     "impls": Kind(
         "implementations of convolution and pooling",
         lambda: _of_table(IMPLEMENTATIONS, "impl", ImplConfig),
@@ -193,9 +189,13 @@ KINDS: Mapping[str, Kind] = {
         lambda: _of_table(TRACKERS),
         "trackers=[NAME], trackers=[{type: NAME, option: value}]",
     ),
-    "experiments": Kind("studies with all their settings", _experiments, "experiments=NAME"),
+    "experiments": Kind(
+        "studies with all their settings", lambda: _files("experiments"), "experiments=NAME"
+    ),
     "settings": Kind("all settings, in a line each", _settings, "python -m cnnexp help KEY"),
-    "commands": Kind("commands", _commands, "python -m cnnexp COMMAND --help"),
+    "commands": Kind(
+        "commands", lambda: starmap(Entry, SUMMARIES.items()), "python -m cnnexp COMMAND --help"
+    ),
 }
 
 
