@@ -35,9 +35,6 @@ REFUSALS = (r"must be (.+?)\. Got", r"must lie (.+?)\. Got", r"must (have .+?)\.
 WRONG: tuple[Any, ...] = (-1, -0.5, 0, 0.0, 1.0, 1.5, 2.0, float("inf"), "no such value", [-1.0])
 
 
-GROUPS: dict[str, Any] = {"impl": IMPLEMENTATIONS, "data": SOURCES} | TABLES
-
-
 class Setting(NamedTuple):
     """One key.
 
@@ -88,8 +85,8 @@ def sections() -> Iterator[Section]:
     yield _section("sweep", "sweep", SweepConfig)
     yield _section("impl", "impl", ImplConfig, choices=IMPLEMENTATIONS)
     yield _section("data", "data", Preparation, choices=SOURCES)
-    for group, table in ({"data": SOURCES} | TABLES).items():
-        for name in table:
+    for group, table in TABLES.items():
+        for name in table if group != "impl" else ():
             yield _section(f"{group}={name}", group, table[name])
     for name in LAYERS:
         yield _section(f"type: {name}", "model.layers.N", LAYERS[name])
@@ -98,8 +95,8 @@ def sections() -> Iterator[Section]:
 def _of_run() -> Iterator[Setting]:
     """Yield the keys at the top, with their ranges."""
     for setting in _settings("", Config):
-        if setting.key in GROUPS:
-            setting = setting._replace(allowed=", ".join(GROUPS[setting.key]))
+        if setting.key in TABLES:
+            setting = setting._replace(allowed=", ".join(TABLES[setting.key]))
         yield setting._replace(default=_configured(setting))
 
 
