@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import yaml
 
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.commands import SUMMARIES
@@ -18,6 +15,7 @@ from cnnexp.app.docstrings import first_line, parameters_of
 from cnnexp.app.locations import config_files
 from cnnexp.app.own import KEY, named_plugins
 from cnnexp.app.schema import ImplConfig
+from cnnexp.app.settings import NO_DEFAULT, default_of, sections, set_by_file
 from cnnexp.data import SOURCES
 from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.data.dataset import Preparation
@@ -58,36 +56,13 @@ def _of_table(table: Registry[Any], group: str = "", *more: type) -> Iterator[En
     """
     for name in table:
         thing = table[name]
-        classes = [cls for cls in (thing, *more) if isinstance(cls, type)]
-        fields = [
-            f for cls in classes if dataclasses.is_dataclass(cls) for f in dataclasses.fields(cls)
-        ]
-        values: dict[str, Any] = {f.name: _default(f) for f in fields}
-        values |= _set_by_config(group, name)
-        said = [f"{key}={_text(value)}" for key, value in values.items() if key != "name"]
+        given = [cls for cls in (thing, *more) if isinstance(cls, type)]
+        classes = [cls for cls in given if dataclasses.is_dataclass(cls)]
+        values = {f.name: default_of(f) for cls in classes for f in dataclasses.fields(cls)}
+        values |= set_by_file(group, name) if group else {}
+        said = [f"{key}={'…' if v == NO_DEFAULT else v}" for key, v in values.items()]
         what = thing.about if isinstance(thing, Implementation) else first_line(thing)
         yield Entry(name, what, " ".join(said))
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    """Return the default of an option; an ellipsis where it must be given."""
-    return ... if field.default in (dataclasses.MISSING, "") else field.default
-
-
-def _set_by_config(group: str, name: str) -> dict[str, Any]:
-    """Return what the YAML of a group's option sets."""
-    path = config_files(group).get(name) if group else None
-    if path is None:
-        return {}
-    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {key: value for key, value in values.items() if key not in ("defaults", "name")}
-
-
-def _text(value: Any) -> str:
-    """Return a value as YAML writes it."""
-    if value is ...:
-        return "…"
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _initializers() -> Iterator[Entry]:
@@ -98,7 +73,7 @@ def _initializers() -> Iterator[Entry]:
 def _regularizers() -> Iterator[Entry]:
     """Yield the options of every optimizer that hold weights small, as its docstring has them."""
     about = parameters_of(Optimizer)
-    defaults = {field.name: _text(field.default) for field in dataclasses.fields(Optimizer)}
+    defaults = {field.name: default_of(field) for field in dataclasses.fields(Optimizer)}
     for name, what in REGULARIZERS.items():
         yield Entry(f"optimizer.{name}", f"{what}: {about[name]}", f"{name}={defaults[name]}")
 
@@ -123,8 +98,6 @@ def _comment(path: Path) -> str:
 
 
 def _settings() -> Iterator[Entry]:
-    from cnnexp.app.settings import sections
-
     seen: dict[str, str] = {}
     for section in sections():
         for setting in section.settings:
