@@ -56,7 +56,7 @@ class ModelConfig:
     """
 
     name: str = ""
-    target: str = "label"
+    target: str = one_of("label", "label", "input")
     layers: list[Any] = field(default_factory=list)
 
 
