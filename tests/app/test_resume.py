@@ -10,6 +10,7 @@ import pytest
 
 from cnnexp import load_run
 from cnnexp.app import experiment, stopping
+from cnnexp.app.locations import near
 from cnnexp.app.main import main
 from cnnexp.runs import environment, files, pickles
 from cnnexp.runs.files import CsvLog
@@ -249,9 +250,9 @@ REFUSED = [
         ["epochs=3"],
         "{run}: epochs=3 is refused: the run has schedule=cosine over 2 epochs, and over 3 its"
         " learning rates would have been others from step 2 on. For a run of 3 epochs: python -m"
-        " cnnexp rerun {run} epochs=3. To train on from its weights, in a new run: python -m cnnexp"
-        " rerun {run} init_from={run}. A run can be extended under schedules that count in epochs:"
-        " constant, step, exponential, reduce_on_plateau.",
+        " cnnexp rerun {near} epochs=3. To train on from its weights, in a new run: python -m"
+        " cnnexp rerun {near} init_from={near}. A run can be extended under schedules that count in"
+        " epochs: constant, step, exponential, reduce_on_plateau.",
     ),
 ]
 
@@ -262,7 +263,7 @@ def test_what_would_make_it_another_run_is_refused(stopped, capsys, tmp_path):
     before = snapshot(run)
     for words, message in REFUSED:
         assert main(["resume", str(run), *words]) == 2
-        assert capsys.readouterr().err == f"error: {message.format(run=run)}\n"
+        assert capsys.readouterr().err == f"error: {message.format(run=run, near=near(run))}\n"
     assert main(["resume", str(run), "epochs=x", "seed=1"]) == 2
     assert "2 faults in the config:\n  epochs must" in capsys.readouterr().err
     assert snapshot(run) == before
