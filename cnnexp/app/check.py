@@ -24,10 +24,10 @@ from cnnexp.errors import CnnexpError, ConfigError, DataError, ShapeError
 from cnnexp.nn.losses import METRICS
 from cnnexp.runs import rebuild
 from cnnexp.runs.archives import place_of
-from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.checksums import WEIGHTS
 from cnnexp.runs.fingerprint import PATHS
 from cnnexp.runs.plugins import load_plugins
+from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.reading import load_run
 from cnnexp.train import OPTIMIZERS
 from cnnexp.train.batches import default_batch_size

@@ -13,7 +13,6 @@ from hydra.core.config_store import ConfigStore
 
 from cnnexp.app.locations import config_files
 from cnnexp.app.schema import TABLES, options_of
-from cnnexp.runs.plugins import load_plugins
 
 KEY = "plugins="
 
@@ -34,6 +33,8 @@ def named_plugins(words: Sequence[str]) -> list[str]:
 def offer_own(words: Sequence[str]) -> None:
     """Import the modules that some words name, and let groups choose what they register."""
     if names := named_plugins(words):
+        from cnnexp.runs.plugins import load_plugins  # slow to load, and rarely needed here
+
         load_plugins(names)
         offer()
 

@@ -28,7 +28,7 @@ from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import CnnexpError
 from cnnexp.nn.layer import LAYERS, Layer
 from cnnexp.registry import Registry
-from cnnexp.runs.checkpoint import CheckpointPolicy
+from cnnexp.runs.policy import CheckpointPolicy
 
 NO_DEFAULT = "required"
 CHOICES = re.compile(r"^\{(.*)\}$")

@@ -22,6 +22,7 @@ from cnnexp.runs.checksums import WEIGHTS, read_checked
 from cnnexp.runs.files import entries_of, is_file, is_folder, lines_of
 from cnnexp.runs.fingerprint import FOR_PEOPLE
 from cnnexp.runs.forms import fits
+from cnnexp.runs.policy import GROUPS as GROUPS  # others import it from here
 from cnnexp.runs.record import FILE, Record, read_record
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from cnnexp.nn.network import Network
 
-GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss", "augment")
 COLUMNS = ("run", "status", *GROUPS, "learning_rate", "epochs", "batch_size", "seed", "dtype")
 
 Thing = TypeVar("Thing")

@@ -19,9 +19,9 @@ import threadpoolctl
 
 from cnnexp.errors import RunError
 from cnnexp.runs import environment, writing
-from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.folders import claim, claim_number, hold
 from cnnexp.runs.heartbeat import Heartbeat
+from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.process import this_process
 from cnnexp.runs.record import SILENCE, is_a_run, new_record, read_record, write_record
 from cnnexp.runs.writing import RunWriter
