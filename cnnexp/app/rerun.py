@@ -61,6 +61,18 @@ def rerun(
     RunError
         If there is no run, its plugins may not be imported, or its data have changed.
     """
+    app, cfg, again = composed_again(run, words, plugins, config_dir)
+    record = record_of(check(cfg), cfg.hydra)
+    return told(carry_out(app, CONFIG_NAME, cfg, again.entered(record)))
+
+
+def composed_again(
+    run: Path,
+    words: Sequence[str] = (),
+    plugins: Sequence[str] | None = None,
+    config_dir: str | None = None,
+) -> tuple[App, DictConfig, Again]:
+    """Return the settings of a run, some of them changed; parameters are those of `rerun`."""
     record = read_record(run)
     if missing := load_plugins_of(run, record, plugins):
         raise refusal(run, missing)
@@ -76,9 +88,7 @@ def rerun(
     with foreign(run / FILE):
         again = Again(run, record, [dotted(word) for word in words])
     app = make_app(config_dir)
-    cfg = again.settled(composed(app, CONFIG_NAME, again.words(app)))
-    record = record_of(check(cfg), cfg.hydra)
-    return told(carry_out(app, CONFIG_NAME, cfg, again.entered(record)))
+    return app, again.settled(composed(app, CONFIG_NAME, again.words(app))), again
 
 
 class Again:
