@@ -126,6 +126,7 @@ def test_names_cannot_put_anything_into_the_page(kept_run: Path, tmp_path: Path)
     evil = "</script><img src=x onerror=alert(1)>"
     folder = tmp_path / "run"
     shutil.copytree(kept_run, folder)
+    shutil.rmtree(folder / "checkpoints")  # they have the layer by its old name
     record = json.loads((folder / "run.json").read_text())
     record["choices"]["model"] = evil
     record["config"]["model"]["layers"][0]["name"] = "<b>&"
