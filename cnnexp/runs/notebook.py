@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnexp.nn.html import cell, table
 from cnnexp.runs.foreign_text import printable
 
-__all__ = ["cell", "html_of", "svg_of", "table"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["cell", "html_of", "losses_of", "svg_of", "table"]
 
 MOST_ROWS = 300
 MOST_POINTS = 200  # of a curve
@@ -58,6 +61,20 @@ def html_of(
         f"</table><details><summary>all settings</summary>{table(every, left=2, head=False)}"
         "</details></div>"
     )
+
+
+def losses_of(log: pd.DataFrame) -> Curves:
+    """Return the loss after each epoch from the log of epochs, by the part of the data set."""
+    parts = [part for part in COLOURS if f"{part}_loss" in log]
+    return {part: [_real(value) for value in log[f"{part}_loss"]] for part in parts}
+
+
+def _real(value: Any) -> float:
+    """Return a cell of a log as a float; not a number, where it is none."""
+    try:
+        return float(value)
+    except (ValueError, TypeError, OverflowError):
+        return math.nan
 
 
 def _safe(text: str) -> str:

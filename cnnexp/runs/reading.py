@@ -6,7 +6,6 @@ import copy
 import csv
 import hashlib
 import io
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -23,7 +22,7 @@ from cnnexp.runs.checksums import WEIGHTS, read_checked
 from cnnexp.runs.files import entries_of, is_file, is_folder, lines_of
 from cnnexp.runs.fingerprint import FOR_PEOPLE
 from cnnexp.runs.forms import fits
-from cnnexp.runs.notebook import html_of
+from cnnexp.runs.notebook import html_of, losses_of
 from cnnexp.runs.policy import GROUPS as GROUPS  # others import it from here
 from cnnexp.runs.record import FILE, Record, read_record
 
@@ -230,16 +229,11 @@ class Run:
         settings |= {group: name_in(self, group) for group in GROUPS}
         lines = [record.reason or "", f"began {record.created}"]
         title = f"{self.path}  {self.status}"
-        return html_of(title, lines, self.results, settings, self._losses())
-
-    def _losses(self) -> dict[str, list[float]]:
-        """Return the loss after each epoch, as far as it is logged and can be read."""
         try:
-            log = self._log("epochs.csv")
+            losses = losses_of(self._log("epochs.csv"))
         except RunError:
-            return {}
-        parts = [part for part in ("train", "validation", "test") if f"{part}_loss" in log]
-        return {part: [_real(value) for value in log[f"{part}_loss"]] for part in parts}
+            losses = {}
+        return html_of(title, lines, self.results, settings, losses)
 
 
 def load_run(
@@ -410,14 +404,6 @@ def _number(cell: str) -> int | float | str:
         except ValueError:
             continue
     return cell
-
-
-def _real(value: Any) -> float:
-    """Return a cell of a log as a float; not a number, where it is none."""
-    try:
-        return float(value)
-    except (ValueError, TypeError, OverflowError):
-        return math.nan
 
 
 def _number_first(name: str) -> tuple[int, str]:
