@@ -12,8 +12,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from cnnexp.app.check import Plain
 from cnnexp.app.locations import near
+from cnnexp.app.options import Plain
 from cnnexp.errors import RunError, foreign
 from cnnexp.runs.record import FILE, Record
 from cnnexp.train import SCHEDULES

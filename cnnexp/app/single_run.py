@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,13 @@ def told(folder: Path) -> int:
     return code_of(read_record(folder))
 
 
-def carry_out(app: App, name: str, cfg: DictConfig, record: Record) -> Path:
+def carry_out(
+    app: App,
+    name: str,
+    cfg: DictConfig,
+    record: Record,
+    do: Callable[[Path, Record], Record] = begin,
+) -> Path:
     """Claim a folder for a run, carry it out, and return the folder.
 
     ``run.json`` is there before Hydra writes anything into the folder: a run that is killed at any
@@ -70,7 +76,7 @@ def carry_out(app: App, name: str, cfg: DictConfig, record: Record) -> Path:
         callbacks.on_run_start(config=cfg, config_name=name)
         ret = run_job(
             hydra_context=HydraContext(config_loader=app.config_loader, callbacks=callbacks),
-            task_function=lambda _: objective(begin(folder, record)),
+            task_function=lambda _: objective(do(folder, record)),
             config=cfg,
             job_dir_key="hydra.run.dir",
             job_subdir_key=None,

@@ -69,7 +69,7 @@ def reasons(comparison: Comparison, most: int = 10) -> list[str]:
 def _shortened(reason: str, run: str) -> str:
     """Leave out the path of a run, which stands before it already, and all but the first line."""
     first, *more = reason.splitlines() or [""]
-    if first.startswith(run):
+    if first.startswith((f"{run}:", f"{run}/")):
         first = first.removeprefix(run).lstrip(":/ ")
     return f"{first} (show has {len(more)} more lines)" if len(more) > 1 else first
 

@@ -81,6 +81,12 @@ class Comparison:
 
     frame: pd.DataFrame
 
+    def _repr_html_(self) -> str:
+        """Return the table for notebooks."""
+        from cnnexp.report.notebook import html_of  # which imports this file
+
+        return html_of(self)
+
     @cached_property
     def readable(self) -> pd.DataFrame:
         """The runs that are not damaged."""

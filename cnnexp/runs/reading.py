@@ -6,6 +6,7 @@ import copy
 import csv
 import hashlib
 import io
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -22,6 +23,8 @@ from cnnexp.runs.checksums import WEIGHTS, read_checked
 from cnnexp.runs.files import entries_of, is_file, is_folder, lines_of
 from cnnexp.runs.fingerprint import FOR_PEOPLE
 from cnnexp.runs.forms import fits
+from cnnexp.runs.notebook import html_of
+from cnnexp.runs.policy import GROUPS as GROUPS  # others import it from here
 from cnnexp.runs.record import FILE, Record, read_record
 
 if TYPE_CHECKING:
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
 
     from cnnexp.nn.network import Network
 
-GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss", "augment")
 COLUMNS = ("run", "status", *GROUPS, "learning_rate", "epochs", "batch_size", "seed", "dtype")
 
 Thing = TypeVar("Thing")
@@ -220,6 +222,25 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, status={self.status!r})"
 
+    def _repr_html_(self) -> str:
+        """Return status, results, loss and settings for notebooks."""
+        record = self.recorded
+        settings: dict[str, Any] = {}
+        flatten(self.config, "", settings)
+        settings |= {group: name_in(self, group) for group in GROUPS}
+        lines = [record.reason or "", f"began {record.created}"]
+        title = f"{self.path}  {self.status}"
+        return html_of(title, lines, self.results, settings, self._losses())
+
+    def _losses(self) -> dict[str, list[float]]:
+        """Return the loss after each epoch, as far as it is logged and can be read."""
+        try:
+            log = self._log("epochs.csv")
+        except RunError:
+            return {}
+        parts = [part for part in ("train", "validation", "test") if f"{part}_loss" in log]
+        return {part: [_real(value) for value in log[f"{part}_loss"]] for part in parts}
+
 
 def load_run(
     path: str | Path, *, plugins: Sequence[str] | None = None, accept_changes: bool = False
@@ -389,6 +410,14 @@ def _number(cell: str) -> int | float | str:
         except ValueError:
             continue
     return cell
+
+
+def _real(value: Any) -> float:
+    """Return a cell of a log as a float; not a number, where it is none."""
+    try:
+        return float(value)
+    except (ValueError, TypeError, OverflowError):
+        return math.nan
 
 
 def _number_first(name: str) -> tuple[int, str]:

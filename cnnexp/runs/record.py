@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from cnnexp.data.scale import ScaleRecord
 from cnnexp.errors import RunError, foreign
@@ -256,8 +256,8 @@ def described(record: Record, dataset: Dataset, network: Network) -> Record:
     }
     return dataclasses.replace(
         record,
-        data=data,
-        network=built,
+        data=cast(DataRecord, {**(record.data or {}), **data}),  # with what is not known here
+        network=cast(NetworkRecord, {**(record.network or {}), **built}),
         config_hash=config_hash(config),
         fingerprint=record.fingerprint
         or fingerprint(config, dataset.checksum, weights, sources_of(config["plugins"])),

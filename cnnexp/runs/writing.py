@@ -29,6 +29,7 @@ from cnnexp.runs.files import (
     replace_csv,
 )
 from cnnexp.runs.heartbeat import Heartbeat
+from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.record import CheckpointEntry, Checksums, Record, now, write_record
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class RunWriter:
         What ``run.json`` is to say when it is next written by `write`.
     """
 
-    def __init__(self, folder: Path, record: Record, policy: checkpoint.CheckpointPolicy) -> None:
+    def __init__(self, folder: Path, record: Record, policy: CheckpointPolicy) -> None:
         self.folder = folder
         self.record = record
         self.policy = policy

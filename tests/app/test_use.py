@@ -317,7 +317,7 @@ def test_export_says_how_to_get_safetensors(digits_run, tmp_path, monkeypatch):
 
 
 def test_export_refuses_other_formats_and_places(digits_run, tmp_path):
-    ended = cnnexp("export", digits_run, "weights.pt")
+    ended = cnnexp("export", digits_run, "weights.h5")
     assert ended.code == 2
     assert ".npz, .safetensors" in ended.err
     ended = cnnexp("export", digits_run, tmp_path / "no" / "weights.npz")

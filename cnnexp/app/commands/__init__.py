@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 from collections.abc import Callable, Iterator, Mapping
 
 Command = Callable[[list[str]], int]
@@ -21,7 +22,8 @@ SUMMARIES = {
     "check-layer": "check a layer of your own against the rules that all layers keep",
     "evaluate": "evaluate a run's network again, on its own or on another data set",
     "predict": "say what is drawn on pictures",
-    "export": "write a run's network as .onnx, or its weights as .npz, .safetensors",
+    "export": "write a run's network for ONNX or PyTorch, or its weights for NumPy",
+    "import": "make a run whose weights come from PyTorch",
     "compile": "compile the kernels of impl=compiled ahead of time",
     "help": "what a setting means, what it takes, and its default: help learning_rate",
     "list": "what there is: layers, models, implementations, data sets, and so on",
@@ -35,13 +37,18 @@ SUMMARIES = {
 }
 
 
+def module_of(name: str) -> str:
+    """Return the module of a command: ``import`` is a word of Python, so its file is import_."""
+    return f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
+
+
 class _Commands(Mapping[str, Command]):
     """Commands by name; the module of a command is imported when it is asked for."""
 
     def __getitem__(self, name: str) -> Command:
         if name not in SUMMARIES:
             raise KeyError(name)
-        command: Command = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").main
+        command: Command = importlib.import_module(f"{__name__}.{module_of(name)}").main
         return command
 
     def __iter__(self) -> Iterator[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
 from cnnexp.app.named_run import HELP, named_run
-from cnnexp.app.outputs import writing
-from cnnexp.app.reading_options import add_reading_options, load_given_run
-from cnnexp.app.screen import say, warn
+from cnnexp.app.screen import say, warn, writing
 from cnnexp.errors import OptionError
 from cnnexp.report.inside.page import EXPLORE as FILE
 from cnnexp.report.live.page import check_size, live_page
@@ -28,13 +26,7 @@ examples
 
 def main(words: list[str]) -> int:
     """Write the page."""
-    parser = argparse.ArgumentParser(
-        prog="cnnexp explore",
-        description="Write one HTML file that runs a run's network in the browser.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = parser_of("explore", EPILOG)
     parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
     parser.add_argument(
         "--out", type=Path, metavar="FILE.html", help=f"where to write; default: RUN/{FILE}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 from collections.abc import Callable
@@ -17,6 +18,10 @@ from cnnexp.app.screen import say, writing
 from cnnexp.data.scale import Scale
 from cnnexp.errors import OptionError
 from cnnexp.exchange.onnx_graph import OPSET, onnx_model
+from cnnexp.exchange.torch_code import torch_module
+from cnnexp.exchange.torch_reading import need_torch
+from cnnexp.exchange.torch_weights import to_state
+from cnnexp.nn.network import Network
 from cnnexp.runs.files import write_output
 from cnnexp.runs.reading import Run
 
@@ -24,12 +29,17 @@ EPILOG = f"""\
 .npz and .safetensors hold arrays named <layer>.<parameter>, for example conv1.W (f_w, f_w, n_c,
 n_f) and dense1.W (n_in, units). .onnx holds the whole network (opset {OPSET}, float32, any number
 of samples): it takes samples as files hold them, such as pixels from 0 to 255, and scales them.
+.pt is a PyTorch state_dict, with the module that it is for beside it as .py; "import" reads it.
 
 examples:
   python -m cnnexp export RUN weights.npz            np.load("weights.npz") opens it
   python -m cnnexp export RUN weights.safetensors    needs: pip install 'cnnexp[safetensors]'
   python -m cnnexp export RUN model.onnx             needs: pip install 'cnnexp[onnx]'
+  python -m cnnexp export RUN model.pt               needs: pip install 'cnnexp[torch]'
 """
+
+
+ABOUT = "A network of cnnexp as a module of PyTorch; the weights are in the .pt file beside it."
 
 
 class Exported(NamedTuple):
@@ -120,6 +130,48 @@ def as_onnx(run: Run, given: argparse.Namespace) -> Exported:
     )
 
 
+def as_torch(run: Run, given: argparse.Namespace) -> Exported:
+    """Return the weights as a ``state_dict``, and the module that they are for."""
+    torch = need_torch()
+    code = given.file.with_suffix(".py")
+    if code.exists() and not code.read_bytes().startswith(f'"""{ABOUT}'.encode()):
+        raise OptionError(
+            f"{code}: is there already, and the module for {given.file.name} would be written"
+            " there. Choose another name."
+        )
+    data = run.record["data"] or {}
+    module = torch_module(run.network, about=ABOUT, extra=preparing(run.network, data))
+    state = to_state(run.network.weights(), module.weights)
+    buffer = io.BytesIO()
+    torch.save({key: torch.from_numpy(array) for key, array in state.items()}, buffer)
+    files = {given.file: buffer.getvalue(), code: module.source.encode()}
+    return Exported(files, _arrays(run))
+
+
+def preparing(network: Network, data: dict[str, Any]) -> str:
+    """Return the source of a function that scales samples as a run did."""
+    lines = ["", "", f"CLASSES = {[str(name) for name in data.get('classes') or []]!r}"]
+    scale, _ = scales_of(data)
+    if scale is not None:
+        factor, shift = (np.asarray(part).tolist() for part in (scale.factor, scale.shift))
+        images = len(network.input_shape) > 1
+        lines += [
+            f"FACTOR, SHIFT = {factor!r}, {shift!r}",
+            "",
+            "",
+            "def prepared(samples):",
+            f'    """Return samples as files hold them{", (n, rows, columns, channels)" * images},'
+            ' as the module takes them."""',
+            "    samples, factor, shift = (",
+            "        torch.as_tensor(part, dtype=torch.float64)",
+            "        for part in (samples, FACTOR, SHIFT)",
+            "    )",
+            "    x = samples * factor - shift",
+            f"    return x.float(){'.movedim(-1, 1)' * images}",
+        ]
+    return "\n".join(lines)
+
+
 def scales_of(data: dict[str, Any]) -> tuple[Scale | None, Scale | None]:
     """Return how samples and targets of a run were scaled."""
     kept = (data.get("scale"), data.get("target_scale"))
@@ -131,4 +183,5 @@ FORMATS: dict[str, Callable[[Run, argparse.Namespace], Exported]] = {
     ".npz": as_npz,
     ".safetensors": as_safetensors,
     ".onnx": as_onnx,
+    ".pt": as_torch,
 }
