@@ -14,5 +14,6 @@ NAMES = (
     "mnist_99",
     "run_folders",
     "sweeps",
+    "live_page",
     "kill_and_resume",
 )

@@ -39,6 +39,9 @@ def run(name: str, asked: argparse.Namespace) -> None:
     if "torch" in module.NEEDS and not has_torch():
         print(f"{name}: left out, it needs PyTorch: pip install 'cnnexp[peers]'")
         return
+    if "playwright" in module.NEEDS and importlib.util.find_spec("playwright") is None:
+        print(f"{name}: left out, it needs Playwright and Chromium: pip install playwright")
+        return
     if "numba" in module.NEEDS and importlib.util.find_spec("numba") is None:
         print(f"{name}: left out, it needs Numba: pip install 'cnnexp[compiled]'")
         return
