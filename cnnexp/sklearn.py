@@ -88,6 +88,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The figures of each epoch.
     n_features_in_ : int
         Columns of X.
+    feature_names_in_ : array of str
+        Their names, where X is a DataFrame.
 
     Examples
     --------

@@ -95,3 +95,12 @@ def test_early_stopping(digits):
     options = {"validation": 0.2, "early_stopping": 1, "best_weights": True, "schedule": "constant"}
     model = CNNClassifier(epochs=60, **options).fit(X[:300], y[:300])
     assert model.n_iter_ < 60
+
+
+def test_the_names_of_columns_are_kept():
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(np.random.default_rng(0).random((20, 2)), columns=["height", "width"])
+    model = CNNClassifier(epochs=1).fit(X, [0, 1] * 10)
+    assert list(model.feature_names_in_) == ["height", "width"]
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(X.rename(columns={"width": "depth"}))

@@ -17,19 +17,17 @@ from omegaconf.errors import OmegaConfBaseException
 from cnnexp.app.check_model import Images, check_augment, check_model
 from cnnexp.app.check_training import check_training, chosen_figure
 from cnnexp.app.options import Plain, check_options
-from cnnexp.app.schema import TABLES, AugmentConfig, Config, ImplConfig, ModelConfig, SweepConfig
-from cnnexp.data import SOURCES
-from cnnexp.data.dataset import Preparation, default_scaling, no_official_split
+from cnnexp.app.schema import TABLES, AugmentConfig, Config, ModelConfig, SweepConfig, classes_of
+from cnnexp.data.dataset import default_scaling, no_official_split
 from cnnexp.engine import AUTO, IMPLEMENTATIONS, automatic
 from cnnexp.errors import CnnexpError, ConfigError, DataError, ShapeError
 from cnnexp.nn.losses import METRICS
-from cnnexp.registry import Registry
 from cnnexp.runs import rebuild
 from cnnexp.runs.archives import place_of
-from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.checksums import WEIGHTS
 from cnnexp.runs.fingerprint import PATHS
 from cnnexp.runs.plugins import load_plugins
+from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.reading import load_run
 from cnnexp.train import OPTIMIZERS
 from cnnexp.train.batches import default_batch_size
@@ -74,8 +72,8 @@ def check_settings(config: Plain, search: bool = False) -> Plain:
     check_options([CheckpointPolicy], config["checkpoint"], "checkpoint.", faults)
     check_options([SweepConfig], config["sweep"], "sweep.", faults)
     _check_impl(config, faults)
-    for group, table in TABLES.items():
-        _check_group(table, config, group, faults)
+    for group in ("optimizer", "schedule", "loss"):
+        _check_group(config, group, faults)
     faults += [
         f"metrics: {METRICS.complaint(name)}" for name in config["metrics"] if name not in METRICS
     ]
@@ -134,28 +132,22 @@ def _unresolved(error: OmegaConfBaseException) -> str:
     return f"{key}: {first}"
 
 
-def _name_in(config: Plain, group: str, table: Registry[Any], faults: list[str]) -> str | None:
-    """Return the name in a group, or add to the faults why it is none of its table."""
+def _check_group(config: Plain, group: str, faults: list[str]) -> list[Any]:
+    """Check that a group names a row of its table, and make what takes the options of that."""
     found = config.get(group)
     if found is not None and not isinstance(found, dict):
         faults.append(f"{group}: must hold settings, as name: NAME. Got {found!r:.60}.")
         config[group] = {"name": None}
-        return None
+        return []
     config[group] = {"name": None} | (found or {})
     name = config[group]["name"]
-    if name in table:
-        return str(name)
-    faults.append(f"{group}.name: {table.complaint(name)}")
-    return None
-
-
-def _check_group(table: Registry[Any], config: Plain, group: str, faults: list[str]) -> None:
-    """Check that a group names a row of its table, and the options of that."""
-    if (name := _name_in(config, group, table, faults)) is not None:
-        values = {key: value for key, value in config[group].items() if key != "name"}
-        taken_by = ImplConfig if table is IMPLEMENTATIONS else table[name]
-        check_options([taken_by], values, f"{group}.", faults)
-        config[group] |= values
+    if name not in TABLES[group]:
+        faults.append(f"{group}.name: {TABLES[group].complaint(name)}")
+        return []
+    values = {key: value for key, value in config[group].items() if key != "name"}
+    made = check_options(classes_of(group, name), values, f"{group}.", faults)
+    config[group] |= values
+    return made
 
 
 def _check_impl(config: Plain, faults: list[str]) -> None:
@@ -163,19 +155,14 @@ def _check_impl(config: Plain, faults: list[str]) -> None:
     impl = config["impl"]
     if isinstance(impl, dict) and impl.get("name") == AUTO:
         impl["name"] = automatic()
-    _check_group(IMPLEMENTATIONS, config, "impl", faults)
+    _check_group(config, "impl", faults)
     if (name := config["impl"]["name"]) in IMPLEMENTATIONS:
         faults += filter(None, [IMPLEMENTATIONS[name].missing()])
 
 
 def check_data(config: Plain, faults: list[str]) -> Images:
     """Check the data group, and say what is known of its images before they are read."""
-    name = _name_in(config, "data", SOURCES, faults)
-    if name is None:
-        return Images("", None, None)
-    values = {key: value for key, value in config["data"].items() if key != "name"}
-    made = check_options([SOURCES[name], Preparation], values, "data.", faults)
-    config["data"] |= values
+    made, name = _check_group(config, "data", faults), str(config["data"]["name"])
     if not made:
         return Images(name, None, None)
     source, preparation = made

@@ -9,16 +9,15 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from cnnexp.app.options import Plain, check_options
+from cnnexp.app.options import Plain, check_options, shown
 from cnnexp.data.augmentation import AUGMENTATIONS, Geometric
 from cnnexp.data.augmentation.pipeline import not_images
 from cnnexp.errors import CnnexpError
 from cnnexp.nn.layer import LAYERS, Layer, Shape, expand_activations, shape_after
 from cnnexp.nn.layers import Dense
 from cnnexp.nn.losses import LOSSES, OF_CLASSES
+from cnnexp.registry import Registry
 from cnnexp.train.batches import no_mixing
-
-TARGETS = ("label", "input")
 
 
 class Images(NamedTuple):
@@ -56,13 +55,11 @@ def check_model(config: Plain, images: Images, faults: list[str]) -> None:
     Where a network learns to return its input, a last convolution without filters gets as many as
     there are channels.
     """
-    entries, target = config["model"]["layers"], config["model"].get("target", "label")
-    if not isinstance(entries, list) or not entries:
+    entries, returns_input = config["model"]["layers"], config["model"].get("target") == "input"
+    if not entries:
         faults.append("model.layers must be a list of at least one layer.")
         return
-    if target not in TARGETS:
-        faults.append(f"model.target must be one of {', '.join(TARGETS)}. Got {target!r}.")
-    if target == "input":
+    if returns_input:
         images = images._replace(classes=0, targets=images.shape or ())
         entries = _fill_in_channels(entries, images.shape)
     if images.targets is not None:
@@ -73,7 +70,7 @@ def check_model(config: Plain, images: Images, faults: list[str]) -> None:
     if len(layers) == len(found) and not _unsuited(config, images):
         _check_end(config, layers, faults)
     if images.shape is not None:
-        _check_shapes(found, images, target == "input", faults)
+        _check_shapes(found, images, returns_input, faults)
 
 
 def _check_end(config: Plain, layers: Sequence[Layer], faults: list[str]) -> None:
@@ -155,19 +152,27 @@ def _fill_in_units(entries: list[Any], outputs: int | None) -> None:
         dense[-1]["units"] = outputs
 
 
-def _check_layer(path: str, options: Any, faults: list[str]) -> Layer | None:
-    """Make one layer of a config with those inside it, or add its faults."""
-    if not isinstance(options, dict) or "type" not in options:
+def _kind_of(
+    path: str, entry: Any, table: Registry[Any], example: str, faults: list[str]
+) -> str | None:
+    """Return the type that an entry of a list names, or add to the faults why it is none."""
+    if not isinstance(entry, dict) or "type" not in entry:
         faults.append(
-            f"{path}: must be a mapping with a type, for example {{type: conv, filters: 32,"
-            f" kernel_size: 3}}. Got {options!r}."
+            f"{path}: must be a mapping with a type, for example {example}. Got {shown(entry)}."
         )
         return None
-    kind, name = options["type"], options.get("name")
-    if not isinstance(kind, str) or kind not in LAYERS:
-        faults.append(f"{path}.type: {LAYERS.complaint(str(kind))}")
+    if entry["type"] not in table:
+        faults.append(f"{path}.type: {table.complaint(entry['type'])}")
         return None
-    before = len(faults)
+    return str(entry["type"])
+
+
+def _check_layer(path: str, options: Any, faults: list[str]) -> Layer | None:
+    """Make one layer of a config with those inside it, or add its faults."""
+    kind = _kind_of(path, options, LAYERS, "{type: conv, filters: 32, kernel_size: 3}", faults)
+    if kind is None:
+        return None
+    before, name = len(faults), options.get("name")
     if name is not None and (not isinstance(name, str) or not name or "." in name):
         faults.append(f"{path}.name must be a text without a dot. Got {name!r}.")
     values = {key: value for key, value in options.items() if key not in ("type", "name")}
@@ -215,41 +220,44 @@ def _check_shapes(
             for part in expand_activations([layer]):
                 shape = shape_after(part, shape)
         except CnnexpError as error:
-            hint = ""
-            if images.name == "digits" and "does not fit" in str(error):
-                hint = " The digits have 8x8 pixels; data=mnist has images of 28x28."
-            if len(images.shape or ()) == 1:
-                hint = (
-                    f" data={images.name} is a table of {_size(images.shape or ())} features: use"
-                    " dense layers alone, as model=flat does for classes and model=regression for"
-                    " real values."
-                )
-            faults.append(f"model.layers.{k} ({layer.type}): {error}.{hint}".replace("..", "."))
+            text = f"model.layers.{k} ({layer.type}): {error}.{_hint(images, str(error))}"
+            faults.append(text.replace("..", "."))
             return
-    last, kind = len(layers) - 1, layers[-1].type if layers[-1] is not None else ""
+    if fault := _fault_of_result(shape, images, returns_input):
+        kind = layers[-1].type if layers[-1] is not None else ""
+        faults.append(f"model.layers.{len(layers) - 1} ({kind}): gives {fault}.")
+
+
+def _hint(images: Images, error: str) -> str:
+    """Say what may be meant where a layer does not take what it is given."""
+    if len(images.shape or ()) == 1:
+        return (
+            f" data={images.name} is a table of {_size(images.shape or ())} features: use dense"
+            " layers alone, as model=flat does for classes and model=regression for real values."
+        )
+    if images.name == "digits" and "does not fit" in error:
+        return " The digits have 8x8 pixels; data=mnist has images of 28x28."
+    return ""
+
+
+def _fault_of_result(shape: Shape, images: Images, returns_input: bool) -> str:
+    """Say why what a network gives is not what its targets need; nothing, if it is."""
+    given = f"{_size(shape)} numbers for each sample, and"
     if images.targets is not None:
         wanted = f"the real values of data={images.name} are"
         if returns_input:
             wanted = "the network is to return its input (model.target=input), which is"
-        if shape != images.targets:
-            faults.append(
-                f"model.layers.{last} ({kind}): gives {_size(shape)} numbers for each sample, and"
-                f" {wanted} {_size(images.targets)}."
-            )
-        return
+        return "" if shape == images.targets else f"{given} {wanted} {_size(images.targets)}"
     if images.classes is None:
-        return
+        return ""
     if len(shape) != 1:
-        faults.append(
-            f"model.layers.{last} ({kind}): gives {_size(shape)} numbers for each sample and not"
-            " one row. A network ends with flatten and dense."
-        )
-    elif shape[0] < images.classes:
-        faults.append(
-            f"model.layers.{last} ({kind}): gives {shape[0]} numbers for each sample, and"
-            f" data={images.name} has {images.classes} classes: units must be at least"
-            f" {images.classes}."
-        )
+        return f"{given} not one row. A network ends with flatten and dense"
+    if shape[0] >= images.classes:
+        return ""
+    return (
+        f"{given} data={images.name} has {images.classes} classes: units must be at least"
+        f" {images.classes}"
+    )
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -260,13 +268,12 @@ def check_augment(config: Plain, images: Images, faults: list[str]) -> None:
     """Check all augmentations, and fill in the defaults of their options."""
     group = config["augment"]
     entries = group["transforms"]
-    if not isinstance(entries, list):
-        faults.append(f"augment.transforms must be a list. Got {entries!r}.")
-        return
     if entries and group["name"] == "none":
         group["name"] = "own"  # typed on the command line
-    for k, entry in enumerate(entries):
+    kinds = [
         _check_augmentation(f"augment.transforms.{k}", entry, config, faults)
+        for k, entry in enumerate(entries)
+    ]
     if entries and images.shape is not None and len(images.shape) != 3:
         faults.append(f"augment.transforms: {not_images(images.shape)}")
     if config["model"].get("target") == "input":
@@ -274,30 +281,19 @@ def check_augment(config: Plain, images: Images, faults: list[str]) -> None:
             f"augment.transforms.{k} ({kind}): it moves pixels, and the targets of"
             f" model={config['model']['name']} stay where they are (model.target=input). Noise and"
             " erase are what such a network can learn to undo."
-            for k, kind in enumerate(map(_kind, entries))
-            if kind in AUGMENTATIONS and issubclass(AUGMENTATIONS[kind], Geometric)
+            for k, kind in enumerate(kinds)
+            if kind is not None and issubclass(AUGMENTATIONS[kind], Geometric)
         ]
 
 
-def _kind(entry: Any) -> str:
-    """Return the type that an entry names, if it does."""
-    return str(entry.get("type")) if isinstance(entry, dict) else ""
-
-
-def _check_augmentation(path: str, options: Any, config: Plain, faults: list[str]) -> None:
-    """Check one augmentation."""
-    if not isinstance(options, dict) or "type" not in options:
-        faults.append(
-            f"{path}: must be a mapping with a type, for example {{type: rotate, degrees: 10}}."
-            f" Got {options!r}."
-        )
-        return
-    kind, loss = options["type"], config["loss"]["name"]
-    if not isinstance(kind, str) or kind not in AUGMENTATIONS:
-        faults.append(f"{path}.type: {AUGMENTATIONS.complaint(kind)}")
-        return
-    values = {key: value for key, value in options.items() if key != "type"}
+def _check_augmentation(path: str, options: Any, config: Plain, faults: list[str]) -> str | None:
+    """Check one augmentation, and return its type."""
+    kind = _kind_of(path, options, AUGMENTATIONS, "{type: rotate, degrees: 10}", faults)
+    if kind is None:
+        return None
+    values, loss = {k: v for k, v in options.items() if k != "type"}, config["loss"]["name"]
     for made in check_options([AUGMENTATIONS[kind]], values, f"{path} ({kind}): ", faults):
         options.update({f.name: getattr(made, f.name) for f in dataclasses.fields(made)})
     if AUGMENTATIONS[kind].mixes and loss in LOSSES and not LOSSES[loss].soft_targets:
         faults.append(f"{path} ({kind}): {no_mixing(loss)}")
+    return kind

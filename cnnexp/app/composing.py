@@ -5,6 +5,7 @@ Whatever Hydra, OmegaConf or YAML raise on it becomes one message.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -141,28 +142,36 @@ def composing(compose: Callable[[], DictConfig], folders: Iterable[str] = ()) ->
 
 def _no_mapping(folders: Iterable[str]) -> str:
     """Name the config file that holds neither a mapping nor a list."""
-    for folder in folders:
-        for path in sorted(Path(folder).rglob("*.yaml")):
-            try:
-                found = yaml.safe_load(path.read_bytes())
-            except (yaml.YAMLError, OSError, ValueError, RecursionError):
-                continue
-            if isinstance(found, (bool, int, float, bytes)):
-                return f"{path}: must hold settings, as key: value. It holds {found!r:.60} alone."
-    return "a config file holds a single value, where settings are expected as key: value."
+
+    def fault(content: bytes) -> str:
+        try:
+            found = yaml.safe_load(content)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            return ""
+        single = isinstance(found, (bool, int, float, bytes))
+        return f"must hold settings, as key: value. It holds {found!r:.60} alone." if single else ""
+
+    other = "a config file holds a single value, where settings are expected as key: value."
+    return _first_fault(folders, fault) or other
 
 
 def _not_utf8(folders: Iterable[str], error: UnicodeDecodeError) -> str:
     """Name the config file that is not UTF-8, the encoding of YAML here."""
-    for folder in folders:
-        for path in sorted(Path(folder).rglob("*.yaml")):
-            try:
-                path.read_text(encoding="utf-8")
-            except UnicodeDecodeError as found:
-                return (
-                    f"{path}: byte {found.start + 1} is not UTF-8. Save the file in the encoding"
-                    " UTF-8."
-                )
-            except OSError:
-                continue
-    return f"a config file is not UTF-8: {error.reason}."
+
+    def fault(content: bytes) -> str:
+        try:
+            content.decode()
+        except UnicodeDecodeError as found:
+            return f"byte {found.start + 1} is not UTF-8. Save the file in the encoding UTF-8."
+        return ""
+
+    return _first_fault(folders, fault) or f"a config file is not UTF-8: {error.reason}."
+
+
+def _first_fault(folders: Iterable[str], fault_of: Callable[[bytes], str]) -> str:
+    """Return the path of the first config file with a fault, and the fault."""
+    for path in (path for folder in folders for path in sorted(Path(folder).rglob("*.yaml"))):
+        with contextlib.suppress(OSError):
+            if fault := fault_of(path.read_bytes()):
+                return f"{path}: {fault}"
+    return ""

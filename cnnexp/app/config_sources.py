@@ -20,7 +20,7 @@ from hydra.core.object_type import ObjectType
 
 from cnnexp.app.hydra_bridge import FileConfigSource, SourcesRegistry
 from cnnexp.errors import ConfigError
-from cnnexp.runs.reading import GROUPS
+from cnnexp.runs.policy import GROUPS
 
 GROUP = "experiments"
 OWN = "own"

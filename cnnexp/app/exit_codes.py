@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from cnnexp.runs.record import Record
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cnnexp.runs.record import Record
 
 FAILED, USER_ERROR, DIVERGED, INTERRUPTED = 1, 2, 3, 130
 

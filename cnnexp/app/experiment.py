@@ -37,9 +37,10 @@ from cnnexp.errors import (
 from cnnexp.nn.network import Network
 from cnnexp.registry import made
 from cnnexp.runs import checkpoint, code, rebuild
-from cnnexp.runs.checkpoint import Checkpoint, CheckpointPolicy
+from cnnexp.runs.checkpoint import Checkpoint
 from cnnexp.runs.files import open_to_append
 from cnnexp.runs.per_class import Classified
+from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.reading import load_run
 from cnnexp.runs.record import DataRecord, Origin, Record, described
 from cnnexp.runs.sources import sources_of

@@ -76,6 +76,10 @@ def patient(launcher: Launcher) -> AbstractContextManager[None]:
         jobs = importlib.import_module("submitit.core.core").Job
         return _swapped(jobs, "results", lambda wait: lambda job: [_result(lambda: wait(job)[0])])
     if ".hydra_ray_launcher." in module:
+        init: Any = getattr(launcher, "ray_cfg", SimpleNamespace(init={})).init
+        if init.get("address"):  # of a cluster that is there the launcher must not set the memory
+            with open_dict(init):
+                init.setdefault("object_store_memory", None)
         core = importlib.import_module("hydra_plugins.hydra_ray_launcher._core")
         return _swapped(
             core, "ray", lambda ray: SimpleNamespace(get=lambda job: _result(lambda: ray.get(job)))

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import cnnexp
-from cnnexp.runs.reading import GROUPS
+from cnnexp.runs.policy import GROUPS
 
 PACKAGE = Path(cnnexp.__file__).resolve().parent
 CONFIGS = ("conf", "experiments")

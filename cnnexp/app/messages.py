@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.config_store import ConfigStore
 from hydra.errors import (
     HydraException,
     MissingConfigException,
@@ -18,6 +17,7 @@ from hydra.errors import (
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import ConfigIndexError, OmegaConfBaseException
 
+from cnnexp.app.schema import TABLES, option_names
 from cnnexp.errors import ConfigError, did_you_mean
 from cnnexp.runs.version1 import new_name
 
@@ -175,13 +175,9 @@ def _unknown_key(key: str, cause: str, compose: Callable[[], DictConfig]) -> str
 
 def _unknown_option(group: str, option: str, choice: str) -> str:
     """Say that the chosen member of a group has no such option, and which others have it."""
-    store, folder = ConfigStore.instance(), f"schema/{group}"
-    nodes = {
-        name.removesuffix(".yaml"): [str(key) for key in store.load(f"{folder}/{name}").node]
-        for name in store.list(folder)
-    }
-    own = [name for name in nodes[choice] if name != "name"]
-    others = [f"{group}={name}" for name, options in nodes.items() if option in options]
+    own = option_names(group, choice)
+    having = sorted(name for name in TABLES[group] if option in option_names(group, name))
+    others = [f"{group}={name}" for name in having]
     has = f" It is an option of {', '.join(others)}." if others else ""
     hint = did_you_mean(option, own) if not others else ""
     options = f"Its options: {', '.join(own)}." if own else "It has no options."

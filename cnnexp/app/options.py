@@ -189,7 +189,9 @@ def convert(hint: Any, value: Any) -> Any:
         return [convert(of_items, item) for item in value]
     plain = [kind for kind in kinds if kind not in lists]
     if len(plain) == 1 and plain[0] in CONVERSIONS:
-        return CONVERSIONS[plain[0]](value)
+        taken, make = CONVERSIONS[plain[0]]
+        if type(value) in taken:
+            return make(value)
     if type(value) in plain:
         return value
     if type(value) is int and float in plain:
@@ -197,38 +199,18 @@ def convert(hint: Any, value: Any) -> Any:
     raise ValueError
 
 
-def _whole(value: Any) -> int:
-    if type(value) not in (int, str):
+def _truth(value: int | str) -> bool:
+    if isinstance(value, str) and value.lower() not in YES + NO:
         raise ValueError
-    return int(value)
+    return value.lower() in YES if isinstance(value, str) else bool(value)
 
 
-def _fraction(value: Any) -> float:
-    if type(value) not in (int, float, str):
-        raise ValueError
-    return float(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, (str, int, float)):
-        raise ValueError
-    return str(value)
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, int):
-        return bool(value)
-    if not isinstance(value, str) or value.lower() not in YES + NO:
-        raise ValueError
-    return value.lower() in YES
-
-
-CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
-    int: _whole,
-    float: _fraction,
-    str: _text,
-    bool: _truth,
-}
+CONVERSIONS: dict[Any, tuple[tuple[type, ...], Callable[[Any], Any]]] = {
+    int: ((int, str), int),
+    float: ((float, int, str), float),
+    str: ((str, int, float, bool), str),
+    bool: ((bool, int, str), _truth),
+}  # which values become one, and how
 
 
 def parts_of(hint: Any) -> tuple[Any, ...]:

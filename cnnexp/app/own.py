@@ -13,10 +13,6 @@ from hydra.core.config_store import ConfigStore
 
 from cnnexp.app.locations import config_files
 from cnnexp.app.schema import TABLES, options_of
-from cnnexp.data import SOURCES
-from cnnexp.data.dataset import Preparation
-from cnnexp.engine import IMPLEMENTATIONS
-from cnnexp.runs.plugins import load_plugins
 
 KEY = "plugins="
 
@@ -37,6 +33,8 @@ def named_plugins(words: Sequence[str]) -> list[str]:
 def offer_own(words: Sequence[str]) -> None:
     """Import the modules that some words name, and let groups choose what they register."""
     if names := named_plugins(words):
+        from cnnexp.runs.plugins import load_plugins  # slow to load, and rarely needed here
+
         load_plugins(names)
         offer()
 
@@ -44,12 +42,7 @@ def offer_own(words: Sequence[str]) -> None:
 def offer() -> None:
     """Let groups choose what imported modules have registered."""
     store = ConfigStore.instance()
-    for group, table in ({"data": SOURCES} | TABLES).items():
+    for group, table in TABLES.items():
         files = config_files(group)
-        for name in table:
-            if name not in files:
-                more = (Preparation,) if group == "data" else ()
-                store.store(group=group, name=name, node=options_of(name, table[name], *more))
-    for name in IMPLEMENTATIONS:
-        if name not in config_files("impl"):
-            store.store(group="impl", name=name, node={"name": name})
+        for name in (name for name in table if name not in files):
+            store.store(group=group, name=name, node=options_of(group, name))

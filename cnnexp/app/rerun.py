@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,10 @@ from cnnexp.app.messages import dotted
 from cnnexp.app.options import Plain
 from cnnexp.app.own import offer
 from cnnexp.app.resume import complete
-from cnnexp.app.schema import TABLES
+from cnnexp.app.schema import option_names
 from cnnexp.app.screen import warn
 from cnnexp.app.single_run import carry_out, composed, told
 from cnnexp.app.words import check_words
-from cnnexp.data import SOURCES
-from cnnexp.data.dataset import Preparation
 from cnnexp.errors import ConfigError, foreign
 from cnnexp.runs.environment import differences
 from cnnexp.runs.fingerprint import FOR_PEOPLE, PATHS
@@ -134,7 +132,7 @@ class Again:
             key = word.partition("=")[0]
             group, _, option = key.partition(".")
             anew = next((w for w in self.changes if w.partition("=")[0] == group), None)
-            known = anew is not None and option in options_of_choice(group, anew.partition("=")[2])
+            known = anew is not None and option in option_names(group, anew.partition("=")[2])
             if known and key not in self._keys:
                 found.append(word)
         return found
@@ -189,15 +187,6 @@ class Again:
 
     def _changes_any(self, *groups: str) -> bool:
         return any(key.partition(".")[0] in groups for key in self._keys)
-
-
-def options_of_choice(group: str, name: str) -> set[str]:
-    """Return the options of an entry of a table that a config group chooses from."""
-    table = {"data": SOURCES, **TABLES}.get(group, {})
-    if name not in table:
-        return set()
-    classes = [table[name], Preparation] if group == "data" else [table[name]]
-    return {f.name for cls in classes if is_dataclass(cls) for f in fields(cls)}
 
 
 def literal(value: Any) -> Any:

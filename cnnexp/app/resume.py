@@ -41,7 +41,6 @@ ABSENT = object()
 def resume(
     folder: Path,
     overrides: Sequence[str] = (),
-    label: str = "",
     plugins: Sequence[str] | None = None,
     accept_changes: bool = False,
 ) -> Record:
@@ -53,8 +52,6 @@ def resume(
         The run folder.
     overrides : sequence of str
         ``epochs=…``, ``checkpoint.every=…``, ``impl.threads=…`` or ``trackers=…``.
-    label : str
-        Stands before every line that is printed.
     plugins : sequence of str, optional
         Modules that the user names; those of the user's own runs are imported without it.
     accept_changes : bool
@@ -73,7 +70,7 @@ def resume(
     with saying_how_to_go_on(folder):
         read_record(folder)  # before a lock is made in a folder that is no run
         with hold(folder):
-            return resume_held(folder, overrides, label, plugins, accept_changes)
+            return resume_held(folder, overrides, "", plugins, accept_changes)
 
 
 @contextmanager

@@ -14,21 +14,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import OmegaConf
 
 from cnnexp.app.options import AUTO_OR_COUNT, MISSING, one_of, ranged
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
+from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import OptionError, did_you_mean
 from cnnexp.nn.losses import LOSSES, METRICS
+from cnnexp.registry import Registry
 from cnnexp.runs import version1
-from cnnexp.runs.checkpoint import CheckpointPolicy
+from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 from cnnexp.train.trainer import EVALUATE
 
 DTYPES = ("float32", "float64")
-TABLES: dict[str, Any] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES}
+TABLES: dict[str, Registry[Any]] = {
+    "impl": IMPLEMENTATIONS,
+    "data": SOURCES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "loss": LOSSES,
+}
 
 
 @dataclass
@@ -48,7 +56,7 @@ class ModelConfig:
     """
 
     name: str = ""
-    target: str = "label"
+    target: str = one_of("label", "label", "input")
     layers: list[Any] = field(default_factory=list)
 
 
@@ -259,11 +267,28 @@ def keys_of(name: str, *classes: type) -> type:
     return dataclasses.make_dataclass(name, fields)
 
 
-def options_of(name: str, *classes: type) -> type:
+def options_of(group: str, name: str) -> type:
     """Return the same for the options of a choice of a group, which has a name besides."""
-    options = keys_of("", *classes)
-    named = [("name", Any, field(default=name))]
-    return dataclasses.make_dataclass(f"{name}_options", named, bases=(options,))
+    return keys_of(f"{name}_options", _named(name), *classes_of(group, name))
+
+
+def _named(name: str) -> type:
+    return dataclasses.make_dataclass("Named", [("name", str, field(default=name))])
+
+
+def classes_of(group: str, name: str) -> tuple[type, ...]:
+    """Return the dataclasses whose fields are the options of a choice of a group."""
+    if group == "impl":
+        return (ImplConfig,)
+    return (TABLES[group][name], *((Preparation,) if group == "data" else ()))
+
+
+def option_names(group: str, name: str) -> list[str]:
+    """Return the options of a choice of a group; none if there is no such choice."""
+    if name not in TABLES.get(group, ()):
+        return []
+    known = (cls for cls in classes_of(group, name) if dataclasses.is_dataclass(cls))
+    return [each.name for cls in known for each in dataclasses.fields(cls)]
 
 
 def _default_of(given: dataclasses.Field[Any]) -> Callable[[], Any]:
@@ -280,15 +305,17 @@ _stored: dict[tuple[str, str], tuple[type, ...]] = {}  # what Hydra's store has 
 
 def register_schemas() -> None:
     """Put the schemas into Hydra's store that are not there yet."""
+    store = ConfigStore.instance()
     if not _stored:
-        store = ConfigStore.instance()
         store.store(group="schema", name="config", node=_root())
-        store.store(group="schema", name="impl", node=options_of("fast", ImplConfig))
-    for name in SOURCES:
-        _store("data", name, SOURCES[name], Preparation)
+        impl = keys_of("ImplConfig", _named("fast"), ImplConfig)  # the same for all of them
+        store.store(group="schema", name="impl", node=impl)
     for group, table in TABLES.items():
-        for name in table:
-            _store(group, name, table[name])
+        for name in table if group != "impl" else ():
+            if _stored.get((group, name)) != (classes := classes_of(group, name)):
+                schemas = store.repo.setdefault("schema", {}).setdefault(group, {})
+                schemas[f"{name}.yaml"] = _Later(group, name)
+                _stored[group, name] = classes
 
 
 def exchange(stored: dict[tuple[str, str], tuple[type, ...]]) -> Any:
@@ -308,9 +335,16 @@ def _root() -> Any:
     return root
 
 
-def _store(group: str, name: str, *classes: type) -> None:
-    if _stored.get((group, name)) != classes:
-        ConfigStore.instance().store(
-            group=f"schema/{group}", name=name, node=options_of(name, *classes)
-        )
-        _stored[group, name] = classes
+class _Later(ConfigNode):
+    """A schema that is made when Hydra looks at it: of forty, which take 60 ms, a run needs ten."""
+
+    def __init__(self, group: str, name: str) -> None:
+        self.name, self.group = f"{name}.yaml", f"schema/{group}"
+        self.package = self.provider = None
+        self._choice = group, name
+
+    def __getattr__(self, key: str) -> Any:
+        if key != "node":
+            raise AttributeError(key)
+        self.node = OmegaConf.structured(options_of(*self._choice))
+        return self.node

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import re
 import typing
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from cnnexp.app.docstrings import Parameter, documented, first_line
-from cnnexp.app.locations import config_root
+from cnnexp.app.locations import config_files, config_root
 from cnnexp.app.options import describe
 from cnnexp.app.schema import TABLES, Config, ImplConfig, ModelConfig, SweepConfig
 from cnnexp.data import SOURCES
@@ -27,15 +28,12 @@ from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import CnnexpError
 from cnnexp.nn.layer import LAYERS, Layer
 from cnnexp.registry import Registry
-from cnnexp.runs.checkpoint import CheckpointPolicy
+from cnnexp.runs.policy import CheckpointPolicy
 
 NO_DEFAULT = "required"
 CHOICES = re.compile(r"^\{(.*)\}$")
 REFUSALS = (r"must be (.+?)\. Got", r"must lie (.+?)\. Got", r"must (have .+?)\. Got")
 WRONG: tuple[Any, ...] = (-1, -0.5, 0, 0.0, 1.0, 1.5, 2.0, float("inf"), "no such value", [-1.0])
-
-
-GROUPS: dict[str, Any] = {"impl": IMPLEMENTATIONS, "data": SOURCES} | TABLES
 
 
 class Setting(NamedTuple):
@@ -88,8 +86,8 @@ def sections() -> Iterator[Section]:
     yield _section("sweep", "sweep", SweepConfig)
     yield _section("impl", "impl", ImplConfig, choices=IMPLEMENTATIONS)
     yield _section("data", "data", Preparation, choices=SOURCES)
-    for group, table in ({"data": SOURCES} | TABLES).items():
-        for name in table:
+    for group, table in TABLES.items():
+        for name in table if group != "impl" else ():
             yield _section(f"{group}={name}", group, table[name])
     for name in LAYERS:
         yield _section(f"type: {name}", "model.layers.N", LAYERS[name])
@@ -98,8 +96,8 @@ def sections() -> Iterator[Section]:
 def _of_run() -> Iterator[Setting]:
     """Yield the keys at the top, with their ranges."""
     for setting in _settings("", Config):
-        if setting.key in GROUPS:
-            setting = setting._replace(allowed=", ".join(GROUPS[setting.key]))
+        if setting.key in TABLES:
+            setting = setting._replace(allowed=", ".join(TABLES[setting.key]))
         yield setting._replace(default=_configured(setting))
 
 
@@ -120,10 +118,9 @@ def _section(name: str, group: str, cls: type, choices: Registry[Any] | None = N
     """Return the settings that a class takes below a group."""
     settings = [s._replace(default=_configured(s)) for s in _settings(f"{group}.", cls)]
     if "=" in name:
-        defaults = _from_yaml(config_root() / "conf" / group / f"{name.partition('=')[2]}.yaml")
+        own_file = set_by_file(group, name.partition("=")[2])
         settings = [
-            s._replace(default=_text(defaults.get(s.key.partition(".")[2], ...)) or s.default)
-            for s in settings
+            s._replace(default=own_file.get(s.key.partition(".")[2]) or s.default) for s in settings
         ]
     if choices is not None:
         names = ", ".join(choices)
@@ -143,7 +140,7 @@ def _settings(before: str, cls: type) -> Iterator[Setting]:
         kind = _type(hints[field.name], said.type)
         choices = CHOICES.match(said.type)
         allowed = choices[1].replace('"', "") if choices else _allowed(cls, field)
-        yield Setting(before + field.name, kind, _default(field), allowed, said.meaning)
+        yield Setting(before + field.name, kind, default_of(field), allowed, said.meaning)
 
 
 def _type(hint: Any, said: str) -> str:
@@ -153,27 +150,30 @@ def _type(hint: Any, said: str) -> str:
     return words if plain and hint is not Any else said.removesuffix(", optional") or "any value"
 
 
-def _default(field: dataclasses.Field[Any]) -> str:
+def default_of(field: dataclasses.Field[Any]) -> str:
+    """Return the default of an option as text."""
     if field.default_factory is not dataclasses.MISSING:
         made = field.default_factory()
         return "" if dataclasses.is_dataclass(made) else _text(made)
     return NO_DEFAULT if field.default in (dataclasses.MISSING, "") else _text(field.default)
 
 
+def set_by_file(group: str, name: str) -> dict[str, str]:
+    """Return the defaults that the file of a group's option sets, as text."""
+    path = config_files(group).get(name)
+    values = {} if path is None else _from_yaml(path)
+    return {key: _text(v) for key, v in values.items() if key not in ("defaults", "name")}
+
+
 def _text(value: Any) -> str:
-    """Return a value as YAML writes it, on one line; an ellipsis is none."""
-    if value is ...:
-        return ""
-    written: str = yaml.safe_dump(value, default_flow_style=True, width=1000)
-    return written.removesuffix("...\n").strip().strip("'")
+    """Return a value as YAML reads it."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 @functools.cache
 def _from_yaml(path: Path) -> Mapping[str, Any]:
-    """Return what a config file sets, if there is such a file."""
-    found: Mapping[str, Any] = {}
-    if path.is_file():
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    """Return what a config file sets."""
+    found: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return found
 
 

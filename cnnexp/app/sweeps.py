@@ -21,7 +21,7 @@ from cnnexp.app.sweep_points import Point, faults_of, unfit
 from cnnexp.app.sweep_table import show_plan
 from cnnexp.errors import ConfigError, RunError, foreign
 from cnnexp.runs.files import read_bytes, refuse_link, refuse_links, replace_json
-from cnnexp.runs.folders import claim_number
+from cnnexp.runs.folders import claim_number, locked
 from cnnexp.runs.forms import fits
 from cnnexp.runs.record import FILE, Record, read_record
 
@@ -137,11 +137,8 @@ class Sweep:
 
         Several sweeps may work in one folder; a lock keeps them from changing the index at once.
         """
-        from filelock import FileLock
-
         self.folder.mkdir(parents=True, exist_ok=True)
-        refuse_link(self.folder / ".sweep.lock")
-        with FileLock(self.folder / ".sweep.lock"):
+        with locked(self.folder / ".sweep.lock"):
             index = read_index(self.folder)
             self._names |= index["jobs"]
             if not self._jobs:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from cnnexp.nn.html import escape, table
 from cnnexp.nn.layer import Layer
 from cnnexp.nn.memory import StepMemory
 from cnnexp.nn.plan import Plan
@@ -25,6 +26,17 @@ def summary(layers: Sequence[Layer], plan: Plan, memory: StepMemory) -> str:
     memory : StepMemory
         What a training step needs.
     """
+    return "\n".join([_table(rows_of(layers)), *notes_of(plan, memory)])
+
+
+def html(layers: Sequence[Layer], plan: Plan, memory: StepMemory) -> str:
+    """Return the same as HTML, for notebooks."""
+    notes = "<br>".join(map(escape, notes_of(plan, memory)))
+    return f"<div>{table(rows_of(layers), left=2)}<small>{notes}</small></div>"
+
+
+def rows_of(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
+    """Return the rows of the table, the names of its columns first, and the totals last."""
     total, fields = _add_up(layers), receptive_fields(layers)
     rows: list[tuple[str, ...]] = [HEAD, *_rows(layers, fields, "")]
     rows.append(("total", "", "", "", *(f"{number:,}" for number in total)))
@@ -32,6 +44,11 @@ def summary(layers: Sequence[Layer], plan: Plan, memory: StepMemory) -> str:
         rows = [row[:5] + row[6:] for row in rows]
     if len(layers[0].input_shape) != 3:  # rows of features have no neighbours
         rows = [row[:3] + row[4:] for row in rows]
+    return rows
+
+
+def notes_of(plan: Plan, memory: StepMemory) -> list[str]:
+    """Return what is said below the table."""
     notes = [memory.sentence()]
     notes += [
         f"computed together: {step.name} ({step.fusion.name})"
@@ -42,7 +59,7 @@ def summary(layers: Sequence[Layer], plan: Plan, memory: StepMemory) -> str:
         f"taken from {origin}: {', '.join(operations)}"
         for origin, operations in plan.taken().items()
     ]
-    return "\n".join([_table(rows), *notes])
+    return notes
 
 
 def receptive_fields(layers: Sequence[Layer]) -> dict[int, str]:

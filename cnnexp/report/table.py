@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnexp.errors import RunError
-from cnnexp.report.histories import read_history, seconds_to
+from cnnexp.report.histories import History, history_of, seconds_to
 from cnnexp.runs.reading import GROUPS, load_runs
 
 if TYPE_CHECKING:
@@ -52,10 +52,21 @@ def read(paths: Sequence[str | Path]) -> pd.DataFrame:
 
 
 def with_target(frame: pd.DataFrame, metric: str, value: float) -> pd.DataFrame:
-    """Return the table with the seconds that each run trained until it reached a figure."""
-    return frame.assign(
-        **{TARGET: [seconds_to(read_history(run), metric, value) for run in frame["run"]]}
-    )
+    """Return the table with the seconds that each run trained until it reached a figure.
+
+    A run whose log cannot be read has none, and that as its reason.
+    """
+    seconds, reasons = [], list(frame["reason"])
+    for k, run in enumerate(frame["run"]):
+        history: History = {}
+        try:
+            history = history_of(run)
+        except FileNotFoundError:
+            pass  # it has logged nothing yet
+        except (OSError, RunError) as error:
+            reasons[k] = str(error) if is_missing(reasons[k]) else reasons[k]
+        seconds.append(seconds_to(history, metric, value))
+    return frame.assign(**{TARGET: seconds, "reason": reasons})
 
 
 def is_result(column: str) -> bool:
@@ -80,6 +91,12 @@ class Comparison:
     """
 
     frame: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        """Return the table for notebooks."""
+        from cnnexp.report.notebook import html_of  # which imports this file
+
+        return html_of(self)
 
     @cached_property
     def readable(self) -> pd.DataFrame:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import numpy as np
 
-from cnnexp.errors import OptionError, RunError
+from cnnexp.errors import RunError
 from cnnexp.runs import pickles
 from cnnexp.runs.checksums import CHECKPOINT, read_checked
 from cnnexp.runs.forms import COUNT, NUMBER, Maybe, OneOf, fault_of, fits
@@ -60,29 +59,6 @@ class Checkpoint(TypedDict):
     training: dict[str, Any]
     totals: dict[str, Any]
     results: dict[str, Any]
-
-
-@dataclass  # not frozen: OmegaConf would make the whole group read-only
-class CheckpointPolicy:
-    """When checkpoints are written.
-
-    Parameters
-    ----------
-    every : "epoch" or int
-        After every epoch, or after every so many batches (and after every epoch as well).
-    """
-
-    every: int | str = "epoch"
-
-    def __post_init__(self) -> None:
-        if self.every != "epoch" and (not isinstance(self.every, int) or self.every < 1):
-            raise OptionError(
-                f"every must be 'epoch' or a number of batches of at least 1. Got {self.every!r}."
-            )
-
-    def due(self, batch: int) -> bool:
-        """Say whether a checkpoint is due after this batch of an epoch, counted from 1."""
-        return self.every != "epoch" and batch % int(self.every) == 0
 
 
 def dumps(training: dict[str, Any], totals: dict[str, Any], results: dict[str, Any]) -> bytes:

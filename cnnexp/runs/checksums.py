@@ -5,6 +5,7 @@
 ======================  ==========================================================================
 ``checkpoints``         for each checkpoint that may be there: its checksum, and for each log how
                         long it was then, with a checksum of that prefix
+``epochs``              with ``checkpoint.keep=all``, the checksum of the weights after each epoch
 ``weights.pkl``         the checksum of the final weights
 ``logs``                length and checksum of each whole log at the end
 ======================  ==========================================================================

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from cnnexp.errors import RunError
@@ -13,6 +14,7 @@ from cnnexp.runs.files import refuse_link
 from cnnexp.runs.record import FILE, is_a_run
 
 LOCK = ".lock"
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 TRASH = ".trash"  # beside the runs; folders that begin with a dot are not looked into
 
 
@@ -25,15 +27,44 @@ def hold(folder: Path) -> Iterator[None]:
     RunError
         If another process holds it, or it is in an archive.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
     refuse_archive(folder)
-    refuse_link(folder / LOCK)
-    lock = FileLock(folder / LOCK)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / LOCK, timeout=0))
+        except Timeout:
+            raise RunError(
+                f"{folder}: another process is writing this run. Stop it first."
+            ) from None
+        yield
+
+
+@contextmanager
+def locked(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Hold a lock of a file; the system lets go of it when the process ends.
+
+    Raises
+    ------
+    RunError
+        If the file system has no locks.
+    Timeout
+        If it was not to be had in time; below 0: wait as long as it takes.
+    """
+    from filelock import FileLock
+
+    refuse_link(path)
+    lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(f"{folder}: another process is writing this run. Stop it first.") from None
+        lock.acquire(timeout=timeout)
+    except OSError as error:
+        if error.errno not in NO_LOCKS or isinstance(error, TimeoutError):
+            raise
+        raise RunError(
+            f"{path.parent}: its file system has no file locks ({error.strerror}), and without them"
+            " two processes could write one run. Choose another folder, or mount it with locks (of"
+            " NFS: the option local_lock=flock, if one machine alone writes there)."
+        ) from None
     try:
         yield
     finally:
@@ -69,7 +100,7 @@ def _first_free(folders: Iterator[Path]) -> Path:
 
 def run_below(folder: Path) -> Path | None:
     """Return a run in a folder or in those in it, if there is one, or what is left of a sweep."""
-    patterns = (f"*/{FILE}", f"*/*/{FILE}", "multirun.yaml")
+    patterns = (f"*/{FILE}", f"*/*/{FILE}", "sweep.json", "multirun.yaml")
     return next((found.parent for each in patterns for found in folder.glob(each)), None)
 
 

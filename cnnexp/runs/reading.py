@@ -22,6 +22,8 @@ from cnnexp.runs.checksums import WEIGHTS, read_checked
 from cnnexp.runs.files import entries_of, is_file, is_folder, lines_of
 from cnnexp.runs.fingerprint import FOR_PEOPLE
 from cnnexp.runs.forms import fits
+from cnnexp.runs.notebook import html_of, losses_of
+from cnnexp.runs.policy import GROUPS as GROUPS  # others import it from here
 from cnnexp.runs.record import FILE, Record, read_record
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     from cnnexp.nn.network import Network
 
-GROUPS = ("model", "impl", "data", "optimizer", "schedule", "loss", "augment")
 COLUMNS = ("run", "status", *GROUPS, "learning_rate", "epochs", "batch_size", "seed", "dtype")
 
 Thing = TypeVar("Thing")
@@ -219,6 +220,20 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, status={self.status!r})"
+
+    def _repr_html_(self) -> str:
+        """Return status, results, loss and settings for notebooks."""
+        record = self.recorded
+        settings: dict[str, Any] = {}
+        flatten(self.config, "", settings)
+        settings |= {group: name_in(self, group) for group in GROUPS}
+        lines = [record.reason or "", f"began {record.created}"]
+        title = f"{self.path}  {self.status}"
+        try:
+            losses = losses_of(self._log("epochs.csv"))
+        except RunError:
+            losses = {}
+        return html_of(title, lines, self.results, settings, losses)
 
 
 def load_run(

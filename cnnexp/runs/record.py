@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from cnnexp.data.scale import ScaleRecord
 from cnnexp.errors import RunError, foreign
@@ -109,7 +109,12 @@ class CheckpointEntry(TypedDict):
 
 Checksums = TypedDict(
     "Checksums",
-    {"checkpoints": list[CheckpointEntry], "weights.pkl": str, "logs": dict[str, list[Any]]},
+    {
+        "checkpoints": list[CheckpointEntry],
+        "epochs": dict[str, str],
+        "weights.pkl": str,
+        "logs": dict[str, list[Any]],
+    },
     total=False,
 )
 
@@ -251,8 +256,8 @@ def described(record: Record, dataset: Dataset, network: Network) -> Record:
     }
     return dataclasses.replace(
         record,
-        data=data,
-        network=built,
+        data=cast(DataRecord, {**(record.data or {}), **data}),  # with what is not known here
+        network=cast(NetworkRecord, {**(record.network or {}), **built}),
         config_hash=config_hash(config),
         fingerprint=record.fingerprint
         or fingerprint(config, dataset.checksum, weights, sources_of(config["plugins"])),

@@ -9,7 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnexp.runs import checkpoint, checksums, environment, histograms, per_class, pickles
+from cnnexp.runs import (
+    checkpoint,
+    checksums,
+    environment,
+    histograms,
+    kept_weights,
+    per_class,
+    pickles,
+)
 from cnnexp.runs.checksums import WEIGHTS
 from cnnexp.runs.files import (
     CsvLog,
@@ -21,6 +29,7 @@ from cnnexp.runs.files import (
     replace_csv,
 )
 from cnnexp.runs.heartbeat import Heartbeat
+from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.record import CheckpointEntry, Checksums, Record, now, write_record
 
 if TYPE_CHECKING:
@@ -76,7 +85,7 @@ class RunWriter:
         What ``run.json`` is to say when it is next written by `write`.
     """
 
-    def __init__(self, folder: Path, record: Record, policy: checkpoint.CheckpointPolicy) -> None:
+    def __init__(self, folder: Path, record: Record, policy: CheckpointPolicy) -> None:
         self.folder = folder
         self.record = record
         self.policy = policy
@@ -87,6 +96,7 @@ class RunWriter:
         self._figures: tuple[str, ...] = ()
         self._profile: Profile | None = None
         self._writing = threading.Lock()
+        self._kept = dict(record.checksums.get("epochs") or {})
         # What was said of the end no longer holds; the checkpoints are still those that it names.
         self._enter(record.checksums.get("checkpoints") or [])
         self._end: Checksums = {}
@@ -122,6 +132,8 @@ class RunWriter:
         last = -1 if saved is None else position[0]  # the weights of epoch 0 are logged at a start
         keep_rows(self.folder / HISTOGRAMS, lambda row: int(row["epoch"]) <= last)
         keep_rows(self.folder / DIAGNOSTICS, lambda row: int(row["epoch"]) <= last)
+        kept = kept_weights.drop_after(self.folder, last)
+        self._kept = {name: value for name, value in self._kept.items() if name in kept}
         # Weights of an earlier end would be taken for those of the end; the checkpoint has them.
         for name in (LAYERS, *per_class.FILES, WEIGHTS):
             (self.folder / name).unlink(missing_ok=True)
@@ -168,6 +180,14 @@ class RunWriter:
         """Log how the weights are spread after an epoch; 0 is before the first one."""
         for row in histograms.rows_of(epoch, weights):
             self._logs["histograms"].append(row)
+        if epoch == 0:
+            self._keep(epoch, weights)
+
+    def _keep(self, epoch: int, weights: dict[str, Any]) -> None:
+        """Write the weights after an epoch, if those of all epochs are kept."""
+        if self.policy.keep == "all":
+            self._kept |= kept_weights.save(self.folder, epoch, weights)
+            self._enter(self.record.checksums["checkpoints"])
 
     def batch_done(self, event: Any, training: Callable[[], dict[str, Any]]) -> None:
         """Log a batch; `training` gives the state for a checkpoint when one is due."""
@@ -201,6 +221,7 @@ class RunWriter:
         self.totals["eval_seconds"] += event.eval_seconds
         state = training()
         self.weights_at(event.epoch, state["weights"])
+        self._keep(event.epoch, state["average"] or state["weights"])
         best = state["best"]
         chosen = {}
         if best:
@@ -237,8 +258,11 @@ class RunWriter:
         self._enter([entry])
 
     def _enter(self, entries: list[CheckpointEntry]) -> None:
-        """Note the checkpoints that may be there."""
-        self.record = replace(self.record, checksums={"checkpoints": entries})
+        """Note the checkpoints that may be there, and the weights that are kept."""
+        noted: Checksums = {"checkpoints": entries}
+        if self._kept:
+            noted["epochs"] = dict(self._kept)
+        self.record = replace(self.record, checksums=noted)
 
     def _prefixes(self) -> dict[str, Prefix]:
         return {log.path.name: log.prefix for log in self._logs.values()}

@@ -122,7 +122,7 @@ def call(callback: Callback, hook: str, *arguments: Any) -> Any:
     """
     try:
         return getattr(callback, hook)(*arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # of which the latter would read as an interruption
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise CallbackError(
             f"callbacks: '{CALLBACKS.name_of(type(callback))}' failed in {hook}, {last.filename},"

@@ -3,6 +3,7 @@
 NAMES = (
     "agreement",
     "speed",
+    "compiled",
     "memory",
     "layer_pass",
     "growth",
@@ -13,5 +14,6 @@ NAMES = (
     "mnist_99",
     "run_folders",
     "sweeps",
+    "live_page",
     "kill_and_resume",
 )

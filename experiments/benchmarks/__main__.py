@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import sys
 import time
 from pathlib import Path
@@ -38,6 +38,12 @@ def run(name: str, asked: argparse.Namespace) -> None:
     module = module_of(name)
     if "torch" in module.NEEDS and not has_torch():
         print(f"{name}: left out, it needs PyTorch: pip install 'cnnexp[peers]'")
+        return
+    if "playwright" in module.NEEDS and importlib.util.find_spec("playwright") is None:
+        print(f"{name}: left out, it needs Playwright and Chromium: pip install playwright")
+        return
+    if "numba" in module.NEEDS and importlib.util.find_spec("numba") is None:
+        print(f"{name}: left out, it needs Numba: pip install 'cnnexp[compiled]'")
         return
     start = time.perf_counter()
     print(f"{name}: {module.SUMMARY}", flush=True)

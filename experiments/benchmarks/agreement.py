@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks.jobs import IMPLS, LAYOUTS, NETS, Job, made_samples
+from experiments.benchmarks.jobs import ALL_IMPLS, IMPLS, LAYOUTS, NETS, Job, made_samples
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.processes import Worker
 
@@ -30,7 +30,7 @@ Figures = dict[str, float]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS)
-    parser.add_argument("--impls", nargs="+", choices=IMPLS, default=IMPLS)
+    parser.add_argument("--impls", nargs="+", choices=ALL_IMPLS, default=IMPLS)
 
 
 def measure(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:

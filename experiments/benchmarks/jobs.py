@@ -14,7 +14,8 @@ from cnnexp.data.dataset import Scale
 
 MODELS = Path(__file__).parents[2] / "conf" / "model"
 NETS = ("original_cnn", "lenet5", "cnn", "deep", "flat")
-IMPLS = ("naive", "sg", "im2col", "fast")
+IMPLS = ("naive", "sg", "im2col", "fast")  # measured unless others are named
+ALL_IMPLS = (*IMPLS, "compiled")
 BATCH_NORM = "+batch_norm"
 LAYOUTS = ("channels_first", "channels_last")  # how PyTorch keeps its images
 IMAGE_SHAPE = (28, 28, 1)  # MNIST's

@@ -123,13 +123,14 @@ def implementations(frame: pd.DataFrame) -> str:
     wanted = (frame["pass"] == "training") & (frame["batch"] == 128)
     frame = frame[wanted & (frame["blas_architecture"] == frame["blas_architecture"].iloc[0])]
     cells = []
+    timed = [by for by in ("sg", "im2col", "fast", "compiled") if by in set(frame["by"])]
     for (net, threads), part in frame.groupby(["net", "threads"], sort=False):
         times = part.groupby("by")["seconds_per_epoch"].first()
         peers = [times[by] for by in LAYOUTS if by in times]
-        shown = [number(times[by]) if by in times else "" for by in ("sg", "im2col", "fast")]
+        shown = [number(times[by]) if by in times else "" for by in timed]
         hours = f"{times['naive'] / 3600:.1f} h" if "naive" in times else ""
         cells.append([net, threads, hours, *shown, number(min(peers)) if peers else ""])
-    header = ["net", "threads", "naive, extrapolated", "sg [s]", "im2col [s]", "fast [s]"]
+    header = ["net", "threads", "naive, extrapolated", *(f"{by} [s]" for by in timed)]
     return markdown([*header, "PyTorch [s]"], cells)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.benchmarks import agreement
-from experiments.benchmarks.jobs import IMPLS, LAYOUTS, MNIST, NETS, Job
+from experiments.benchmarks.jobs import ALL_IMPLS, IMPLS, LAYOUTS, MNIST, NETS, Job
 from experiments.benchmarks.machine import describe, has_torch
 from experiments.benchmarks.processes import (
     CORETYPE,
@@ -62,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS)
     parser.add_argument("--batches", nargs="+", type=int, default=BATCHES)
     parser.add_argument("--threads", nargs="+", type=int, default=THREADS)
-    parser.add_argument("--impls", nargs="+", choices=IMPLS, default=IMPLS)
+    parser.add_argument("--impls", nargs="+", choices=ALL_IMPLS, default=IMPLS)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
     parser.add_argument("--no-peer", action="store_true", help="leave PyTorch out")
     parser.add_argument("--one-setting", action="store_true", help="OpenBLAS as it is set now")
@@ -127,7 +127,7 @@ def _impls(asked: argparse.Namespace, batch: int) -> list[str]:
 
     The loops are timed in another way.
     """
-    wanted = [by for by in reversed(IMPLS) if by in asked.impls and by != "naive"]
+    wanted = [by for by in reversed(ALL_IMPLS) if by in asked.impls and by != "naive"]
     return wanted if batch == MAIN_BATCH else wanted[:1]
 
 
@@ -147,7 +147,8 @@ def measure_jobs(workers: dict[Job, Worker], rounds: int) -> Iterator[Row]:
     samples = _samples_of_a_turn(workers[jobs[0]], jobs[0])
     yield from measure_inference(workers, jobs, samples, jobs[0].batch, rounds)
     if jobs[0].batch == MAIN_BATCH:
-        jobs = [job for job in jobs if job.by == jobs[0].by or job.by in LAYOUTS]
+        quickest = ("fast", "compiled", jobs[0].by, *LAYOUTS)
+        jobs = [job for job in jobs if job.by in quickest]
         yield from measure_inference(workers, jobs, MANY, MANY, min(rounds, ROUNDS_OF_MANY))
 
 

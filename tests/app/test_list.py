@@ -58,13 +58,19 @@ def test_each_kind_lists_its_table_and_says_what_each_is(
 
 
 def test_options_and_their_defaults_are_those_of_the_dataclass(capsys: Captured) -> None:
+    absent = dataclasses.MISSING
     for name, (_, options) in listed("layers", capsys).items():
-        fields = {field.name: field.default for field in dataclasses.fields(LAYERS[name])}  # type: ignore[arg-type]
+        fields = {
+            field.name: field.default
+            if field.default_factory is absent
+            else field.default_factory()
+            for field in dataclasses.fields(LAYERS[name])  # type: ignore[arg-type]
+        }
         shown = dict(option.split("=") for option in options.split())
         assert list(shown) == list(fields)
         for key, text in shown.items():
             default = fields[key]
-            expected = "…" if default is dataclasses.MISSING else str(default)
+            expected = "…" if default is absent else str(default)
             assert text == {"None": "null"}.get(expected, expected)
 
 
@@ -76,6 +82,14 @@ def test_defaults_that_a_config_sets_are_those_a_run_gets(capsys: Captured) -> N
     assert listed("data", capsys)["npz"][1].startswith(
         "file=… task=null split=null seed=0 limit=null"
     )
+
+
+def test_an_implementation_says_what_it_does_and_its_options_are_those_of_impl(
+    capsys: Captured,
+) -> None:
+    what, options = listed("impls", capsys)["sg"]
+    assert what == "One matrix product, or one reduction, per stride group."
+    assert options == "threads=auto micro_batch=auto inference_micro_batch=auto fuse=true"
 
 
 def test_regularizers_are_options_of_every_optimizer(capsys: Captured) -> None:

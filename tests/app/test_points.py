@@ -130,7 +130,7 @@ def test_combinations_are_typed():
         ("[{learnin_rate: 1}]", "learnin_rate: no such key. Did you mean 'learning_rate'?"),
         ("[{impl: fst}]", "impl=fst: there is no such option. Did you mean 'fast'?"),
         ("[{seed: 1},{seed: -1}]", "seed=-1: seed must be at least 0. Got -1."),
-        ("3", "sweep.points=3: must be a list"),
+        ("3", "sweep.points must be a list"),
     ],
 )
 def test_a_fault_in_a_combination_is_told_before_anything_starts(points, message):

@@ -10,10 +10,13 @@ import pytest
 
 from cnnexp import load_run
 from cnnexp.app import experiment, stopping
+from cnnexp.app.locations import near
 from cnnexp.app.main import main
 from cnnexp.runs import environment, files, pickles
 from cnnexp.runs.files import CsvLog
 from cnnexp.runs.writing import RunWriter
+from cnnexp.train import SCHEDULES
+from cnnexp.train.schedule import Schedule
 from experiments.benchmarks.kill_and_resume import differences
 from tests.runs.small import (
     as_killed,
@@ -249,9 +252,9 @@ REFUSED = [
         ["epochs=3"],
         "{run}: epochs=3 is refused: the run has schedule=cosine over 2 epochs, and over 3 its"
         " learning rates would have been others from step 2 on. For a run of 3 epochs: python -m"
-        " cnnexp rerun {run} epochs=3. To train on from its weights, in a new run: python -m cnnexp"
-        " rerun {run} init_from={run}. A run can be extended under schedules that count in epochs:"
-        " constant, step, exponential, reduce_on_plateau.",
+        " cnnexp rerun {near} epochs=3. To train on from its weights, in a new run: python -m"
+        " cnnexp rerun {near} init_from={near}. A run can be extended under schedules that count in"
+        " epochs: constant, step, exponential, reduce_on_plateau.",
     ),
 ]
 
@@ -262,7 +265,7 @@ def test_what_would_make_it_another_run_is_refused(stopped, capsys, tmp_path):
     before = snapshot(run)
     for words, message in REFUSED:
         assert main(["resume", str(run), *words]) == 2
-        assert capsys.readouterr().err == f"error: {message.format(run=run)}\n"
+        assert capsys.readouterr().err == f"error: {message.format(run=run, near=near(run))}\n"
     assert main(["resume", str(run), "epochs=x", "seed=1"]) == 2
     assert "2 faults in the config:\n  epochs must" in capsys.readouterr().err
     assert snapshot(run) == before
@@ -289,6 +292,48 @@ def test_other_data_are_refused_and_the_run_stays_as_it_is(stopped, tmp_path, da
     data.write_bytes(kept)
     assert main(["resume", str(run)]) == 0
     assert differences(whole, run) == []
+
+
+FREE = [
+    ["schedule=step", "schedule.every=1", "schedule.fall=0.5"],
+    ["schedule=exponential", "schedule.warmup_epochs=3"],
+    [
+        "schedule=reduce_on_plateau",
+        "schedule.metric=train_loss",
+        "schedule.patience=0",
+        "evaluate=each_epoch",  # at_end, the earlier end has figures of the test part as well
+    ],
+]
+
+
+@pytest.mark.parametrize("schedule", FREE, ids=lambda words: words[0])
+def test_a_run_is_extended_under_any_schedule_that_counts_in_epochs(schedule, tmp_path, data):
+    longer = train(tmp_path / "longer", data, *schedule, "epochs=4")
+    run = train(tmp_path / "run", data, *schedule, "epochs=2")
+    assert main(["resume", str(run), "epochs=4"]) == 0
+    assert differences(longer, run) == []
+
+
+def test_a_schedule_of_ones_own_is_judged_by_its_learning_rates(tmp_path, data, capsys):
+    class Own(Schedule):
+        """It says nothing of epochs; the last two of them have another rate."""
+
+        def factor(self, moment):
+            return 1.0 if moment.epoch <= max(3, moment.epochs - 2) else 0.5
+
+    SCHEDULES.register("own_of_test")(Own)
+    try:
+        change = {"schedule": {"name": "own_of_test"}}
+        longer, run = (
+            train(tmp_path / name, data, epochs, change=lambda config: config.update(change))
+            for name, epochs in (("longer", "epochs=5"), ("run", "epochs=3"))
+        )
+        assert main(["resume", str(run), "epochs=5"]) == 0
+        assert differences(longer, run) == []
+        assert main(["resume", str(run), "epochs=6"]) == 2
+        assert "others from step 19 on" in capsys.readouterr().err
+    finally:
+        del SCHEDULES._things["own_of_test"]
 
 
 def test_a_finished_run_that_cannot_be_extended_stays_finished(tmp_path, data, capsys):

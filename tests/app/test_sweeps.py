@@ -349,7 +349,7 @@ def test_data_that_are_not_there_are_missed_before_anything_starts(capsys, folde
 
 REFUSED = [
     (["hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs must be at least 1. Got 0."),
-    (["sweep.jobs=0"], "jobs must be auto, or at least 1. Got 0."),
+    (["sweep.jobs=0"], "sweep.jobs must be 'auto' or a number of at least 1. Got 0."),
     (["sweep.jobs=many"], "sweep.jobs must be 'auto' or a number of at least 1. Got 'many'."),
     (["hydra.sweep.subdir=x"], "hydra.sweep.subdir: the jobs of a sweep are numbered"),
     (["sweep.dir=R"], "sweep.dir=R: there is a single run in this folder."),

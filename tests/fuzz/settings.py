@@ -142,7 +142,7 @@ class Yaml(SettingsReader):
                 merged = OmegaConf.merge(self.kept(group), {group: loaded})
             if group in TABLES:
                 faults: list[str] = []
-                checking._check_group(TABLES[group], checking.plain(merged), group, faults)
+                checking._check_group(checking.plain(merged), group, faults)
         finally:
             (self.folder / group / "given.yaml").unlink()
 

@@ -361,3 +361,13 @@ def test_it_learns(impl, dtype):
     _, loss, error = net.evaluate(images, labels)
     assert error == 0
     assert loss < first / 5
+
+
+def test_notebooks_show_the_same_table_as_html():
+    net = network()
+    assert net._repr_html_().startswith("Network(") and "&lt;" not in net._repr_html_()
+    net.layers[0].name = "<b>first</b>"
+    html = net.build((8, 7, 2))._repr_html_()
+    assert "&lt;b&gt;first" in html and "<b>" not in html
+    shown = [line.split()[0] for line in net.summary().splitlines()[2 : 2 + len(net.layers)]]
+    assert all(name in html for name in shown[1:])

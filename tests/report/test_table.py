@@ -185,3 +185,18 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
         table.read([tmp_path])
     with pytest.raises(RunError, match="no such folder"):
         table.read([tmp_path / "absent"])
+
+
+def test_a_log_that_cannot_be_read_is_told_with_a_target(tmp_path: Path) -> None:
+    for name, text in (("0", "epoch,test_error,seconds\n1,0.1,2.0\n"), ("1", ""), ("2", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "epochs.csv").write_text(text)
+    (tmp_path / "1" / "epochs.csv").unlink()
+    (tmp_path / "2" / "epochs.csv").unlink()
+    (tmp_path / "2" / "epochs.csv").mkdir()
+    frame = frame_of(*({"run": str(tmp_path / name)} for name in "012"))
+    found = table.with_target(frame, "test_error", 0.2)
+    assert found[table.TARGET].tolist()[0] == 2.0
+    assert found[table.TARGET].isna().tolist() == [False, True, True]
+    assert found["reason"].isna().tolist() == [True, True, False]
+    assert "epochs.csv: cannot be read" in found["reason"][2]

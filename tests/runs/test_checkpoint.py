@@ -5,7 +5,7 @@ import pytest
 
 from cnnexp.errors import OptionError, RunError, UnsafePickle
 from cnnexp.runs import checkpoint
-from cnnexp.runs.checkpoint import CheckpointPolicy
+from cnnexp.runs.policy import CheckpointPolicy
 
 
 def test_a_checkpoint_comes_back(tmp_path):

@@ -13,9 +13,9 @@ from PIL import Image
 from cnnexp import load_run
 from cnnexp.errors import RunError
 from cnnexp.runs import checkpoint, checksums, environment
-from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.files import Prefix, checksum
 from cnnexp.runs.histograms import read_histograms
+from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.record import read_record
 from cnnexp.runs.writing import RunWriter
 from experiments.benchmarks.kill_and_resume import differences

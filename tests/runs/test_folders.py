@@ -1,5 +1,6 @@
 """Run folders: names, locks, files that are no files."""
 
+import errno
 import os
 
 import pytest
@@ -72,3 +73,24 @@ def test_a_damaged_record_is_no_run(tmp_path):
 def test_the_folders_above_are_made(tmp_path):
     wanted = tmp_path / "a" / "b" / "run"
     assert claim(wanted) == wanted and wanted.is_dir()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of other systems are others")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused(number, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(RunError, match=r"its file system has no file locks \("), hold(tmp_path):
+        raise AssertionError("held")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of other systems are others")
+def test_other_errors_of_a_lock_are_those_of_the_system(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    with pytest.raises(OSError, match="Input/output error"), hold(tmp_path):
+        raise AssertionError("held")

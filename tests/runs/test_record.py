@@ -19,12 +19,13 @@ import threadpoolctl
 
 from cnnexp.errors import RunError
 from cnnexp.runs import environment, writing
-from cnnexp.runs.checkpoint import CheckpointPolicy
 from cnnexp.runs.folders import claim, claim_number, hold
 from cnnexp.runs.heartbeat import Heartbeat
+from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.process import this_process
 from cnnexp.runs.record import SILENCE, is_a_run, new_record, read_record, write_record
 from cnnexp.runs.writing import RunWriter
+from tests.commandline import succeed
 from tests.runs.small import change_record, record_in, train, write_data
 
 
@@ -137,6 +138,16 @@ def test_what_another_version_wrote_is_kept_and_what_it_lacks_gets_defaults(fold
     assert found["process"]["core"] == 3
     assert found["overrides"] == ["epochs=3"]
     assert found["resumed"] == []
+
+
+def test_what_another_version_wrote_is_kept_when_a_run_goes_on(tmp_path):
+    run = train(tmp_path / "run", write_data(tmp_path / "data.npz"), "schedule=constant")
+    record = record_in(run)
+    change_record(run, invented=1, data=record["data"] | {"later": 2})
+    succeed("resume", str(run), "epochs=3")
+    found = record_in(run)
+    assert (found["invented"], found["data"]["later"]) == (1, 2)
+    assert len(found["resumed"]) == 1
 
 
 def test_a_record_is_changed_by_copies_alone(folder):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cnnexp.runs import writing
-from cnnexp.runs.checkpoint import CheckpointPolicy
+from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.record import new_record
 from cnnexp.runs.writing import RunWriter
 from cnnexp.train import EpochDone

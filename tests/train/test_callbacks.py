@@ -119,6 +119,15 @@ def test_a_callback_that_fails_is_named(hook, monkeypatch):
     assert "test_callbacks.py, line " in text
 
 
+def test_a_callback_that_ends_the_program_has_failed_and_was_not_interrupted():
+    class Ends(Callback):
+        def epoch_done(self, *_):
+            raise SystemExit("enough")
+
+    with pytest.raises(CallbackError, match=r"failed in epoch_done, .*SystemExit: enough"):
+        list(trainer(callbacks=[Ends()]).events())
+
+
 @pytest.mark.parametrize("state", [{"a": {1, 2}}, {"a": object()}, [1], {3: 1}, {"a": np.int64(3)}])
 def test_a_state_that_no_checkpoint_can_hold_is_refused(state):
     class Odd(Callback):

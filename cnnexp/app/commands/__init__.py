@@ -13,6 +13,7 @@ SUMMARIES = {
     "show": "one run: its settings, curves, results, and where the time went",
     "diff": "in what two runs differ: settings, code, data, machine, results",
     "watch": "a live table of runs while they run",
+    "explore": "a page that runs a run's network in the browser: draw, and look inside",
     "inspect": "pictures of what a run's network does; the stride groups of a window",
     "summary": "a network as a table: shapes, receptive fields, parameters, memory of a step",
     "profile": "where the time goes, layer by layer, under every implementation",

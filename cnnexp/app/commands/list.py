@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import yaml
 
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.commands import SUMMARIES
@@ -17,10 +15,12 @@ from cnnexp.app.docstrings import first_line, parameters_of
 from cnnexp.app.locations import config_files
 from cnnexp.app.own import KEY, named_plugins
 from cnnexp.app.schema import ImplConfig
+from cnnexp.app.settings import NO_DEFAULT, default_of, sections, set_by_file
 from cnnexp.data import SOURCES
 from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.data.dataset import Preparation
 from cnnexp.engine import IMPLEMENTATIONS
+from cnnexp.engine.operations import Implementation
 from cnnexp.errors import UnknownName, did_you_mean
 from cnnexp.nn.initializers import INITIALIZERS, constant
 from cnnexp.nn.layer import LAYERS
@@ -56,32 +56,13 @@ def _of_table(table: Registry[Any], group: str = "", *more: type) -> Iterator[En
     """
     for name in table:
         thing = table[name]
-        classes = [cls for cls in (thing, *more) if dataclasses.is_dataclass(cls)]
-        values = {f.name: _default(f) for cls in classes for f in dataclasses.fields(cls)}
-        values |= _set_by_config(group, name)
-        said = [f"{key}={_text(value)}" for key, value in values.items() if key != "name"]
-        yield Entry(name, first_line(thing), " ".join(said))
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    """Return the default of an option; an ellipsis where it must be given."""
-    return ... if field.default in (dataclasses.MISSING, "") else field.default
-
-
-def _set_by_config(group: str, name: str) -> dict[str, Any]:
-    """Return what the YAML of a group's option sets."""
-    path = config_files(group).get(name) if group else None
-    if path is None:
-        return {}
-    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {key: value for key, value in values.items() if key not in ("defaults", "name")}
-
-
-def _text(value: Any) -> str:
-    """Return a value as YAML writes it."""
-    if value is ...:
-        return "…"
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+        given = [cls for cls in (thing, *more) if isinstance(cls, type)]
+        classes = [cls for cls in given if dataclasses.is_dataclass(cls)]
+        values = {f.name: default_of(f) for cls in classes for f in dataclasses.fields(cls)}
+        values |= set_by_file(group, name) if group else {}
+        said = [f"{key}={'…' if v == NO_DEFAULT else v}" for key, v in values.items()]
+        what = thing.about if isinstance(thing, Implementation) else first_line(thing)
+        yield Entry(name, what, " ".join(said))
 
 
 def _initializers() -> Iterator[Entry]:
@@ -92,19 +73,14 @@ def _initializers() -> Iterator[Entry]:
 def _regularizers() -> Iterator[Entry]:
     """Yield the options of every optimizer that hold weights small, as its docstring has them."""
     about = parameters_of(Optimizer)
-    defaults = {field.name: _text(field.default) for field in dataclasses.fields(Optimizer)}
+    defaults = {field.name: default_of(field) for field in dataclasses.fields(Optimizer)}
     for name, what in REGULARIZERS.items():
         yield Entry(f"optimizer.{name}", f"{what}: {about[name]}", f"{name}={defaults[name]}")
 
 
-def _models() -> Iterator[Entry]:
-    for name, path in config_files("model").items():
-        yield Entry(name, _comment(path))
-
-
-def _experiments() -> Iterator[Entry]:
-    for name, path in config_files("experiments").items():
-        yield Entry(name, _comment(path))
+def _files(group: str) -> Iterator[Entry]:
+    """Yield the options of a config group, with the comments of their files."""
+    return (Entry(name, _comment(path)) for name, path in config_files(group).items())
 
 
 def _comment(path: Path) -> str:
@@ -122,19 +98,12 @@ def _comment(path: Path) -> str:
 
 
 def _settings() -> Iterator[Entry]:
-    from cnnexp.app.settings import sections
-
     seen: dict[str, str] = {}
     for section in sections():
         for setting in section.settings:
             seen.setdefault(setting.key, setting.meaning)
     for key, meaning in seen.items():
         yield Entry(key, re.split(r"(?<=\w\w[.])\s", meaning.replace("`", ""))[0])
-
-
-def _commands() -> Iterator[Entry]:
-    for name, summary in SUMMARIES.items():
-        yield Entry(name, summary)
 
 
 class Kind(NamedTuple):
@@ -151,7 +120,7 @@ KINDS: Mapping[str, Kind] = {
         lambda: _of_table(LAYERS),
         "in a model's YAML: {type: conv, filters: 32, kernel_size: 3}",
     ),
-    "models": Kind("networks", _models, "model=NAME"),
+    "models": Kind("networks", lambda: _files("model"), "model=NAME"),
     "impls": Kind(
         "implementations of convolution and pooling",
         lambda: _of_table(IMPLEMENTATIONS, "impl", ImplConfig),
@@ -193,9 +162,13 @@ KINDS: Mapping[str, Kind] = {
         lambda: _of_table(TRACKERS),
         "trackers=[NAME], trackers=[{type: NAME, option: value}]",
     ),
-    "experiments": Kind("studies with all their settings", _experiments, "experiments=NAME"),
+    "experiments": Kind(
+        "studies with all their settings", lambda: _files("experiments"), "experiments=NAME"
+    ),
     "settings": Kind("all settings, in a line each", _settings, "python -m cnnexp help KEY"),
-    "commands": Kind("commands", _commands, "python -m cnnexp COMMAND --help"),
+    "commands": Kind(
+        "commands", lambda: starmap(Entry, SUMMARIES.items()), "python -m cnnexp COMMAND --help"
+    ),
 }
 
 

@@ -8,8 +8,10 @@ a network uses this implementation.
 
 from __future__ import annotations
 
-from cnnexp.engine.compiled.direct import CONV, Direct
+from cnnexp.engine.compiled.convolution import CONV
+from cnnexp.engine.compiled.direct import Direct
 from cnnexp.engine.compiled.preparing import prepare
+from cnnexp.engine.compiled.winograd import Winograd
 from cnnexp.engine.fast import FAST
 from cnnexp.engine.operations import IMPLEMENTATIONS, Implementation
 
@@ -20,8 +22,10 @@ COMPILED = Implementation(
     base=FAST,
     fusions=(
         Direct("conv", "pointwise", "max_pool"),
+        Winograd("conv", "pointwise", "max_pool"),
         *(fusion for fusion in FAST.fusions if fusion.pattern != ("conv", "pointwise")),
         Direct("conv", "pointwise"),
+        Winograd("conv", "pointwise"),
         *(fusion for fusion in FAST.fusions if fusion.pattern == ("conv", "pointwise")),
     ),
     caches=FAST.caches,

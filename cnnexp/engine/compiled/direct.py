@@ -20,14 +20,14 @@ import numpy as np
 from cnnexp.engine.compiled import direct_kernels
 from cnnexp.engine.compiled.kernel import Kernel, plain
 from cnnexp.engine.context import Array, Context
-from cnnexp.engine.fast import convolution, pooled_conv
+from cnnexp.engine.fast import pooled_conv
 from cnnexp.engine.fast.convolution import flat_gradient
 from cnnexp.engine.layout import batch_first, padded_batch_last, unpadded
-from cnnexp.engine.operations import Cache, Fusion, Gradients, Operation, Params
+from cnnexp.engine.operations import Cache, Fusion, Gradients, Params
 from cnnexp.engine.window import Window
 
 
-class _Kept(NamedTuple):
+class Kept(NamedTuple):
     """The cache: images with padding, filters, the result, and which pixel of a window won."""
 
     X: Array
@@ -76,7 +76,7 @@ def forward(
     pool: Window | None,
     floor: float | None,
     context: Context,
-) -> tuple[Array, _Kept]:
+) -> tuple[Array, Kept]:
     """Return the result of convolution, floor and max-pooling, (n_f, places), and a cache."""
     W, b = params["W"], params["b"]
     filters = plain(W.reshape(-1, b.size).T)
@@ -91,7 +91,7 @@ def forward(
     padded[:, : filters.shape[1]] = filters
     run = direct_kernels.direct_forward(taps)
     run(X, padded, plain(b), least, A, winner, int(keep), cols, *_numbers(conv, pool))
-    return A, _Kept(X, filters, A, winner)
+    return A, Kept(X, filters, A, winner)
 
 
 def backward(
@@ -99,7 +99,7 @@ def backward(
     conv: Window,
     pool: Window | None,
     floor: float | None,
-    kept: _Kept,
+    kept: Kept,
     context: Context,
 ) -> tuple[Array | None, Array, Array]:
     """Return ``dA_prev``, ``dW`` (f_h, f_w, n_c, n_f) and ``db`` for `dA` (n_f, places)."""
@@ -118,26 +118,6 @@ def _numbers(conv: Window, pool: Window | None) -> tuple[int, ...]:
     """Return kernel and stride of the convolution, and window and stride of the pooling."""
     pooling = (1, 1, 1, 1) if pool is None else (*pool.kernel, *pool.stride)
     return (*conv.kernel, *conv.stride, *pooling)
-
-
-def conv_forward(
-    A_prev: Array, params: Params, window: Window, context: Context
-) -> tuple[Array, Cache]:
-    """Return ``Z`` (n_m, oh, ow, n_f) and a cache."""
-    if not suits(params["W"], A_prev.shape[3], window):
-        return convolution.forward(A_prev, params, window, context)
-    Z, kept = forward(A_prev, params, window, None, None, context)
-    return batch_first(Z.reshape(len(Z), *window.out, -1)), kept
-
-
-def conv_backward(
-    dZ: Array, params: Params, window: Window, cache: Cache, context: Context
-) -> tuple[Array | None, Gradients]:
-    """Return ``dA_prev``, ``dW`` and ``db``."""
-    if not isinstance(cache, _Kept):
-        return convolution.backward(dZ, params, window, cache, context)
-    dA_prev, dW, db = backward(flat_gradient(dZ), window, None, None, cache, context)
-    return dA_prev, {"W": dW, "b": db}
 
 
 class Direct(Fusion):
@@ -194,6 +174,3 @@ def _parts(layers: Sequence[Any]) -> tuple[Window, Any, Window | None]:
     """Return the windows and the activation of some layers."""
     conv, activation, *pool = (layer.geometry for layer in layers)
     return conv, activation, pool[0] if pool else None
-
-
-CONV = Operation(conv_forward, conv_backward)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from cnnexp.engine.compiled import direct, direct_kernels
+from cnnexp.engine.compiled import convolution, direct_kernels, winograd
 from cnnexp.engine.compiled.kernel import Kernel
 
 _logger = logging.getLogger("cnnexp.compiling")  # the command line shows what it says
@@ -17,7 +17,7 @@ _logger = logging.getLogger("cnnexp.compiling")  # the command line shows what i
 def every_kernel() -> list[Kernel]:
     """Return all kernels that there are."""
     forward = [direct_kernels.direct_forward(taps) for taps in direct_kernels.TAPS]
-    return [*forward, direct_kernels.direct_backward]
+    return [*forward, direct_kernels.direct_backward, *winograd.kernels()]
 
 
 def kernels_of(steps: Iterable[Any]) -> list[Kernel]:
@@ -28,9 +28,10 @@ def kernels_of(steps: Iterable[Any]) -> list[Kernel]:
         if of_fusion:
             found |= dict.fromkeys(of_fusion(step.layers))
         for layer in step.layers:
-            W = layer.params.get("W")
-            if layer.operation == "conv" and direct.suits(W, layer.input_shape[2], layer.geometry):
-                found |= dict.fromkeys(direct.kernels_for(W))
+            if layer.operation == "conv":
+                channels = layer.input_shape[2]
+                of_layer = convolution.kernels_for(layer.params["W"], channels, layer.geometry)
+                found |= dict.fromkeys(of_layer)
     return list(found)
 
 

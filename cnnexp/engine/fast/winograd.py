@@ -18,7 +18,7 @@ the plain product (``docs/fast.md`` measures one).
 One error would not be small: a patch of zeros gives exactly the bias by definition, and here the
 bias plus 1e-8. With a bias of 0, as at the first step, a ReLU would let the gradient of half of
 these outputs pass, and a max-pool would take any of them. So for filters with a bias of 0 such
-outputs are found from the image, and set to 0 (`_filled_patches`).
+outputs are found from the image, and set to 0 (`filled_patches`).
 
 Nor would overflow be: the transforms add up to some 10,000 times the largest product, so in float32
 inputs around 1e37 gave nan where the definition has finite sums. The processor notes an overflow by
@@ -204,7 +204,7 @@ class Convolution:
         bytes_per_tile = 36 * max(self.n_c, self.n_f) * X.shape[3] * X.itemsize
         self.blocks = list(self.tiling.blocks(context.limits.cache // bytes_per_tile))
         self._unbiased = np.flatnonzero(b == 0)
-        self._filled = _filled_patches(X, self.tiling) if len(self._unbiased) else None
+        self._filled = filled_patches(X, self.tiling) if len(self._unbiased) else None
 
     def forward(self, block: Block) -> Array:
         """Return the outputs of a block, (16, n_f, tiles · n_m)."""
@@ -304,7 +304,7 @@ def _raising() -> np.errstate:
     return np.errstate(over="raise", invalid="raise")
 
 
-def _filled_patches(X: Array, tiling: Tiling) -> Array:
+def filled_patches(X: Array, tiling: Tiling) -> Array:
     """Say which outputs (4, 4, rows, columns, n_m) see anything but zeros.
 
     Parameters

@@ -64,7 +64,7 @@ def plates_of(run: Run, given: Sequence[Specimen] = ()) -> list[Plate]:
         return [plate for plate in drawn if plate is not None]
     A, _, _ = network.evaluate(test.X, test.Y)
     labels = np.asarray(test.Y)
-    classes = _class_names(run, A.shape[1])
+    classes = class_names(run, A.shape[1])
     specimens = list(given) or specimens_of(test, A, classes)
     mapped = (
         list(given) or [specimens[(len(specimens) - 1) // 2], *specimens[-1:]][: len(specimens)]
@@ -117,7 +117,7 @@ def _curves(run: Run) -> Plate | None:
     return Plate("curves", LEARNING, title, caption, rendered(picture.panels, title, "png"))
 
 
-def _class_names(run: Run, units: int) -> list[str]:
+def class_names(run: Run, units: int) -> list[str]:
     """Return a name for each unit of the last layer; there may be more than classes."""
     names = list(run.dataset.classes)
     return [*names, *(f"unit {k}" for k in range(len(names), units))]

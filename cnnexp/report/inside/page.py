@@ -12,6 +12,7 @@ import cnnexp
 from cnnexp.report.inside.plates import Plate
 from cnnexp.runs.reading import GROUPS, Run, name_in
 
+EXPLORE = "explore.html"  # what `explore` writes into the run folder
 ORDER = ("How it learnt", "What it has learnt", "What it sees", "Where it errs")
 
 
@@ -27,6 +28,7 @@ def page_of(run: Run, plates: Sequence[Plate]) -> str:
         path=escape(str(run.path)) if str(run.path) != run.path.name else "",
         links=" · ".join(f'<a href="#{_anchor(name)}">{escape(name)}</a>' for name in sections),
         summary=escape(run.network.summary()),
+        explore=_explore(run),
         sections="\n".join(_section(name, plates) for name in sections),
         version=escape(cnnexp.__version__),
     )
@@ -43,6 +45,16 @@ def _lead(run: Run) -> str:
             when = f"with the weights of epoch {results.get('best_epoch')}"
         ended = f"test error {100 * results['test_error']:.2f} % {when} ({run.status})"
     return f"model={names['model']}, impl={names['impl']}, data={names['data']}: {ended}."
+
+
+def _explore(run: Run) -> str:
+    """Return a link to the page that runs the network, if it is there; else how it is made."""
+    if (run.path / EXPLORE).is_file():
+        return f'<p><a href="../{EXPLORE}">Run the network in the browser</a></p>'
+    return (
+        '<p class="soft">To draw an image and run the network in the browser:'
+        " <code>python -m cnnexp explore RUN</code></p>"
+    )
 
 
 def _section(heading: str, plates: Sequence[Plate]) -> str:

@@ -1,0 +1,188 @@
+// The pad to draw on, and the test images to choose from.
+
+import { drawImage } from "./colors.js";
+import { announce, byId, element, percent } from "./dom.js";
+import { imageOf, noInk, stroke } from "./ink.js";
+
+/** @typedef {import("./tensor.js").Tensor} Tensor */
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./ink.js").Point} Point */
+/** @typedef {import("./payload.js").Drawing} Drawing */
+
+const THICKNESS = 0.036; // radius of the pen, in widths of the pad
+
+/**
+ * @param {Store} store
+ * @param {Tensor[]} images
+ * @returns {[number, number]} The values that are drawn black and white.
+ */
+function rangeOf({ payload }, images) {
+  if (payload.drawing) return [payload.drawing.low, payload.drawing.high];
+  let [low, high] = [Infinity, -Infinity];
+  for (const { data } of images) {
+    for (const value of data) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  }
+  return [low, high > low ? high : low + 1];
+}
+
+/**
+ * Fill the part of the page where an image is drawn or chosen.
+ * @param {Store} store
+ * @param {Tensor[]} images
+ */
+export function showInput(store, images) {
+  const range = rangeOf(store, images);
+  const pad = /** @type {HTMLCanvasElement} */ (byId("pad"));
+  const seen = /** @type {HTMLCanvasElement} */ (byId("seen"));
+  const draw = () => {
+    drawImage(seen, store.image, ...range);
+    if (!pad.dataset.drawn) drawImage(pad, store.image, ...range);
+  };
+  store.on("pass", draw);
+  draw();
+  const forget = store.payload.drawing ? listenToPen(store, pad, store.payload.drawing) : () => {};
+  if (!store.payload.drawing) {
+    pad.classList.add("still");
+    pad.setAttribute("aria-label", "The image that the network gets");
+    byId("pen").replaceChildren(element("p", { class: "soft" }, "Colour images are chosen below."));
+  }
+  showGallery(store, images, range, forget);
+}
+
+/**
+ * @param {Store} store
+ * @param {HTMLCanvasElement} pad
+ * @param {Drawing} drawing
+ * @returns {() => void} Forgets what was drawn.
+ */
+function listenToPen(store, pad, drawing) {
+  const { shape } = store.payload;
+  let ink = noInk(shape);
+  /** @type {Point | null} */
+  let last = null;
+  const centred = /** @type {HTMLInputElement} */ (byId("centred"));
+  const update = () => {
+    pad.dataset.drawn = "true";
+    drawImage(pad, { shape: [...ink.shape, 1], data: ink.data }, 0, 1);
+    store.setImage(imageOf(ink, shape, drawing, centred.checked));
+  };
+  const forget = () => {
+    ink = noInk(shape);
+    delete pad.dataset.drawn;
+  };
+  /** @param {PointerEvent} event @returns {Point} */
+  const pointOf = (event) => {
+    const box = pad.getBoundingClientRect();
+    return { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
+  };
+  /** @param {PointerEvent} event */
+  const draw = (event) => {
+    if (!last) return;
+    const began = performance.now();
+    const events = event.getCoalescedEvents?.() ?? [];
+    for (const one of events.length ? events : [event]) {
+      const point = pointOf(one);
+      stroke(ink, last, point, THICKNESS * ink.shape[1]);
+      last = point;
+    }
+    update();
+    pad.dataset.milliseconds = String(performance.now() - began);
+  };
+  const end = () => {
+    if (!last) return;
+    last = null;
+    announce(`The network says ${store.payload.classes[store.class]}.`);
+  };
+  pad.addEventListener("pointerdown", (event) => {
+    if (!pad.dataset.drawn) forget();
+    pad.setPointerCapture(event.pointerId);
+    last = pointOf(event);
+    draw(event);
+    event.preventDefault();
+  });
+  pad.addEventListener("pointermove", draw);
+  pad.addEventListener("pointerup", end);
+  pad.addEventListener("pointercancel", end);
+  centred.addEventListener("change", () => pad.dataset.drawn && update());
+  if (drawing.share === null) byId("centring").hidden = true;
+  byId("clear").addEventListener("click", () => {
+    forget();
+    update();
+    announce("The pad is empty.");
+  });
+  listenToKeys(pad, (from, to) => {
+    if (!pad.dataset.drawn) forget();
+    stroke(ink, from, to, THICKNESS * ink.shape[1]);
+    update();
+  });
+  return forget;
+}
+
+/**
+ * Draw with the keyboard: arrow keys move the pen, with the space bar it is put down or lifted.
+ * @param {HTMLCanvasElement} pad
+ * @param {(from: Point, to: Point) => void} draw
+ */
+function listenToKeys(pad, draw) {
+  let point = { x: 0.5, y: 0.3 };
+  let down = false;
+  /** @type {Record<string, [number, number]>} */
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const cursor = byId("cursor");
+  const place = () => {
+    cursor.style.left = `${100 * point.x}%`;
+    cursor.style.top = `${100 * point.y}%`;
+    cursor.classList.toggle("down", down);
+  };
+  pad.addEventListener("keydown", (event) => {
+    if (event.key === " ") {
+      down = !down;
+      announce(down ? "Pen down." : "Pen up.");
+      if (down) draw(point, point);
+    } else if (event.key in moves) {
+      const [x, y] = moves[event.key];
+      const to = {
+        x: Math.min(Math.max(point.x + x / 28, 0), 1),
+        y: Math.min(Math.max(point.y + y / 28, 0), 1),
+      };
+      if (down) draw(point, to);
+      point = to;
+    } else {
+      return;
+    }
+    place();
+    event.preventDefault();
+  });
+  place();
+}
+
+/**
+ * Fill the lists of test images.
+ * @param {Store} store
+ * @param {Tensor[]} images
+ * @param {[number, number]} range
+ * @param {() => void} forget
+ */
+function showGallery(store, images, range, forget) {
+  const { facts, mistakes } = store.payload.images;
+  const first = facts.length - mistakes;
+  const { classes } = store.payload;
+  images.forEach((image, k) => {
+    const { number, label, said, probability } = facts[k];
+    const words =
+      label === said
+        ? `Test image ${number}: ${classes[label]}`
+        : `Test image ${number}: ${classes[label]}, taken for ${classes[said]}, ${percent(probability)}`;
+    const canvas = element("canvas", { "aria-hidden": "true" });
+    drawImage(canvas, image, ...range);
+    const button = element("button", { type: "button", title: words, "aria-label": words }, canvas);
+    button.addEventListener("click", () => {
+      forget();
+      store.setImage(image, label);
+      announce(words);
+    });
+    byId(k < first ? "right" : "wrong").append(button);
+  });
+  byId("wrongs").hidden = mistakes === 0;
+  byId("rights").hidden = first === 0;
+}

@@ -1,0 +1,271 @@
+// The panel that explains one value: its window, the filter, the products, their sum, and the rest.
+
+import { ACTIVATIONS } from "./activations.js";
+import { cssColor, textOn } from "./colors.js";
+import { announce, byId, counted, element, shown } from "./dom.js";
+import { explain, strongest } from "./explain.js";
+import { drawnPlace, placeInWords, shapeOf } from "./places.js";
+import { reach, unravel } from "./tensor.js";
+
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./store.js").Place} Place */
+/** @typedef {import("./explain.js").Term} Term */
+/** @typedef {import("./explain.js").Explanation} Explanation */
+
+const WIDEST = 7; // cells of a grid that have room for numbers
+const LISTED = 8; // terms of a long sum that are listed
+
+/** @param {Store} store */
+export function showTrace(store) {
+  let waiting = false;
+  const update = () => {
+    waiting = false;
+    const place = store.looked && drawnPlace(store, store.looked);
+    byId("trace").classList.toggle("empty", !place);
+    byId("trace-body").replaceChildren(...(place ? bodyOf(store, place) : []));
+    byId("trail").replaceChildren(...trailOf(store));
+    byId("trace-back").hidden = store.trail.length < 2;
+    byId("trace-close").hidden = !store.trail.length;
+  };
+  const soon = () => {
+    if (!waiting) requestAnimationFrame(update);
+    waiting = true;
+  };
+  store.on("selection", soon);
+  store.on("pass", soon);
+  store.on("selection", () => {
+    if (!store.selected || store.hovered) return;
+    const place = drawnPlace(store, store.selected);
+    announce(`${placeInWords(store, place)}: ${shown(valueAt(store, place))}`);
+  });
+  byId("trace-back").addEventListener("click", () => store.back());
+  byId("trace-close").addEventListener("click", () => store.clear());
+  document.addEventListener("keydown", (event) => onKey(store, event));
+  update();
+}
+
+/** @param {Store} store @param {KeyboardEvent} event */
+function onKey(store, event) {
+  const isField = event.target instanceof HTMLInputElement && event.target.type !== "checkbox";
+  const isButton = event.target instanceof HTMLButtonElement && event.key === "Enter";
+  if (!store.selected || isField || isButton) return;
+  if (event.key === "Enter") followStrongest(store);
+  else if (event.key === "Backspace") store.back();
+  else if (event.key === "Escape") store.clear();
+  else return;
+  event.preventDefault();
+}
+
+/** @param {Store} store */
+function followStrongest(store) {
+  const place = store.selected && drawnPlace(store, store.selected);
+  const layer = place && store.layer(place.path);
+  const next = layer && strongest(explain(layer, store.pass, place.at));
+  if (next) store.select({ path: next.path, at: next.at }, true);
+}
+
+/** @param {Store} store @param {Place} place */
+function valueAt(store, { path, at }) {
+  return store.pass.outputs.get(path)?.data[at] ?? NaN;
+}
+
+/** @param {Store} store @returns {HTMLElement[]} The values that led here, the first one first. */
+function trailOf(store) {
+  return store.trail.map((place, k) => {
+    const { path } = drawnPlace(store, place);
+    const last = k === store.trail.length - 1;
+    const click = () => {
+      store.trail = store.trail.slice(0, k + 1);
+      store.tell("selection");
+    };
+    const name = path === "input" ? "pixel" : path;
+    return element("li", {}, element("button", { type: "button", click, "aria-current": last }, name));
+  });
+}
+
+/** @param {Store} store @param {Place} place @returns {Node[]} */
+function bodyOf(store, place) {
+  const layer = store.layer(place.path);
+  const value = valueAt(store, place);
+  const head = element("p", { class: "place" }, placeInWords(store, place));
+  const result = element("p", { class: "result" }, shown(value));
+  if (!layer) return [head, result, element("p", { class: "soft" }, "This is a pixel of the image.")];
+  const explanation = explain(layer, store.pass, place.at);
+  return [
+    head,
+    result,
+    element("p", { class: "formula" }, `${layer.type}: ${explanation.formula}`),
+    ...termsOf(store, explanation),
+    arithmetic(explanation),
+    ...next(store, place),
+    ...follow(store, explanation),
+  ];
+}
+
+/** @param {Store} store @param {Explanation} explanation @returns {Node[]} */
+function follow(store, { terms }) {
+  if (!terms.length) return [];
+  const click = () => {
+    const here = store.looked;
+    if (!store.selected && here) store.select(here);
+    followStrongest(store);
+  };
+  const words = terms.length > 1 ? "Follow the strongest term back" : "Go back one layer";
+  return [element("button", { type: "button", class: "quiet", click }, words)];
+}
+
+/** @param {Explanation} explanation @returns {HTMLElement} Sum, bias and result, line by line. */
+function arithmetic({ terms, constant, steps, value }) {
+  const isSum = terms.length > 1 && terms.some(({ weight }) => weight !== 1 && weight !== 0);
+  const sum = terms.reduce((total, { product }) => total + product, 0);
+  /** @type {[string, number][]} */
+  const rows = [...steps, ["result", value]];
+  if (isSum) rows.unshift([`sum of ${counted("product", terms.length)}`, sum]);
+  else if (terms.length === 1) rows.unshift(["value before", terms[0].value]);
+  if (!terms.length) rows.unshift(["constant", constant]);
+  return element(
+    "dl",
+    { class: "arithmetic" },
+    ...rows.flatMap(([name, number]) => [
+      element("dt", {}, name),
+      element("dd", {}, shown(number)),
+    ])
+  );
+}
+
+/** @param {Store} store @param {Place} place @returns {Node[]} What the next layer makes of it. */
+function next(store, { path, at }) {
+  const after = store.all.find(
+    ({ type, path: other }) => type in ACTIVATIONS && store.pass.sources.get(other) === path
+  );
+  if (!after) return [];
+  const value = valueAt(store, { path: after.path, at });
+  return [element("p", { class: "then" }, `then ${after.path}: ${shown(value)}`)];
+}
+
+/** @param {Store} store @param {Explanation} explanation @returns {Node[]} */
+function termsOf(store, explanation) {
+  const { terms } = explanation;
+  if (terms.length < 2) return terms.map((term) => listed(store, [term], 0));
+  const shape = shapeOf(store, terms[0].path);
+  const inWindow = shape.length === 3 && terms.every(({ path }) => path === terms[0].path);
+  if (inWindow && store.layer(explanation.path)?.type !== "dense") return grids(store, terms, shape);
+  const sorted = [...terms].sort((a, b) => Math.abs(b.product) - Math.abs(a.product));
+  return [listed(store, sorted.slice(0, LISTED), terms.length - LISTED)];
+}
+
+/**
+ * @param {Store} store
+ * @param {Term[]} terms
+ * @param {number} more How many are not listed.
+ */
+function listed(store, terms, more) {
+  const items = terms.map((term) => {
+    const { path, at, value, weight, product } = term;
+    const words = weight === 1 || weight === 0 ? shown(value) : `${shown(value)} × ${shown(weight)} = ${shown(product)}`;
+    const where = placeInWords(store, drawnPlace(store, { path, at }));
+    const click = () => go(store, term);
+    return element("li", {}, element("button", { type: "button", click }, `${words}  (${where})`));
+  });
+  if (more > 0) items.push(element("li", { class: "soft" }, `and ${counted("smaller term", more)}`));
+  return element("ul", { class: "terms" }, ...items);
+}
+
+/** @param {Store} store @param {Term} term */
+function go(store, { path, at }) {
+  if (!store.selected && store.looked) store.select(store.looked);
+  store.hovered = null;
+  store.select({ path, at }, true);
+}
+
+let channelShown = -1; // that the reader has chosen; -1: the one that adds most
+
+/**
+ * The window as grids of numbers, one channel at a time.
+ * @param {Store} store
+ * @param {Term[]} terms
+ * @param {number[]} shape
+ * @returns {Node[]}
+ */
+function grids(store, terms, shape) {
+  /** @type {Map<number, Term[]>} */
+  const byChannel = new Map();
+  for (const term of terms) {
+    const c = term.at % shape[2];
+    byChannel.set(c, [...(byChannel.get(c) ?? []), term]);
+  }
+  const sums = [...byChannel].map(([c, own]) => ({ c, sum: own.reduce((a, t) => a + t.product, 0) }));
+  const most = sums.reduce((a, b) => (Math.abs(b.sum) > Math.abs(a.sum) ? b : a)).c;
+  const channel = byChannel.has(channelShown) ? channelShown : most;
+  const own = byChannel.get(channel) ?? [];
+  const weighted = own.some(({ weight }) => weight !== 0 && weight !== 1);
+  const parts = weighted
+    ? [
+        labelled("window", grid(store, own, shape, (term) => term.value)),
+        labelled("× filter", grid(store, own, shape, (term) => term.weight)),
+        labelled("= products", grid(store, own, shape, (term) => term.product)),
+      ]
+    : [labelled("window", grid(store, own, shape, (term) => term.value))];
+  /** @type {Node[]} */
+  const found = [element("div", { class: "grids" }, ...parts)];
+  if (sums.length > 1) found.unshift(channelPicker(store, sums, channel));
+  return found;
+}
+
+/** @param {string} words @param {HTMLElement} content */
+function labelled(words, content) {
+  return element("figure", {}, element("figcaption", {}, words), content);
+}
+
+/**
+ * @param {Store} store
+ * @param {{c: number, sum: number}[]} sums
+ * @param {number} channel
+ */
+function channelPicker(store, sums, channel) {
+  const options = sums.map(({ c, sum }) => {
+    const option = element("option", { value: c }, `feature map ${c + 1}: adds ${shown(sum)}`);
+    option.selected = c === channel;
+    return option;
+  });
+  const select = element("select", { "aria-label": "Feature map of the window" }, ...options);
+  select.addEventListener("change", () => {
+    channelShown = Number(select.value);
+    store.tell("selection");
+  });
+  return select;
+}
+
+/**
+ * @param {Store} store
+ * @param {Term[]} terms Of one channel.
+ * @param {number[]} shape Of what they are taken from.
+ * @param {(term: Term) => number} number
+ * @returns {HTMLElement}
+ */
+function grid(store, terms, shape, number) {
+  const cells = terms.map((term) => ({ term, place: unravel(shape, term.at) }));
+  const rows = [...new Set(cells.map(({ place }) => place[0]))].sort((a, b) => a - b);
+  const cols = [...new Set(cells.map(({ place }) => place[1]))].sort((a, b) => a - b);
+  const limit = reach(terms.map(number)) || 1;
+  const wide = cols.length > WIDEST;
+  const made = cells.map(({ term, place }) => {
+    const value = number(term);
+    const words = shown(value);
+    const click = () => go(store, term);
+    const cell = element(
+      "button",
+      { type: "button", tabindex: -1, title: words, "aria-label": words, click },
+      wide ? "" : words.replace(/^(−?)0\./, "$1.").replace(/(\.\d\d)\d$/, "$1")
+    );
+    cell.style.gridRow = String(rows.indexOf(place[0]) + 1);
+    cell.style.gridColumn = String(cols.indexOf(place[1]) + 1);
+    cell.style.background = cssColor(value / limit);
+    cell.style.color = textOn(value / limit);
+    if (term.weight === 0 && terms.some(({ weight }) => weight === 1)) cell.classList.add("lost");
+    return cell;
+  });
+  const block = element("div", { class: wide ? "grid wide" : "grid" }, ...made);
+  block.style.gridTemplateColumns = `repeat(${cols.length}, 1fr)`;
+  return block;
+}

@@ -1,0 +1,326 @@
+"""The page in a real browser: what it computes, and everything that a reader can do with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cnnexp
+from cnnexp.app.locations import config_root
+from cnnexp.report.live.page import live_page
+from tests.conftest import make_run
+from tests.report.live.browser import opened, outputs
+from tests.report.live.networks import engine_gradients
+
+pytestmark = pytest.mark.long
+
+NO_CLASSES = {"autoencoder", "regression"}
+PRESETS = sorted(
+    path.stem
+    for path in (config_root() / "conf" / "model").glob("*.yaml")
+    if path.stem not in NO_CLASSES
+)
+
+
+def write(folder: Path, *settings: str) -> tuple[Any, Path]:
+    """Train for a moment, and write the page."""
+    run = cnnexp.load_run(make_run(folder / "run", *settings))
+    path = folder / "page.html"
+    path.write_text(live_page(run))
+    return run, path
+
+
+@pytest.mark.parametrize("model", PRESETS)
+def test_every_preset_gives_what_predict_gives(tmp_path: Path, model: str, images: Path) -> None:
+    run, path = write(
+        tmp_path,
+        f"model={model}",
+        "data=npz",
+        f"data.file={images}",
+        "data.limit=300",
+        "epochs=1",
+        "learning_rate=0.01",
+    )
+    X = np.asarray(run.dataset.test.X[:200])
+    with opened(path) as page:
+        found = outputs(page, X)
+    np.testing.assert_allclose(found, run.network.predict(X), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits, blown up to 28x28 pixels: every preset takes them."""
+    from sklearn.datasets import load_digits
+
+    small = load_digits()
+    X = np.pad(small.images.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
+    path = tmp_path_factory.mktemp("images") / "digits.npz"
+    np.savez(path, X=(X * 15).astype(np.uint8), Y=small.target)
+    return path
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A trained network on the digits, with the weights of every epoch."""
+    settings = ("model=cnn", "checkpoint.keep=all", "epochs=4", "data.limit=1000")
+    return write(tmp_path_factory.mktemp("drawn"), *settings)
+
+
+def test_gradients_on_the_page_are_those_of_the_engine(drawn: tuple[Any, Path]) -> None:
+    run, path = drawn
+    X = np.asarray(run.dataset.test.X[:100])
+    script = """([values, y]) => {
+      const {store} = cnnexp;
+      store.setImage({shape: store.payload.shape, data: Float32Array.from(values)});
+      const {value, gradients} = lossGradients(store.layers, store.payload.loss, store.pass, y);
+      const dW = gradients.params.get("conv1.W").data;
+      return [value, Array.from(gradients.image.data), Array.from(dW)];
+    }"""
+    exposed = path.with_name("exposed.html")
+    end = "window).cnnexp = { store, images }"
+    text = path.read_text()
+    assert end in text
+    exposed.write_text(text.replace(end, f"{end}; window.lossGradients = lossGradients"))
+    with opened(exposed) as page:
+        for k, image in enumerate(X):
+            y = k % 10
+            loss, dX, dW = page.evaluate(script, [image.reshape(-1).tolist(), y])
+            value, expected, grads = engine_gradients(run.network, image, y)
+            assert loss == pytest.approx(value, rel=1e-3, abs=1e-5)
+            for one, other in ((dX, expected), (dW, grads["conv1.W"])):
+                # float32 takes a probability near 1 from 1
+                scale = max(float(abs(other).max()), 1e-6)
+                np.testing.assert_allclose(one, other.reshape(-1), atol=1e-3 * scale + 2e-6)
+
+
+def draw(page: Any, *points: tuple[float, float]) -> None:
+    """Draw a line on the pad; points are from 0 to 1 across it."""
+    box = page.locator("#pad").bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=6)
+    page.mouse.up()
+
+
+def probabilities(page: Any) -> list[float]:
+    return page.evaluate("Array.from(cnnexp.store.pass.output.data)")  # type: ignore[no-any-return]
+
+
+def pixels(page: Any, selector: str) -> str:
+    """Return what is drawn on a canvas."""
+    page.wait_for_timeout(100)
+    return page.evaluate(  # type: ignore[no-any-return]
+        "(s) => document.querySelector(s).toDataURL()", selector
+    )
+
+
+def test_drawing_and_choosing_change_outputs_and_maps(drawn: tuple[Any, Path]) -> None:
+    with opened(drawn[1]) as page:
+        before, maps = probabilities(page), pixels(page, "[data-path=conv1] canvas")
+        draw(page, (0.3, 0.2), (0.7, 0.2), (0.45, 0.8))
+        drawing = probabilities(page)
+        assert drawing != before and pixels(page, "[data-path=conv1] canvas") != maps
+        draw(page, (0.3, 0.5), (0.6, 0.5))
+        assert probabilities(page) != drawing
+        page.click("#clear")
+        assert page.evaluate("cnnexp.store.image.data.every((value) => value === 0)")
+        page.locator("#wrong button").first.click()
+        fact = page.evaluate(
+            "cnnexp.store.payload.images.facts.at(-cnnexp.store.payload.images.mistakes)"
+        )
+        assert max(probabilities(page)) == pytest.approx(fact["probability"], abs=1e-5)
+        assert "wrong, it is" in page.inner_text("#verdict")
+        page.locator("#right button").first.click()
+        assert "right" in page.inner_text("#verdict")
+
+
+def test_a_finger_draws(drawn: tuple[Any, Path]) -> None:
+    with opened(drawn[1], has_touch=True, viewport={"width": 390, "height": 844}) as page:
+        page.evaluate(
+            """() => { const pad = document.getElementById("pad");
+            const box = pad.getBoundingClientRect();
+            pad.setPointerCapture = () => {};
+            for (const [type, x] of [["pointerdown", .3], ["pointermove", .7], ["pointerup", .7]])
+              pad.dispatchEvent(new PointerEvent(type, {pointerType: "touch", pointerId: 1,
+                clientX: box.left + x * box.width, clientY: box.top + .5 * box.height})); }"""
+        )
+        assert page.evaluate("cnnexp.store.image.data.some((value) => value > 0.9)")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_value_is_explained_and_followed_back_to_the_pixels(drawn: tuple[Any, Path]) -> None:
+    with opened(drawn[1], viewport={"width": 1300, "height": 1000}) as page:
+        canvas = page.locator("[data-path=conv1] canvas").first
+        canvas.hover(position={"x": 30, "y": 30})
+        page.wait_for_selector("#trace:not(.empty) .grid")
+        words = page.inner_text("#trace-body")
+        for word in ("window", "filter", "products", "sum of 9 products", "bias", "then relu1"):
+            assert word in words
+        assert page.locator("#trace .grid").count() == 3
+        assert page.locator(".mark.from").count() == 1
+        page.mouse.move(5, 5)
+        page.wait_for_selector("#trace.empty")
+        page.locator(".class").nth(3).click()
+        place = page.evaluate("cnnexp.store.selected")
+        assert place == {"path": "softmax1", "at": 3}
+        for _ in range(8):
+            if page.evaluate("cnnexp.store.selected.path") == "input":
+                break
+            page.locator("#trace-body > button.quiet").click()
+            page.wait_for_timeout(60)
+        assert page.evaluate("cnnexp.store.selected.path") == "input"
+        assert "pixel" in page.inner_text("#trail")
+        page.click("#trace-back")
+        assert page.evaluate("cnnexp.store.selected.path") == "conv1"
+        page.click("#trace-close")
+        assert page.evaluate("cnnexp.store.trail.length") == 0
+
+
+def test_everything_works_with_the_keyboard(drawn: tuple[Any, Path]) -> None:
+    with opened(drawn[1], viewport={"width": 1300, "height": 1000}) as page:
+        page.focus("[data-path=conv1]")
+        page.keyboard.press("ArrowRight")
+        first = page.evaluate("cnnexp.store.selected")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("PageDown")
+        second = page.evaluate("cnnexp.store.selected")
+        assert first["path"] == second["path"] == "conv1" and first["at"] != second["at"]
+        assert "conv1, feature map 2" in page.inner_text("#spoken")
+        page.keyboard.press("Enter")
+        assert page.evaluate("cnnexp.store.selected.path") == "input"
+        page.keyboard.press("Backspace")
+        assert page.evaluate("cnnexp.store.selected") == second
+        page.keyboard.press("Escape")
+        assert page.evaluate("cnnexp.store.trail.length") == 0
+        page.focus("#tab-layers")
+        page.keyboard.press("ArrowRight")
+        assert page.is_visible("#panel-matters") and not page.is_visible("#panel-layers")
+        page.focus("#pad")
+        page.keyboard.press(" ")
+        for _ in range(8):
+            page.keyboard.press("ArrowDown")
+        page.keyboard.press(" ")
+        assert page.evaluate("cnnexp.store.image.data.some((value) => value > 0.9)")
+
+
+def test_everything_has_a_name_for_screen_readers(drawn: tuple[Any, Path]) -> None:
+    unnamed = """() => [...document.querySelectorAll("button, input, select, [tabindex='0'], svg")]
+      .filter((one) => !(one.getAttribute("aria-label") || one.textContent.trim()
+        || one.closest("label")?.textContent.trim())).map((one) => one.outerHTML)"""
+    with opened(drawn[1]) as page:
+        assert page.evaluate(unnamed) == []
+
+
+def test_saliency_occlusion_and_gradients_per_layer(drawn: tuple[Any, Path]) -> None:
+    run, path = drawn
+    with opened(path) as page:
+        page.click("#tab-matters")
+        seven = pixels(page, "#saliency")
+        page.select_option("#class-of", "2")
+        assert pixels(page, "#saliency") != seven
+        image = np.array(page.evaluate("Array.from(cnnexp.store.image.data)"), np.float32)
+        image = image.reshape(run.network.input_shape)
+        score = page.inner_text("#norms")
+        assert page.locator("#norms th").all_inner_texts() == [
+            f"{layer}.{name}" for layer in ("conv1", "dense1", "dense2") for name in "Wb"
+        ]
+        page.check("#of-loss")
+        assert page.inner_text("#norms") != score
+        loss, _, grads = engine_gradients(run.network, image, 2)
+        assert f"{loss:.3f}" in page.inner_text("#gradient-of") or loss > 10
+        shown = float(page.locator("#norms tr").first.locator(".number").inner_text())
+        assert shown == pytest.approx(np.linalg.norm(grads["conv1.W"]), rel=0.02, abs=2e-3)
+        page.click("#occlude")
+        page.wait_for_selector("#occlusion[data-done]", timeout=60_000)
+        assert page.locator("#occluded.old").count() == 0
+        page.click("#tab-layers")
+        values = pixels(page, "[data-path=conv1] canvas")
+        page.check("#show-gradients")
+        assert pixels(page, "[data-path=conv1] canvas") != values
+
+
+def test_the_slider_moves_through_training(drawn: tuple[Any, Path]) -> None:
+    run, path = drawn
+    with opened(path) as page:
+        last, filters = probabilities(page), pixels(page, ".filters canvas")
+        page.focus("#epoch")
+        page.keyboard.press("Home")
+        assert "Before training" in page.inner_text("#epoch-words")
+        assert probabilities(page) != last and pixels(page, ".filters canvas") != filters
+        page.keyboard.press("ArrowRight")
+        error = run.epochs["test_error"][0]
+        words = page.inner_text("#epoch-words")
+        assert "After epoch 1 of 4" in words and f"test error {100 * error:.2f} %" in words
+        page.click("#play")
+        page.locator("#play", has_text="Play").wait_for(timeout=9000)
+        assert "After epoch 4" in page.inner_text("#epoch-words")
+        page.click("#final")
+        assert probabilities(page) == last
+
+
+def test_stride_groups_step_by_step(drawn: tuple[Any, Path]) -> None:
+    with opened(drawn[1]) as page:
+        page.click("#tab-groups")
+        for field, value in (
+            ("rows", 5),
+            ("cols", 4),
+            ("filter", 2),
+            ("stride", 1),
+            ("filters", 2),
+        ):
+            page.fill(f"#g-{field}", str(value))
+
+        def counts(method: str) -> list[str]:
+            return page.locator(f"[data-method={method}] .count").all_inner_texts()  # type: ignore[no-any-return]
+
+        assert counts("loops") == ["0 of 24 Python iterations", "0 matrix products"]
+        assert counts("im2col") == ["0 Python iterations", "0 of 1 matrix product"]
+        assert counts("groups") == ["0 of 4 Python iterations", "0 of 4 matrix products"]
+        for _ in range(4):
+            page.click("#g-step")
+        assert counts("groups")[0] == "4 of 4 Python iterations"
+        assert counts("loops")[0] == "4 of 24 Python iterations"
+        boards = page.locator("[data-method=groups] .boards .board")
+        assert boards.count() == 2
+        filled = [bool(text) for text in boards.first.locator("span").all_inner_texts()]
+        assert filled == [True] * 12
+        page.click("#g-back")
+        assert counts("groups")[0] == "3 of 4 Python iterations"
+        page.fill("#g-padding", "1")
+        assert counts("groups")[0] == "0 of 4 Python iterations"
+        page.fill("#g-filter", "5")
+        page.fill("#g-padding", "0")
+        assert "does not fit" in page.inner_text("#g-fault")
+        page.fill("#g-filter", "2")
+        page.click("#g-play")
+        page.wait_for_timeout(600)
+        page.click("#g-play")
+        assert counts("groups")[0] != "0 of 4 Python iterations"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_a_phone(drawn: tuple[Any, Path], scheme: str) -> None:
+    settings = {"viewport": {"width": 360, "height": 800}, "color_scheme": scheme}
+    with opened(drawn[1], **settings) as page:
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == ("rgb(22, 27, 33)" if scheme == "dark" else "rgb(255, 255, 255)")
+        for tab in ("layers", "matters", "groups"):
+            page.click(f"#tab-{tab}")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_colour_images_are_chosen_and_not_drawn(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    X = generator.integers(0, 256, (80, 12, 12, 3), np.uint8)
+    np.savez(tmp_path / "colour.npz", X=X, Y=np.arange(80) % 3)
+    run, path = write(tmp_path, "model=lenet5", "data=npz", f"data.file={tmp_path / 'colour.npz'}")
+    with opened(path) as page:
+        assert "chosen below" in page.inner_text("#pen")
+        page.locator(".gallery button").nth(1).click()
+        X = np.asarray(run.dataset.test.X)
+        np.testing.assert_allclose(outputs(page, X), run.network.predict(X), atol=1e-4)
