@@ -95,7 +95,7 @@ def _transposed(layer: Any, A: np.ndarray, dZ: np.ndarray, W: np.ndarray, b: np.
     spread = np.zeros((n_m, (ih - 1) * s_h + 1, (iw - 1) * s_w + 1, n_c))
     spread[:, ::s_h, ::s_w] = A
     oh, ow, n_f = layer.output_shape
-    (top, _), (left, _) = layer._cut()
+    (top, _), (left, _) = layer.cut()
     tall = max(spread.shape[1] + f_h - 1, top + oh)  # where no pixel reaches there are zeros
     wide = max(spread.shape[2] + f_w - 1, left + ow)
     whole, d_whole = np.zeros((2, n_m, tall, wide, n_f))

@@ -265,7 +265,7 @@ class Peer:
         stride = pair("stride", layer.stride)
         W = W.permute(2, 3, 0, 1).contiguous()
         Z = self.torch.nn.functional.conv_transpose2d(A, W, None, stride)
-        (top, _), (left, _) = layer._cut()
+        (top, _), (left, _) = layer.cut()
         rows, cols, _ = layer.output_shape
         beyond = (0, max(left + cols - Z.shape[3], 0), 0, max(top + rows - Z.shape[2], 0))
         Z = self.torch.nn.functional.pad(Z, beyond) + b[:, None, None]

@@ -63,7 +63,7 @@ def test_figures_of_epochs_add_up(write):
     writer.open_logs(["loss"], validation=False)
     writer.totals |= {"seconds": 4.0, "samples": 80}
     done = EpochDone(1, {"loss": 2.0}, {"loss": 3.0}, None, 0.1, 4.0, 0.5, 20.0, {"test_loss": 3.0})
-    state = {"epoch": 1, "batch": 0, "weights": {}, "best": None}
+    state = {"epoch": 1, "batch": 0, "weights": {}, "average": None, "best": None}
     writer.epoch_done(done, lambda: state)
     results = writer.record.results
     assert results["samples_per_second"] == 20.0
