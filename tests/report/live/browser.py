@@ -25,7 +25,7 @@ def opened(path: Path, **context: Any) -> Iterator[Any]:
     """Open a page in a browser of its own; an error on the page fails the test."""
     playwright = pytest.importorskip(
         "playwright.sync_api",
-        reason="Playwright is not installed (pip install 'cnnexp[browser]'): NO BROWSER TEST OF THE PAGE",
+        reason="NO BROWSER TEST OF THE PAGE: pip install 'cnnexp[browser]'",
     )
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: NO BROWSER TEST OF THE PAGE")
