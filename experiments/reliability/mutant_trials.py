@@ -26,6 +26,7 @@ COPIED = ("cnnexp", "conf", "docs", "experiments", "tests", "pyproject.toml", "R
 MAPPER = Path(__file__).with_name("mutant_map.py")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "results", "figures", "_build", "*.png")
 FIRST = 8  # tests that are tried before the files of the others are imported
+QUICK = 0.02  # seconds of a test that need not wait until all functions had their turn
 MIRRORED = 0.25  # a test of the module itself comes first unless it takes four times as long
 
 Outcome = dict[str, Any]
@@ -164,7 +165,9 @@ class Map:
         for test in sorted(cost, key=lambda name: (cost[name], name)):
             by_function.setdefault(test.partition("[")[0], []).append(test)
         rounds = [
-            (k, cost[test], test) for tests in by_function.values() for k, test in enumerate(tests)
+            (k if cost[test] > QUICK else 0, cost[test], test)
+            for tests in by_function.values()
+            for k, test in enumerate(tests)
         ]
         return [test for _, _, test in sorted(rounds)]
 

@@ -126,6 +126,12 @@ def test_every_test_function_has_its_turn():
     assert one.chosen(mutation((3, 3)), 99, 99) == expected
 
 
+def test_cases_that_take_no_time_do_not_wait():
+    cases = {"f[0]": (0.01,), "f[1]": (0.01,), "g": (5.0,)}
+    one = known({"3": list(cases)}, **cases)
+    assert one.chosen(mutation((3, 3)), 5.0, 99) == ["f[0]", "f[1]"]
+
+
 def test_maps_of_several_files_are_one():
     one, two = (
         {"tests": {t: {"fixtures": [], "seconds": s, "shared": {}}}, "failed": [f"bad {t}"],
