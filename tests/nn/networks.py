@@ -10,6 +10,7 @@ from cnnexp import AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Network,
 from cnnexp.engine import IMPLEMENTATIONS as TABLE
 
 IMPLEMENTATIONS = list(TABLE)
+HERE = [name for name in TABLE if not TABLE[name].missing()]  # that are installed
 
 
 def batch(n_m: int = 11, shape: tuple[int, ...] = (8, 7, 2), classes: int = 4):

@@ -45,8 +45,9 @@ from cnnexp.engine.fast import winograd
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.plan import Plan, finish
-from tests.engine.geometries import IMPLEMENTATIONS, TINY
 from tests.engine.geometries import TABLE as ENGINE
+from tests.engine.geometries import TINY
+from tests.nn.networks import HERE
 from tests.nn.scipy_layers import layer_by_scipy
 
 KINDS = (
@@ -236,7 +237,7 @@ def oracles(trial: Trial) -> dict[str, Callable[[np.ndarray, np.ndarray, Arrays]
 
 
 def differences(
-    seed: int, impls: list[str] = IMPLEMENTATIONS, which: str | None = None
+    seed: int, impls: list[str] = HERE, which: str | None = None
 ) -> Iterator[Difference]:
     """Yield every comparison of one geometry: all implementations, precisions and oracles."""
     for dtype, eps in PRECISIONS.items():

@@ -55,7 +55,7 @@ from cnnexp import (
 )
 from cnnexp.errors import ShapeError
 from cnnexp.nn.layer import walk
-from tests.nn.networks import IMPLEMENTATIONS
+from tests.nn.networks import HERE
 from tests.nn.torch_networks import Peer
 
 ACTIVATIONS = (
@@ -291,6 +291,6 @@ def relative(found: Any, wanted: Any, largest: float = 1.0) -> float:
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 150
-    for name in IMPLEMENTATIONS:
+    for name in HERE:
         found = max(largest_difference(seed, name) for seed in range(count))
         print(f"{name:6} {count} networks, largest difference {found:.1e}", flush=True)

@@ -5,7 +5,7 @@ import pytest
 
 from cnnexp import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Network, Softmax
 from cnnexp.errors import OptionError, ShapeError
-from tests.nn.networks import IMPLEMENTATIONS, batch, layers, network
+from tests.nn.networks import HERE, IMPLEMENTATIONS, batch, layers, network
 
 X, Y = batch(n_m=5)
 
@@ -28,7 +28,7 @@ def test_activations_are_those_of_each_layer(impl):
 
 def test_all_implementations_give_the_same_activations():
     expected = network(impl="naive").activations(X)
-    for impl in IMPLEMENTATIONS:
+    for impl in HERE:
         for (_, A), (name, right) in zip(network(impl=impl).activations(X), expected, strict=True):
             np.testing.assert_allclose(A, right, atol=1e-10, err_msg=f"{impl} {name}")
 
