@@ -20,6 +20,7 @@ def grid(study, tmp_path, monkeypatch):
     return Path("grid")
 
 
+@pytest.mark.long
 def test_an_archive_reads_as_its_folder_does(grid):
     out = succeed("archive", "grid")
     assert out.startswith("grid.zip: 4 runs, ")

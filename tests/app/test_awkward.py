@@ -84,6 +84,7 @@ def test_a_run_does_not_hide_others(place):
     assert len(load_runs(".")) == 2
 
 
+@pytest.mark.long
 def test_a_sweep_does_not_lie_in_a_run():
     succeed(*SMALL, "hydra.run.dir=r")
     before = {str(path) for path in Path().rglob("*")}

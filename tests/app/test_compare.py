@@ -51,6 +51,7 @@ def test_the_table_has_what_differs_and_the_figures_of_the_records(
     assert lines[15].startswith("7 damaged: run.json: damaged")
 
 
+@pytest.mark.long
 def test_a_ratio_is_said_where_only_the_implementation_differs(
     two_impls: Path, capsys: Captured
 ) -> None:

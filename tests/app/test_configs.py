@@ -74,7 +74,7 @@ def own_data(tmp_path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-@pytest.mark.few(15)
+@pytest.mark.few(10)
 def test_every_config_composes_and_passes_the_checks(path, own_data, tmp_path):
     group, name = path.parent.name, path.stem
     extra = own_data.get(name, []) if group == "data" else []

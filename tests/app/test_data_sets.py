@@ -64,7 +64,7 @@ SETS = [pytest.param(n, marks=pytest.mark.long) if n in OFTEN else n for n in SO
 
 
 @pytest.mark.parametrize("name", SETS)
-@pytest.mark.few(4)
+@pytest.mark.long
 def test_each_data_set_trains_and_is_evaluated_again(name, tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     settings = own(tmp_path / "data", name, monkeypatch)

@@ -109,6 +109,7 @@ def test_runs_are_moved_to_the_trash_and_can_be_moved_back():
     assert "moved to runs/.trash/one_2" in succeed("rm", "--yes", "runs/one")
 
 
+@pytest.mark.long
 def test_a_sweep_goes_as_a_whole():
     succeed("-m", *QUICK, "learning_rate=0.1,0.3", "sweep.dir=runs/S")
     succeed("rm", "--yes", "runs/S")

@@ -100,7 +100,7 @@ def everything(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("mistake", mistakes(), ids=lambda mistake: mistake.words)
-@pytest.mark.few(10)
+@pytest.mark.few(6)
 def test_the_page_says_what_the_program_says(mistake, folder):
     before = everything(folder)
     code, text = make(mistake.words)

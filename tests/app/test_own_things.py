@@ -204,6 +204,7 @@ def test_their_options_are_checked_as_those_of_any(words: str, message: str, own
     assert message in ended.err
 
 
+@pytest.mark.long
 def test_a_new_operation_runs_under_every_implementation(own: Path) -> None:
     for impl in ("naive", "fast"):
         shown = succeed("check-layer", "my_things.Square", "--impl", impl)

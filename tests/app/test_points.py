@@ -99,6 +99,7 @@ def test_the_keys_of_globs():
     assert glob_keys(parse(["seed=1,2", "model=glob(*)"])) == {"model"}
 
 
+@pytest.mark.long
 def test_a_study_lists_combinations(tmp_path):
     """It needs no -m; the table shows what a job leaves as it is as empty."""
     (tmp_path / "experiments").mkdir()

@@ -108,7 +108,7 @@ def test_every_preset_is_here() -> None:
 
 
 @pytest.mark.parametrize("model", COUNTED)
-@pytest.mark.few(9)
+@pytest.mark.few(5)
 def test_parameters_are_those_worked_by_hand_and_a_mini_batch_is_learnt(model: str) -> None:
     shape, expected = PARAMETERS[model]
     outputs = 1 if model == "regression" else 10
@@ -130,7 +130,7 @@ def test_parameters_are_those_worked_by_hand_and_a_mini_batch_is_learnt(model: s
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), GREY, COLOUR], ids=["8x8", "28x28", "32x32x3"])
 @pytest.mark.parametrize("model", [m for m in PARAMETERS if m not in ("regression", "linear")])
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 def test_presets_suit_small_and_larger_images(model: str, shape: tuple[int, ...]) -> None:
     if shape == (8, 8, 1) and model in LARGER:
         ended = cnnexp(f"model={model}", "--cfg", "job"), cnnexp(f"model={model}")

@@ -130,6 +130,7 @@ def test_a_sweep_is_a_table(capfd):
     assert command[:2] == ["cnnexp", "-m"] and "learning_rate=0.1,0.3" in command
 
 
+@pytest.mark.long
 def test_a_sweep_is_continued_and_says_what_has_no_result():
     words = [*SMALL, "data.file=data.npz", "epochs=1"]
     first = cnnexp.sweep(words, seed=[0], folder="grid")

@@ -147,7 +147,7 @@ def test_another_machine_is_told():
     assert "warning: the last bits may differ from those of one: numpy: 1.0 then" in ended.err
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -306,6 +306,7 @@ FREE = [
 ]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("schedule", FREE, ids=lambda words: words[0])
 def test_a_run_is_extended_under_any_schedule_that_counts_in_epochs(schedule, tmp_path, data):
     longer = train(tmp_path / "longer", data, *schedule, "epochs=4")

@@ -49,6 +49,7 @@ def test_what_was_cut_off_goes_on_and_what_is_done_is_skipped(place, monkeypatch
     assert [start["words"] for start in started()] == [list(GRID[1:])] * 3
 
 
+@pytest.mark.long
 def test_what_is_run_again_may_be_said(place):
     succeed(*GRID, "sweep.dir=S")
     change_record(Path("S/0"), status="diverged")
@@ -57,6 +58,7 @@ def test_what_is_run_again_may_be_said(place):
     assert "2 jobs: 2 skipped" in succeed("resume", "S")  # it was said for once
 
 
+@pytest.mark.long
 def test_the_folder_may_have_been_moved():
     succeed(*GRID, "sweep.dir=S")
     Path("S").rename("moved")
@@ -71,6 +73,7 @@ def test_other_settings_are_refused():
     assert "epochs=3: a sweep goes on with its own settings. Only sweep.rerun" in ended.err
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("change", [{"words": ["plugins=[evil]"]}, {"signature": None}])
 def test_what_the_user_did_not_type_is_not_carried_out(change):
     succeed(*GRID, "sweep.dir=S")
@@ -83,6 +86,7 @@ def test_what_the_user_did_not_type_is_not_carried_out(change):
     assert not Path("done").exists()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("change", [{"words": 3}, {"folder": ["x"]}])
 def test_a_start_of_another_form_is_refused(change):
     """As of an earlier version, which did not note what was typed."""

@@ -264,6 +264,7 @@ print(Tiny(dir=sys.argv[2]).load().checksum)
 """
 
 
+@pytest.mark.long
 def test_two_processes_download_once(servers, tmp_path):
     servers[0].answer = lambda name, count: threading.Event().wait(0.2) or (200, PACKED[name])
     arguments = [sys.executable, "-c", CHILD, servers[0].url, str(tmp_path / "tiny")]

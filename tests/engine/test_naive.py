@@ -96,7 +96,7 @@ def differences(function, array, step=1e-6):
 
 
 @pytest.mark.parametrize("g", SMALL, ids=str)
-@pytest.mark.few(5)
+@pytest.mark.few(3)
 def test_convolution_gradients_equal_finite_differences(g: Geometry):
     g = g._replace(n_m=min(g.n_m, 2), n_f=min(g.n_f, 2) if g.groups == 1 else g.n_f)
     A, (W, b), window = images(g), weights(g), g.window

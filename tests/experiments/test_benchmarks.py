@@ -11,8 +11,17 @@ import pytest
 from experiments.benchmarks import NAMES, machine, page, processes, results
 from experiments.benchmarks.__main__ import main, module_of
 
-LONG = ("augmentation", "batch_norm", "growth", "kill_and_resume", "steps", "sweeps")
-QUICK = ("data_path", "layer_pass", "memory", "speed")
+LONG = (
+    "layer_pass",
+    "speed",
+    "augmentation",
+    "batch_norm",
+    "growth",
+    "kill_and_resume",
+    "steps",
+    "sweeps",
+)
+QUICK = ("data_path", "memory")
 
 
 def quick(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:

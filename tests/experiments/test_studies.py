@@ -181,6 +181,7 @@ def tiny_study(a_sweep, tmp_path, monkeypatch):
     return Path(shutil.copytree(a_sweep, tmp_path / "runs"))
 
 
+@pytest.mark.long
 def test_results_are_those_of_the_runs(tiny_study):
     found = outcomes.collect(tiny_study)["naive_vs_sg"]
     frame = load_runs(tiny_study)

@@ -44,6 +44,7 @@ def test_every_folder_of_the_corpus_belongs_to_a_reader():
     assert {path.name for path in CORPUS.glob("*")} <= {*READERS}
 
 
+@pytest.mark.long
 def test_faults_of_every_kind_are_found_and_their_inputs_kept(tmp_path):
     """The process begins again after a crash, and so do the inputs."""
     (found,) = trial(tmp_path, ["broken"], 6)

@@ -75,6 +75,7 @@ def test_a_layer_may_have_a_name():
     assert [row.split()[0] for row in net.summary().splitlines()[2:4]] == ["stem", "first"]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 def test_gradients(impl):
     net = network(impl=impl)
@@ -85,6 +86,7 @@ def test_gradients(impl):
         assert gradient[k] == pytest.approx(expected, abs=1e-7)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 def test_all_implementations_agree(impl):
     expected, found = network(impl="naive"), network(impl=impl)

@@ -336,7 +336,7 @@ def test_an_implementation_may_be_given_as_an_object():
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 def test_it_learns(impl, dtype):
     """Quadrants of an image: three in four are dark, and the lit one is the class."""
     rng = np.random.default_rng(0)

@@ -186,7 +186,7 @@ def test_gradients_through_batch_norm_and_dropout(kind, impl):
 
 @pytest.mark.parametrize("micro_batch", [3, 4, 23])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.few(4)
+@pytest.mark.few(3)
 def test_workers_give_the_same_bits_with_batch_norm_and_dropout(kind, micro_batch):
     """Seven steps, so that processes have been forked."""
     found = []

@@ -122,6 +122,7 @@ def test_names_and_settings_cannot_put_anything_into_the_page(
     assert "${table}" in page
 
 
+@pytest.mark.long
 def test_the_page_works_in_a_browser(study: Path, tmp_path: Path) -> None:
     """Load it in headless Chromium, click on heads of columns, and look at the order of rows."""
     if CHROMIUM is None:
