@@ -48,7 +48,8 @@ from cnnexp.nn.value_losses import Huber, MeanAbsoluteError, MeanSquaredError
 
 if TYPE_CHECKING:
     from cnnexp.app.api import run, sweep
-    from cnnexp.runs.reading import Run, load_run, load_runs
+    from cnnexp.runs.finding import load_runs
+    from cnnexp.runs.reading import Run, load_run
 
 __version__ = "0.1.0"
 
@@ -111,20 +112,23 @@ __all__ = [
     "sweep",
 ]
 
-_READING = ("Run", "load_run", "load_runs")  # they need more than NumPy
+# They need more than NumPy.
+_LATE = {
+    "Run": "cnnexp.runs.reading",
+    "load_run": "cnnexp.runs.reading",
+    "load_runs": "cnnexp.runs.finding",
+    "run": "cnnexp.app.api",
+    "sweep": "cnnexp.app.api",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import what reads run folders, and what trains as the command does, when it is asked for."""
-    if name in _READING:
-        from cnnexp.runs import reading
+    if name not in _LATE:
+        raise AttributeError(f"module 'cnnexp' has no attribute '{name}'")
+    from importlib import import_module
 
-        return getattr(reading, name)
-    if name in ("run", "sweep"):
-        from cnnexp.app import api
-
-        return getattr(api, name)
-    raise AttributeError(f"module 'cnnexp' has no attribute '{name}'")
+    return getattr(import_module(_LATE[name]), name)
 
 
 def __dir__() -> list[str]:

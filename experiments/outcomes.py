@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from cnnexp import load_run, load_runs
 from cnnexp.runs.files import replace_file
-from cnnexp.runs.reading import Run, find_runs
+from cnnexp.runs.finding import find_runs
+from cnnexp.runs.reading import Run
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,7 @@ from cnnexp.app.resume import resume_held
 from cnnexp.app.search import objective
 from cnnexp.runs.folders import hold
 from cnnexp.runs.plugins import load_plugins
-from cnnexp.runs.reading import GROUPS
+from cnnexp.runs.policy import GROUPS
 from cnnexp.runs.record import FILE, Record, new_record
 
 

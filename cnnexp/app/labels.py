@@ -10,8 +10,8 @@ from typing import Any
 
 from cnnexp.errors import RunError
 from cnnexp.runs.archives import place_of, refuse_archive
+from cnnexp.runs.finding import find_runs
 from cnnexp.runs.folders import TRASH, hold
-from cnnexp.runs.reading import find_runs
 from cnnexp.runs.record import read_record, write_record
 
 OF_SWEEPS = ("sweep.json", "multirun", "optimization_results")  # files beside the jobs

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cnnexp.errors import RunError
 from cnnexp.runs.archives import place_of
-from cnnexp.runs.reading import find_runs
+from cnnexp.runs.finding import find_runs
 from cnnexp.runs.record import FILE, read_record
 
 OUTPUTS = "outputs"

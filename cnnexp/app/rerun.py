@@ -26,7 +26,7 @@ from cnnexp.errors import ConfigError, foreign
 from cnnexp.runs.environment import differences
 from cnnexp.runs.fingerprint import FOR_PEOPLE, PATHS
 from cnnexp.runs.plugins import load_plugins_of, refusal
-from cnnexp.runs.reading import GROUPS
+from cnnexp.runs.policy import GROUPS
 from cnnexp.runs.record import FILE, Record, read_record
 from cnnexp.train import OPTIMIZERS
 

@@ -21,8 +21,8 @@ from cnnexp.app.screen import warn
 from cnnexp.errors import CnnexpError
 from cnnexp.registry import made
 from cnnexp.runs.files import read_bytes, replace_json
+from cnnexp.runs.finding import flatten
 from cnnexp.runs.fingerprint import PATHS
-from cnnexp.runs.reading import flatten
 from cnnexp.runs.writing import EPOCHS, RunWriter
 from cnnexp.trackers import TRACKERS, Tracked, Tracker
 

@@ -14,7 +14,7 @@ import numpy as np
 from cnnexp.app.schema import Config
 from cnnexp.app.sweep_grid import quoted
 from cnnexp.errors import OptionError
-from cnnexp.runs.reading import GROUPS
+from cnnexp.runs.policy import GROUPS
 
 PLAIN = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z_][\w./-]*", re.IGNORECASE)
 NESTED_LISTS = {"model.layers", "augment.transforms"}

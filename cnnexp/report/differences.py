@@ -14,8 +14,10 @@ from cnnexp.report.table import comparable, is_missing, is_result
 from cnnexp.runs import code
 from cnnexp.runs.checksums import WEIGHTS
 from cnnexp.runs.files import checksum, read_bytes
+from cnnexp.runs.finding import flatten, name_in
 from cnnexp.runs.fingerprint import FOR_PEOPLE
-from cnnexp.runs.reading import GROUPS, Run, flatten, name_in
+from cnnexp.runs.policy import GROUPS
+from cnnexp.runs.reading import Run
 from cnnexp.runs.sources import Source
 
 RESULTS = "results"

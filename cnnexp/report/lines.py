@@ -15,7 +15,7 @@ from cnnexp.report.formats import text
 from cnnexp.report.histories import History, read_history
 from cnnexp.report.sentences import short_labels
 from cnnexp.report.table import Comparison, comparable, is_missing
-from cnnexp.runs.reading import GROUPS
+from cnnexp.runs.policy import GROUPS
 
 MOST = 7
 NAMED = 3  # of too many

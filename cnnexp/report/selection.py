@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnexp.errors import OptionError, RunError, UnknownName, did_you_mean
 from cnnexp.report.table import FIGURES, TARGET, is_missing
-from cnnexp.runs.reading import COLUMNS
+from cnnexp.runs.finding import COLUMNS
 from cnnexp.runs.version1 import new_name
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from collections import Counter
 
 from cnnexp.report.formats import text
 from cnnexp.report.table import Comparison, is_missing
-from cnnexp.runs.reading import COLUMNS, GROUPS
+from cnnexp.runs.finding import COLUMNS
+from cnnexp.runs.policy import GROUPS
 
 ALWAYS_SAID = (*COLUMNS[2:], "data.limit", "data.validation", "init_from")
 

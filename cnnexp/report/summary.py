@@ -17,7 +17,9 @@ from cnnexp.report.table import NO_RESULT, comparable
 from cnnexp.report.terminal import bar, chart
 from cnnexp.runs import rebuild
 from cnnexp.runs.files import is_file, whole_lines
-from cnnexp.runs.reading import GROUPS, Run, flatten, name_in
+from cnnexp.runs.finding import flatten, name_in
+from cnnexp.runs.policy import GROUPS
+from cnnexp.runs.reading import Run
 from cnnexp.runs.record import Resume
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from cnnexp.errors import RunError
 from cnnexp.report.histories import History, history_of, seconds_to
-from cnnexp.runs.reading import GROUPS, load_runs
+from cnnexp.runs.finding import load_runs
+from cnnexp.runs.policy import GROUPS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,9 +13,9 @@ from cnnexp.errors import RunError
 from cnnexp.runs.archives import ENDING, Archive, is_too_dense, place_of
 from cnnexp.runs.checksums import CHECKPOINT, WEIGHTS
 from cnnexp.runs.files import read_bytes, replacing
+from cnnexp.runs.finding import find_runs, flat_row
 from cnnexp.runs.folders import LOCK, TRASH
 from cnnexp.runs.pickles import LARGEST
-from cnnexp.runs.reading import find_runs, flat_row
 
 LEFT_OUT = (CHECKPOINT, LOCK, ".sweep.lock", TRASH)
 DATE = (1980, 1, 1, 0, 0, 0)  # of every file: the same runs give the same bytes

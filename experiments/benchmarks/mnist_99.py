@@ -69,7 +69,7 @@ def measure(asked: argparse.Namespace) -> Iterator[Row]:
 
 def run_study(folder: Path, changes: list[str]) -> list[Path]:
     """Run the study as a user does, and return its run folders in order of seeds."""
-    from cnnexp.runs.reading import find_runs
+    from cnnexp.runs.finding import find_runs
 
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "cnnexp", "experiments=mnist_99", f"sweep.dir={folder}"]

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnexp.app.main import main as cnnexp
-from cnnexp.runs.reading import load_runs
+from cnnexp.runs.finding import load_runs
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.processes import DEFAULT_MALLOC, Worker
 

@@ -12,7 +12,7 @@ from cnnexp import load_run
 from cnnexp.errors import CnnexpError
 from cnnexp.report.histories import read_history
 from cnnexp.runs.archiving import ended_runs, write_archive
-from cnnexp.runs.reading import find_runs, flat_row
+from cnnexp.runs.finding import find_runs, flat_row
 from tests.fuzz.inputs import damaged
 from tests.fuzz.reader import Reader, call, one_in
 from tests.fuzz.runs import whole_run

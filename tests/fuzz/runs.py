@@ -22,8 +22,9 @@ from cnnexp.report import confusions, diagnostics, summary
 from cnnexp.report.histories import read_history
 from cnnexp.runs import checkpoint, environment, pickles, rebuild
 from cnnexp.runs.files import keep_rows
+from cnnexp.runs.finding import flat_row
 from cnnexp.runs.histograms import read_histograms
-from cnnexp.runs.reading import Run, flat_row
+from cnnexp.runs.reading import Run
 from tests.fuzz.inputs import changed, changed_pickle, programs
 from tests.fuzz.reader import Reader, call, one_in
 from tests.runs.small import train, write_data

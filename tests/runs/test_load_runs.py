@@ -12,7 +12,7 @@ import pytest
 
 from cnnexp import load_runs
 from cnnexp.errors import RunError
-from cnnexp.runs.reading import find_runs, refuse_folder_of_runs
+from cnnexp.runs.finding import find_runs, refuse_folder_of_runs
 
 
 def test_a_row_has_the_settings_and_the_results_of_its_record(study: Path) -> None:

@@ -18,8 +18,10 @@ from cnnexp.app.screen import telling
 from cnnexp.errors import CnnexpError, RunError, foreign
 from cnnexp.report.summary import Section, sections
 from cnnexp.runs.files import is_folder
+from cnnexp.runs.finding import flat_row, flatten, refuse_folder_of_runs
 from cnnexp.runs.foreign_text import json_of, printable
-from cnnexp.runs.reading import GROUPS, Run, flat_row, flatten, refuse_folder_of_runs
+from cnnexp.runs.policy import GROUPS
+from cnnexp.runs.reading import Run
 from cnnexp.runs.record import FILE
 
 EPILOG = """\
@@ -60,7 +62,7 @@ def _draw(run: Run, path: Path) -> None:
     """Write the picture of a run."""
     from cnnexp.report.plots import check_ending, picture_of, save_plot
     from cnnexp.report.table import Comparison
-    from cnnexp.runs.reading import load_runs
+    from cnnexp.runs.finding import load_runs
 
     check_ending(path)
     with telling(path):

@@ -20,8 +20,9 @@ from cnnexp.report.inside.weights import histogram_plate
 from cnnexp.report.plots import picture_of, rendered, style
 from cnnexp.report.table import Comparison
 from cnnexp.runs.files import replace_file
+from cnnexp.runs.finding import load_runs
 from cnnexp.runs.histograms import read_histograms
-from cnnexp.runs.reading import Run, load_runs
+from cnnexp.runs.reading import Run
 
 if TYPE_CHECKING:
     from cnnexp.data.dataset import Samples

@@ -10,7 +10,9 @@ from string import Template
 
 import cnnexp
 from cnnexp.report.inside.plates import Plate
-from cnnexp.runs.reading import GROUPS, Run, name_in
+from cnnexp.runs.finding import name_in
+from cnnexp.runs.policy import GROUPS
+from cnnexp.runs.reading import Run
 
 EXPLORE = "explore.html"  # what `explore` writes into the run folder
 ORDER = ("How it learnt", "What it has learnt", "What it sees", "Where it errs")

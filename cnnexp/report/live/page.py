@@ -29,7 +29,8 @@ from cnnexp.report.live.description import (
 from cnnexp.report.live.images import describe_drawing, describe_images
 from cnnexp.report.live.modules import joined, source
 from cnnexp.runs import kept_weights
-from cnnexp.runs.reading import Run, name_in
+from cnnexp.runs.finding import name_in
+from cnnexp.runs.reading import Run
 
 LARGEST = 3_000_000  # bytes of a page; the weights of the last epoch are written whatever they take
 CURVES = ("train_loss", "test_loss", "test_error")
