@@ -1,6 +1,6 @@
-"""Looking into a network: the feature maps of every layer, and which pixels matter.
+"""Looking into a network: its table, the feature maps of every layer, and which pixels matter.
 
-Both run every layer by itself, without fusions and without reusing memory, so that every array
+The last two run every layer by itself, without fusions and without reusing memory, so that every array
 can be kept. They are for a few samples: all of them are computed at once. The mode is
 inference, so dropout does nothing and batch normalisation uses its running statistics.
 """
@@ -15,20 +15,23 @@ import numpy as np
 
 from cnnexp.engine import Array, Context, Implementation
 from cnnexp.nn.blas import one_blas_thread
+from cnnexp.nn.html import escape
 from cnnexp.nn.layer import Layer
 from cnnexp.nn.losses import class_indices
 from cnnexp.nn.memory import StepMemory, step_memory
 from cnnexp.nn.parameters import Parameters
 from cnnexp.nn.plan import Plan, Step, finish
+from cnnexp.nn.summary import html, summary
 
 
 class Introspection(ABC):
-    """Feature maps and saliency of a network."""
+    """Table, feature maps and saliency of a network."""
 
     layers: list[Layer]
     implementation: Implementation
     micro_batch: int | str
     threads: int | str
+    built: bool
     _plan: Plan
     _parameters: Parameters
 
@@ -48,6 +51,17 @@ class Introspection(ABC):
     @abstractmethod
     def _need_loss(self) -> None:
         """Raise OptionError if the last layer does not suit the loss."""
+
+    def summary(self) -> str:
+        """Return the tree as a table: shapes, receptive fields, parameters, multiply-adds."""
+        self._need_built("summary")
+        return summary(self.layers, self._plan, self.step_memory())
+
+    def _repr_html_(self) -> str:
+        """Return the table for notebooks."""
+        if not self.built:
+            return escape(repr(self))
+        return html(self.layers, self._plan, self.step_memory())
 
     def step_memory(self, batch_size: int | None = None, optimizer: int = 0) -> StepMemory:
         """Return what a training step needs of memory, in bytes; see `cnnexp.nn.memory`.

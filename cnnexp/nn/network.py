@@ -14,7 +14,6 @@ from cnnexp.errors import CnnexpError, OptionError, ShapeError
 from cnnexp.nn import arguments
 from cnnexp.nn.blas import ignore_fp_warnings, one_blas_thread
 from cnnexp.nn.executor import Executor, Serial, Threads, automatic_threads
-from cnnexp.nn.html import escape
 from cnnexp.nn.introspection import Introspection
 from cnnexp.nn.layer import Layer, Shape, name_layers, shape_after, walk
 from cnnexp.nn.losses import LOSSES, Loss
@@ -25,7 +24,6 @@ from cnnexp.nn.processes import POSSIBLE, Processes
 from cnnexp.nn.profile import Profile
 from cnnexp.nn.runner import Batch, Runner, Task
 from cnnexp.nn.saving import Saving
-from cnnexp.nn.summary import html, summary
 
 WEIGHTS = 1  # the purpose of a draw, part of its seed
 
@@ -330,17 +328,6 @@ class Network(Introspection, Saving):
         self._need_built("load_weights")
         self._parameters.assign(values)
         return self
-
-    def summary(self) -> str:
-        """Return the tree as a table: shapes, receptive fields, parameters, multiply-adds."""
-        self._need_built("summary")
-        return summary(self.layers, self._plan, self.step_memory())
-
-    def _repr_html_(self) -> str:
-        """Return the table for notebooks."""
-        if not self.built:
-            return escape(repr(self))
-        return html(self.layers, self._plan, self.step_memory())
 
     def close(self) -> None:
         """End worker processes and threads; new ones are started when needed."""
