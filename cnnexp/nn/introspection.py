@@ -1,7 +1,7 @@
 """Looking into a network: its table, the feature maps of every layer, and which pixels matter.
 
-The last two run every layer by itself, without fusions and without reusing memory, so that every array
-can be kept. They are for a few samples: all of them are computed at once. The mode is
+The last two run every layer by itself, without fusions and without reusing memory, so that every
+array can be kept. They are for a few samples: all of them are computed at once. The mode is
 inference, so dropout does nothing and batch normalisation uses its running statistics.
 """
 
