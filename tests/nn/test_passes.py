@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cnnexp import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, Network, Residual, Softmax
+from cnnexp import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool2D,
+    Network,
+    Residual,
+    Softmax,
+)
 from cnnexp.engine import IMPLEMENTATIONS as TABLE
 from cnnexp.engine import Context, Limits, machine
 from cnnexp.engine.operations import Implementation
@@ -426,12 +437,12 @@ def test_steps_of_a_batch_count_from_zero():
     ("cache", "samples"),
     [
         (1 << 30, 128),  # little work, so as many as there may be
-        (1024 * 40, 32),  # 1,024 bytes a sample, and a power of two of them fits
+        (4096 * 40, 32),  # 4,096 bytes a sample of the largest result, and 32 of them fit
         (1, 16),  # never fewer than these
     ],
 )
 def test_a_micro_batch_has_results_that_fit_into_the_cache(cache, samples):
-    parts = [Residual([Conv2D(1, 1)]), Flatten(), Dense(2), Softmax()]
+    parts = [Conv2D(4, 1), MaxPool2D(2), Residual([Conv2D(4, 1)]), Flatten(), Dense(2), Softmax()]
     once = dataclasses.replace(TABLE["im2col"], caches=1)
     net = Network(parts, impl=once, limits=Limits(cache=cache)).build((16, 16, 1))
     assert net.micro_batch == samples
