@@ -152,7 +152,7 @@ def sweep(
     words = written(overrides, settings, several=True)
     with _as_command(words, config_dir, progress, "-m") as app:
         place = Path(folder) if folder is not None else _new_place(app, words)
-        given = [word for word in words if not word.startswith("sweep.dir=")]
+        given = [word for word in words if not _names_folder(word)]
         given.append(f"sweep.dir={_literal(place)}")
         with redirect_stdout(sys.stdout if progress else io.StringIO()):
             code = run_sweep(app, CONFIG_NAME, given, train_task)
@@ -166,6 +166,11 @@ def sweep(
     return frame[Comparison(frame).columns]
 
 
+def _names_folder(word: str) -> bool:
+    """Say whether a word names the folder of a sweep."""
+    return word.lstrip("+").partition("=")[0] in ("sweep.dir", "hydra.sweep.dir")
+
+
 def _new_place(app: App, words: Sequence[str]) -> Path:
     """Return the folder that a sweep gets by its settings; by default one that is not there yet."""
     cfg = app.compose_config(
@@ -176,7 +181,7 @@ def _new_place(app: App, words: Sequence[str]) -> Path:
         validate_sweep_overrides=False,
     )
     wanted = Path(cfg.hydra.sweep.dir)
-    if any(word.startswith("sweep.dir=") for word in words):
+    if any(map(_names_folder, words)):
         return wanted
     others = (wanted.with_name(f"{wanted.name}_{k}") for k in itertools.count(2))
     return next(path for path in itertools.chain([wanted], others) if not path.exists())

@@ -21,6 +21,7 @@ from cnnexp.app.resume import complete
 from cnnexp.app.schema import option_names
 from cnnexp.app.screen import warn
 from cnnexp.app.single_run import carry_out, composed, told
+from cnnexp.app.tracking import own_trackers
 from cnnexp.app.words import check_words
 from cnnexp.errors import ConfigError, foreign
 from cnnexp.runs.environment import differences
@@ -150,6 +151,8 @@ class Again:
             hydra = cfg.pop("hydra")
             plain: Plain = OmegaConf.to_container(cfg)  # type: ignore[assignment]
             for key, value in self._config.items():
+                if key == "trackers" and key not in self._keys:
+                    value = own_trackers(self.run, self.record)
                 if key not in (*OWN, *self._keys):
                     plain[key] = literal(self._with_changes(cfg, key, copy.deepcopy(value)))
             found = DictConfig(plain)

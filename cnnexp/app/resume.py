@@ -22,6 +22,7 @@ from cnnexp.app.messages import dotted
 from cnnexp.app.options import Plain
 from cnnexp.app.schema import Config
 from cnnexp.app.screen import say, warn
+from cnnexp.app.tracking import own_trackers
 from cnnexp.errors import ConfigError, RunError, did_you_mean, foreign
 from cnnexp.runs import checkpoint, trust, version1
 from cnnexp.runs.checksums import check_all
@@ -33,6 +34,7 @@ from cnnexp.runs.plugins import load_plugins_of, refusal
 from cnnexp.runs.process import this_process
 from cnnexp.runs.record import FILE, Record, Resume, now, read_record
 from cnnexp.runs.sources import changed
+from cnnexp.runs.trust import sign_trackers
 
 ALLOWED = ("epochs", "checkpoint.every", "impl.threads", "trackers")
 ABSENT = object()
@@ -110,6 +112,8 @@ def resume_held(
     refuse_links(folder)
     record = use_plugins(folder, record, plugins)
     config = changed_config(folder, record, overrides)
+    if not any(override.startswith("trackers=") for override in overrides):
+        config["trackers"] = own_trackers(folder, record)
     check_all(folder, accept_changes)
     saved = checkpoint.load(folder, accept_changes)
     if saved is not None:
@@ -183,6 +187,7 @@ def resumed(record: Record, config: Plain, place: dict[str, Any], label: str) ->
         ended=None,
         process=this_process(),
         config=config,
+        trackers=sign_trackers(config["trackers"]),
         fingerprint=None if longer else record.fingerprint,
         resumed=[*record.resumed, entry],
     )

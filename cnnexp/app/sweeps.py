@@ -21,7 +21,7 @@ from cnnexp.app.sweep_points import Point, faults_of, unfit
 from cnnexp.app.sweep_table import show_plan
 from cnnexp.errors import ConfigError, RunError, foreign
 from cnnexp.runs.files import read_bytes, refuse_link, refuse_links, replace_json
-from cnnexp.runs.folders import claim_number, locked
+from cnnexp.runs.folders import claim_number, is_number, locked
 from cnnexp.runs.forms import fits
 from cnnexp.runs.record import FILE, Record, read_record
 
@@ -103,7 +103,7 @@ class Sweep:
         found = dict(read_index(self.folder).get(POINTS, {}))
         for name, record in records_in(self.folder).items():
             found[name] = record.overrides
-        there = [name for name in found if name.isdigit() and (self.folder / name).is_dir()]
+        there = [name for name in found if is_number(name) and (self.folder / name).is_dir()]
         return {name: found[name] for name in sorted(there, key=int)}
 
     def other_jobs(self) -> list[Job]:
@@ -185,7 +185,7 @@ def read_index(folder: Path) -> dict[str, Any]:
                 raise ValueError("it is not an index of jobs")
             if not fits(index.get(POINTS, {}), {str: [str]}):
                 raise ValueError(f"{POINTS} must hold overrides")
-            if odd := [name for name in index["jobs"].values() if not name.isdigit()]:
+            if odd := [name for name in index["jobs"].values() if not is_number(name)]:
                 raise ValueError(f"it names the folder {odd[0]!r}, and jobs have numbers")
     return index
 

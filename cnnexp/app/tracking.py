@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from cnnexp.app.screen import warn
-from cnnexp.errors import CnnexpError
+from cnnexp.errors import CnnexpError, foreign
 from cnnexp.registry import made
 from cnnexp.runs.files import read_bytes, replace_json
 from cnnexp.runs.finding import flatten
 from cnnexp.runs.fingerprint import PATHS
+from cnnexp.runs.record import Record
+from cnnexp.runs.trust import is_signed, words_of
 from cnnexp.runs.writing import EPOCHS, RunWriter
 from cnnexp.trackers import TRACKERS, Tracked, Tracker
 
@@ -61,7 +63,7 @@ class Telling:
 
         def do() -> None:
             found = self.tracker.begin(run._replace(epochs=told), self.saved.get("found") or {})
-            self.saved["found"] = dict(found)
+            self.saved["found"] = json.loads(json.dumps(dict(found)))
 
         self.left_alone = not self._try("begin", do)
         self.saved.setdefault("epochs", 0)
@@ -194,9 +196,26 @@ def logged_epochs(folder: Path) -> list[Row]:
     """Return the rows of ``epochs.csv``, without empty cells."""
     if not (folder / EPOCHS).exists():
         return []
-    text = read_bytes(folder / EPOCHS).decode()
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    return [{key: float(value) for key, value in row.items() if value} for row in rows]
+    with foreign(folder / EPOCHS):
+        text = read_bytes(folder / EPOCHS).decode()
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        found = [{key: float(value) for key, value in row.items() if value} for row in rows]
+        return [{"epoch": row["epoch"], **row} for row in found]
+
+
+def own_trackers(folder: Path, record: Record) -> list[Any]:
+    """Return the trackers of a run that the user chose; those of a stranger's run are left out.
+
+    They would send what is learnt to whom the stranger names, or write where the stranger says.
+    """
+    entries = list(record.config.get("trackers") or [])
+    if not entries or is_signed(words_of(entries), record.trackers):
+        return entries
+    warn(
+        f"warning: {folder}: its trackers are left out, since nothing shows that the run is yours."
+        " To use them, name them: trackers=[…]"
+    )
+    return []
 
 
 def read_saved(folder: Path) -> list[Any]:

@@ -37,6 +37,11 @@ def need_torch() -> Any:
             "files of PyTorch (.pt, .pth) need the package torch, which is not installed:"
             " pip install 'cnnexp[torch]'"
         ) from None
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 6):
+        raise OptionError(  # before, weights_only=True could be passed by (CVE-2025-32434)
+            f"files of PyTorch need torch 2.6 or newer, and {torch.__version__} is installed:"
+            " pip install 'torch>=2.6'"
+        )
     return torch
 
 
@@ -73,10 +78,13 @@ def read_state(content: bytes) -> dict[str, Array]:
 
 def _refuse_packed(content: bytes) -> None:
     """Refuse what PyTorch does not write: old formats, and compressed parts, which may grow."""
-    if not zipfile.is_zipfile(io.BytesIO(content)):
+    # PyTorch looks at the beginning of a file, zipfile at its end: they must mean the same file.
+    if not content.startswith(b"PK\x03\x04") or not zipfile.is_zipfile(io.BytesIO(content)):
         raise OptionError("it is not a file of torch.save, as PyTorch 1.6 and later write it.")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = archive.infolist()
+    if any(part.filename.endswith("/constants.pkl") for part in parts):
+        raise OptionError("it is a program (TorchScript), and only weights are read.")
     if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
         raise OptionError("its parts are compressed, which torch.save never does.")
     if sum(part.file_size for part in parts) > len(content):

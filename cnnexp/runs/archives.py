@@ -29,6 +29,7 @@ from cnnexp.errors import RunError, foreign
 ENDING = ".zip"
 LARGEST_TABLE = 1 << 23  # bytes of the table of contents; a sweep of 10,000 jobs has 6 million
 MOST_TIMES, SMALL = 100, 1 << 20  # how much larger than packed a file may be, but for small ones
+LONGEST_NAME, MOST_PARTS = 1000, 50  # letters, and folders around a file: each takes memory
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 0x2061  # bits of what is not plain: encrypted, patched, its table of contents hidden
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # magic number, lengths of the name and of what follows
@@ -182,6 +183,8 @@ def fault_of(info: zipfile.ZipInfo) -> str:
     odd = {"", ".", ".."} & {*parts} or info.filename != info.orig_filename
     if odd or "\\" in info.filename or ":" in parts[0]:
         return "is not the name of a file in a folder"
+    if len(parts) > MOST_PARTS or len(info.filename) > LONGEST_NAME:
+        return "has too long a name"
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind and not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
         return "is a link, or no file"

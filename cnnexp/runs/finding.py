@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cnnexp.errors import RunError, foreign
 from cnnexp.runs.files import entries_of, is_file, is_folder
 from cnnexp.runs.fingerprint import FOR_PEOPLE
+from cnnexp.runs.folders import is_number
 from cnnexp.runs.policy import GROUPS
 from cnnexp.runs.record import FILE, Record, read_record
 
@@ -148,4 +149,4 @@ def flatten(value: Any, path: str, row: dict[str, Any]) -> None:
 
 def _number_first(name: str) -> tuple[int, str]:
     """Sort numbered folders by their numbers."""
-    return (int(name), "") if name.isdigit() else (-1, name)
+    return (int(name), "") if is_number(name) else (-1, name)

@@ -71,6 +71,17 @@ def locked(path: Path, timeout: float = -1) -> Iterator[None]:
         lock.release()
 
 
+def is_number(name: str) -> bool:
+    """Say whether a name is a number as jobs of a sweep have it.
+
+    Examples
+    --------
+    >>> [is_number(name) for name in ("12", "²", "", "9" * 30)]
+    [True, False, False, False]
+    """
+    return name.isascii() and name.isdigit() and len(name) < 19
+
+
 def claim(wanted: Path) -> Path:
     """Make a new folder under the wanted name, or under that name with a number after it.
 
@@ -84,7 +95,7 @@ def claim(wanted: Path) -> Path:
 def claim_number(parent: Path) -> Path:
     """Make a new folder in `parent` under the next free number."""
     parent.mkdir(parents=True, exist_ok=True)
-    taken = [int(path.name) for path in parent.iterdir() if path.name.isdigit()]
+    taken = [int(path.name) for path in parent.iterdir() if is_number(path.name)]
     numbers = itertools.count(max(taken, default=-1) + 1)
     return _first_free(parent / str(number) for number in numbers)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from cnnexp.errors import RunError
 from cnnexp.runs import pickles
-from cnnexp.runs.files import checksum, read_bytes, refuse_link
+from cnnexp.runs.files import checksum, entries_of, is_folder, read_bytes, refuse_link
 from cnnexp.runs.forms import fits
 from cnnexp.runs.record import Record
 
@@ -48,10 +48,11 @@ def save(folder: Path, epoch: int, weights: Mapping[str, Any]) -> dict[str, str]
 def epochs_of(folder: Path) -> list[int]:
     """Return the epochs whose weights a run folder has, in order."""
     inside = folder / FOLDER
-    if inside.is_symlink() or not inside.is_dir():
+    if inside.is_symlink() or not is_folder(inside):
         return []
-    matches = (NAME.fullmatch(path.name) for path in inside.iterdir())
-    return sorted(int(match[1]) for match in matches if match)
+    names = [entry.name for entry in entries_of(str(inside))]
+    epochs = (int(match[1]) for name in names if (match := NAME.fullmatch(name)))
+    return sorted(epoch for epoch in epochs if file_of(epoch) in names)
 
 
 def drop_after(folder: Path, epoch: int) -> list[str]:

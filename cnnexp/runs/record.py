@@ -163,6 +163,8 @@ class Record:
         An entry for each time that it was resumed.
     plugins : Signed or None
         The modules that were imported, and the user's signature; see `cnnexp.runs.trust`.
+    trackers : str or None
+        The user's signature of the trackers.
     checksums : Checksums
         Of weights, checkpoints and logs; see `cnnexp.runs.checksums`.
     rerun_of : str or None
@@ -191,6 +193,7 @@ class Record:
     environment: dict[str, Any] = field(default_factory=dict, metadata={"form": ENVIRONMENT})
     resumed: list[Resume] = field(default_factory=list)
     plugins: Signed | None = None
+    trackers: str | None = None
     checksums: Checksums = field(default_factory=lambda: Checksums())
     rerun_of: str | None = None
     unknown: dict[str, Any] = field(default_factory=dict)
@@ -229,6 +232,7 @@ def new_record(
         results={},
         environment=described or environments.describe_environment(),
         plugins=trust.sign(config.get("plugins") or []),
+        trackers=trust.sign_trackers(config.get("trackers") or []),
     )
 
 

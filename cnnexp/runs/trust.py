@@ -63,9 +63,7 @@ def why_foreign(modules: Sequence[str], signed: Signed | None, run: Path) -> str
     key = signing_key() if signed else None
     if signed is None or key is None:
         return "nothing shows that the run is yours"
-    if not hmac.compare_digest(
-        signed["signature"].encode(), _signature(key, modules, signed["modules"]).encode()
-    ):
+    if not _is_same(signed["signature"], _signature(key, modules, signed["modules"])):
         return "the run was not signed with your key"
     for source in signed["modules"]:
         path = Path(source["path"])
@@ -82,12 +80,27 @@ def sign_words(words: Sequence[str]) -> str | None:
     return None if key is None else _hmac(key, ["cnnexp words 1", *words])
 
 
+def words_of(trackers: Sequence[Any]) -> list[str]:
+    """Return what is signed of the trackers of a run."""
+    return ["trackers", json.dumps(list(trackers), sort_keys=True, default=str)]
+
+
+def sign_trackers(trackers: Sequence[Any]) -> str | None:
+    """Return this user's signature of the trackers of a run; None without any."""
+    return sign_words(words_of(trackers)) if trackers else None
+
+
 def is_signed(words: Sequence[str], signature: object) -> bool:
     """Say whether a signature of words is this user's."""
     key = signing_key()
     if key is None or not isinstance(signature, str):
         return False
-    return hmac.compare_digest(signature.encode(), _hmac(key, ["cnnexp words 1", *words]).encode())
+    return _is_same(signature, _hmac(key, ["cnnexp words 1", *words]))
+
+
+def _is_same(found: str, wanted: str) -> bool:
+    """Compare signatures; what a stranger wrote need not be one."""
+    return found.isascii() and hmac.compare_digest(found.encode(), wanted.encode())
 
 
 def signing_key(make: bool = False) -> bytes | None:

@@ -10,10 +10,11 @@ from typing import ClassVar
 import pytest
 
 from cnnexp.app.main import main
-from cnnexp.app.tracking import FILE, PATIENCE, read_saved
+from cnnexp.app.tracking import FILE, PATIENCE, own_trackers, read_saved
 from cnnexp.errors import ConfigError
 from cnnexp.runs import environment
 from cnnexp.runs.fingerprint import config_hash, fingerprint
+from cnnexp.runs.record import read_record
 from cnnexp.trackers import TRACKERS, Tracker
 from tests.app.test_resume import Moments
 from tests.commandline import cnnexp
@@ -250,3 +251,15 @@ def test_jobs_of_a_sweep_tell_a_tracker_of_ones_own(data, tmp_path, monkeypatch)
     assert ended.code == 0, ended.err
     for job in ("0", "1"):
         assert (tmp_path / "s" / job / "heard.txt").read_text() == "1 2 "
+
+
+def test_trackers_of_a_strangers_run_are_told_nothing(tmp_path, data, monkeypatch, capsys):
+    """Not signed with the user's key, they would send what is learnt to whom the stranger names."""
+    folder = train(tmp_path / "run", data, "trackers=[listener]")
+    record = json.loads((folder / "run.json").read_text())
+    assert record["trackers"].startswith("hmac-sha256:")
+    for signature in (None, "hmac-sha256:0", "\ud800"):
+        record["trackers"] = signature
+        (folder / "run.json").write_text(json.dumps(record))
+        assert own_trackers(folder, read_record(folder)) == []
+        assert "its trackers are left out" in capsys.readouterr().err

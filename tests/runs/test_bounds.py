@@ -1,12 +1,14 @@
 """Bounds of the readers and writers of a run: the last value that is taken, and the next."""
 
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
 
 from cnnexp.errors import RunError, UnsafePickle
-from cnnexp.runs import code, files, opcodes
+from cnnexp.runs import archives, code, files, opcodes
+from cnnexp.runs.finding import _number_first
 from cnnexp.runs.histograms import rows_of
 from cnnexp.runs.opcodes import Reader
 from cnnexp.runs.pickled_arrays import NAMES, Dtype, make_array
@@ -210,3 +212,14 @@ def test_a_log_that_is_a_link_is_refused_by_its_name(tmp_path):
     for write in (files.open_to_append, lambda path: files.replace_file(path, b"")):
         with pytest.raises(RunError, match="is a symbolic link"):
             write(tmp_path / "log")
+
+
+def test_a_name_in_an_archive_has_a_bound(tmp_path):
+    for name, fits in (("a/" * 49 + "x", True), ("a/" * 50 + "x", False), ("n" * 1001, False)):
+        info = zipfile.ZipInfo(name)
+        assert (archives.fault_of(info) == "") is fits
+
+
+@pytest.mark.parametrize("name", ["²", "9" * 5000])
+def test_a_folder_of_an_odd_number_is_no_job(name, tmp_path):
+    assert _number_first(name) == (-1, name)

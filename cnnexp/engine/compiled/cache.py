@@ -44,16 +44,21 @@ def folder() -> Path:
 
 def holds(dispatcher: Any, name: str, types: tuple[Any, ...]) -> bool:
     """Say whether there is a file of a kernel for these types."""
-    return _path(dispatcher, name, types).is_file()
+    return _is_there(_path(dispatcher, name, types))
 
 
 def load_or_compile(dispatcher: Any, name: str, types: tuple[Any, ...]) -> bool:
     """Give Numba's object the machine code for these types; say whether it was compiled."""
     path = _path(dispatcher, name, types)
     dispatcher._cache = found = _file_cache(path)
-    with contextlib.nullcontext() if path.is_file() else _alone(path):
+    with contextlib.nullcontext() if _is_there(path) else _alone(path):
         dispatcher.compile(types)
     return not found.loaded
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether there is a file; one in a folder that may not be looked into is not."""
+    return os.path.isfile(path)  # noqa: PTH113 (never an OSError)
 
 
 def _path(dispatcher: Any, name: str, types: tuple[Any, ...]) -> Path:

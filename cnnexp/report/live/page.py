@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import cnnexp
-from cnnexp.errors import OptionError, RunError
+from cnnexp.errors import OptionError, RunError, foreign
 from cnnexp.report.inside.gallery import class_names
 from cnnexp.report.inside.plates import Array
 from cnnexp.report.live.description import (
@@ -127,7 +127,8 @@ def _epochs(run: Run, room: int) -> dict[str, Any]:
 
     The first and the last are among them, the others evenly spread.
     """
-    rows = {int(row["epoch"]): dict(row) for _, row in run.epochs.iterrows()}
+    with foreign(run.path / "epochs.csv"):
+        rows = {int(row["epoch"]): dict(row) for _, row in run.epochs.iterrows()}
     kept = kept_weights.epochs_of(run.path)
     size = math.ceil(vector(run.network.layers, run.network.weights()).size * 2 * 4 / 3) + 200
     shown = set(evenly(kept, max(room // size, 2))) if kept else set()
