@@ -214,3 +214,33 @@ def test_every_changed_byte_of_the_weights_is_found(run):
     Path("run.zip").write_bytes(content)
     with pytest.raises(RunError, match=r"run\.zip/weights\.pkl: damaged"):
         _ = cnnexp.load_run("run.zip").weights
+
+
+def test_no_more_is_read_at_once_than_a_table_of_contents_may_have(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "LARGEST_TABLE", 10)
+    for size, fits in ((10, True), (11, False)):
+        (tmp_path / "file").write_bytes(bytes(size))
+        for asked in (-1, None):
+            with archives._Bounded(str(tmp_path / "file")) as file:
+                if fits:
+                    assert len(file.read(asked)) == size
+                else:
+                    with pytest.raises(ValueError, match="more than 10 bytes"):
+                        file.read(asked)
+    with archives._Bounded(str(tmp_path / "file")) as file:
+        assert file.read(0) == b""
+        assert len(file.read(4)) == 4
+        file.seek(0)
+        with pytest.raises(ValueError, match="more than 10 bytes"):
+            file.read(11)
+
+
+def test_every_file_has_plain_permissions_and_one_date(run):
+    """So the bytes of an archive depend on the runs alone, and other programs unpack them."""
+    with zipfile.ZipFile(archived(run)) as archive:
+        infos = archive.infolist()
+    assert {info.create_system for info in infos} == {3}
+    assert {info.external_attr >> 16 for info in infos} == {stat.S_IFREG | 0o644}
+    assert {info.date_time for info in infos} == {(1980, 1, 1, 0, 0, 0)}
+    kinds = {info.filename.rpartition("/")[2]: info.compress_type for info in infos}
+    assert kinds["run.json"] == zipfile.ZIP_DEFLATED

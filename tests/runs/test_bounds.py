@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from cnnexp.errors import RunError, UnsafePickle
-from cnnexp.runs import archives, code, files, opcodes
-from cnnexp.runs.finding import _number_first
+from cnnexp.runs import archives, code, files, forms, opcodes, trust
+from cnnexp.runs.finding import _number_first, find_runs, flatten
+from cnnexp.runs.foreign_text import json_of
 from cnnexp.runs.histograms import rows_of
 from cnnexp.runs.opcodes import Reader
 from cnnexp.runs.pickled_arrays import NAMES, Dtype, make_array
+from cnnexp.runs.version1 import translate_record
 
 END = pickle.STOP
 
@@ -223,3 +225,51 @@ def test_a_name_in_an_archive_has_a_bound(tmp_path):
 @pytest.mark.parametrize("name", ["²", "9" * 5000])
 def test_a_folder_of_an_odd_number_is_no_job(name, tmp_path):
     assert _number_first(name) == (-1, name)
+
+
+def test_numbers_of_a_record_are_those_that_a_float_holds():
+    form = {"a": forms.Number()}
+    assert forms.fault_of({"a": 10**299}, form) == ""
+    assert forms.fault_of({"a": 10**300}, form) == "a is too large a number"
+    assert forms.fault_of({"a": -(10**300)}, form) == "a is too large a number"
+    assert "must be a number" in forms.fault_of({"a": True}, form)
+
+
+def test_nested_settings_are_rows_of_dotted_paths():
+    row = {}
+    layers = [{"type": "dense", "units": 5}, {"type": "relu"}]
+    flatten({"model": {"name": "flat", "layers": layers}, "name": "mine", "tags": ["a"]}, "", row)
+    assert row == {
+        "model.layers.0.type": "dense",
+        "model.layers.0.units": 5,
+        "model.layers.1.type": "relu",
+        "name": "mine",
+        "tags": ["a"],
+    }
+
+
+def test_json_has_letters_as_they_are_and_no_control_characters():
+    assert json_of({"a": "é\x9b\x1b"}) == '{\n "a": "é\\u009b\\u001b"\n}'
+
+
+def test_a_signature_is_a_text_and_the_users(monkeypatch, tmp_path):
+    monkeypatch.setenv(trust.VARIABLE, str(tmp_path / "config"))
+    assert not trust.is_signed(["a"], "hmac-sha256:0")  # there is no key
+    signature = trust.sign_words(["a"])
+    assert trust.is_signed(["a"], signature)
+    for words, other in ((["b"], signature), (["a"], None), (["a"], 5), (["a"], "\ud800")):
+        assert not trust.is_signed(words, other)
+
+
+def test_a_run_of_the_first_version_has_one_micro_batch():
+    found = translate_record({"config": {"impl": {"name": "sg"}}, "network": {"micro_batch": 8}})
+    assert found["config"]["impl"]["inference_micro_batch"] == "auto"
+    assert found["config"]["impl"]["fuse"] is True
+    assert found["network"]["inference_micro_batch"] == 8
+
+
+def test_links_to_folders_of_runs_are_not_followed(tmp_path):
+    (tmp_path / "real" / "0").mkdir(parents=True)
+    (tmp_path / "real" / "0" / "run.json").write_text("{}")
+    (tmp_path / "linked").symlink_to(tmp_path / "real")
+    assert len(list(find_runs(tmp_path))) == 1

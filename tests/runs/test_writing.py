@@ -3,10 +3,13 @@
 import csv
 import dataclasses
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from cnnexp.runs import writing
+from cnnexp.runs import checkpoint, kept_weights, writing
+from cnnexp.runs.files import CsvLog
 from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.record import new_record
 from cnnexp.runs.writing import RunWriter
@@ -24,8 +27,8 @@ def write(tmp_path):
     """Make a writer, and let it end."""
     made = []
 
-    def make(**changes):
-        made.append(RunWriter(tmp_path, record(**changes), CheckpointPolicy()))
+    def make(policy=None, **changes):
+        made.append(RunWriter(tmp_path, record(**changes), policy or CheckpointPolicy()))
         return made[-1]
 
     yield make
@@ -121,3 +124,53 @@ def test_the_end_is_recorded_with_checksums(write, tmp_path):
     assert set(found["checksums"]["logs"]) == {
         writing.EPOCHS, writing.BATCHES, writing.HISTOGRAMS
     }  # fmt: skip
+
+
+def test_how_weights_are_spread_is_logged_and_the_first_are_kept(write, tmp_path):
+    writer = write(policy=CheckpointPolicy(keep="all"))
+    writer.open_logs(["loss"], validation=False)
+    for epoch in (0, 1):
+        writer.weights_at(epoch, {"a.W": np.array([1.0, 2.0]), "a.b": np.array([np.nan])})
+    logged = rows(tmp_path / writing.HISTOGRAMS)
+    assert [(row["epoch"], row["parameter"]) for row in logged] == [
+        ("0", "a.W"), ("0", "a.b"), ("1", "a.W"), ("1", "a.b")
+    ]  # fmt: skip
+    assert (logged[1]["low"], logged[1]["high"]) == ("0.0", "1.0")
+    assert kept_weights.epochs_of(tmp_path) == [0]  # the others are kept at the end of an epoch
+
+
+def test_logs_are_closed_at_the_end(write):
+    writer = write()
+    writer.open_logs(["loss"], validation=False)
+    writer.finish("finished")
+    with pytest.raises(ValueError, match="closed"):
+        writer._logs["epochs"].append([1])
+
+
+def test_a_checkpoint_comes_after_its_rows(write, monkeypatch):
+    synchronised = []
+    writer = write()
+    writer.open_logs(["loss"], validation=False)
+    monkeypatch.setattr(CsvLog, "sync", lambda log: synchronised.append(log.path.name))
+    monkeypatch.setattr(checkpoint, "save", lambda folder, pickled: synchronised.append("saved"))
+    writer.checkpoint({"epoch": 1, "batch": 0})
+    assert set(synchronised[:-1]) == {writing.EPOCHS, writing.BATCHES, writing.HISTOGRAMS}
+    assert synchronised[-1] == "saved"
+
+
+def test_a_checkpoint_is_written_when_it_is_due(write, monkeypatch):
+    writer, saved = write(policy=CheckpointPolicy(every=2)), []
+    writer.open_logs(["loss"], validation=False)
+    monkeypatch.setattr(writer, "checkpoint", saved.append)
+    for batch in (1, 2, 3, 4):
+        event = SimpleNamespace(
+            epoch=1,
+            batch=batch,
+            samples=8,
+            figures={"loss": 1.0},
+            learning_rate=0.1,
+            seconds=0.5,
+        )
+        writer.batch_done(event, lambda batch=batch: batch)
+    assert saved == [2, 4]
+    assert (writer.totals["seconds"], writer.totals["samples"]) == (2.0, 32)

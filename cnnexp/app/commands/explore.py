@@ -10,6 +10,7 @@ from cnnexp.app.screen import say, warn, writing
 from cnnexp.errors import OptionError
 from cnnexp.report.inside.page import EXPLORE as FILE
 from cnnexp.report.live.page import check_size, live_page
+from cnnexp.runs.archives import refuse_archive
 from cnnexp.runs.files import refuse_link, write_output
 
 EPILOG = """\
@@ -36,6 +37,7 @@ def main(words: list[str]) -> int:
     run = load_given_run(given)
     path = given.out or given.run / FILE
     if given.out is None:
+        refuse_archive(given.run, f"Name another place for the page: --out {FILE}.")
         refuse_link(path)
     if path.is_dir():
         raise OptionError(f"--out {path}: is a folder. Give the name of a file, such as {FILE}.")
