@@ -13,6 +13,7 @@ processes are counted too. The lowest of several rounds is taken, as disturbance
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
@@ -24,6 +25,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import psutil
 
 from experiments.benchmarks.machine import describe
 
@@ -91,28 +94,54 @@ def overhead(sweep: Cost, single: Cost, row: Cost, jobs: int) -> dict[str, float
 
 def carry_out(words: Sequence[str], folder: Path) -> Cost:
     """Carry out a command, and return what it took; a command that says it itself is believed."""
-    if LINUX:
-        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+    with adopting_orphans():
+        return _carried_out(words, folder)
+
+
+def _carried_out(words: Sequence[str], folder: Path) -> Cost:
     root = str(Path(__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": root}
+    others = {child.pid for child in psutil.Process().children()}
     before, start = cpu_of_children(), time.perf_counter()
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError(done.stderr)
-    wait_for_orphans()
+    wait_for_orphans(others)
     if done.stdout.startswith(SAID):
         return Cost(*json.loads(done.stdout.removeprefix(SAID)))
     return Cost(seconds, cpu_of_children() - before if LINUX else NAN)
 
 
-def wait_for_orphans() -> None:
-    """Wait for the processes that a command left behind, such as its fork server."""
+@contextlib.contextmanager
+def adopting_orphans() -> Iterator[None]:
+    """Let what a command leaves behind become a child of this process, where Linux does that."""
+    if not LINUX:
+        yield
+        return
+    prctl = ctypes.CDLL(None).prctl
+    prctl(SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(SUBREAPER, 0, 0, 0, 0)
+
+
+def wait_for_orphans(others: set[int]) -> None:
+    """Wait for the processes that a command left behind, such as its fork server.
+
+    Parameters
+    ----------
+    others : set of int
+        Children that were there before; they may live for ever.
+    """
     while LINUX:
-        try:
-            os.wait()
-        except ChildProcessError:
+        left = {child.pid for child in psutil.Process().children()} - others
+        if not left:
             return
+        for pid in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
 
 def cpu_of_children() -> float:
