@@ -43,7 +43,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr(sys, "path", [*sys.path, ""])
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
     monkeypatch.setattr(AUGMENTATIONS, "_things", dict(AUGMENTATIONS._things))  # not a page's own
     return tmp_path
 
