@@ -80,7 +80,7 @@ def main(task: Task) -> int:
         with as_hydra(task):
             train_checked(task.config, task.environment, task.changes)
     except Exception as error:
-        complain(error, task.folder.name)
+        tell(error, task.folder.name)
         return 1
     return 0
 
@@ -146,7 +146,7 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 _Dumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_str(value.name))
 
 
-def complain(error: Exception, name: str) -> None:
+def tell(error: Exception, name: str) -> None:
     """Say what went wrong in a job."""
     if isinstance(error, OSError):
         warn(f"[{name}] error: {system_message(error)}")

@@ -124,7 +124,7 @@ def onnx_model(
         How the values of its samples were scaled. The graph then begins with it, and takes values
         as files hold them: pixels from 0 to 255, for example.
     target_scale : Scale, optional
-        How the values that it learnt were scaled. The graph then ends with the way back.
+        How the values that it learnt were scaled. The graph then ends with the inverse.
     channels_first : bool
         Whether images go in, and come out, as (n, channels, rows, columns).
     about : mapping, optional

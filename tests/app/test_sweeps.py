@@ -563,7 +563,7 @@ def test_ten_processes_started_at_once_have_ten_folders(elsewhere, folder):
 
 def test_an_error_of_the_system_ends_a_job_with_a_message(capsys):
     error = OSError(28, "No space left on device", "sweep/0/run.json")
-    child.complain(error, "0")
+    child.tell(error, "0")
     assert capsys.readouterr().err == (
         "[0] error: sweep/0/run.json: No space left on device. Make room on the disk.\n"
     )

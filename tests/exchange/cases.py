@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from cnnexp import (
     LAYERS,
@@ -132,3 +133,14 @@ def network_of(name: str, **options: object) -> Network:
 
 def samples(shape: tuple[int, ...], count: int = 5) -> np.ndarray:
     return np.random.default_rng(2).standard_normal((count, *shape)).astype(np.float32)
+
+
+def with_an_odd_layer(monkeypatch: pytest.MonkeyPatch) -> Network:
+    """Return a network with a layer of the user's, that nothing translates."""
+    monkeypatch.setattr(LAYERS, "_things", dict(LAYERS._things))
+
+    @LAYERS.register("odd")
+    class Odd(LAYERS["relu"]):  # type: ignore[misc]
+        pass
+
+    return Network([Flatten(), Odd(), Dense(2)], loss="mean_squared_error").build((3, 3, 1))

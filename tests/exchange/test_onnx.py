@@ -7,14 +7,14 @@ import builtins
 import numpy as np
 import pytest
 
-from cnnexp import LAYERS, Dense, Flatten, Network
+from cnnexp import LAYERS, Dense, Network
 from cnnexp.data.scale import Scale
 from cnnexp.errors import OptionError
 from cnnexp.exchange import onnx_layers
 from cnnexp.exchange.onnx_graph import IR_VERSION, ONNX, OPSET, onnx_model
 from cnnexp.nn.layer import walk
 from tests.app.test_presets import PARAMETERS, network
-from tests.exchange.cases import LAYER_CASES, network_of, randomised, samples
+from tests.exchange.cases import LAYER_CASES, network_of, randomised, samples, with_an_odd_layer
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is needed to run graphs")
@@ -90,13 +90,7 @@ def test_what_the_file_says_of_itself():
 
 
 def test_a_layer_without_a_counterpart_is_named(monkeypatch):
-    monkeypatch.setattr(LAYERS, "_things", dict(LAYERS._things))
-
-    @LAYERS.register("odd")
-    class Odd(LAYERS["relu"]):  # type: ignore[misc]
-        pass
-
-    net = Network([Flatten(), Odd(), Dense(2)], loss="mean_squared_error").build((3, 3, 1))
+    net = with_an_odd_layer(monkeypatch)
     with pytest.raises(OptionError, match=r"no translation of odd1 \(odd\)\. The weights alone"):
         onnx_model(net)
     monkeypatch.setattr(ONNX, "_things", dict(ONNX._things))

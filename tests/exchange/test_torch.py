@@ -11,7 +11,7 @@ from cnnexp.exchange import torch_layers
 from cnnexp.exchange.torch_code import torch_module
 from cnnexp.exchange.torch_weights import expected_shapes, to_state
 from tests.app.test_presets import PARAMETERS, network
-from tests.exchange.cases import LAYER_CASES, network_of, randomised, samples
+from tests.exchange.cases import LAYER_CASES, network_of, randomised, samples, with_an_odd_layer
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 
@@ -102,12 +102,6 @@ def test_weights_come_back_as_they_were(name):
 
 
 def test_a_layer_without_a_counterpart_is_named(monkeypatch):
-    monkeypatch.setattr(LAYERS, "_things", dict(LAYERS._things))
-
-    @LAYERS.register("odd")
-    class Odd(LAYERS["relu"]):  # type: ignore[misc]
-        pass
-
-    net = Network([Flatten(), Odd(), Dense(2)], loss="mean_squared_error").build((3, 3, 1))
+    net = with_an_odd_layer(monkeypatch)
     with pytest.raises(OptionError, match=r"no translation of odd1 \(odd\)"):
         torch_module(net)

@@ -96,7 +96,7 @@ def _names(text: str) -> list[str]:
 
 
 def _check_outputs(given: argparse.Namespace) -> None:
-    """Complain of outputs that cannot be written before anything is read."""
+    """Refuse outputs that cannot be written before anything is read."""
     check_text_formats(given)
     if given.plot:
         plots.check_ending(given.plot)

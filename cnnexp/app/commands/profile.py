@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Complain of what cannot be done before anything is measured."""
+    """Refuse what cannot be done before anything is measured."""
     if not 0 < given.seconds < math.inf:
         raise OptionError(f"--seconds must be above 0, and finite. Got {given.seconds:g}.")
     if given.csv and (given.csv.is_dir() or not given.csv.parent.is_dir()):

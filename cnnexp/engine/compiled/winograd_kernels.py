@@ -158,6 +158,17 @@ def transform_images(X, V, scale, top, bottom, left, right):
                     q += size
 
 
+@helper
+def take_larger(best, won, value, k, size):
+    """Take what is larger in candidate `k` than the best so far, and note its number."""
+    here = np.uint8(k)
+    for i in range(size):
+        greater = (value[i] > best[i]) | (value[i] != value[i])
+        before = won[i] if k > 1 else np.uint8(0)
+        best[i] = value[i] if greater else best[i]
+        won[i] = here if greater else before
+
+
 @kernel("in3 in1 number number bytes3 bytes1 out4 bytes4 int int int int int int")
 def transform_outputs(
     M, bias, floor, scale, filled, fill, A, winner, keep, p, top, bottom, left, right
@@ -205,18 +216,9 @@ def transform_outputs(
                                 for i in range(size):
                                     best[i] = value[i]
                             elif keep:
-                                won = winner[
-                                    f,
-                                    row * side + y // p,
-                                    col * side + x // p,
-                                    first : first + size,
-                                ]
-                                here = np.uint8(k)
-                                for i in range(size):
-                                    greater = (value[i] > best[i]) | (value[i] != value[i])
-                                    before = won[i] if k > 1 else np.uint8(0)
-                                    best[i] = value[i] if greater else best[i]
-                                    won[i] = here if greater else before
+                                y_p, x_p = row * side + y // p, col * side + x // p
+                                won = winner[f, y_p, x_p, first : first + size]
+                                take_larger(best, won, value, k, size)
                             else:
                                 for i in range(size):
                                     greater = (value[i] > best[i]) | (value[i] != value[i])

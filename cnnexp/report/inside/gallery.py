@@ -114,7 +114,7 @@ def _curves(run: Run) -> Plate | None:
     title = "Error and cross-entropy, epoch by epoch, and the time it took"
     picture = picture_of(Comparison(load_runs(run.path)))
     caption = "The test set is not learnt from; where the training curve falls alone, the network"
-    caption += " learns its samples by heart."
+    caption += " overfits its samples."
     return Plate("curves", LEARNING, title, caption, rendered(picture.panels, title, "png"))
 
 
