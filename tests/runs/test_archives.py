@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
 import struct
 import zipfile
@@ -244,3 +245,19 @@ def test_every_file_has_plain_permissions_and_one_date(run):
     assert {info.date_time for info in infos} == {(1980, 1, 1, 0, 0, 0)}
     kinds = {info.filename.rpartition("/")[2]: info.compress_type for info in infos}
     assert kinds["run.json"] == zipfile.ZIP_DEFLATED
+
+
+def test_of_hidden_files_only_half_written_ones_stay_behind(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    for name in (".notes", ".weights.pkl.5.tmp", "notes.tmp"):
+        (copy / name).write_text("")
+    with zipfile.ZipFile(archived(copy)) as archive:
+        names = {Path(name).name for name in archive.namelist()}
+    assert names >= {".notes", "notes.tmp"}
+    assert ".weights.pkl.5.tmp" not in names
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes are of POSIX systems")
+def test_a_pipe_is_opened_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "x.zip")
+    os.close(archives._without_waiting(str(tmp_path / "x.zip"), os.O_RDONLY))

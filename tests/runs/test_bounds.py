@@ -2,17 +2,20 @@
 
 import pickle
 import zipfile
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pytest
 
 from cnnexp.errors import RunError, UnsafePickle
-from cnnexp.runs import archives, code, files, forms, opcodes, trust
-from cnnexp.runs.finding import _number_first, find_runs, flatten
+from cnnexp.runs import archives, checksums, code, files, finding, forms, opcodes, trust
+from cnnexp.runs.finding import _number_first, find_runs, flatten, refuse_folder_of_runs
 from cnnexp.runs.foreign_text import json_of
 from cnnexp.runs.histograms import rows_of
 from cnnexp.runs.opcodes import Reader
 from cnnexp.runs.pickled_arrays import NAMES, Dtype, make_array
+from cnnexp.runs.reading import _is_a_path
+from cnnexp.runs.record import read_record
 from cnnexp.runs.version1 import translate_record
 
 END = pickle.STOP
@@ -273,3 +276,72 @@ def test_links_to_folders_of_runs_are_not_followed(tmp_path):
     (tmp_path / "real" / "0" / "run.json").write_text("{}")
     (tmp_path / "linked").symlink_to(tmp_path / "real")
     assert len(list(find_runs(tmp_path))) == 1
+
+
+def test_a_record_has_a_largest_size(tmp_path):
+    with (tmp_path / "run.json").open("wb") as file:
+        file.truncate((1 << 26) + 1)
+    with pytest.raises(RunError, match="are read"):
+        read_record(tmp_path)
+
+
+def test_a_log_has_a_smaller_bound_than_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(checksums, "LARGEST_TEXT", 4)
+    for name in ("weights.pkl", "epochs.csv"):
+        (tmp_path / name).write_bytes(b"12345")
+    assert checksums.read_checked(tmp_path, "weights.pkl") == b"12345"
+    with pytest.raises(RunError, match="are read"):
+        checksums.read_checked(tmp_path, "epochs.csv")
+
+
+def test_a_type_of_numbers_has_a_state_of_five_parts_or_more():
+    kind = Dtype("f4")
+    kind.build((3, "<", None, None, None))
+    assert kind.real() == np.dtype("<f4")
+    with pytest.raises(UnsafePickle, match="fields"):
+        Dtype("f4").build((3, "<", None, None))
+
+
+@pytest.mark.parametrize("name", ["dense1", "../a.b", "a\\b.c", "a.\x1b"])
+def test_what_is_no_name_of_a_parameter(name):
+    assert _is_a_path("dense1.b") and not _is_a_path(name)
+
+
+def test_a_folder_of_runs_is_told_apart_from_a_run(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    refuse_folder_of_runs(tmp_path / "a")
+    with pytest.raises(RunError, match="it holds 2, for example"):
+        refuse_folder_of_runs(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed_does_not_hide_the_others(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    real = finding.entries_of
+
+    def entries(folder):
+        if folder == str(tmp_path / "a"):
+            raise PermissionError(13, "Permission denied", folder)
+        return real(folder)
+
+    monkeypatch.setattr(finding, "entries_of", entries)
+    assert list(find_runs(tmp_path)) == [str(tmp_path / "a"), str(tmp_path / "b")]
+
+
+def test_sixty_characters_of_a_wrong_value_are_shown():
+    assert forms._must("a", "short", "x" * 100).endswith("'" + "x" * 59)
+    assert forms._must("a", "short", "y" * 58).endswith("is '" + "y" * 58 + "'")
+
+
+def test_a_key_that_may_be_absent_is_one():
+    class Entry(TypedDict):
+        name: str
+        more: NotRequired[int]
+
+    assert [isinstance(form, forms.Maybe) for form in forms.form_of(Entry).values()] == [
+        False,
+        True,
+    ]

@@ -1,5 +1,6 @@
 """What a run records of the code that it was made with."""
 
+import os
 import subprocess
 import sys
 import types
@@ -268,3 +269,25 @@ def test_a_package_that_is_not_read_leaves_the_others(modules, monkeypatch):
     names = [source["name"] for source in sources_of(["mine_first"])]
     assert names == ["mine_first"]
     assert sources_of(["mine_second"]) is None
+
+
+def test_a_file_that_is_too_large_does_not_hide_the_others(modules, monkeypatch):
+    (modules / "mine_large.py").write_text("#" * 200)
+    (modules / "mine_first.py").write_text("import mine_second\nimport mine_large\n")
+    monkeypatch.setattr(sources, "LARGEST_SOURCE", 100)
+    names = [source["name"] for source in sources_of(["mine_first"])]
+    assert "mine_second" in names and "mine_large" not in names
+
+
+def test_a_package_may_import_what_lies_beside_it(modules):
+    (modules / "mine_package" / "__init__.py").write_text("import mine_second\n")
+    __import__("mine_package")
+    assert "mine_second" in [source["name"] for source in sources_of(["mine_package"])]
+
+
+def test_of_installed_packages_only_the_importers_own_counts(modules, monkeypatch):
+    monkeypatch.setattr(sources, "INSTALLED", {os.path.realpath(modules)})
+    own = sources._file_below(modules, "mine_package.third", "mine_package.fourth")
+    assert own == modules / "mine_package" / "third.py"
+    assert sources._file_below(modules, "mine_second", "mine_package.fourth") is None
+    assert sources._file_below(modules, "mine_second", "mine_second") is not None

@@ -127,3 +127,8 @@ def test_a_setting_at_the_value_of_before_does_not_count(key):
 
 def test_the_values_of_before_are_those_that_runs_without_them_had():
     assert module.NEWER["best_weights"] is False and module.NEWER["evaluate"] == "each_epoch"
+
+
+def test_a_hash_of_settings_leaves_out_what_is_for_people():
+    named = {**CONFIG, "name": "mine", "tags": ["a"], "note": "first"}
+    assert config_hash(named) == config_hash(CONFIG) != config_hash({**CONFIG, "epochs": 3})

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 import cnnexp
-from cnnexp.runs.notebook import MOST_POINTS, MOST_ROWS, html_of, svg_of
+from cnnexp.runs.notebook import EDGE, MOST_POINTS, MOST_ROWS, WIDTH, html_of, svg_of
 from tests.runs.small import train, write_data
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -76,3 +76,17 @@ def test_nothing_is_endless():
     (line,) = parsed(html).iter(f"{SVG}polyline")
     assert len(line.get("points").split()) <= 2 * MOST_POINTS
     assert svg_of({"train": [float("nan")]}) == ""
+
+
+def test_why_a_run_ended_is_shown_and_figures_are_no_headings():
+    html = html_of("run", ["out of memory", "began"], {"loss": 1.0}, {}, {})
+    assert "<br>out of memory<br>began" in html
+    assert "<th" not in html.partition("<details>")[0]
+
+
+def test_names_of_curves_stand_below_each_other():
+    drawn = ET.fromstring(svg_of({"train": [2.0, 1.0], "test": [2.0, 1.5]}))
+    names = [text for text in drawn.iter() if text.tag.endswith("text")]
+    places = {text.text: (int(text.get("x")), int(text.get("y"))) for text in names}
+    assert places["train 1"] == (WIDTH + 2 * EDGE, EDGE + 12)
+    assert places["test 1.5"] == (WIDTH + 2 * EDGE, EDGE + 27)

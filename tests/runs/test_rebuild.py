@@ -35,6 +35,7 @@ def test_an_old_run_without_a_setting_is_read(tmp_path):
     results = {"test_ce": record["results"]["test_error"]}
     change_record(run, **record | {"format": 1, "results": results})
     loaded = load_run(run)
+    assert "computed together" in loaded.network.summary()  # which is the default since
     assert loaded.network.inference_micro_batch == 5  # evaluation once used the size of training
     _, _, error = loaded.network.evaluate(loaded.dataset.test.X, loaded.dataset.test.Y)
     assert error == loaded.results["test_error"]

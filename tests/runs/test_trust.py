@@ -405,3 +405,16 @@ def test_the_working_folder_comes_first(place, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     plugins._look_here("mine_here")
     assert sys.path[0] == str(folder)
+
+
+def test_a_key_is_made_in_a_folder_that_is_not_there(place, monkeypatch):
+    monkeypatch.setenv(trust.VARIABLE, str(place / "a" / "b"))
+    assert trust.signing_key(make=True) == trust.signing_key() is not None
+
+
+def test_a_file_that_lies_where_the_key_is_written_is_not_used(place):
+    """Somebody else may have put it there, and may read it."""
+    planted = (place / "config" / trust.KEY_FILE).with_suffix(f".{os.getpid()}.tmp")
+    planted.parent.mkdir(mode=0o700)
+    planted.write_bytes(b"")
+    assert trust.signing_key(make=True) is None

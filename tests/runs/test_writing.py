@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cnnexp.errors import RunError
 from cnnexp.runs import checkpoint, kept_weights, writing
 from cnnexp.runs.files import CsvLog
 from cnnexp.runs.policy import CheckpointPolicy
-from cnnexp.runs.record import new_record
+from cnnexp.runs.record import new_record, write_record
 from cnnexp.runs.writing import RunWriter
 from cnnexp.train import EpochDone
 
@@ -72,6 +73,7 @@ def test_figures_of_epochs_add_up(write):
     assert results["samples_per_second"] == 20.0
     assert (results["seconds_per_epoch"], results["eval_seconds"]) == (4.0, 0.5)
     assert results["test_loss"] == 3.0
+    assert recorded(writer.folder)["results"] == results
 
 
 @pytest.mark.parametrize("validation", [False, True])
@@ -174,3 +176,38 @@ def test_a_checkpoint_is_written_when_it_is_due(write, monkeypatch):
         writer.batch_done(event, lambda batch=batch: batch)
     assert saved == [2, 4]
     assert (writer.totals["seconds"], writer.totals["samples"]) == (2.0, 32)
+
+
+def test_every_batch_is_a_row(write, tmp_path):
+    writer = write()
+    writer.open_logs(["loss"], validation=False)
+    for batch in (1, 2):
+        figures = {"loss": 0.5 * batch}
+        event = SimpleNamespace(
+            epoch=1,
+            batch=batch,
+            samples=8 * batch,
+            figures=figures,
+            learning_rate=0.1,
+            seconds=0.25,
+        )
+        writer.batch_done(event, training=dict)
+    logged = rows(tmp_path / writing.BATCHES)
+    assert [(row["batch"], row["samples"], row["loss"]) for row in logged] == [
+        ("1", "8", "0.5"), ("2", "16", "1.0")
+    ]  # fmt: skip
+    assert writer.totals["seconds"] == 0.5
+
+
+def test_json_gets_no_figure_that_is_not_finite(write, tmp_path):
+    found = {"a": 0.5, "b": float("nan"), "c": float("-inf"), "d": 3}
+    write_record(tmp_path, record(results=found))
+    assert recorded(tmp_path)["results"] == {"a": 0.5, "b": None, "c": None, "d": 3}
+
+
+def test_weights_of_epochs_are_not_written_through_a_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / kept_weights.FOLDER).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="link"):
+        kept_weights.save(tmp_path, 1, {"a.W": np.zeros(2)})
+    assert not list((tmp_path / "elsewhere").iterdir())
