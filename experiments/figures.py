@@ -75,7 +75,7 @@ def initialisation(results: Results) -> list[Panel]:
 
 @figure("mnist_99", "LeNet-5 on MNIST, five seeds: test error epoch by epoch")
 def mnist_99(results: Results) -> list[Panel]:
-    """A curve a seed."""
+    """A curve per seed."""
     pairs = {
         f"seed {seed}": (epochs["epoch"].tolist(), epochs["test_error"].tolist())
         for seed, epochs in results.epochs.groupby("seed")
@@ -179,7 +179,7 @@ def times(axes: Axes, sizes: Sequence[int], seconds: Sequence[float]) -> None:
 
 @figure("seeds", "One convolution on 20,000 digits: the same run with ten seeds")
 def seeds(results: Results) -> list[Panel]:
-    """A dot a seed, and the mean."""
+    """A dot per seed, and the mean."""
     return [Panel("", partial(dots, errors=results.last["test_error"].tolist()))]
 
 
@@ -232,7 +232,7 @@ def both_ways(axes: Axes, cases: pd.DataFrame, x: str, y: str) -> None:
         draw_line(axes, (rows[x].tolist(), rows[y].tolist()), style)
         ends.append((name, rows[x].iloc[-1], rows[y].iloc[-1], style))
     axes.set_xlabel(ACROSS[x])
-    unit = "time a sample" if y == "seconds" else "iterations for 64 samples"
+    unit = "time per sample" if y == "seconds" else "iterations for 64 samples"
     axes.set_ylabel(f"{unit}, logarithmic")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(EngFormatter(unit="s" if y == "seconds" else "", sep=" "))

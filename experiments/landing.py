@@ -119,7 +119,7 @@ def in_own_process(name: str, samples: int) -> float:
 
 
 def turn(name: str, samples: int) -> float:
-    """Train on some samples after a few to warm up, and return the processor seconds a sample."""
+    """Train on some samples after a few to warm up, and return the processor seconds per sample."""
     draw = np.random.default_rng(0)
     X = draw.random((samples, 28, 28, 1), np.float32)
     Y = draw.integers(0, 10, samples)

@@ -130,7 +130,7 @@ def naive_vs_sg(results: Results) -> Rows:
     last = results.last
     samples = int(results.facts["data"].split()[1].replace(",", ""))
     naive = float(last.loc[last["impl"] == "naive", "seconds"].iloc[0])
-    head = ["implementation", "a sample", f"{MNIST_TRAIN:,} samples (extrapolated)", "naive ÷ it"]
+    head = ["implementation", "per sample", f"{MNIST_TRAIN:,} samples (extrapolated)", "naive ÷ it"]
     rows: Rows = [[*head, "cross-entropy on the test set after 3 epochs"]]
     for _, run in last.iterrows():
         one = run["seconds"] / samples
@@ -144,7 +144,7 @@ def naive_vs_sg(results: Results) -> Rows:
 def learning_rates(results: Results) -> Rows:
     """Every rate with its seeds."""
     rows: Rows = [
-        ["learning rate", "test error, one value a seed", "cross-entropy on training set"]
+        ["learning rate", "test error, one value per seed", "cross-entropy on training set"]
     ]
     for rate, runs in results.last.groupby("learning_rate"):
         errors = [outcome(run) for _, run in runs.iterrows()]
@@ -250,12 +250,13 @@ CHANGED = {
     "width": "filters of {0}x{0}",
     "stride": "stride {}",
 }
+WHAT = ("iterations", "per sample")
 
 
 @summary("stride_groups_scaling")
 def stride_groups_scaling(results: Results) -> Rows:
     """Each case, with four loops and with stride groups."""
-    head = ["", "iterations, loops", "iterations, groups", "a sample, loops", "a sample, groups"]
+    head = [""] + [f"{what}, {by}" for what in WHAT for by in ("loops", "groups")]
     rows: Rows = [[*head, "loops ÷ groups"]]
     for changed, cases in results.epochs.groupby("changed", sort=False):
         for value, pair in cases.groupby(str(changed)):

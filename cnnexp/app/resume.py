@@ -1,4 +1,4 @@
-"""Going on with a run: the same run, to the same bits."""
+"""Resuming a run, bit-for-bit."""
 
 from __future__ import annotations
 

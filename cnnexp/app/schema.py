@@ -62,7 +62,16 @@ class ModelConfig:
 
 @dataclass
 class AugmentConfig:
-    """What is done to the images that are trained on: a name, and transforms in their order."""
+    """What is done to the images that are trained on.
+
+    Parameters
+    ----------
+    name : str
+        The preset, a file in ``conf/augment``; ``augment=NAME`` chooses it.
+    transforms : list of transforms
+        In their order, each ``{type: NAME, …}`` with the options of its type;
+        ``augment.transforms.0.degrees=10`` changes one, counted from 0.
+    """
 
     name: str = "none"
     transforms: list[Any] = field(default_factory=list)
@@ -176,11 +185,11 @@ class Config:
     learning_rate : float, optional
         Factor of every step, before the schedule's; null: the optimizer's own default.
     epochs : int
-        How often training sees every sample.
+        How many times training passes over all training samples.
     batch_size : int, optional
         Samples of a mini-batch; null: 16 to 128, by the number of samples.
     seed : int
-        Of initial weights, of the order of samples and of dropout.
+        Seed of the initial weights, of the order of samples, of augmentation and of dropout.
     dtype : {"float32", "float64"}
         Type of parameters and of all arithmetic.
     name : str

@@ -19,19 +19,36 @@ from typing import Any, NamedTuple
 import yaml
 
 from cnnexp.app.docstrings import Parameter, documented, first_line
-from cnnexp.app.locations import config_files, config_root
+from cnnexp.app.locations import CHOICES, config_files, config_root
 from cnnexp.app.options import describe
-from cnnexp.app.schema import TABLES, Config, ImplConfig, ModelConfig, SweepConfig
+from cnnexp.app.schema import (
+    TABLES,
+    AugmentConfig,
+    Config,
+    ImplConfig,
+    ModelConfig,
+    SweepConfig,
+)
+from cnnexp.app.since import since
 from cnnexp.data import SOURCES
+from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.data.dataset import Preparation
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import CnnexpError
 from cnnexp.nn.layer import LAYERS, Layer
 from cnnexp.registry import Registry
 from cnnexp.runs.policy import CheckpointPolicy
+from cnnexp.trackers import TRACKERS
+from cnnexp.train import CALLBACKS
+from cnnexp.train.stopping import EarlyStopping
 
 NO_DEFAULT = "required"
-CHOICES = re.compile(r"^\{(.*)\}$")
+LISTS: tuple[tuple[str, str, Registry[Any]], ...] = (  # settings that are lists of things by name
+    ("transform", "augment.transforms.N", AUGMENTATIONS),
+    ("callback", "callbacks.N", CALLBACKS),
+    ("tracker", "trackers.N", TRACKERS),
+)
+ONE_OF = re.compile(r"^\{(.*)\}$")
 REFUSALS = (r"must be (.+?)\. Got", r"must lie (.+?)\. Got", r"must (have .+?)\. Got")
 WRONG: tuple[Any, ...] = (-1, -0.5, 0, 0.0, 1.0, 1.5, 2.0, float("inf"), "no such value", [-1.0])
 
@@ -51,6 +68,8 @@ class Setting(NamedTuple):
         Which values of the type are accepted; empty: all.
     meaning : str
         What it does.
+    since : str
+        The version that was the first to have it; empty for options of plugins.
     """
 
     key: str
@@ -58,6 +77,7 @@ class Setting(NamedTuple):
     default: str
     allowed: str
     meaning: str
+    since: str = ""
 
 
 class Section(NamedTuple):
@@ -71,17 +91,26 @@ class Section(NamedTuple):
         What it is, in a sentence.
     settings : tuple of Setting
         In the order of the dataclass.
+    foreign : bool
+        Whether a plugin has brought it.
     """
 
     name: str
     what: str
     settings: tuple[Setting, ...]
+    foreign: bool = False
 
 
 def sections() -> Iterator[Section]:
     """Yield all settings: those of a run, then those of every choice of every group."""
+    return map(_dated, _sections())
+
+
+def _sections() -> Iterator[Section]:
     yield Section("a run", first_line(Config), tuple(_of_run()))
     yield _section("model", "model", ModelConfig)
+    yield _section("augment", "augment", AugmentConfig)
+    yield _early_stopping()
     yield _section("checkpoint", "checkpoint", CheckpointPolicy)
     yield _section("sweep", "sweep", SweepConfig)
     yield _section("impl", "impl", ImplConfig, choices=IMPLEMENTATIONS)
@@ -91,13 +120,33 @@ def sections() -> Iterator[Section]:
             yield _section(f"{group}={name}", group, table[name])
     for name in LAYERS:
         yield _section(f"type: {name}", "model.layers.N", LAYERS[name])
+    for kind, key, registry in LISTS:
+        for name in registry:
+            yield _section(f"{kind}: {name}", key, registry[name])
+
+
+def _early_stopping() -> Section:
+    """Return the settings of `EarlyStopping`, with the default that leaves it off."""
+    section = _section("early_stopping", "early_stopping", EarlyStopping)
+    patience, *others = section.settings
+    off = patience._replace(type=f"{patience.type} or null", default="null")
+    off = off._replace(meaning=f"{off.meaning} null: no early stopping.")
+    return section._replace(settings=(off, *others))
+
+
+def _dated(section: Section) -> Section:
+    """Return a section whose settings say since which version they are there."""
+    if section.foreign:
+        return section
+    dated = [s._replace(since=since(section.name, s.key.split(".")[-1])) for s in section.settings]
+    return section._replace(settings=tuple(dated))
 
 
 def _of_run() -> Iterator[Setting]:
     """Yield the keys at the top, with their ranges."""
     for setting in _settings("", Config):
-        if setting.key in TABLES:
-            setting = setting._replace(allowed=", ".join(TABLES[setting.key]))
+        if setting.key in CHOICES:
+            setting = setting._replace(allowed=", ".join(config_files(setting.key)))
         yield setting._replace(default=_configured(setting))
 
 
@@ -127,7 +176,8 @@ def _section(name: str, group: str, cls: type, choices: Registry[Any] | None = N
         own = Setting(f"{group}.name", "a text", "", names, f"Which: ``{group}=NAME``.")
         own = own._replace(default=_configured(own))
         settings = [own, *(s for s in settings if s.key != own.key)]
-    return Section(name, first_line(cls), tuple(settings))
+    foreign = not cls.__module__.startswith("cnnexp.")
+    return Section(name, first_line(cls), tuple(settings), foreign)
 
 
 def _settings(before: str, cls: type) -> Iterator[Setting]:
@@ -138,7 +188,7 @@ def _settings(before: str, cls: type) -> Iterator[Setting]:
     for field in dataclasses.fields(cls):
         said = about.get(field.name, Parameter("", ""))
         kind = _type(hints[field.name], said.type)
-        choices = CHOICES.match(said.type)
+        choices = ONE_OF.match(said.type)
         allowed = choices[1].replace('"', "") if choices else _allowed(cls, field)
         yield Setting(before + field.name, kind, default_of(field), allowed, said.meaning)
 
@@ -214,7 +264,7 @@ def find(key: str) -> list[tuple[Section, Setting]]:
     >>> [section.name for section, _ in find("optimizer.nesterov")]
     ['optimizer=sgd']
     """
-    wanted = re.sub(r"^model\.layers\.\d+\.", "model.layers.N.", key.replace("[", ".").strip("]"))
+    wanted = re.sub(r"\.\d+\.", ".N.", key.replace("[", ".").replace("]", ""))
     return [
         (section, setting)
         for section in sections()

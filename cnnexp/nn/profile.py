@@ -49,12 +49,18 @@ class ProfileRow:
 
     Attributes
     ----------
-    layer, type, output_shape : str
-        The paths of its layers, their types, and the shape of one sample's result.
-    parameters, multiply_adds : int
-        Numbers that are trained; multiplications of one sample's forward pass.
+    layer : str
+        The paths of its layers; those that are computed together stand together.
+    type : str
+        Their types.
+    output_shape : str
+        The shape of one sample's result.
+    parameters : int
+        Numbers that are trained.
+    multiply_adds : int
+        Multiplications of one sample's forward pass.
     forward_seconds, backward_seconds : float
-        Sums over all threads.
+        Sums over all workers, forward pass and backward pass.
     gflops : float or None
         Billions of operations per second, forward and backward: an addition or a multiplication is
         one. They are counted as the definition of the layer has them; a method that needs fewer

@@ -36,7 +36,7 @@ def save_page(
     comparison : Comparison
         The runs.
     frame : DataFrame
-        The table to show: a row a run, or a row a group.
+        The table to show: a row per run, or per group.
     picture : Picture
         The curves.
     title : str

@@ -39,7 +39,7 @@ class Group(NamedTuple):
 
 
 def table_of(found: Sequence[Measured]) -> list[str]:
-    """Return the lines of the table: microseconds a sample, forward and backward together.
+    """Return the lines of the table: microseconds per sample, forward and backward together.
 
     Where one implementation computes layers together, the rows of all others are added up.
     """

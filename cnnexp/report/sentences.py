@@ -42,7 +42,7 @@ def ratio_lines(comparison: Comparison) -> list[str]:
         return []
     slowest, most = seconds.idxmax(), seconds.max()
     return [
-        f"{impl} takes 1/{_ratio(most / least)} of {slowest}'s time an epoch"
+        f"{impl} takes 1/{_ratio(most / least)} of {slowest}'s time per epoch"
         for impl, least in seconds.drop(slowest).items()
     ]
 

@@ -37,8 +37,10 @@ class Histogram(NamedTuple):
         0 is before training.
     parameter : str
         For example ``conv1.W``.
-    low, high : float
-        Where the first interval begins, and the last one ends.
+    low : float
+        Where the first interval begins.
+    high : float
+        Where the last interval ends.
     counts : list of int
         Numbers in each of the equal intervals.
     """

@@ -33,7 +33,23 @@ class Classified(NamedTuple):
 
 
 class ClassRow(NamedTuple):
-    """One class of a part, a row of ``per_class.csv``; the last row of a part is the average."""
+    """One class of a part, a row of ``per_class.csv``; the last row of a part is the average.
+
+    Attributes
+    ----------
+    part : str
+        ``validation`` or ``test``.
+    name : str
+        The class, or ``macro average``: the mean over the classes.
+    samples : int
+        Samples of the class.
+    precision : float
+        Fraction of the samples taken for the class that are of it.
+    recall : float
+        Fraction of its samples that are taken for it.
+    f1 : float
+        Harmonic mean of precision and recall.
+    """
 
     part: str
     name: str

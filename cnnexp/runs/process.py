@@ -10,7 +10,17 @@ STARTED_TOLERANCE = 2.0  # seconds: the clock that processes are dated by may be
 
 
 class Process(TypedDict, total=False):
-    """A process: its host, its number, and when it started."""
+    """A process: its host, its number, and when it started.
+
+    Attributes
+    ----------
+    host : str
+        Name of the machine.
+    pid : int
+        Number of the process.
+    started : float
+        When it began, in seconds since 1970.
+    """
 
     host: str
     pid: int

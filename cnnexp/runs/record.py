@@ -59,13 +59,37 @@ ENVIRONMENT = {
 
 
 class Origin(TypedDict, total=False):
-    """The weights that a run began from."""
+    """The weights that a run began from.
+
+    Attributes
+    ----------
+    checksum : str
+        SHA-256 of the file ``weights.pkl`` that ``init_from`` named.
+    """
 
     checksum: str
 
 
 class DataRecord(TypedDict):
-    """The data set of a run; `scale` says how its values were scaled."""
+    """The data set of a run.
+
+    Attributes
+    ----------
+    checksum : str
+        Of all samples and targets; it is part of the fingerprint.
+    train, validation, test : int
+        Samples of the part.
+    classes : list of str
+        Names of the classes, in the order of the outputs; empty for real-valued targets.
+    targets : list of str
+        Names of the columns of real-valued targets; empty for classes.
+    target_shape : list of int or None
+        Shape of one target, where targets are real values.
+    scale : dict or None
+        How the values were scaled: factor, shift, and the largest value of an image.
+    target_scale : dict or None
+        How real-valued targets were scaled.
+    """
 
     checksum: str
     train: int
@@ -79,7 +103,23 @@ class DataRecord(TypedDict):
 
 
 class NetworkRecord(TypedDict):
-    """The network of a run, with threads and sizes of micro-batches as they were used."""
+    """The network of a run, with workers and sizes of micro-batches as they were used.
+
+    Attributes
+    ----------
+    input_shape : list of int
+        Shape of one sample.
+    parameters : int
+        Numbers that are trained.
+    multiply_adds : int
+        Multiplications of one sample's forward pass.
+    threads : int
+        Workers that share the micro-batches.
+    micro_batch : int
+        Samples of a micro-batch in training.
+    inference_micro_batch : int
+        Samples of a micro-batch where no backward pass follows.
+    """
 
     input_shape: list[int]
     parameters: int
@@ -90,7 +130,23 @@ class NetworkRecord(TypedDict):
 
 
 class Resume(TypedDict):
-    """When a run was resumed, from where, and how the machine differed."""
+    """When a run was resumed, from where, and how the machine differed.
+
+    Attributes
+    ----------
+    at : str
+        When, with the offset from universal time.
+    epoch : int
+        Epochs that were finished.
+    batch : int
+        Mini-batches of the next epoch that were done.
+    differences : list of str or None
+        What differs from the environment before, of all that can change the last bits.
+    command : list of str or None
+        What was typed.
+    git : dict or None
+        The commit of cnnexp, as in ``environment.git``.
+    """
 
     at: str
     epoch: int
@@ -134,39 +190,46 @@ class Record:
         the process has gone, or has been silent for long on another host.
     reason : str or None
         Why the run diverged, failed or stopped early.
-    created, ended : str
-        When it began and ended.
+    created : str
+        When it began, with the offset from universal time.
+    ended : str or None
+        When it ended.
     heartbeat : str
         When its process last gave a sign of life.
     process : Process
         Host, number and start of the process.
     config : dict
         All settings.
-    config_hash, fingerprint : str or None
-        See `cnnexp.runs.fingerprint`.
+    config_hash : str or None
+        SHA-256 of the settings that the result depends on.
+    fingerprint : str or None
+        SHA-256 of all that the result depends on: settings, data, initial weights, modules of
+        yours. A sweep knows a finished job by it.
     init_from : Origin or None
         Checksum of the weights it began from, where it began from a run's.
     choices : dict
         The names chosen in the groups.
     overrides : list of str
         What was typed.
-    data, network : DataRecord, NetworkRecord or None
-        Checksum and sizes of the data set; what was built.
+    data : DataRecord or None
+        Checksum and sizes of the data set.
+    network : NetworkRecord or None
+        What was built.
     results : dict
         The figures of the weights that are kept (those of the last epoch, or with ``best_weights``
         of the best one), the best epoch, and totals.
     usage : dict
         Wall and processor seconds, peak memory.
     environment : dict
-        See `cnnexp.runs.environment`.
+        Versions, machine, commits, and what was typed.
     resumed : list of Resume
         An entry for each time that it was resumed.
     plugins : Signed or None
-        The modules that were imported, and the user's signature; see `cnnexp.runs.trust`.
+        The modules that were imported, and the user's signature of them.
     trackers : str or None
         The user's signature of the trackers.
     checksums : Checksums
-        Of weights, checkpoints and logs; see `cnnexp.runs.checksums`.
+        Of weights, checkpoints and logs.
     rerun_of : str or None
         The run whose settings these are, where it was begun by ``rerun``.
     unknown : dict

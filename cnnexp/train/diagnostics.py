@@ -32,9 +32,10 @@ class DiagnosticRow(NamedTuple):
     ----------
     name : str
         The path of the parameter, ``all`` for all of them, or the path of the layer.
-    gradient_norm, weight_norm : float or None
-        Euclidean norms, means over the steps of the epoch: of the gradient before clipping and
-        decay, and of the weights after the step.
+    gradient_norm : float or None
+        Euclidean norm of the gradient before clipping and decay, mean over the epoch's steps.
+    weight_norm : float or None
+        Euclidean norm of the weights after the step, mean over the epoch's steps.
     update_ratio : float or None
         Norm of the change that a step makes over the norm of the weights; both are means.
     dead_fraction : float or None

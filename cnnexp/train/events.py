@@ -12,9 +12,22 @@ from cnnexp.train.transforms import Array, State
 
 
 class BatchDone(NamedTuple):
-    """A mini-batch was trained on; epochs and mini-batches are counted from 1.
+    """A mini-batch was trained on.
 
-    `figures` are the loss and the metrics by name, means per sample.
+    Attributes
+    ----------
+    epoch : int
+        Counted from 1.
+    batch : int
+        Mini-batch of the epoch, counted from 1.
+    samples : int
+        Samples of the mini-batch.
+    figures : dict of str to float
+        The loss and the metrics by name, means per sample, before the step.
+    learning_rate : float
+        Of the step, as the schedule had it.
+    seconds : float
+        To take the mini-batch from the data, for both passes, and for the update.
     """
 
     epoch: int
@@ -26,11 +39,32 @@ class BatchDone(NamedTuple):
 
 
 class EpochDone(NamedTuple):
-    """An epoch was trained and evaluated. Training figures are means over its mini-batches.
+    """An epoch was trained and evaluated.
 
-    `test` is None where the test part is evaluated at the end only; in the last epoch it belongs
-    to the weights that the training keeps. `kept` are the figures of those weights, by names such
-    as ``validation_loss``. `diagnostics` are rows of ``diagnostics.csv``, if they are asked for.
+    Attributes
+    ----------
+    epoch : int
+        Counted from 1.
+    train : dict of str to float
+        The loss and the metrics by name: means per sample over the mini-batches of the epoch, each
+        measured before its step.
+    test : dict of str to float, or None
+        The same of the test part; None where it is evaluated at the end only. In the last epoch it
+        belongs to the weights that the training keeps.
+    validation : dict of str to float, or None
+        The same of the validation part; None without one.
+    learning_rate : float
+        Of the last step of the epoch.
+    seconds : float
+        Sum of those of its mini-batches: of training alone, without evaluation and checkpoints.
+    eval_seconds : float
+        Of evaluating the validation and test parts.
+    samples_per_second : float
+        Training samples over `seconds`.
+    kept : dict of str to float
+        The figures of the weights that the training keeps, by names such as ``validation_loss``.
+    diagnostics : sequence of DiagnosticRow
+        Rows of ``diagnostics.csv``, if they are asked for.
     """
 
     epoch: int

@@ -157,7 +157,7 @@ def layer_pass(frame: pd.DataFrame) -> str:
         size = f"{image}x{image}x{first['channels']}"
         ratio = f"**{part['naive_over_sg'].iloc[0]:,.0f}**"
         cells.append([what, size, number(times["naive"] / 1e3), number(times["sg"]), ratio])
-    header = ["layer", "image", "naive [ms a sample]", "sg [µs a sample]", "naive ÷ sg"]
+    header = ["layer", "image", "naive [ms per sample]", "sg [µs per sample]", "naive ÷ sg"]
     return markdown(header, cells)
 
 
@@ -186,7 +186,7 @@ def growth(frame: pd.DataFrame) -> str:
             + [number(first["microseconds_per_sample"]), number(last["microseconds_per_sample"])]
             + [number(x) for x in (first[column], last[column], part[column].min())]
         )
-    header = ["varied", "impl", "µs a sample, first", "last", "µs a million multiply-adds, first"]
+    header = ["varied", "impl", "µs per sample, first", "last", "µs per million products, first"]
     return markdown([*header, "last", "least"], cells)
 
 
@@ -263,7 +263,7 @@ def run_folders(frame: pd.DataFrame) -> str:
     header = ["run folders", "load_runs [s]", "only opening and reading the files [s]"]
     cells = [[f"{row['runs']:,}", number(row["load_runs_seconds"])]]
     cells[0] += [number(row["plain_loop_seconds"]), number(row["kilobytes_per_run"])]
-    return markdown([*header, "memory [kB a run]"], cells)
+    return markdown([*header, "memory [kB per run]"], cells)
 
 
 def sweeps(frame: pd.DataFrame) -> str:
@@ -309,7 +309,7 @@ def batch_norm(frame: pd.DataFrame) -> str:
         row.append(number(rows.loc["fast", "microseconds_per_sample"]))
         row.append(number(theirs["microseconds_per_sample"].iloc[0]) if len(theirs) else "")
         cells.append(row)
-    header = ["net", "threads", "with ÷ without, ours", "PyTorch", "µs a sample with, ours"]
+    header = ["net", "threads", "with ÷ without, ours", "PyTorch", "µs per sample with, ours"]
     return markdown([*header, "PyTorch"], cells)
 
 

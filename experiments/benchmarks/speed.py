@@ -55,7 +55,7 @@ TURN = 0.1  # seconds of one contender's turn
 OTHER_CORETYPE = "Haswell"  # without AVX-512
 
 Row = dict[str, Any]
-Timer = Callable[[], float]  # microseconds a sample
+Timer = Callable[[], float]  # microseconds per sample
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """What each idea on the way from im2col to fast bought.
 
 Training with one idea after another, all taken in turns in one process. `im2col` is the textbook:
-the whole batch at once, one product a layer. The other rows add what stands in their names.
+the whole batch at once, one product per layer. The other rows add what stands in their names.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def test_settings_inside_of_a_block_can_be_changed(tmp_path):
         ("loss=mean_squared", "loss=mean_squared: there is no such option. Did you mean"),
         ("metrics=[eror]", "metrics: no metric is named 'eror'. Did you mean 'error'?"),
         ("loss.label_smoothing=2", "loss.label_smoothing must be at least 0 and below 1."),
-        ("sweep.objective=validation_ce", "Did you mean 'validation_error'?"),
+        ("sweep.objective=validation_eror", "Did you mean 'validation_error'?"),
     ],
 )
 @pytest.mark.few(5)

@@ -57,7 +57,7 @@ def test_a_ratio_is_said_where_only_the_implementation_differs(
 ) -> None:
     assert main(["compare", str(two_impls)]) == 0
     last = lines_of(capsys)[-1]
-    assert last.startswith("sg takes 1/") and last.endswith(" of naive's time an epoch")
+    assert last.startswith("sg takes 1/") and last.endswith(" of naive's time per epoch")
 
 
 def test_several_folders_are_one_table_and_no_run_stands_in_it_twice(

@@ -82,7 +82,7 @@ def test_a_comparison_shows_names_and_tags_and_finds_by_them():
 def test_runs_of_the_same_settings_but_other_names_are_the_same_settings():
     succeed(*QUICK, "name=a", "hydra.run.dir=runs/one")
     succeed(*QUICK, "name=b", "impl=sg", "hydra.run.dir=runs/two")
-    assert "time an epoch" in succeed("compare", "runs")
+    assert "time per epoch" in succeed("compare", "runs")
 
 
 @pytest.mark.parametrize("words", [("tag", "{}", "a"), ("note", "{}", "a"), ("rm", "--yes", "{}")])

@@ -1,13 +1,11 @@
 """Every setting is documented, and found by ``help``.
 
-``python -m tests.app.test_settings`` writes ``docs/settings.md`` again.
+``python -m tests.docs.reference`` writes ``docs/settings.md`` again.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,20 +13,14 @@ import pytest
 from cnnexp import LAYERS
 from cnnexp.app.docstrings import documented, parameters_of
 from cnnexp.app.schema import TABLES, Config, option_names
-from cnnexp.app.settings import Section, Setting, find, sections
+from cnnexp.app.settings import Setting, find
 from cnnexp.nn.initializers import INITIALIZERS
 from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 from tests.commandline import cnnexp, succeed
+from tests.docs import reference
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
-BEGIN, END = "<!-- generated: settings -->", "<!-- end of generated -->"
-EVERYTHING = [  # but for what other tests may have entered
-    section
-    for section in sections()
-    if not section.name.startswith("type: ")
-    or LAYERS[section.name.removeprefix("type: ")].__module__.startswith("cnnexp.")
-]
+EVERYTHING = reference.everything()
 
 
 def setting(section: str, key: str) -> Setting:
@@ -66,7 +58,7 @@ def test_every_field_of_every_table_is_there() -> None:
     ("section", "key", "expected"),
     [
         ("a run", "epochs", ("a whole number", "4", "at least 1")),
-        ("a run", "optimizer", ("group", "sgd", ", ".join(OPTIMIZERS))),
+        ("a run", "optimizer", ("group", "sgd", ", ".join(sorted(OPTIMIZERS)))),
         ("checkpoint", "checkpoint.every", ("a whole number or a text", "epoch", "'epoch' or a")),
         ("data", "data.scaling", ("a text or null", "null", "one of unit, standard, none")),
         ("optimizer=adamw", "optimizer.weight_decay", ("a number", "0.01", "at least 0")),
@@ -129,6 +121,11 @@ def test_every_row_names_its_reference(table: object, kind: str) -> None:
         ("conv", "type: conv: A convolution"),
         ("relu", "It has no options."),
         ("compare", "usage: cnnexp compare"),
+        ("test_error", "results.test_error  (field of run.json)"),
+        ("layers.csv", "cache_bytes  (column of layers.csv)"),
+        ("rotate", "augment.transforms.N.degrees"),
+        ("callbacks.0.value", "callbacks.N.value  (callback: stop_at)"),
+        ("early_stopping.patience", "a whole number or null; at least 1"),
     ],
 )
 def test_help_for_a_key(words: str, expected: str) -> None:
@@ -138,7 +135,7 @@ def test_help_for_a_key(words: str, expected: str) -> None:
 def test_help_for_a_mistyped_key() -> None:
     ended = cnnexp("help", "lerning_rate")
     assert ended.code == 2
-    assert "no setting is named 'lerning_rate'. Did you mean 'learning_rate'?" in ended.err
+    assert "nothing is named 'lerning_rate'. Did you mean 'learning_rate'?" in ended.err
     assert find("lerning_rate") == []
 
 
@@ -158,33 +155,5 @@ def test_help_for_a_layer_of_ones_own(tmp_path, monkeypatch) -> None:
     assert "How much.\n  takes a number\n  default: 2.5" in shown
 
 
-def page() -> str:
-    """Return the generated part of the page."""
-    return "\n\n".join("\n".join(_of(section)) for section in EVERYTHING)
-
-
-def _of(section: Section) -> Iterator[str]:
-    yield f"## `{section.name}`" if re.search("[:=]", section.name) else f"## {section.name}"
-    yield ""
-    yield section.what
-    if not section.settings:
-        return
-    yield ""
-    yield "| setting | takes | default | meaning |"
-    yield "| --- | --- | --- | --- |"
-    for s in section.settings:
-        takes = f"{s.type}: {s.allowed}" if s.allowed else s.type
-        default = f"`{s.default}`" if s.default not in ("", "required") else s.default
-        yield f"| `{s.key}` | {takes} | {default} | {s.meaning.replace('|', chr(92) + '|')} |"
-
-
-def test_the_page_is_that_of_today() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    inside = text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip()
-    assert inside == page(), "python -m tests.app.test_settings writes it again"
-
-
 if __name__ == "__main__":
-    text = PAGE.read_text(encoding="utf-8")
-    before, after = text[: text.index(BEGIN)], text[text.index(END) :]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{page()}\n\n{after}", encoding="utf-8")
+    reference.write()

@@ -365,7 +365,7 @@ def test_outputs_of_a_filter_are_counted_in_its_group():
 
 
 def test_images_that_lie_one_pixel_after_the_other_stay_so():
-    """Memory with the samples innermost is what matrix products of several layers want."""
+    """Batch-last memory (CHWN) is what matrix products of several layers want."""
     images = np.random.default_rng(0).random((4, 2, 3, 5)).transpose(3, 1, 2, 0)
     A, _ = Flatten().forward(images, Context())
     assert A.strides[0] == A.itemsize

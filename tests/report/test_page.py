@@ -52,7 +52,7 @@ window.addEventListener("securitypolicyviolation", (event) => window.errors.push
 
 
 class Tags(HTMLParser):
-    """Collects the tags of a page, and complains of those that are not closed in order."""
+    """Collects the tags of a page, and notes those that are not closed in order."""
 
     EMPTY = ("meta", "link", "img", "br")
 

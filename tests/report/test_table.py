@@ -124,7 +124,7 @@ def test_ratio_of_times_is_that_of_the_records(two_impls: Path) -> None:
     (line,) = ratio_lines(table.Comparison(table.read([two_impls])))
     start, _, rest = line.partition("1/")
     number, _, end = rest.partition(" ")
-    assert (start, end) == ("sg takes ", "of naive's time an epoch")
+    assert (start, end) == ("sg takes ", "of naive's time per epoch")
     assert float(number.replace(",", "")) == pytest.approx(
         seconds["naive"] / seconds["sg"], rel=0.05
     )
@@ -137,7 +137,7 @@ def test_no_ratio_where_something_else_differs_too() -> None:
     )
     assert ratio_lines(table.Comparison(frame)) == []
     assert ratio_lines(table.Comparison(frame.assign(epochs=2))) == [
-        "sg takes 1/9.0 of naive's time an epoch"
+        "sg takes 1/9.0 of naive's time per epoch"
     ]
 
 

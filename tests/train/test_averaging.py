@@ -10,7 +10,7 @@ from cnnexp.train import EpochDone
 from cnnexp.train.averaging import Average, GradientMean
 from tests.train.trainings import dataset, network, trainer
 
-SAMPLES, BATCH = 22, 4  # 6 mini-batches an epoch, the last one of 2 samples
+SAMPLES, BATCH = 22, 4  # 6 mini-batches per epoch, the last one of 2 samples
 
 
 def normalised(**options):

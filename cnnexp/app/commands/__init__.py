@@ -25,7 +25,7 @@ SUMMARIES = {
     "export": "write a run's network for ONNX or PyTorch, or its weights for NumPy",
     "import": "make a run whose weights come from PyTorch",
     "compile": "compile the kernels of impl=compiled ahead of time",
-    "help": "what a setting means, what it takes, and its default: help learning_rate",
+    "help": "a setting, a column or a field: meaning, type, range and default: help learning_rate",
     "list": "what there is: layers, models, implementations, data sets, and so on",
     "tag": "give a run words to find it by",
     "note": "write on a run what is worth knowing about it",

@@ -15,9 +15,9 @@ from cnnexp.runs.files import refuse_link, write_output
 
 EPILOG = """\
 The page needs no network and no server: open it by double click. In it you draw an image, or choose
-one of the test set, and see what every layer gives, where each value comes from, which pixels
-matter, and how stride groups work. With checkpoint.keep=all, a run keeps the weights after every
-epoch, and the page lets you drag through its training.
+one of the test set, and see the feature maps of every layer, where each value comes from, which
+pixels matter, and how stride groups work. With checkpoint.keep=all, a run keeps the weights after
+every epoch, and the page lets you drag through its training.
 
 examples
   python -m cnnexp explore RUN

@@ -1,10 +1,12 @@
-"""``cnnexp help KEY``: what a setting means, what it takes, and its default."""
+"""``cnnexp help KEY``: a setting, or a file, a column, a field of a run folder."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
+from cnnexp.app import contents
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.own import KEY, named_plugins
 from cnnexp.app.settings import NO_DEFAULT, Section, Setting, find, sections
@@ -13,7 +15,8 @@ from cnnexp.runs.plugins import load_plugins
 
 WIDTH = 88
 EPILOG = """\
-KEY is a setting as it is typed, a single option of layers or of a group, or a choice of a group.
+KEY is a setting as it is typed, a single option of layers or of a group, or a choice of a group;
+a column of a CSV file, a field of run.json, or a file of a run folder.
 
 examples
   python -m cnnexp help learning_rate
@@ -21,6 +24,8 @@ examples
   python -m cnnexp help model.layers.0.padding    of every layer that has it
   python -m cnnexp help schedule=cosine           all options of this schedule
   python -m cnnexp help conv                      all options of this layer
+  python -m cnnexp help test_error                in epochs.csv, and in run.json
+  python -m cnnexp help layers.csv                all columns of this file
   python -m cnnexp help plugins=[my_layers] swish
 """
 
@@ -28,7 +33,9 @@ examples
 def main(words: list[str]) -> int:
     """Print what is known of some settings."""
     parser = parser_of("help", EPILOG)
-    parser.add_argument("keys", nargs="+", metavar="KEY", help="a setting, an option or a choice")
+    parser.add_argument(
+        "keys", nargs="+", metavar="KEY", help="a setting, a choice, a column, a field"
+    )
     keys = parser.parse_args(words).keys
     load_plugins(named_plugins(keys))
     found = [_entry(key) for key in keys if not key.startswith(KEY)]
@@ -44,17 +51,39 @@ def _entry(key: str) -> str:
     UnknownName
         If there is no such setting.
     """
-    for section in sections():
-        if key in (section.name, section.name.partition("=")[2], section.name[6:]):
-            return "\n".join(_of_section(section))
-    found = find(key)
-    if not found:
-        known = {name for section in sections() for name in _names(section)}
+    parts = [*_of_settings(key), *_of_contents(key)]
+    if not parts:
+        known = {name for section in sections() for name in _names(section)} | contents.names()
         raise UnknownName(
-            f"help: no setting is named '{key}'.{did_you_mean(key, sorted(known))}"
-            " All of them: python -m cnnexp list settings."
+            f"help: nothing is named '{key}'.{did_you_mean(key, sorted(known))}"
+            " All settings: python -m cnnexp list settings. All commands: list commands."
         )
-    return "\n".join(line for setting, places in _grouped(found) for line in _of(setting, places))
+    return "\n\n".join(parts)
+
+
+def _of_settings(key: str) -> Iterator[str]:
+    """Yield the texts for the settings of a name, and for a section of it."""
+    chosen = [s for s in sections() if key in (s.name, re.sub("^.*(?:=|: )", "", s.name))]
+    found = [(s, setting) for s, setting in find(key) if not chosen or setting.key == key]
+    for setting, places in _grouped(found):
+        yield "\n".join(_of(setting, places))
+    yield from ("\n".join(_of_section(section)) for section in chosen)
+
+
+def _of_contents(key: str) -> Iterator[str]:
+    """Yield the texts for what is so named in a run folder."""
+    for file in (*contents.FILES, *contents.SWEEP_FILES):
+        if key == file.name:
+            yield "\n".join([*_wrapped(f"{file.name}: {file.what}", ""), f"  written: {file.when}"])
+    for entry in contents.described(key):
+        columns = entry.file.endswith(".csv")
+        head = f"{entry.name}  ({'column' if columns else 'field'} of {entry.file})"
+        yield "\n".join([head, *_wrapped(entry.meaning), f"  {entry.type}"])
+
+
+def _wrapped(text: str, indent: str = "  ") -> list[str]:
+    plain = text.replace("`", "")
+    return textwrap.wrap(plain, WIDTH, initial_indent=indent, subsequent_indent="  ")
 
 
 def _names(section: Section) -> Iterator[str]:
@@ -86,11 +115,12 @@ def _of(setting: Setting, places: list[str]) -> Iterator[str]:
     """Yield the lines for one setting."""
     of = f"  ({', '.join(places)})" if places and "." in setting.key else ""
     yield from textwrap.wrap(f"{setting.key}{of}", WIDTH, subsequent_indent="    ")
-    meaning = setting.meaning.replace("`", "")
-    yield from textwrap.wrap(meaning, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    yield from _wrapped(setting.meaning)
     takes = f"{setting.type}; {setting.allowed}" if setting.allowed else setting.type
     yield from textwrap.wrap(
         f"takes {takes}", WIDTH, initial_indent="  ", subsequent_indent="        "
     )
     if setting.default:
         yield f"  {'' if setting.default == NO_DEFAULT else 'default: '}{setting.default}"
+    if setting.since:
+        yield f"  since: {setting.since}"

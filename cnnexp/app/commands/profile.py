@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add_settings(parser, f"settings as for a run; {IMPL}=A,B: those implementations, default: all")
     add("--seconds", type=float, default=20.0, metavar="20", help="how long it may take")
-    add("--csv", type=Path, metavar="FILE", help="all figures as CSV, a row a layer")
+    add("--csv", type=Path, metavar="FILE", help="all figures as CSV, a row per layer")
     return parser
 
 
@@ -184,5 +184,5 @@ def _heading(config: Plain, networks: Mapping[str, Network]) -> list[str]:
         f"model={config['model']['name']}, images of {shape} (made up), batches of"
         f" {config['batch_size']}, {config['dtype']}",
         "; ".join(used),
-        "microseconds a sample, forward and backward",
+        "microseconds per sample, forward and backward",
     ]

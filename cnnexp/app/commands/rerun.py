@@ -12,7 +12,7 @@ examples
   python -m cnnexp rerun RUN seed=1                  the same, but for the seed
   python -m cnnexp rerun RUN optimizer=adam hydra.run.dir=outputs/with_adam
 
-With the same code, data and machine a rerun without changes ends with the same bits.
+With the same code, data and machine a rerun without changes repeats the run bit-for-bit.
 """
 
 

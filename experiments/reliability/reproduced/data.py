@@ -114,7 +114,7 @@ def pictures(place: Place) -> Happened:
     if not ended.well:
         return ended.said, False
     count, *kinds = ended.out.split()
-    return f"{count} end in another error than ours {' '.join(kinds)}".rstrip(), count == "0"
+    return f"{count} raise another error than ours {' '.join(kinds)}".rstrip(), count == "0"
 
 
 @reproduction(7, "`predict` on an EPS file with the name `fake.png`")
