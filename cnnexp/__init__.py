@@ -11,43 +11,43 @@ and runs are made by ``python -m cnnexp``, or `run` and `sweep`, and read back b
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from cnnexp.engine import Context
-from cnnexp.nn.activations import (
-    ELU,
-    GELU,
-    HardSwish,
-    LeakyReLU,
-    LogSoftmax,
-    Pointwise,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
-)
-from cnnexp.nn.blocks import Block, Concat, Residual, SeparableConv2D
-from cnnexp.nn.class_losses import BinaryCrossEntropy, CrossEntropy, Focal, Hinge
-from cnnexp.nn.convolutions import Conv2D, DepthwiseConv2D, PointwiseConv2D, TransposedConv2D
-from cnnexp.nn.layer import LAYERS, Container, Layer
-from cnnexp.nn.layers import AvgPool2D, Dense, Dropout, Flatten, MaxPool2D, SpatialDropout
-from cnnexp.nn.losses import LOSSES, METRICS, Loss
-from cnnexp.nn.network import Network
-from cnnexp.nn.normalization import BatchNorm, GroupNorm, LayerNorm
-from cnnexp.nn.shapes import (
-    Crop2D,
-    GlobalAvgPool2D,
-    GlobalMaxPool2D,
-    Pad2D,
-    Reshape,
-    UpSample2D,
-)
-from cnnexp.nn.value_losses import Huber, MeanAbsoluteError, MeanSquaredError
 
 if TYPE_CHECKING:
     from cnnexp.app.api import run, sweep
+    from cnnexp.engine import Context
+    from cnnexp.nn.activations import (
+        ELU,
+        GELU,
+        HardSwish,
+        LeakyReLU,
+        LogSoftmax,
+        Pointwise,
+        ReLU,
+        Sigmoid,
+        SiLU,
+        Softmax,
+        Softplus,
+        Tanh,
+    )
+    from cnnexp.nn.blocks import Block, Concat, Residual, SeparableConv2D
+    from cnnexp.nn.class_losses import BinaryCrossEntropy, CrossEntropy, Focal, Hinge
+    from cnnexp.nn.convolutions import Conv2D, DepthwiseConv2D, PointwiseConv2D, TransposedConv2D
+    from cnnexp.nn.layer import LAYERS, Container, Layer
+    from cnnexp.nn.layers import AvgPool2D, Dense, Dropout, Flatten, MaxPool2D, SpatialDropout
+    from cnnexp.nn.losses import LOSSES, METRICS, Loss
+    from cnnexp.nn.network import Network
+    from cnnexp.nn.normalization import BatchNorm, GroupNorm, LayerNorm
+    from cnnexp.nn.shapes import (
+        Crop2D,
+        GlobalAvgPool2D,
+        GlobalMaxPool2D,
+        Pad2D,
+        Reshape,
+        UpSample2D,
+    )
+    from cnnexp.nn.value_losses import Huber, MeanAbsoluteError, MeanSquaredError
     from cnnexp.runs.finding import load_runs
     from cnnexp.runs.reading import Run, load_run
 
@@ -112,23 +112,56 @@ __all__ = [
     "sweep",
 ]
 
-# They need more than NumPy.
-_LATE = {
-    "Run": "cnnexp.runs.reading",
-    "load_run": "cnnexp.runs.reading",
-    "load_runs": "cnnexp.runs.finding",
-    "run": "cnnexp.app.api",
-    "sweep": "cnnexp.app.api",
+# Where each name is: a module is imported when one of its names is asked for.
+_PLACES = {
+    "cnnexp.app.api": ("run", "sweep"),
+    "cnnexp.engine": ("Context",),
+    "cnnexp.nn.activations": (
+        "ELU",
+        "GELU",
+        "HardSwish",
+        "LeakyReLU",
+        "LogSoftmax",
+        "Pointwise",
+        "ReLU",
+        "SiLU",
+        "Sigmoid",
+        "Softmax",
+        "Softplus",
+        "Tanh",
+    ),
+    "cnnexp.nn.blocks": ("Block", "Concat", "Residual", "SeparableConv2D"),
+    "cnnexp.nn.class_losses": ("BinaryCrossEntropy", "CrossEntropy", "Focal", "Hinge"),
+    "cnnexp.nn.convolutions": ("Conv2D", "DepthwiseConv2D", "PointwiseConv2D", "TransposedConv2D"),
+    "cnnexp.nn.layer": ("Container", "LAYERS", "Layer"),
+    "cnnexp.nn.layers": ("AvgPool2D", "Dense", "Dropout", "Flatten", "MaxPool2D", "SpatialDropout"),
+    "cnnexp.nn.losses": ("LOSSES", "Loss", "METRICS"),
+    "cnnexp.nn.network": ("Network",),
+    "cnnexp.nn.normalization": ("BatchNorm", "GroupNorm", "LayerNorm"),
+    "cnnexp.nn.shapes": (
+        "Crop2D",
+        "GlobalAvgPool2D",
+        "GlobalMaxPool2D",
+        "Pad2D",
+        "Reshape",
+        "UpSample2D",
+    ),
+    "cnnexp.nn.value_losses": ("Huber", "MeanAbsoluteError", "MeanSquaredError"),
+    "cnnexp.runs.finding": ("load_runs",),
+    "cnnexp.runs.reading": ("Run", "load_run"),
 }
+_ROOMS = ("engine", "errors", "nn", "registry")  # which may be named without being imported
 
 
 def __getattr__(name: str) -> Any:
-    """Import what reads run folders, and what trains as the command does, when it is asked for."""
-    if name not in _LATE:
-        raise AttributeError(f"module 'cnnexp' has no attribute '{name}'")
-    from importlib import import_module
-
-    return getattr(import_module(_LATE[name]), name)
+    """Import what a name stands for: most need NumPy, runs and sweeps also Hydra and pandas."""
+    if name in _ROOMS:
+        return import_module(f"cnnexp.{name}")
+    for module, names in _PLACES.items():
+        if name in names:
+            found = globals()[name] = getattr(import_module(module), name)
+            return found
+    raise AttributeError(f"module 'cnnexp' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,6 @@
 """The names that the package gives away."""
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -114,3 +115,13 @@ def test_all_of_a_module_is_there(name):
     names = getattr(module, "__all__", [])
     assert len(names) == len(set(names))
     assert all(hasattr(module, key) for key in names)
+
+
+def test_names_are_where_type_checkers_look_for_them():
+    """`cnnexp` has each name twice: imported for type checkers, and in a table for Python."""
+    tree = ast.parse(Path(cnnexp.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    for_types = {node.module: {alias.name for alias in node.names} for node in block.body}
+    assert for_types == {module: set(names) for module, names in cnnexp._PLACES.items()}
+    names = {name for names in for_types.values() for name in names}
+    assert names == {*cnnexp.__all__} - {"__version__"}

@@ -38,7 +38,7 @@ from cnnexp.app.single_run import carry_out, composed
 from cnnexp.app.sweep_grid import quoted
 from cnnexp.app.words import check_words
 from cnnexp.app.written import Overrides, written
-from cnnexp.errors import ConfigError
+from cnnexp.errors import ConfigError, RunError
 from cnnexp.report.table import Comparison, read
 from cnnexp.runs.reading import Run, load_run
 
@@ -209,6 +209,11 @@ def _as_command(
         try:
             offer_own(words)
             yield make_app(None if config_dir is None else os.fspath(config_dir))
+        except RunError as error:  # about the folder, which has another name here
+            key, equals, rest = str(error).partition("=")
+            if equals and key in ("hydra.run.dir", "sweep.dir"):
+                raise RunError(f"folder={rest}") from None
+            raise
         finally:
             sys.argv = argv
             os.environ.pop(QUIET, None)

@@ -97,7 +97,7 @@ def check_settings(config: Plain, search: bool = False) -> Plain:
         config["batch_size"] = suited_batch_size(config)
     if config["learning_rate"] is None:
         config["learning_rate"] = OPTIMIZERS[config["optimizer"]["name"]].default_learning_rate
-    config["sweep"]["points"] = []  # this is one of them
+    config["sweep"]["points"] = None  # this is one of them
     return config
 
 

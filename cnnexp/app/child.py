@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ class Task(NamedTuple):
     command: list[str]
     environment: Plain  # as the parent described it, for the record
     changes: str  # since the commits
+    fingerprint: str  # of what was planned
     variables: dict[str, str]  # of the parent's environment
 
 
@@ -78,7 +80,7 @@ def main(task: Task) -> int:
     executor.limit_cores(task.cores)
     try:
         with as_hydra(task):
-            train_checked(task.config, task.environment, task.changes)
+            train_checked(task.config, task.environment, task.changes, task.fingerprint)
     except Exception as error:
         tell(error, task.folder.name)
         return 1
@@ -144,6 +146,10 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 
 
 _Dumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_str(value.name))
+# In YAML 1.1, which PyYAML writes, 1e-3 is a text, and so needs no quotation marks. OmegaConf, and
+# YAML 1.2, read a number.
+NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[-+]?\d+)?$|0o[0-7]+$", re.IGNORECASE)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
 
 
 def tell(error: Exception, name: str) -> None:

@@ -42,8 +42,7 @@ from cnnexp.runs.files import open_to_append
 from cnnexp.runs.per_class import Classified
 from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.reading import load_run
-from cnnexp.runs.record import DataRecord, Origin, Record, described
-from cnnexp.runs.sources import sources_of
+from cnnexp.runs.record import DataRecord, Origin, Record, described, sources_in
 from cnnexp.runs.writing import RunWriter
 from cnnexp.train import (
     CALLBACKS,
@@ -59,7 +58,9 @@ from cnnexp.train import (
 log = logging.getLogger("cnnexp")
 
 
-def begin(folder: Path, record: Record, label: str = "", changes: str | None = None) -> Record:
+def begin(
+    folder: Path, record: Record, label: str = "", changes: str | None = None, planned: str = ""
+) -> Record:
     """Carry out a new run; its ``run.json`` is written before anything is read.
 
     Parameters
@@ -72,6 +73,8 @@ def begin(folder: Path, record: Record, label: str = "", changes: str | None = N
         Stands before every line that is printed.
     changes : str, optional
         What was changed since the commits, where that is known already.
+    planned : str
+        The fingerprint that a sweep knows the run by; another one is refused.
 
     Returns
     -------
@@ -86,12 +89,16 @@ def begin(folder: Path, record: Record, label: str = "", changes: str | None = N
         If the data or the weights that the config names cannot be used.
     """
     with logged(folder), stop_on_signals() as stop, recorded(folder, record) as writer:
-        sources = sources_of(record.config["plugins"]) or []
         if changes is None:
             changes = code.changes(record.environment, folder)
-        code.keep(folder, changes, sources)
+        code.keep(folder, changes, sources_in(record) or [])
         trainer, writer.record = prepare(folder, writer.record)
         writer.write()
+        if planned and writer.record.fingerprint != planned:
+            raise RunError(
+                "its data, or the code that its plugins name, changed after the sweep began. Start"
+                " the sweep again: it then trains all jobs with what is there."
+            )
         train_to_the_end(trainer, writer, stop, label)
     return _unless_interrupted(writer.record)
 

@@ -34,7 +34,9 @@ def train_task(cfg: DictConfig) -> float | None:
     return _train(cfg, lambda: check(cfg, search), None, None)
 
 
-def train_checked(config: Plain, environment: Plain, changes: str) -> float | None:
+def train_checked(
+    config: Plain, environment: Plain, changes: str, planned: str = ""
+) -> float | None:
     """Carry out a job whose config was checked, as `train_task` does.
 
     Parameters
@@ -45,13 +47,19 @@ def train_checked(config: Plain, environment: Plain, changes: str) -> float | No
         What `describe_environment` returned in the parent, for all jobs of the sweep.
     changes : str
         What was changed since the commits.
+    planned : str
+        The fingerprint that the sweep knows the job by.
     """
     load_plugins(config["plugins"])
-    return _train(config, lambda: config, environment, changes)
+    return _train(config, lambda: config, environment, changes, planned)
 
 
 def _train(
-    cfg: Any, checked: Callable[[], Plain], environment: Plain | None, changes: str | None
+    cfg: Any,
+    checked: Callable[[], Plain],
+    environment: Plain | None,
+    changes: str | None,
+    planned: str = "",
 ) -> float | None:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
@@ -61,7 +69,7 @@ def _train(
             record = resume_held(folder, label=label, plugins=list(cfg["plugins"]))
         else:
             record = record_of(checked(), hydra, environment)
-            record = begin(folder, record, label, changes)
+            record = begin(folder, record, label, changes, planned)
     return objective(record)
 
 
@@ -75,4 +83,4 @@ def record_of(config: Plain, hydra: Any, environment: Plain | None = None) -> Re
 
 def is_sweep(cfg: DictConfig) -> bool:
     """Say whether a composed config is one of a sweep."""
-    return bool(cfg.hydra.mode == RunMode.MULTIRUN or cfg.sweep.points)
+    return bool(cfg.hydra.mode == RunMode.MULTIRUN or cfg.sweep.points is not None)

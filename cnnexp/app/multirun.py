@@ -16,7 +16,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cnnexp.app import foreign
 from cnnexp.app.composing import App
@@ -39,7 +39,7 @@ from cnnexp.app.sweeps import Sweep
 from cnnexp.errors import ConfigError, RunError, system_reason
 from cnnexp.runs import trust
 from cnnexp.runs.code import command
-from cnnexp.runs.folders import claim, run_around
+from cnnexp.runs.folders import claim, remove_empty, run_around
 from cnnexp.runs.record import holds_a_run, now
 
 OURS = "cnnexp"  # the launcher of conf/hydra/launcher/processes.yaml
@@ -107,13 +107,13 @@ def carry_out(cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep:
         return [make_point(overrides, composer, sweep.search) for overrides in words]
 
     if sweep.search:
-        if OmegaConf.select(cfg, "sweep.points"):
+        if cfg.sweep.points is not None:
             raise ConfigError(["sweep.points: lists a grid, and a search chooses its own points."])
         foreign.search(cfg, context, task, sweep, points)
         return
     parse = OverridesParser.create(config_loader=context.config_loader).parse_overrides
     expanded = expand(cfg, parse)
-    cfg.sweep.points = []
+    cfg.sweep.points = None
     sweep.carry_out(points(expanded), glob_keys(parse(words_of(cfg))))
 
 
@@ -212,7 +212,7 @@ def folder_for(cfg: DictConfig) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _remove_empty(folder, kept)
+        remove_empty(folder, kept)
 
 
 def refuse_single_run(folder: Path) -> None:
@@ -221,14 +221,3 @@ def refuse_single_run(folder: Path) -> None:
         raise RunError(f"sweep.dir={folder}: there is a single run in this folder.")
     if (around := run_around(folder)) is not None:
         raise RunError(f"sweep.dir={folder}: lies in the folder of a run, {near(around)}.")
-
-
-def _remove_empty(folder: Path, kept: Path) -> None:
-    """Remove a folder and those above it, up to one that was there before, if they are empty."""
-    for path in (folder.absolute(), *folder.absolute().parents):
-        if path == kept:
-            return
-        try:
-            path.rmdir()
-        except OSError:
-            return

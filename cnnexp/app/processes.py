@@ -104,6 +104,7 @@ class _Tasks:
             command=sys.argv,
             environment=self._environment,
             changes=self._changes,
+            fingerprint=job.fingerprint,
             variables=dict(os.environ),
         )
 

@@ -111,6 +111,7 @@ class Again:
         self._keys = [change.partition("=")[0].lstrip("+") for change in changes]
         if "optimizer" in self._keys and self._has_default_rate():
             self._config["learning_rate"] = None  # the new optimizer's own
+        self._left: set[str] = set()
 
     def _has_default_rate(self) -> bool:
         name: str = (self._config.get("optimizer") or {}).get("name", "")
@@ -119,12 +120,27 @@ class Again:
 
     def words(self, app: App) -> list[str]:
         """Return what to compose from: the choices that were recorded, and the changes."""
+        if "model" in self._keys:
+            self._left = self._left_to_the_model(app)
         choices = [
             f"{group}={name}"
             for group in GROUPS
-            if group not in self._keys and (name := self._choice(app, group)) is not None
+            if group not in (*self._keys, *self._left)
+            and (name := self._choice(app, group)) is not None
         ]
         return [*choices, *self._typed_before(), *self.changes]
+
+    def _left_to_the_model(self, app: App) -> set[str]:
+        """Return the groups that the recorded model chose, or the new one chooses, for itself."""
+        new = [word for word in self.changes if word.partition("=")[0] == "model"]
+        old = [f"model={self._choice(app, 'model')}"]
+        then, now = (app.settings(words).hydra.runtime.choices for words in (old, new))
+        typed = {word.partition("=")[0] for word in self.record.overrides}
+        return {
+            group
+            for group in {*GROUPS} - {"model", *typed, *self._keys}
+            if self.record.choices.get(group) == then.get(group) != now.get(group)
+        }
 
     def _typed_before(self) -> list[str]:
         """Return what was typed for groups that are chosen anew, as far as they still have it."""
@@ -153,7 +169,7 @@ class Again:
             for key, value in self._config.items():
                 if key == "trackers" and key not in self._keys:
                     value = own_trackers(self.run, self.record)
-                if key not in (*OWN, *self._keys):
+                if key not in (*OWN, *self._keys, *self._left):
                     plain[key] = literal(self._with_changes(cfg, key, copy.deepcopy(value)))
             found = DictConfig(plain)
             found["hydra"] = hydra
@@ -173,7 +189,8 @@ class Again:
         kept: dict[str, str | None] = {
             group: name
             for group in GROUPS
-            if group not in self._keys and (name := before.choices.get(group)) is not None
+            if group not in (*self._keys, *self._left)
+            and (name := before.choices.get(group)) is not None
         }
         if found := differences(before.environment, record.environment):
             warn(f"warning: the last bits may differ from those of {self.run}: {'; '.join(found)}")

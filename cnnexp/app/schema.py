@@ -128,7 +128,7 @@ class SweepConfig:
     isolation : {"warm", "fresh"}
         Whether the process of a job is forked from one that has imported what runs need, on
         Linux, or starts Python anew.
-    points : list of settings
+    points : list of settings, optional
         Combinations to try, each ``{key: value, …}``; a value that is a list is swept over within
         its combination. All are taken with each combination of other values that are swept.
     """
@@ -139,7 +139,7 @@ class SweepConfig:
     search_on_test: bool = False
     jobs: int | str = ranged("auto", *AUTO_OR_COUNT)
     isolation: str = one_of("warm", "warm", "fresh")
-    points: list[Any] = field(default_factory=list)
+    points: list[Any] | None = None
 
     def __post_init__(self) -> None:
         names = figure_names()

@@ -34,6 +34,12 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        folder = Path(path).parent
+        if isinstance(error, FileNotFoundError) and not folder.exists():
+            raise OptionError(
+                f"{path}: there is no folder {folder} to write it into. Make it first, or name"
+                " another place."
+            ) from None
         raise OptionError(f"{path}: cannot be written: {system_reason(error)}.") from None
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,10 @@ from cnnexp.app.job import record_of
 from cnnexp.app.locations import config_root, near
 from cnnexp.app.resume import saying_how_to_go_on
 from cnnexp.app.search import objective
-from cnnexp.errors import ConfigError, RunError, system_reason
-from cnnexp.runs.folders import claim, hold, run_around, run_below
+from cnnexp.errors import CnnexpError, ConfigError, RunError, system_reason
+from cnnexp.runs.folders import claim, hold, remove_empty, run_around, run_below
 from cnnexp.runs.record import Record, holds_a_run, read_record, write_record
+from cnnexp.runs.writing import EPOCHS
 
 SWEEPS_ONLY = (
     "names the folder of a sweep, and this is a single run. Name its folder with"
@@ -63,12 +66,13 @@ def carry_out(
     later moment can be resumed.
     """
     wanted = Path(cfg.hydra.run.dir)
+    kept = next(path for path in (wanted.absolute(), *wanted.absolute().parents) if path.exists())
     try:
         folder = chosen_folder(wanted) if is_chosen(cfg, "hydra.run.dir") else claim(wanted)
     except OSError as error:
         raise RunError(f"hydra.run.dir={wanted}: cannot be made: {system_reason(error)}.") from None
     folder = folder.absolute()  # hydra.job.chdir=true changes into it
-    with saying_how_to_go_on(folder), hold(folder):
+    with unless_nothing_began(folder, kept), saying_how_to_go_on(folder), hold(folder):
         refuse_second(folder)
         write_record(folder, record)
         cfg.hydra.run.dir = str(folder)
@@ -85,6 +89,28 @@ def carry_out(
         if ret.status is JobStatus.FAILED:
             raise ret._return_value
     return folder
+
+
+@contextmanager
+def unless_nothing_began(folder: Path, kept: Path) -> Iterator[None]:
+    """Leave nothing behind where a mistake was found before the first step, as in the data.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder; what it holds already stays there.
+    kept : Path
+        The first folder on the way up that was there before.
+    """
+    empty = not any(folder.iterdir())
+    try:
+        yield
+    except CnnexpError:
+        if empty and not (folder / EPOCHS).exists():
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove_empty(folder, kept)
+        raise
 
 
 def refuse_folder_key(overrides: Sequence[str], keys: Sequence[str], why: str) -> None:

@@ -14,10 +14,13 @@ from typing import Any
 
 from cnnexp.app.hydra_app import hydra_main
 from cnnexp.app.locations import near
+from cnnexp.app.screen import warn
 from cnnexp.app.sweep_grid import quoted
-from cnnexp.app.sweeps import INDEX, read_index
+from cnnexp.app.sweeps import INDEX, how_begun, read_index
 from cnnexp.errors import ConfigError, RunError
 from cnnexp.runs import trust
+from cnnexp.runs.archives import place_of
+from cnnexp.runs.folders import is_number
 from cnnexp.runs.forms import fits
 from cnnexp.runs.record import FILE
 
@@ -26,7 +29,11 @@ ALLOWED = ("sweep.rerun", "sweep.jobs", "sweep.isolation")
 
 def is_a_sweep(folder: Path) -> bool:
     """Say whether a folder is that of a sweep."""
-    return (folder / INDEX).is_file() and not (folder / FILE).exists()
+    if (folder / FILE).exists() or place_of(folder) is not None:
+        return False
+    return (folder / INDEX).is_file() or any(
+        is_number(record.parent.name) for record in folder.glob(f"*/{FILE}")
+    )
 
 
 def resume_sweep(folder: Path, words: Sequence[str] = ()) -> int:
@@ -58,6 +65,11 @@ def resume_sweep(folder: Path, words: Sequence[str] = ()) -> int:
     folder = folder.absolute()
     if os.path.isdir(start["folder"]):
         os.chdir(start["folder"])
+    else:
+        warn(
+            f"warning: {start['folder']}, where this sweep was started, is gone. Relative paths in"
+            f" its settings, and your conf and plugins, are looked for in {os.getcwd()}."
+        )
     given = {word.partition("=")[0] for word in words}
     kept = [word for word in start["words"] if word.partition("=")[0] not in given]
     return hydra_main(["-m", *kept, *words, f"sweep.dir={quoted(near(folder))}"])
@@ -68,7 +80,7 @@ def last_start(folder: Path) -> dict[str, Any]:
     start: dict[str, Any] = (read_index(folder)["started"] or [{}])[-1]
     if not fits(start, {"words": [str], "folder": str}):
         typed: Any = start.get("command")
-        command = f": {shlex.join(typed)}" if fits(typed, [str]) else "."
+        command = f": {shlex.join(typed)}" if fits(typed, [str]) else how_begun(folder)
         raise RunError(
             f"{folder}: it is not recorded what was typed to start this sweep. Type it"
             f" again{command}"

@@ -113,9 +113,24 @@ class SweepComposer:
             return self._loader.load_sweep_config(self._config, words)
         chosen = tuple(str(o.input_line) for o in parsed if self._chooses(o))
         if chosen not in self._chosen:
-            self._chosen[chosen] = self._loader.load_sweep_config(self._config, list(chosen))
+            self._chosen[chosen] = self._compose_chosen(chosen)
         composed = copy.deepcopy(self._chosen[chosen])
         ConfigLoaderImpl._apply_overrides_to_config(values, composed)
+        return composed
+
+    def _compose_chosen(self, chosen: tuple[str, ...]) -> DictConfig:
+        """Compose the choices of a job from files, unless those of the sweep are the same ones.
+
+        What was typed beside choices is applied to a job again, which changes nothing. That is not
+        so of what adds or deletes a key.
+        """
+        typed = [self._parse(word) for word in self._config.hydra.overrides.task]
+        plain = all(override.type is OverrideType.CHANGE for override in typed)
+        fixed = (o for o in typed if self._chooses(o) and not o.is_sweep_override())
+        if not plain or chosen != tuple(str(o.input_line) for o in fixed):
+            return self._loader.load_sweep_config(self._config, list(chosen))
+        composed = copy.deepcopy(self._config)
+        composed.hydra.mode = None
         return composed
 
 

@@ -49,7 +49,8 @@ def expand(cfg: DictConfig, parse: Callable[[list[str]], list[Override]]) -> lis
     for override in parse(words_of(cfg)):
         key = override.get_key_element()
         choices[key] = [f"{key}={value}" for value in values_of(override)]
-    listed = listed_points(OmegaConf.to_container(cfg.sweep).get("points") or [{}])  # type: ignore[union-attr]
+    points: Any = OmegaConf.to_container(cfg.sweep)
+    listed = listed_points([{}] if points["points"] is None else points["points"])
     keys = {key.lstrip("+~").partition("@")[0] for key in choices}
     if both := [key for key in dict.fromkeys(k for point in listed for k in point) if key in keys]:
         raise ConfigError(
@@ -90,6 +91,9 @@ def listed_points(points: Any) -> list[dict[str, list[str]]]:
     found: list[dict[str, list[str]]] = []
     if not isinstance(points, list):
         raise ConfigError([f"{POINTS} must be a list of settings. Got {points!r:.60}."])
+    if not points:
+        why = "the list is empty, so there is nothing to train"
+        raise ConfigError([f"{POINTS}: {why}. Give combinations, or null."])
     for number, point in enumerate(points):
         if not isinstance(point, dict):
             faults.append(f"{POINTS}.{number} must be settings, as key: value. Got {point!r:.60}.")

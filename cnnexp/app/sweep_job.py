@@ -43,6 +43,8 @@ class Job:
         How its process ended, where that was seen.
     done : dict, optional
         What it recorded, once that does not change any more.
+    fingerprint : str
+        What determines its result, as it was planned; empty where that is not known.
     """
 
     overrides: list[str]
@@ -54,6 +56,7 @@ class Job:
     launched: bool = False
     end: str = ""
     done: Record | None = field(default=None, repr=False)
+    fingerprint: str = ""
     _unreadable: str = field(default="", repr=False)
 
     def record(self) -> Record | None:

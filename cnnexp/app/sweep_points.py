@@ -116,7 +116,8 @@ def unfit(points: Sequence[Point], globs: Collection[str]) -> list[Point]:
 
 def _with_place(place: str, fault: str) -> str:
     """Put before a fault what tells its point from others, unless it begins with that."""
-    return fault if not place or fault.startswith(f"{place}: ") else f"{place}: {fault}"
+    told = not place or fault.startswith((f"{place}: ", f"{place} "))
+    return fault if told else f"{place}: {fault}"
 
 
 class Overridden(Protocol):

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnexp.app.locations import near
 from cnnexp.app.screen import say
 from cnnexp.app.sweep_job import DONE, Job
 from cnnexp.app.sweep_points import Point, faults_of, unfit
@@ -93,6 +95,14 @@ class Sweep:
             self._run(todo)
         for job in todo:
             job.todo, job.launched = False, True
+        self.trouble += [
+            f"job {job.folder.name}: its data or its code changed after the sweep began. Start the"
+            " sweep again: it then trains all jobs with what is there."
+            for job in todo
+            if (record := job.record()) is not None
+            and record.status in DONE
+            and record.fingerprint not in (None, job.fingerprint)
+        ]
 
     def job_of(self, point: Point) -> Job:
         """Return the job of a point that has no faults."""
@@ -151,6 +161,7 @@ class Sweep:
                 if name not in self._jobs:
                     refuse_links(self.folder / name)  # .hydra is written there too
                     job = Job(point.overrides, point.config, point.hydra, self.folder / name)
+                    job.fingerprint = point.fingerprint
                     self._jobs[name] = decide(job, self.rerun, self._recorded.get(name))
             if self.search:
                 asked = {name: job.overrides for name, job in self._jobs.items()}
@@ -179,15 +190,36 @@ def read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     index: dict[str, Any] = {"started": [], "jobs": {}}
     if path.exists():
-        with foreign(path, "Remove it: the jobs are found by their own records."):
-            index = json.loads(read_bytes(path))
-            if not fits(index, {"jobs": {str: str}, "started": [dict]}):
-                raise ValueError("it is not an index of jobs")
-            if not fits(index.get(POINTS, {}), {str: [str]}):
-                raise ValueError(f"{POINTS} must hold overrides")
-            if odd := [name for name in index["jobs"].values() if not is_number(name)]:
-                raise ValueError(f"it names the folder {odd[0]!r}, and jobs have numbers")
+        try:
+            with foreign(path):
+                index = json.loads(read_bytes(path))
+                _check_index(index)
+        except RunError as error:
+            begun = "start the sweep again; its jobs are found by their own records"
+            raise RunError(f"{error} Remove it, and {begun}{how_begun(folder)}") from None
     return index
+
+
+def _check_index(index: Any) -> None:
+    """Raise ValueError for what is no index of jobs."""
+    if not fits(index, {"jobs": {str: str}, "started": [dict]}):
+        raise ValueError("it is not an index of jobs")
+    if not fits(index.get(POINTS, {}), {str: [str]}):
+        raise ValueError(f"{POINTS} must hold overrides")
+    if odd := [name for name in index["jobs"].values() if not is_number(name)]:
+        raise ValueError(f"it names the folder {odd[0]!r}, and jobs have numbers")
+
+
+def how_begun(folder: Path) -> str:
+    """Return ``: COMMAND``, which started the sweep in a folder, as its jobs have it, or ``.``."""
+    for record in records_in(folder).values():
+        words: Any = record.environment.get("command")
+        if fits(words, [str]) and "resume" not in words:
+            kept = [
+                word for word in words if not word.startswith(("sweep.dir=", "hydra.sweep.dir="))
+            ]
+            return f": {shlex.join([*kept, f'sweep.dir={near(folder)}'])}"
+    return "."
 
 
 def decide(job: Job, rerun: str, record: Record | None = None) -> Job:

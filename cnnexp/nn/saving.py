@@ -23,7 +23,7 @@ from cnnexp.nn.losses import LOSSES, Loss
 
 OPTIONS = "network.json"  # the name of the options in the archive
 FORMAT = 1
-LARGEST = 1 << 30  # bytes of a file's arrays
+MOST_UNPACKED = 1 << 30  # bytes of the arrays of a file that is packed; `save` packs nothing
 LARGEST_OPTIONS = 1 << 20
 SIZES = ("threads", "micro_batch", "inference_micro_batch")
 
@@ -163,10 +163,15 @@ class Saving(ABC):
     def _from_archive(cls, path: str, options: dict[str, Any]) -> Self:
         import json
         import zipfile
+        from pathlib import Path
 
         with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-                raise DataError(f"{path}: its arrays have more than {LARGEST:,} bytes.")
+            size = sum(entry.file_size for entry in archive.infolist())
+            if size > max(MOST_UNPACKED, Path(path).stat().st_size):
+                raise DataError(
+                    f"{path}: its arrays are packed, and would take {size:,} bytes; at most"
+                    f" {MOST_UNPACKED:,} are unpacked. A file of Network.save has them as they are."
+                )
             if OPTIONS not in archive.namelist():
                 raise DataError(f"{path}: no network: there is no {OPTIONS} in it.")
             if archive.getinfo(OPTIONS).file_size > LARGEST_OPTIONS:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from cnnexp.errors import RunError
-from cnnexp.runs.archives import ENDING, Archive, is_too_dense, place_of
+from cnnexp.runs.archives import ENDING, Archive, fault_of, is_too_dense, place_of
 from cnnexp.runs.checksums import CHECKPOINT, WEIGHTS
 from cnnexp.runs.files import read_bytes, replacing
 from cnnexp.runs.finding import find_runs, flat_row
@@ -58,7 +58,9 @@ def write_archive(folder: Path, file: Path, runs: Sequence[Path]) -> Archived:
         If a file is none that an archive may hold, or the archive is there already.
     """
     _check_place(folder, file)
-    files = {f"{folder.resolve().name}/{name}": path for name, path in _files_of(folder, "")}
+    top = folder.resolve().name.replace(":", "-").replace("\\", "-")  # a time, for example
+    files = {f"{top}/{name}": path for name, path in _files_of(folder, "")}
+    _check_names(files)
     with replacing(file) as out:
         dense = _pack(out, files, stored=set())
         if dense:  # as a stranger's archive it would be refused
@@ -100,6 +102,22 @@ def _check_place(folder: Path, file: Path) -> None:
         raise RunError(f"{file}: there is no folder {file.parent} to write it into.")
     if file.resolve().is_relative_to(folder.resolve()):
         raise RunError(f"{file}: would lie in the folder that it is made of. Name another place.")
+
+
+def _check_names(files: dict[str, Path]) -> None:
+    """Refuse, before anything is packed, names that a reader of archives would refuse."""
+    for name, path in files.items():
+        fault = fault_of(zipfile.ZipInfo(name)) if _is_text(name) else "is not text"
+        if fault:
+            raise RunError(f"{path}: its name {fault}, as archives need it. Rename it first.")
+
+
+def _is_text(name: str) -> bool:
+    """Say whether a name can be written in UTF-8; the bytes of some are no text."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _files_of(folder: Path, before: str) -> Iterator[tuple[str, Path]]:

@@ -109,6 +109,17 @@ def _first_free(folders: Iterator[Path]) -> Path:
             return folder
 
 
+def remove_empty(folder: Path, kept: Path) -> None:
+    """Remove a folder and those above it, up to one that was there before, if they are empty."""
+    for path in (folder.absolute(), *folder.absolute().parents):
+        if path == kept:
+            return
+        try:
+            path.rmdir()
+        except OSError:
+            return
+
+
 def run_below(folder: Path) -> Path | None:
     """Return a run in a folder or in those in it, if there is one, or what is left of a sweep."""
     patterns = (f"*/{FILE}", f"*/*/{FILE}", "sweep.json", "multirun.yaml")

@@ -23,7 +23,7 @@ from cnnexp.runs.files import read_bytes, replace_json
 from cnnexp.runs.fingerprint import config_hash, fingerprint
 from cnnexp.runs.forms import COUNT, NUMBER, Maybe, fault_of, form_of, is_nested_too_deeply
 from cnnexp.runs.process import Process, is_gone, is_here, this_process
-from cnnexp.runs.sources import Signed, sources_of
+from cnnexp.runs.sources import Signed, Source, sources_of
 from cnnexp.runs.version1 import FORMAT as FORMAT_1
 from cnnexp.runs.version1 import translate_record
 
@@ -327,8 +327,14 @@ def described(record: Record, dataset: Dataset, network: Network) -> Record:
         network=cast(NetworkRecord, {**(record.network or {}), **built}),
         config_hash=config_hash(config),
         fingerprint=record.fingerprint
-        or fingerprint(config, dataset.checksum, weights, sources_of(config["plugins"])),
+        or fingerprint(config, dataset.checksum, weights, sources_in(record)),
     )
+
+
+def sources_in(record: Record) -> list[Source] | None:
+    """Return the sources of a run's modules: those that were signed, else as they are now."""
+    signed = record.plugins
+    return signed["modules"] if signed else sources_of(record.config.get("plugins") or [])
 
 
 def now() -> str:

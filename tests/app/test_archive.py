@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cnnexp import load_run
 from tests.commandline import cnnexp, succeed
 from tests.runs.small import change_record
 
@@ -91,3 +92,15 @@ def test_what_goes_on_and_what_is_a_link_is_no_part_of_an_archive(grid):
 def test_an_archive_is_thrown_away_like_a_run(grid):
     succeed("archive", "grid/0", "best.zip")
     assert "moved to .trash/best.zip" in succeed("rm", "--yes", "best.zip")
+
+
+def test_a_name_with_a_colon_is_archived_or_refused_at_once(grid, monkeypatch):
+    """A run may be called by the time; a file that no archive may hold is told of first."""
+    shutil.copytree("grid/0", "12:30:00")
+    succeed("archive", "12:30:00", "one.zip")
+    assert load_run(Path("one.zip")).status == "finished"
+    (Path("12:30:00") / r"a\b.txt").write_text("")
+    monkeypatch.setattr("cnnexp.runs.archiving._pack", lambda *_, **__: pytest.fail("was packed"))
+    ended = cnnexp("archive", "12:30:00", "two.zip")
+    assert ended.code == 2 and not Path("two.zip").exists()
+    assert ended.err.startswith("error: 12:30:00/a\\b.txt: its name is not the name of a file")

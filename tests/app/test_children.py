@@ -13,6 +13,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
 from cnnexp.app import child, children
 from cnnexp.app.processes import side_by_side
@@ -161,3 +163,38 @@ def test_jobs_go_on_when_the_process_group_is_told_to_end(tmp_path):
     assert sweep.returncode == 130
     assert "0 of 2 jobs have a result" in printed
     assert {read_record(Path("S", job)).status for job in "01"} == {"interrupted"}
+
+
+def test_a_text_that_looks_like_a_number_stays_a_text_for_every_reader():
+    """YAML 1.1 reads 1e-3 as a text, OmegaConf and YAML 1.2 as a number."""
+    texts = ["1e-3", "1E5", "-.5e2", "+1e3", "1_0.5e1", ".inf", "-.Inf", ".NaN", "0o17", "1.", "12"]
+    texts += ["0x1f", "1:30", "true", "null", "~", "", "e3", "-", ".", "1e", "a b", "1e-3x"]
+    config = {
+        "texts": texts,
+        "numbers": [1e-3, 1e30, 5, -0.5, float("inf")],
+        "names": dict.fromkeys(texts),
+    }
+    written = yaml.dump(config, Dumper=child._Dumper, sort_keys=False, allow_unicode=True)
+    assert OmegaConf.to_container(OmegaConf.create(written)) == yaml.safe_load(written) == config
+    assert "- e3\n" in written  # what is clear needs no quotation marks
+
+
+@linux
+def test_code_that_changes_while_a_sweep_goes_on_is_not_mixed():
+    """A job whose code is not what was planned is refused; the sweep again trains all anew."""
+    module = Path("changing.py")
+    module.write_text("")
+    change = "import pathlib\npathlib.Path('changing.py').write_text('VALUE = 2')\n"
+    Path("hook.py").write_text(
+        "from cnnexp.train import CALLBACKS, Callback\n"
+        "@CALLBACKS.register('hook')\nclass Hook(Callback):\n"
+        "    def epoch_done(self, event, trainer):\n"
+        f"        {change.replace(chr(10), chr(10) + ' ' * 8)}\n"
+    )
+    words = ("-m", "plugins=[changing,hook]", "callbacks=[{type: hook}]", "model=flat", "epochs=1")
+    words = (*words, "data.limit=40", "seed=1,2", "sweep.jobs=1", "sweep.dir=S")
+    ended = cnnexp(*words)
+    assert ended.code == 1
+    assert "job 1 failed: its data, or the code that its plugins name, changed after" in ended.out
+    assert read_record(Path("S/0")).status == "finished"
+    assert not Path("S/1/epochs.csv").exists()

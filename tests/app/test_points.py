@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from cnnexp import load_run
 from cnnexp.app.sweep_grid import expand, glob_keys, written
+from cnnexp.app.sweep_points import Point, faults_of
 from cnnexp.errors import ConfigError
 from tests.commandline import cnnexp, succeed
 
@@ -48,8 +49,8 @@ def test_other_values_are_taken_with_each_combination():
 
 
 def test_what_is_typed_takes_the_place_of_what_a_study_lists():
-    assert expanded([], "seed=3,4", params={"seed": "1,2"}) == ["seed=3", "seed=4"]
-    assert expanded([], "seed=range(2)", "~ema") == ["seed=0 ~ema=null", "seed=1 ~ema=null"]
+    assert expanded(None, "seed=3,4", params={"seed": "1,2"}) == ["seed=3", "seed=4"]
+    assert expanded(None, "seed=range(2)", "~ema") == ["seed=0 ~ema=null", "seed=1 ~ema=null"]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,11 @@ def test_hydra_reads_a_value_as_it_was_written(value):
     ("points", "fault"),
     [
         ("impl", "sweep.points must be a list of settings. Got 'impl'."),
+        (
+            [],
+            "sweep.points: the list is empty, so there is nothing to train. "
+            "Give combinations, or null.",
+        ),
         ([3], "sweep.points.0 must be settings, as key: value. Got 3."),
         ([{}, {"a b": 1}], "sweep.points.1: 'a b' is not the key of a setting."),
         ([{"seed": []}], "sweep.points.0.seed: its list is empty. Give the values to sweep over."),
@@ -116,7 +122,7 @@ def test_a_study_lists_combinations(tmp_path):
     ]
     records = [load_run(Path("S", job)).record for job in "012"]
     assert [r["config"]["learning_rate"] for r in records] == [0.001, 0.3, 0.1]
-    assert records[0]["config"]["sweep"]["points"] == []
+    assert records[0]["config"]["sweep"]["points"] is None
     assert "3 skipped" in succeed("experiments=mine", *SMALL)
 
 
@@ -139,3 +145,13 @@ def test_a_fault_in_a_combination_is_told_before_anything_starts(points, message
     assert ended.code == 2
     assert message in ended.err
     assert not Path("S").exists()
+
+
+def test_a_fault_that_names_its_point_is_not_told_twice():
+    """impl=compiled: impl=compiled needs numba …"""
+    needs = "impl=compiled needs numba, which is not installed"
+    points = [
+        Point(["impl=compiled"], faults=(needs,)),
+        Point(["impl=fast"], faults=("epochs: no",)),
+    ]
+    assert faults_of(points) == [needs, "impl=fast: epochs: no"]

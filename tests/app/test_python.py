@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 import cnnexp
 from cnnexp.app.written import written
-from cnnexp.errors import ConfigError, OptionError
+from cnnexp.errors import ConfigError, OptionError, RunError
 from tests.commandline import succeed
 from tests.runs.small import SMALL, write_data
 
@@ -173,3 +173,14 @@ def test_settings_as_words():
 def test_what_cannot_be_written_is_refused(overrides):
     with pytest.raises(OptionError):
         written(overrides, {})
+
+
+def test_a_folder_is_called_folder_here():
+    """The message named hydra.run.dir, which nobody had written."""
+    Path("taken").mkdir()
+    Path("taken/run.json").write_text("{}")
+    for call in (cnnexp.run, cnnexp.sweep):
+        with pytest.raises(
+            RunError, match=r"^folder=taken: there is a (single )?run in this folder"
+        ):
+            call({"model": "flat"}, folder="taken")

@@ -203,3 +203,20 @@ def test_a_study_is_refused():
     succeed(*QUICK, "hydra.run.dir=one")
     ended = cnnexp("rerun", "one", "experiments=depth")
     assert (ended.code, "a study sets many settings" in ended.err) == (2, True)
+
+
+def test_another_model_chooses_its_own_loss_unless_one_was_typed(place):
+    """The loss of a recorded model=regression came from that model."""
+    one = ("data=sklearn", "data.set=diabetes", "optimizer=adam", *QUICK)
+    succeed(*one, "model=regression", "hydra.run.dir=one")
+    ended = cnnexp("rerun", "one", "model=flat", "data=digits", "hydra.run.dir=two")
+    assert ended.code == 0, ended.err
+    two = read_record(Path("two"))
+    assert (two.config["loss"]["name"], two.choices["loss"]) == ("cross_entropy", "cross_entropy")
+    succeed(
+        "rerun", "two", "model=regression", "data=sklearn", "data.set=diabetes", "hydra.run.dir=3"
+    )
+    assert read_record(Path("3")).config["loss"]["name"] == "mean_squared_error"
+    succeed(*one, "model=regression", "loss=huber", "hydra.run.dir=typed")
+    succeed("rerun", "typed", "model=regression", "hydra.run.dir=4")
+    assert read_record(Path("4")).config["loss"]["name"] == "huber"

@@ -41,16 +41,21 @@ def loaded(code, folder):
     return {name for name in names if not name.startswith(("_", "cython"))}
 
 
-@pytest.mark.parametrize("code", ["import cnnexp", "import cnnexp.classic"])
+@pytest.mark.parametrize("code", ["from cnnexp import Network", "import cnnexp.classic"])
 def test_importing_loads_numpy_alone(code, tmp_path):
     assert loaded(code, tmp_path) == {"cnnexp", "numpy"}
+
+
+def test_names_of_the_package_are_imported_when_they_are_used(tmp_path):
+    assert loaded("import cnnexp; cnnexp.__version__", tmp_path) == {"cnnexp"}
+    assert loaded("import cnnexp; cnnexp.nn, cnnexp.Conv2D", tmp_path) == {"cnnexp", "numpy"}
 
 
 def test_importing_leaves_aside_what_is_slow_to_load(tmp_path):
     code = (
         "import sys, numpy\n"  # which loads some of them before its version 2
         "before |= set(sys.modules)\n"
-        "import cnnexp\n"
+        "import cnnexp; cnnexp.Network\n"
         "slow = {'concurrent.futures', 'difflib', 'numpy.random', 'pathlib'}\n"
         "new = set(sys.modules) - before  # coverage.py loads some of them first\n"
         "assert not slow & new, slow & new"

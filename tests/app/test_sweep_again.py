@@ -105,3 +105,27 @@ def test_a_job_of_a_sweep_is_resumed_as_a_run():
     change_record(Path("S/0"), status="interrupted")
     assert "results in S/0" in succeed("resume", "S/0")
     assert load_run("S/0").status == "finished"
+
+
+def test_an_index_that_is_damaged_or_gone_names_the_command_that_helps(monkeypatch):
+    """Its remedy was a dead end: without the index, resume found no run."""
+    monkeypatch.setattr("sys.argv", ["cnnexp", *GRID])  # what a job records
+    succeed(*GRID, "sweep.dir=S")
+    index = Path("S/sweep.json")
+    index.write_text("{broken")
+    again = f"cnnexp {' '.join(GRID)} sweep.dir=S"
+    assert cnnexp("resume", "S").err.endswith(f"by their own records: {again}\n")
+    index.unlink()
+    ended = cnnexp("resume", "S")
+    assert ended.err.endswith(f"what was typed to start this sweep. Type it again: {again}\n")
+    assert "2 jobs: 2 skipped" in succeed(*again.split()[1:])
+    assert "2 jobs: 2 skipped" in succeed("resume", "S")
+
+
+def test_it_is_told_where_paths_begin_when_the_first_folder_is_gone(place, monkeypatch):
+    succeed(*GRID, "sweep.dir=S")
+    (place / "work").rename(place / "moved")
+    monkeypatch.chdir(place / "moved")
+    ended = cnnexp("resume", "S")
+    assert ended.code == 0 and "2 skipped" in ended.out
+    assert f"warning: {place / 'work'}, where this sweep was started, is gone." in ended.err

@@ -233,3 +233,20 @@ def test_registered_layers_are_saved_by_name(tmp_path, monkeypatch):
     net = Network([Unnamed(), Flatten(), Dense(2), Softmax()]).build((3, 3, 1))
     assert by_file(net, tmp_path).layers[0].type == "same_again"
     Unnamed.type = ""
+
+
+def test_a_large_file_is_read_and_one_that_unpacks_to_much_is_not(tmp_path, monkeypatch):
+    """What `save` writes has its arrays as they are, so its size bounds them."""
+    monkeypatch.setattr("cnnexp.nn.saving.MOST_UNPACKED", 1000)
+    net = Network([Flatten(), Dense(50), Softmax()]).build((8, 8, 1))
+    net.save(tmp_path / "net.npz")
+    assert (tmp_path / "net.npz").stat().st_size > 1000
+    assert Network.load(tmp_path / "net.npz").parameter_count == net.parameter_count
+    with zipfile.ZipFile(tmp_path / "net.npz") as file:
+        contents = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(tmp_path / "packed.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+        file.writestr("zeros.npy", bytes(10**6))
+    with pytest.raises(DataError, match=r"its arrays are packed, and would take 1,0.* bytes"):
+        Network.load(tmp_path / "packed.npz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import inspect
 from typing import Any
@@ -88,11 +89,30 @@ def options_of(layer_class: type[Layer], words: list[str]) -> dict[str, Any]:
             values[key] = yaml.safe_load(value)
         except (yaml.YAMLError, ValueError, RecursionError):
             faults.append(f"{word[:80]}: cannot be read as key=value.")
+    name = layer_class.type or layer_class.__name__
     if not faults:
-        check_options([layer_class], values, f"{layer_class.__name__}: ", faults)
+        check_options([layer_class], values, f"{name}: ", faults)
+    if missing := [key for key in _required(layer_class) if key not in values and faults]:
+        typed = " ".join([*words, *(f"{key}=VALUE" for key in missing)])
+        raise OptionError(
+            f"{name} has options that must be given. Write them behind its name:"
+            f" python -m cnnexp check-layer {name} {typed}" + "".join(f"\n  {f}" for f in faults)
+        )
     if faults:
         raise ConfigError(faults)
     return values
+
+
+def _required(layer_class: type[Layer]) -> list[str]:
+    """Return the options of a layer that have no default."""
+    if not dataclasses.is_dataclass(layer_class):
+        return []
+    nothing = dataclasses.MISSING
+    return [
+        field.name
+        for field in dataclasses.fields(layer_class)
+        if field.init and field.default is nothing and field.default_factory is nothing
+    ]
 
 
 def _shape(text: str) -> Shape:
