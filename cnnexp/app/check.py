@@ -21,6 +21,7 @@ from cnnexp.app.schema import TABLES, AugmentConfig, Config, ModelConfig, SweepC
 from cnnexp.data.dataset import default_scaling, no_official_split
 from cnnexp.engine import AUTO, IMPLEMENTATIONS, automatic
 from cnnexp.errors import CnnexpError, ConfigError, DataError, ShapeError
+from cnnexp.nn.arguments import workers_fault
 from cnnexp.nn.losses import METRICS
 from cnnexp.runs import rebuild
 from cnnexp.runs.archives import place_of
@@ -157,7 +158,9 @@ def _check_impl(config: Plain, faults: list[str]) -> None:
         impl["name"] = automatic()
     _check_group(config, "impl", faults)
     if (name := config["impl"]["name"]) in IMPLEMENTATIONS:
-        faults += filter(None, [IMPLEMENTATIONS[name].missing()])
+        found = IMPLEMENTATIONS[name]
+        workers = workers_fault(found, config["impl"].get("threads", AUTO))
+        faults += filter(None, [found.missing(), workers and f"impl.{workers}"])
 
 
 def check_data(config: Plain, faults: list[str]) -> Images:

@@ -1,7 +1,8 @@
 """Arithmetic: windows, convolution and pooling under several implementations."""
 
-from cnnexp.engine import compiled, fast, im2col, naive, stride_groups
+from cnnexp.engine import compiled, fast, gpu, im2col, naive, stride_groups
 from cnnexp.engine.context import Array, Context
+from cnnexp.engine.device import Device, host_copy, to_host
 from cnnexp.engine.machine import Limits
 from cnnexp.engine.operations import (
     AUTO,
@@ -20,6 +21,7 @@ __all__ = [
     "IMPLEMENTATIONS",
     "Array",
     "Context",
+    "Device",
     "Fusion",
     "Gradients",
     "Implementation",
@@ -30,7 +32,10 @@ __all__ = [
     "automatic",
     "compiled",
     "fast",
+    "gpu",
+    "host_copy",
     "im2col",
     "naive",
     "stride_groups",
+    "to_host",
 ]

@@ -65,10 +65,10 @@ def train_forward(
     """
     X = batch_last(A_prev)
     x = context.array("x", X.shape, X.dtype)  # the distances from the mean of this micro-batch
-    m, squares = np.empty(len(X), X.dtype), np.empty(len(X), X.dtype)
+    m, squares = (context.xp.empty(len(X), X.dtype) for _ in range(2))
     for rows in _blocks(X, context):
         values, distance = _rows(X[rows]), _rows(x[rows])
-        m[rows] = sums(values) / X.dtype.type(values.shape[1])
+        m[rows] = sums(values, context.xp) / X.dtype.type(values.shape[1])
         np.subtract(values, m[rows, None], out=distance)
         squares[rows] = dots(distance, distance)
     count = X.size // len(X)
@@ -100,10 +100,11 @@ def train_backward(
         function.gradient(dX[rows], A[rows], out=out)
         return _rows(out)
 
-    partial = np.empty((2, len(x)))
+    partial = context.xp.empty((2, len(x)))
     for rows in _blocks(x, context):
         d_rows = gradient(rows)
-        partial[:, rows] = sums(d_rows), dots(d_rows, _rows(x[rows]))
+        partial[0, rows] = sums(d_rows, context.xp)
+        partial[1, rows] = dots(d_rows, _rows(x[rows]))
     partial[1] = (partial[1] + offset * partial[0]) / spread
     total = yield partial
     # dA_prev = factor · dA + slope · x + level, in the memory of x
@@ -167,9 +168,9 @@ def _rows(X: Array) -> Array:
     return X.reshape(len(X), -1)
 
 
-def sums(values: Array) -> Array:
+def sums(values: Array, xp: Any = np) -> Array:
     """Return the sum of every row, a product with ones."""
-    total: Array = values @ np.ones(values.shape[1], values.dtype)
+    total: Array = values @ xp.ones(values.shape[1], values.dtype)
     return total
 
 

@@ -49,6 +49,8 @@ class Context:
         Where a pass in training puts the state after this step.
     limits : Limits
         Sizes of blocks, and thresholds between methods.
+    xp : module
+        Where arrays that are made from nothing come from: NumPy, or the module of a device.
     seed : tuple of int
         Of random draws: the seed of the network and the path of the layer.
     step : int
@@ -78,6 +80,7 @@ class Context:
     state: Mapping[str, Array] = field(default_factory=dict)
     state_updates: dict[str, Array] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    xp: Any = np
     seed: tuple[int, ...] = (0,)
     step: int = 0
     first: int = 0
@@ -97,11 +100,11 @@ class Context:
         if kept is not None and kept.shape == shape and kept.dtype == dtype:
             return kept
         if not self.reuse:
-            return np.empty(shape, dtype)
+            return self.xp.empty(shape, dtype)  # type: ignore[no-any-return]
         size = math.prod(shape)
         memory = self._memory.get(name)
         if memory is None or memory.size < size or memory.dtype != dtype:
-            memory = self._memory[name] = np.empty(size, dtype)
+            memory = self._memory[name] = self.xp.empty(size, dtype)
         array = self._arrays[name] = memory[:size].reshape(shape)
         return array
 
@@ -116,7 +119,7 @@ class Context:
         order = memory_order(array)
         shape = tuple(array.shape[axis] for axis in order)
         inner = self.array(name, shape, array.dtype if dtype is None else dtype)
-        return inner.transpose(np.argsort(order))
+        return inner.transpose(np.argsort(order).tolist())
 
     @property
     def bytes(self) -> int:

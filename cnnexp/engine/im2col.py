@@ -70,7 +70,7 @@ def max_pool_backward(
 ) -> tuple[Array | None, Gradients]:
     """Put each gradient where the first maximum was."""
     first, padded_shape = cache
-    d_pixels = np.zeros((*dA.shape, window.size), dA.dtype)
+    d_pixels = context.xp.zeros((*dA.shape, window.size), dA.dtype)
     np.put_along_axis(d_pixels, first, dA[..., None], axis=4)
     d_windows = d_pixels.reshape(*dA.shape, *window.kernel).transpose(0, 1, 2, 4, 5, 3)
     return _add_windows(d_windows, padded_shape, window), {}
@@ -128,7 +128,7 @@ def _pixels(padded: Array, window: Window) -> Array:
 
 def _add_windows(d_windows: Array, padded_shape: tuple[int, ...], window: Window) -> Array:
     """Add gradients (n_m, oh, ow, f_h, f_w, n_c) of windows to the images they were cut from."""
-    dA = np.zeros(padded_shape, d_windows.dtype)
+    dA = np.zeros_like(d_windows, order="C", shape=padded_shape)
     (oh, ow), (s_h, s_w), (d_h, d_w) = window.out, window.stride, window.dilation
     for a, b in np.ndindex(window.kernel):
         top, left = a * d_h, b * d_w

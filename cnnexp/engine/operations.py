@@ -34,9 +34,15 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from cnnexp.engine.context import Array, Context
+from cnnexp.engine.device import Device
+from cnnexp.engine.machine import Limits
 from cnnexp.errors import OptionError
 from cnnexp.registry import Registry
+
+UNCUT = 1 << 50  # bytes: more than any array has
 
 Cache = Any
 Params = Mapping[str, Array]
@@ -121,6 +127,8 @@ class Implementation:
         A module that it imports when it is used, and the extra that installs it; empty if none.
     prepare : callable, optional
         Called with the steps of a plan and the type of numbers before the first pass.
+    device : Device or None
+        Where arrays live and operations run; None is the processor.
     """
 
     name: str
@@ -133,15 +141,29 @@ class Implementation:
     needs: str = ""
     extra: str = ""
     prepare: Callable[[Sequence[Any], Any], Any] | None = None
+    device: Device | None = None
+
+    @property
+    def xp(self) -> Any:
+        """The module of its arrays."""
+        return np if self.device is None else self.device.xp
+
+    @property
+    def limits(self) -> Limits:
+        """Sizes of blocks by default; on a device nothing is cut."""
+        return Limits() if self.device is None else Limits(cache=UNCUT)
 
     def missing(self) -> str:
-        """Say what is not installed that it needs, and how to install it; empty if nothing."""
-        if not self.needs or importlib.util.find_spec(self.needs):
+        """Say what is missing that it needs, and how to install it; empty if nothing."""
+        if self.needs and not importlib.util.find_spec(self.needs):
+            fault = f"{self.needs}, which is not installed: pip install 'cnnexp[{self.extra}]'"
+        elif self.device is not None and (found := self.device.fault()):
+            fault = f"a GPU, and {found}"
+        else:
             return ""
         return (
-            f"impl={self.name} needs {self.needs}, which is not installed: pip install"
-            f" 'cnnexp[{self.extra}]'. Or take impl=fast, which needs nothing; for a run that is"
-            " there: python -m cnnexp rerun RUN impl=fast."
+            f"impl={self.name} needs {fault}. Or take impl=fast, which needs nothing; for a run"
+            " that is there: python -m cnnexp rerun RUN impl=fast."
         )
 
     def add(self, name: str, operation: Operation) -> None:

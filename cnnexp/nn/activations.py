@@ -99,7 +99,8 @@ class ReLU(Pointwise):
         NumPy takes the maximum of two arrays several times as fast as that of an array and a
         number.
         """
-        np.maximum(Z, _zeros(Z.shape[1:], Z.dtype), out=out)
+        zeros = _zeros(Z.shape[1:], Z.dtype) if isinstance(Z, np.ndarray) else 0
+        np.maximum(Z, zeros, out=out)
 
     def gradient(self, dA: Array, kept: Array, out: Array) -> None:
         """Keep the gradients of what was above zero."""

@@ -86,6 +86,22 @@ def checked_count(name: str, value: int | str) -> int | str:
     raise OptionError(f"{name} must be 'auto' or a number of at least 1. Got {value!r}.")
 
 
+def check_workers(implementation: Implementation, threads: int | str) -> None:
+    """Raise OptionError if several workers are asked for, and there can be one alone."""
+    if fault := workers_fault(implementation, threads):
+        raise OptionError(fault)
+
+
+def workers_fault(implementation: Implementation, threads: Any) -> str:
+    """Say that a device has one worker, if more are asked for; empty otherwise."""
+    if implementation.device is None or threads in ("auto", 1):
+        return ""
+    return (
+        f"threads must be auto or 1 under impl={implementation.name}: a GPU gets its work from one"
+        f" worker. Got {threads!r}."
+    )
+
+
 def checked_rate(learning_rate: float) -> float:
     """Return a learning rate: any real number of Python or NumPy that is finite.
 

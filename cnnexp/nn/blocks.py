@@ -183,7 +183,7 @@ class Concat(Container):
         A = context.array("A", (sum(sizes), *first.shape[1:-1], len(first)), first.dtype)
         joined = A.swapaxes(0, -1)
         np.concatenate(results, axis=-1, out=joined)
-        return joined, np.cumsum(sizes)[:-1]
+        return joined, np.cumsum(sizes)[:-1].tolist()
 
     def split(self, cache: Any, dA: Array, context: Context) -> Sequence[Array]:
         """Return the channels of each branch."""

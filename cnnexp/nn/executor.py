@@ -153,5 +153,6 @@ def available_cores() -> int:
 
 
 def automatic_threads(implementation: Implementation) -> int:
-    """Return one worker for an implementation that runs in Python loops, else all cores."""
-    return available_cores() if implementation.releases_gil else 1
+    """Return one worker for Python loops and for a device, else all cores."""
+    alone = implementation.device is not None or not implementation.releases_gil
+    return 1 if alone else available_cores()

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnexp.engine import Array
+from cnnexp.engine import Array, host_copy
 from cnnexp.errors import OptionError
 from cnnexp.nn.network import Network
 from cnnexp.nn.runner import Batch
@@ -77,7 +77,8 @@ def check_gradients(network: Network, batch: Batch, most: int = 20) -> list[Grad
         raise OptionError(f"gradients are checked in float64. Got dtype={network.dtype}.")
     generator = np.random.default_rng(0)
     begun: Array = network.parameters.copy()
-    network.parameters[...] += MOVED * generator.standard_normal(begun.size)
+    moves = MOVED * generator.standard_normal(begun.size)
+    network.parameters[...] += network.implementation.xp.asarray(moves)
     try:
         return list(_checks(network, batch, most, generator))
     finally:
@@ -88,7 +89,7 @@ def _checks(
     network: Network, batch: Batch, most: int, generator: np.random.Generator
 ) -> Iterator[GradientCheck]:
     """Yield what is found of each parameter."""
-    gradient = network.batch_gradients(batch)[1].copy()
+    gradient = host_copy(network.batch_gradients(batch)[1])
     least = max(SMALL * float(np.linalg.norm(gradient)), 1e-12)
     for parameter in network.named_parameters:
         size = parameter.part.stop - parameter.part.start
@@ -115,7 +116,7 @@ def _slope(network: Network, batch: Batch, index: int, expected: float, least: f
 def _loss(network: Network, batch: Batch, index: int, step: float) -> float:
     """Return the mean loss with one number changed."""
     values: Array = network.parameters
-    before = values[index]
+    before = float(values[index])
     values[index] += step
     try:
         return network.means(network.batch_gradients(batch)[0])["loss"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnexp.engine import Array, Context, Implementation
+from cnnexp.engine import Array, Context, Implementation, to_host
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.html import escape
 from cnnexp.nn.layer import Layer
@@ -97,7 +97,7 @@ class Introspection(ABC):
         plan = Plan(self.layers, self.implementation, fuse=False)
         found: list[tuple[str, Array]] = []
         with one_blas_thread():
-            _collect(plan.steps, X, _contexts(plan), found)
+            _collect(plan.steps, self.implementation.xp.asarray(X), _contexts(plan), found)
         return found
 
     def saliency(self, X: Array, labels: Array) -> Array:
@@ -125,17 +125,20 @@ class Introspection(ABC):
         self._need_loss()
         classes = class_indices(labels, self.layers[-1].output_shape[0])
         plan = Plan(self._before_loss, self.implementation, fuse=False, input_gradient=True)
-        contexts = _contexts(plan)
+        contexts, xp = _contexts(plan), self.implementation.xp
         with one_blas_thread():
-            A, caches = finish(plan.forward(X, contexts))
-            dA = np.zeros_like(A, order="C")
+            A, caches = finish(plan.forward(xp.asarray(X), contexts))
+            dA = np.zeros(A.shape, A.dtype)
             dA[np.arange(len(classes)), classes] = 1
-            return np.array(finish(plan.backward(caches, dA, contexts)), order="C")
+            dX = finish(plan.backward(caches, xp.asarray(dA), contexts))
+            return np.array(to_host(dX), order="C")
 
     def context(self, layer: Layer, training: bool = False) -> Context:
         """Return a context with memory of its own, to call one layer of a built network."""
         operation = self.implementation.find(layer.operation)[0] if layer.operation else None
-        return Context(operation=operation, training=training, state=layer.state)
+        return Context(
+            operation=operation, training=training, state=layer.state, xp=self.implementation.xp
+        )
 
 
 def _contexts(plan: Plan) -> list[Context]:
@@ -157,5 +160,5 @@ def _collect(
             A, _ = container.join(results, contexts[step.index])
         else:
             A, _ = step.forward(A, contexts[step.index])
-        found.append((step.name, np.array(A, order="C")))
+        found.append((step.name, np.array(to_host(A), order="C")))
     return A

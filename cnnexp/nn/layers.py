@@ -246,9 +246,12 @@ class Dropout(Layer):
         words = context.random(draws).bit_generator.random_raw(n_m * draws)
         bits = words.view(np.uint16).reshape(n_m, 4 * draws)[:, :size].reshape(shape)
         whole = shape == A_prev.shape
+        if context.xp is not np:  # a device gets the mask when it is complete
+            whole = False
         mask = context.like("mask", A_prev) if whole else np.empty(shape, A_prev.dtype)
         np.less(bits, max(kept, 1), out=mask, casting="unsafe")
         mask *= A_prev.dtype.type(65536 / max(kept, 1))
+        mask = context.xp.asarray(mask)
         return np.multiply(A_prev, mask, out=context.like("A", A_prev)), mask
 
     def _mask_shape(self, shape: Shape) -> Shape:

@@ -3,28 +3,38 @@
 A micro-batch should be so large that its work outweighs the fixed cost of a call to NumPy, a few
 microseconds each, and so small that the largest result of its layers stays near the processor. The
 size depends on the network and on the cache, never on the number of workers.
+
+A device has thousands of workers of its own: there a micro-batch is a whole mini-batch, unless its
+feature maps would take gigabytes.
 """
 
 from __future__ import annotations
 
 import math
 
+from cnnexp.nn.memory import step_memory
+from cnnexp.nn.parameters import Parameters
 from cnnexp.nn.plan import Plan
 
 FEWEST, USUAL, MOST = 16, 64, 128  # samples of a micro-batch; powers of two
 ENOUGH_WORK = 8_000_000  # multiply-adds of a micro-batch
+MOST_ON_DEVICE = 4096
+DEVICE_BYTES = 2 << 30  # of all that a micro-batch needs on a device
 
 
-def automatic_micro_batch(plan: Plan, itemsize: int) -> int:
+def automatic_micro_batch(plan: Plan, parameters: Parameters) -> int:
     """Return the samples of a micro-batch in training.
 
     Parameters
     ----------
     plan : Plan
         The compiled network. Its implementation says how large results may get.
-    itemsize : int
-        Bytes of a number.
+    parameters : Parameters
+        Its parameters, in the type of its numbers.
     """
+    if plan.implementation.device is not None:
+        return _on_device(plan, parameters)
+    itemsize = parameters.values.itemsize
     steps = [step for step in plan.all_steps if not step.branches]
     work = sum(layer.multiply_adds for step in steps for layer in step.layers)
     results = [math.prod(step.layers[-1].output_shape) for step in steps]
@@ -34,5 +44,14 @@ def automatic_micro_batch(plan: Plan, itemsize: int) -> int:
         samples *= 2
     most_bytes = plan.implementation.caches * plan.limits.cache
     while samples > FEWEST and samples * largest > most_bytes:
+        samples //= 2
+    return samples
+
+
+def _on_device(plan: Plan, parameters: Parameters) -> int:
+    """Return as many samples as have room, a power of two."""
+    found = step_memory(plan, parameters, 1)
+    each, samples = found.results + found.columns, MOST_ON_DEVICE
+    while samples > FEWEST and samples * each > DEVICE_BYTES:
         samples //= 2
     return samples

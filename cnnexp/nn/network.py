@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.engine import Array, Implementation, Limits
+from cnnexp.engine import Array, Implementation, Limits, to_host
 from cnnexp.errors import CnnexpError, OptionError, ShapeError
 from cnnexp.nn import arguments
 from cnnexp.nn.blas import ignore_fp_warnings, one_blas_thread
@@ -94,9 +94,10 @@ class Network(Introspection, Saving):
         self.seed = arguments.checked_seed(seed)
         count = arguments.checked_count
         self.threads = count("threads", threads)
+        arguments.check_workers(self.implementation, self.threads)
         self.micro_batch = count("micro_batch", micro_batch)
         self.inference_micro_batch = count("inference_micro_batch", inference_micro_batch)
-        self.fuse, self.limits = fuse, limits or Limits()
+        self.fuse, self.limits = fuse, limits or self.implementation.limits
         self.loss = arguments.checked_loss(loss)
         self.metrics = arguments.checked_metrics(self.loss.metrics)
         self.metrics |= arguments.checked_metrics(metrics)
@@ -172,13 +173,14 @@ class Network(Introspection, Saving):
 
     def _compile(self) -> None:
         """Make the vectors, the plan, and the sizes that are set to "auto"."""
-        self._parameters = Parameters(list(walk(self.layers)), self.dtype, self.limits.cache)
+        xp, wide = self.implementation.xp, self.limits.cache
+        self._parameters = Parameters(list(walk(self.layers)), self.dtype, wide, xp)
         self._plan = Plan(self._before_loss, self.implementation, self.fuse, self.seed, self.limits)
         if self.implementation.prepare is not None:
             self.implementation.prepare(self._plan.all_steps, self.dtype)
         if self.threads == "auto":
             self.threads = automatic_threads(self.implementation)
-        samples = automatic_micro_batch(self._plan, self.dtype.itemsize)
+        samples = automatic_micro_batch(self._plan, self._parameters)
         if self.micro_batch == "auto":
             self.micro_batch = samples
         if self.inference_micro_batch == "auto":
@@ -356,8 +358,9 @@ class Network(Introspection, Saving):
         """Return the network's output, given the input of the loss."""
         if not self._ends_in_loss:
             return Z
+        last, xp = self.layers[-1], self.implementation.xp
         with ignore_fp_warnings():
-            return self.layers[-1].forward(Z, self.context(self.layers[-1]))[0]
+            return to_host(last.forward(xp.asarray(Z), self.context(last))[0])
 
     def _need_loss(self) -> None:
         """Raise OptionError if the last layer does not suit the loss."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnexp.engine import Array
+from cnnexp.engine import Array, host_copy
 from cnnexp.errors import ShapeError
 from cnnexp.nn.layer import Layer
 
@@ -51,9 +51,12 @@ class Parameters:
     wide : int
         Bytes above which the gradient of a parameter, a product that the layer takes from
         `Context.outer`, is computed once per mini-batch instead of once per micro-batch.
+    xp : module
+        Where the vectors live: NumPy, or the module of a device.
     """
 
-    def __init__(self, layers: Sequence[Layer], dtype: Any, wide: int) -> None:
+    def __init__(self, layers: Sequence[Layer], dtype: Any, wide: int, xp: Any = np) -> None:
+        self.xp = xp
         self._layers = [layer for layer in layers if layer.params or layer.state]
         named = [(layer, key) for layer in self._layers for key in layer.params]
         deferred = {
@@ -70,7 +73,7 @@ class Parameters:
         size = self.entries[-1].part.stop if self.entries else 0
         self.direct = self.deferred[0].part.start if self.deferred else size
         state_size = self.state_entries[-1].part.stop if self.state_entries else 0
-        self.bind(np.empty(size, dtype), np.empty(state_size, dtype))
+        self.bind(xp.empty(size, dtype), xp.empty(state_size, dtype))
 
     def bind(self, values: Array, state: Array) -> None:
         """Copy everything into other vectors, and let the layers use views into them."""
@@ -78,7 +81,7 @@ class Parameters:
             params, states = self.views((layer,), values), self.state_views((layer,), state)
             for views, arrays in ((params, layer.params), (states, layer.state)):
                 for key, view in views.items():
-                    view[...] = arrays[key]
+                    view[...] = self.xp.asarray(arrays[key])
             layer.params, layer.state = params, states
         self.values, self.state = values, state
 
@@ -100,7 +103,7 @@ class Parameters:
     def collect(self) -> dict[str, Array]:
         """Return copies of all parameters and of the state, by path, layer by layer."""
         return {
-            f"{layer.path}.{key}": array.copy()
+            f"{layer.path}.{key}": host_copy(array)
             for layer in self._layers
             for key, array in {**layer.params, **layer.state}.items()
         }
@@ -143,7 +146,7 @@ class Parameters:
             listed = "\n".join(f"  {fault}" for fault in sorted(faults))
             raise ShapeError(f"the weights do not fit this network:\n{listed}")
         for name, array in own.items():
-            array[...] = weights[name]
+            array[...] = self.xp.asarray(weights[name], array.dtype)
 
     def _lay(self, named: Sequence[tuple[Layer, str]], what: str) -> list[Parameter]:
         """Return an entry for every array of some layers, one after another in a vector."""

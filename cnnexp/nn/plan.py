@@ -143,6 +143,7 @@ class Plan:
                 need_dA_prev=step.need_dA_prev,
                 state={key: v for layer in step.layers for key, v in layer.state.items()},
                 limits=self.limits,
+                xp=self.implementation.xp,
                 seed=(self.seed, RANDOM, *step.layer.path.encode()),
             )
             for step in self.all_steps

@@ -92,7 +92,7 @@ class Profile:
     """
 
     def __init__(self, plan: Plan, loss: str) -> None:
-        self.loss = loss
+        self.loss, self._device = loss, plan.implementation.device
         self.steps = [step for step in plan.all_steps if not step.branches]
         self.names = [step.name for step in self.steps] + [loss]
         self._lock = threading.Lock()
@@ -100,14 +100,16 @@ class Profile:
         self._largest: dict[str, int] = {}
 
     def now(self) -> float:
-        """Return the time, in seconds."""
+        """Return the time, in seconds, when all is done that was asked for before."""
+        if self._device is not None:
+            self._device.synchronize()
         return time.perf_counter()
 
     def forward_done(self, step: Step, start: float, samples: int, cache: Any) -> None:
         """Add what a step took, and note how much it keeps."""
         if step.branches:
             return
-        self.add(step.name, FORWARD, time.perf_counter() - start, samples)
+        self.add(step.name, FORWARD, self.now() - start, samples)
         if samples > self._largest.get(step.name, 0):
             self._largest[step.name] = samples
             own = {id(_owner(a)) for layer in step.layers for a in layer.params.values()}
@@ -116,11 +118,11 @@ class Profile:
     def backward_done(self, step: Step, start: float) -> None:
         """Add what a step took on the backward pass."""
         if not step.branches:
-            self.add(step.name, BACKWARD, time.perf_counter() - start)
+            self.add(step.name, BACKWARD, self.now() - start)
 
     def loss_done(self, start: float, samples: int) -> None:
         """Add what the loss and its gradient took."""
-        self.add(self.loss, FORWARD, time.perf_counter() - start, samples)
+        self.add(self.loss, FORWARD, self.now() - start, samples)
 
     def reset(self) -> None:
         """Begin again from zero; how large caches are does not change."""
@@ -186,7 +188,7 @@ def cache_bytes(cache: Any, parameters: set[int]) -> int:
         if isinstance(found, NO_CACHE) or id(found) in seen:
             continue
         seen.add(id(found))
-        if isinstance(found, np.ndarray):
+        if _is_array(found):
             owner = _owner(found)
             size = min(found.nbytes, owner.nbytes)  # a view may show numbers more than once
             sizes[id(owner)] = max(sizes.get(id(owner), 0), size)
@@ -201,9 +203,14 @@ def cache_bytes(cache: Any, parameters: set[int]) -> int:
 
 def _owner(array: Array) -> Array:
     """Return the array that owns the memory of another."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
+    while _is_array(array.base):
+        array = array.base  # type: ignore[assignment]
     return array
+
+
+def _is_array(found: Any) -> bool:
+    """Say whether something is an array, of NumPy or of a device."""
+    return isinstance(found, np.ndarray) or hasattr(found, "__cuda_array_interface__")
 
 
 def _row(step: Step, times: Times) -> ProfileRow:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from cnnexp.engine import Array, Context
+from cnnexp.engine import Array, Context, host_copy, to_host
 from cnnexp.nn.executor import Executor
 from cnnexp.nn.losses import Loss, Metric
 from cnnexp.nn.parameters import Parameters
@@ -121,6 +122,7 @@ class Runner:
 
     def __init__(self, plan: Plan, parameters: Parameters, task: Task, executor: Executor) -> None:
         self.plan, self.parameters, self.task, self.executor = plan, parameters, task, executor
+        self.xp = plan.implementation.xp
         self._contexts: dict[int, list[Context]] = {}  # by worker, or by micro-batch
         self._passing: dict[int, tuple[Partials, int]] = {}
         self._header = executor.allocate((3,), np.int64)  # samples, step, samples of a micro-batch
@@ -165,7 +167,8 @@ class Runner:
 
         def job(worker: int, k: int) -> None:
             contexts = self._contexts_of(worker, training=False)
-            found[k] = finish(self.plan.forward(X[slices[k]], contexts))[0].copy()
+            A = self.xp.asarray(X[slices[k]])
+            found[k] = host_copy(finish(self.plan.forward(A, contexts))[0])
 
         self.executor.map(job, len(slices))
         return np.concatenate(found)
@@ -226,10 +229,10 @@ class Runner:
                 contexts[index].deferred_outer = functools.partial(
                     Runner._keep, weakref.proxy(self), index, at
                 )
-        X, targets = self._batch.part(at, contexts[0])
-        A, caches = yield from self.plan.forward(X, contexts)
-        dA = self._loss(k, A, targets, size)
-        yield from self.plan.backward(caches, dA, contexts)
+        X, targets = self._batch.part(at, contexts[0] if self.xp is np else Context())
+        A, caches = yield from self.plan.forward(self.xp.asarray(X), contexts)
+        dA = self._loss(k, to_host(A), targets, size)
+        yield from self.plan.backward(caches, self.xp.asarray(dA), contexts)
         _keep_state(contexts, buffer)
 
     def _loss(self, k: int, A: Array, targets: Array, size: int) -> Array:
@@ -278,12 +281,12 @@ class Runner:
         while len(self._buffers) < count:
             self._buffers.append(self._buffer(self.parameters.direct))
         self._rows = allocate((count, len(self.task.metrics) + 2), np.float64)
-        self._partials = allocate((2, count, self.plan.partial_size), np.float64)
+        self._partials = self._numbers((2, count, self.plan.partial_size), np.float64)
         self._waiting = allocate((count,), np.int64)
         self._shapes: list[tuple[int, ...]] = [()] * count
         self._factors = {
             (at, name): tuple(
-                allocate((n, samples), values.dtype)
+                self._numbers((n, samples), values.dtype)
                 for n in self.plan.all_steps[at].layer.params[name].shape
             )
             for at, name in dict.fromkeys(share[:2] for share in self._shares)
@@ -304,11 +307,17 @@ class Runner:
         size, _, micro_batch = self._header.tolist()
         return micro_batches(size, micro_batch)
 
+    def _numbers(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """Return memory for what passes compute: shared among workers, or that of a device."""
+        if self.xp is np:
+            return self.executor.allocate(shape, dtype)
+        return self.xp.zeros(shape, dtype)  # type: ignore[no-any-return]
+
     def _buffer(self, size: int) -> GradientBuffer:
         """Return memory for gradients and state of one micro-batch."""
         parameters = self.parameters
-        gradient = self.executor.allocate((size,), parameters.values.dtype)
-        state = self.executor.allocate(parameters.state.shape, parameters.values.dtype)
+        gradient = self._numbers((size,), parameters.values.dtype)
+        state = self._numbers(parameters.state.shape, parameters.values.dtype)
         return GradientBuffer(
             gradient,
             [parameters.views(step.layers, gradient) for step in self.plan.all_steps],

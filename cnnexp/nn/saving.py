@@ -79,7 +79,7 @@ class Saving(ABC):
         return {
             "layers": [unbuilt(layer) for layer in self.layers],
             "arguments": self._arguments() | {"impl": _known(self.implementation)},
-            "limits": None if self.limits == Limits() else self.limits,  # a machine has its own
+            "limits": None if self.limits == self.implementation.limits else self.limits,
             "input_shape": self.input_shape if self.built else None,
             "weights": self.weights() if self.built else None,
             "steps_done": self.steps_done,

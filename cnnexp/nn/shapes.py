@@ -296,6 +296,6 @@ class GlobalMaxPool2D(_GlobalPool2D):
     def backward(self, cache: Any, dA: Array, context: Context) -> tuple[Array, Gradients]:
         """Give each gradient to the pixel that was the maximum."""
         first, shape = cache
-        flat = np.zeros((shape[0], shape[1] * shape[2], shape[3]), dA.dtype)
+        flat = context.xp.zeros((shape[0], shape[1] * shape[2], shape[3]), dA.dtype)
         np.put_along_axis(flat, first, dA[:, None, :], axis=1)
         return flat.reshape(shape), {}

@@ -146,12 +146,12 @@ class GradientMean:
 
     @classmethod
     def restored(
-        cls, snapshot: Mapping[str, Any] | None, parameters: Sequence[Parameter]
+        cls, snapshot: Mapping[str, Any] | None, parameters: Sequence[Parameter], xp: Any = np
     ) -> GradientMean:
-        """Return what a snapshot holds."""
+        """Return what a snapshot holds, with its sum as an array of the module `xp`."""
         mean = cls()
         if snapshot is not None:
-            mean._sum = state_from_paths({"sum": snapshot["sum"]}, parameters)["sum"]
+            mean._sum = state_from_paths({"sum": snapshot["sum"]}, parameters, xp)["sum"]
             mean.samples = snapshot["samples"]
         return mean
 

@@ -112,7 +112,7 @@ class Diagnostics:
         """Return the norm of the whole vector, and of each parameter's part."""
         wide = vector.astype(np.float64)
         wide *= wide
-        parts = [wide[parameter.part].sum() for parameter in self.network.named_parameters]
+        parts = [float(wide[p.part].sum()) for p in self.network.named_parameters]
         return np.sqrt([sum(parts), *parts])
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cnnexp.engine import host_copy
 from cnnexp.errors import ShapeError
 from cnnexp.nn.options import check_number
 from cnnexp.registry import Registry
@@ -115,7 +116,7 @@ class Optimizer(ABC):
         state: State,
         learning_rate: float,
         parameters: Sequence[Parameter],
-        chunk: int = CHUNK,
+        chunk: int | None = None,
     ) -> bool:
         """Take one step in place; if it would not be finite, change no parameter.
 
@@ -130,7 +131,8 @@ class Optimizer(ABC):
         parameters : sequence of Parameter
             Name, kind and position of each.
         chunk : int
-            Numbers that are worked on at a time; the result does not depend on it.
+            Numbers that are worked on at a time; the result does not depend on it. By default so
+            many as stay in the processor's cache, and all of them on a device.
 
         Returns
         -------
@@ -147,6 +149,7 @@ class Optimizer(ABC):
             if not sure and not np.isfinite(gradient).all():
                 return False
             moved = values if sure else values.copy()
+            chunk = chunk or (CHUNK if isinstance(values, np.ndarray) else len(values))
             for part, decays in self._parts(parameters, len(values), chunk):
                 inner = {key: v[part] if v.ndim else v for key, v in state.items()}
                 update = gradient[part]
@@ -198,15 +201,18 @@ def state_by_path(state: State, parameters: Sequence[Parameter]) -> dict[str, An
     resumed on another machine.
     """
     return {
-        key: {p.path: value[p.part].copy() for p in parameters} if value.ndim else value.copy()
+        key: {p.path: host_copy(value[p.part]) for p in parameters} if value.ndim else value.copy()
         for key, value in state.items()
     }
 
 
-def state_from_paths(saved: Mapping[str, Any], parameters: Sequence[Parameter]) -> State:
+def state_from_paths(
+    saved: Mapping[str, Any], parameters: Sequence[Parameter], xp: Any = np
+) -> State:
     """Return the state that `state_by_path` was given, in the order of these parameters.
 
-    A vector, as older checkpoints have it, is taken as it is.
+    A vector, as older checkpoints have it, is taken as it is. Vectors are arrays of the module
+    `xp`, single numbers always of NumPy.
 
     Raises
     ------
@@ -220,7 +226,7 @@ def state_from_paths(saved: Mapping[str, Any], parameters: Sequence[Parameter]) 
             if sizes != {p.path: p.part.stop - p.part.start for p in parameters}:
                 raise ShapeError(f"the optimizer's state '{key}' does not fit this network.")
             value = np.concatenate([value[p.path] for p in parameters])
-        state[key] = np.array(value)
+        state[key] = xp.array(value) if np.ndim(value) else np.array(value)
     return state
 
 

@@ -180,16 +180,17 @@ class Trainer:
         if average is not None:
             average.restore(self.network, snapshot.get("average"))
         self.network.load_weights(snapshot["weights"])
+        named, xp = self.network.named_parameters, self.network.implementation.xp
         self.state = TrainingState(
             epoch=snapshot["epoch"],
             batch=snapshot["batch"],
-            optimizer=state_from_paths(snapshot["optimizer"], self.network.named_parameters),
+            optimizer=state_from_paths(snapshot["optimizer"], named, xp),
             sums=np.array(snapshot["sums"], np.float64),
             seconds=snapshot["seconds"],
             history=[dict(figures) for figures in snapshot["history"]],
             best=Best(**best) if best and best["metric"].startswith("validation_") else None,
             best_weights=snapshot.get("best_weights"),
-            gradient=GradientMean.restored(snapshot.get("gradient"), self.network.named_parameters),
+            gradient=GradientMean.restored(snapshot.get("gradient"), named, xp),
             average=average,
             stopped=snapshot.get("stopped"),
         )

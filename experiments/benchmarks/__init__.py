@@ -4,6 +4,8 @@ NAMES = (
     "agreement",
     "speed",
     "compiled",
+    "workers",
+    "gpu",
     "memory",
     "layer_pass",
     "growth",

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from types import ModuleType
 
+from cnnexp.engine import IMPLEMENTATIONS
 from experiments.benchmarks import NAMES, results
 from experiments.benchmarks.machine import has_torch
 
@@ -44,6 +45,9 @@ def run(name: str, asked: argparse.Namespace) -> None:
         return
     if "numba" in module.NEEDS and importlib.util.find_spec("numba") is None:
         print(f"{name}: left out, it needs Numba: pip install 'cnnexp[compiled]'")
+        return
+    if "cupy" in module.NEEDS and (missing := IMPLEMENTATIONS["cupy"].missing()):
+        print(f"{name}: left out. {missing}")
         return
     start = time.perf_counter()
     print(f"{name}: {module.SUMMARY}", flush=True)

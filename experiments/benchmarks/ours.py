@@ -25,7 +25,7 @@ class Ours:
         layers = build_layers({"model": {"layers": layers_of(job.net)}})
         network = Network(
             layers,
-            impl=job.by,
+            impl=changes.get("impl", job.by),
             dtype=job.dtype,
             threads=job.threads,
             micro_batch=job.micro_batch,

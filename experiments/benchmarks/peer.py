@@ -155,8 +155,12 @@ def tensors(samples: Samples, layout: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 def module_of(layers: Layers, image: tuple[int, int, int]) -> nn.Sequential:
     """Return the network as PyTorch's modules; the loss contains the softmax."""
+    return chain_of(layers, torch.zeros(2, image[2], *image[:2]))  # one alone has no variance
+
+
+def chain_of(layers: Layers, x: torch.Tensor) -> nn.Sequential:
+    """Return some layers of a config, for inputs such as `x`."""
     parts: list[nn.Module] = []
-    x = torch.zeros(2, image[2], *image[:2])  # two: one alone has no variance
     for options in layers:
         made = [made_layer(options, x)]
         if options.get("activation") == "relu":
@@ -171,8 +175,14 @@ def made_layer(options: dict[str, Any], x: torch.Tensor) -> nn.Module:
     kind, width = options["type"], options.get("kernel_size", 0)
     n_in = int(x.shape[1])
     if kind == "conv":
-        padding = options.get("padding", "valid")
-        return nn.Conv2d(n_in, options["filters"], width, options.get("stride", 1), padding)
+        padding, stride = options.get("padding", "valid"), options.get("stride", 1)
+        if padding == "same" and stride > 1:  # which PyTorch does not have
+            padding = width // 2
+        return nn.Conv2d(n_in, options["filters"], width, stride, padding)
+    if kind == "residual":
+        return Residual(options, x)
+    if kind == "global_avg_pool":
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     if kind == "max_pool":
         return nn.MaxPool2d(width, options.get("stride"))
     if kind == "batch_norm":
@@ -185,6 +195,20 @@ def made_layer(options: dict[str, Any], x: torch.Tensor) -> nn.Module:
         return nn.Flatten()
     assert kind == "dense", kind
     return nn.Linear(n_in, options.get("units", CLASSES))
+
+
+class Residual(nn.Module):
+    """Some layers and a shortcut, whose results are added."""
+
+    def __init__(self, options: dict[str, Any], x: torch.Tensor) -> None:
+        super().__init__()
+        self.body = chain_of(options["layers"], x)
+        self.shortcut = chain_of(options.get("shortcut", []), x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the sum."""
+        total: torch.Tensor = self.body(x) + self.shortcut(x)
+        return total
 
 
 def optimizer_of(

@@ -107,7 +107,7 @@ POOL_GEOMETRIES = [
     )
 ]
 
-IMPLEMENTATIONS = list(TABLE)
+IMPLEMENTATIONS = [name for name in TABLE if TABLE[name].device is None]  # see test_device
 FAST_IMPLEMENTATIONS = [name for name in TABLE if name != "naive"]
 TINY = Limits(cache=4096, product=64, thin=4096, thin_outer=4096)
 TOLERANCE = {np.float64: 1e-10, np.float32: 2e-5}
