@@ -15,7 +15,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ SHOWN = (
 )
 MODELS = {"lenet5": 10_000, "resnet": 3_000}  # and the training samples of each
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+VIEW = {"width": 1360, "height": 900}  # pixels of the window
 MANY = """(images) => images.map((values) => {
   const {store} = cnnexp;
   store.setImage({shape: store.payload.shape, data: Float32Array.from(values)});
@@ -110,7 +111,7 @@ def measure_page(folder: Path, model: str, images: int, moves: int) -> Row:
     path = folder / "explore.html"
     path.write_text(live_page(run), encoding="utf-8")
     X = np.asarray(run.dataset.test.X[:images])
-    with _opened(path) as (page, seconds, version):
+    with opened(path) as (page, seconds, version):
         times = page.evaluate(STROKE, moves)
         parts = [X[k : k + 50].reshape(-1, X[0].size).tolist() for k in range(0, len(X), 50)]
         found = np.concatenate([np.array(page.evaluate(MANY, part)) for part in parts])
@@ -128,7 +129,7 @@ def measure_page(folder: Path, model: str, images: int, moves: int) -> Row:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, float, str]]:
+def opened(path: Path, view: Mapping[str, int] = VIEW) -> Iterator[tuple[Any, float, str]]:
     """Open a page; yield it with the seconds until it could be used, and the browser's version."""
     from playwright.sync_api import sync_playwright
 
@@ -137,7 +138,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, float, str]]:
         raise SystemExit("live_page: Chromium is not installed; on Debian: apt install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1360, "height": 900})
+        page = browser.new_page(viewport=view)
         start = time.perf_counter()
         page.goto(path.resolve().as_uri())
         page.wait_for_selector("html[data-ready]")

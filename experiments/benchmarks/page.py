@@ -1,9 +1,12 @@
-"""The tables of ``README.md``, made from the CSV files: no figure there is typed by hand."""
+"""The tables of ``README.md`` here and of the project, made from the CSV files.
+
+No figure there is typed by hand.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +19,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAGE = Path(__file__).parent / "README.md"
+FRONT = Path(__file__).parents[2] / "README.md"
 BLOCK = "<!-- table: {} -->\n{}<!-- end of table -->"
 NO_FILE = "Not measured yet.\n"
 
 Cells = Sequence[Sequence[Any]]
+Table = tuple[str, Callable[[Any], str]]  # its file, and what makes it
 
 
 def write(folder: Path) -> None:
-    """Write all tables of the page from the files in a folder."""
-    page = PAGE.read_text(encoding="utf-8")
-    for name, (file, make) in TABLES.items():
-        path = folder / f"{file}.csv"
-        text = made(path, make) if path.exists() else NO_FILE
+    """Write all tables of the two pages from the files in a folder."""
+    write_page(PAGE, TABLES, folder)
+    if FRONT.exists():  # not in an installed package
+        write_page(FRONT, FRONT_TABLES, folder)
+
+
+def write_page(path: Path, tables: Mapping[str, Table], folder: Path) -> None:
+    """Write the tables of one page from the files in a folder."""
+    page = path.read_text(encoding="utf-8")
+    for name, (file, make) in tables.items():
+        source = folder / f"{file}.csv"
+        text = made(source, make) if source.exists() else NO_FILE
         page, count = re.subn(
             BLOCK.format(name, ".*?"),
             lambda _, name=name, text=text: BLOCK.format(name, f"\n{text}\n"),
@@ -35,9 +47,9 @@ def write(folder: Path) -> None:
             flags=re.DOTALL,
         )
         if count != 1:
-            raise SystemExit(f"{PAGE.name}: there is no place, or more than one, for '{name}'.")
-        print(f"{name}: {'from ' + path.name if path.exists() else 'no ' + path.name}")
-    replace_file(PAGE, page.encode())
+            raise SystemExit(f"{path.name}: there is no place, or more than one, for '{name}'.")
+        print(f"{name}: {'from ' + source.name if source.exists() else 'no ' + source.name}")
+    replace_file(path, page.encode())
 
 
 def made(path: Path, make: Callable[[pd.DataFrame], str]) -> str:
@@ -116,6 +128,39 @@ def comparison(which: str) -> Callable[[pd.DataFrame], str]:
         return markdown([*header, "its layout", "ours ÷ PyTorch's", "quartiles"], cells)
 
     return make
+
+
+def against_pytorch(frame: pd.DataFrame) -> str:
+    """Return the ratios of the project's page; where PyTorch is faster they are bold."""
+    ours = frame[(frame["by"] == "fast") & frame["ratio"].notna()]
+    nets = list(dict.fromkeys(ours["net"]))
+    slower = f"{(ours['ratio'] > 1).sum()} of the {len(ours)} settings measured"
+    ours = ours[ours["blas_architecture"] == ours["blas_architecture"].iloc[0]]
+    keys = ["net", "pass", "batch", "threads"]
+    ratios = ours.drop_duplicates(keys).set_index(keys)["ratio"].to_dict()
+    cells = [[net, *(_ratio(ratios.get((net, *setting))) for setting in SETTINGS)] for net in nets]
+    header = [f"{which}, batch {batch}, {cores(n)}" for which, batch, n in SETTINGS]
+    return f"{markdown(['our time ÷ PyTorch', *header], cells)}\nPyTorch is faster in {slower}.\n"
+
+
+SETTINGS = (
+    ("training", 128, 1),
+    ("training", 128, 2),
+    ("training", 32, 2),
+    ("inference", 128, 2),
+    ("inference", 32, 2),
+)
+
+
+def cores(count: int) -> str:
+    """Return a number of cores in words."""
+    return "1 core" if count == 1 else f"{count} cores"
+
+
+def _ratio(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"**{value:.2f}**" if value > 1 else f"{value:.2f}"
 
 
 def implementations(frame: pd.DataFrame) -> str:
@@ -313,8 +358,7 @@ def batch_norm(frame: pd.DataFrame) -> str:
     return markdown([*header, "PyTorch"], cells)
 
 
-# name of a table: its file, and what makes it
-TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
+TABLES: dict[str, Table] = {
     "training": ("speed", comparison("training")),
     "inference": ("speed", comparison("inference")),
     "implementations": ("speed", implementations),
@@ -333,3 +377,4 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "sweeps": ("sweeps", sweeps),
     "kill_and_resume": ("kill_and_resume", kill_and_resume),
 }
+FRONT_TABLES: dict[str, Table] = {"against PyTorch": ("speed", against_pytorch)}

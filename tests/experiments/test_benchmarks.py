@@ -6,6 +6,7 @@ import csv
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from experiments.benchmarks import NAMES, machine, page, processes, results
@@ -101,13 +102,26 @@ def test_help_names_all_benchmarks(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(re.search(rf"^    {name}\b", text, re.M) for name in (*NAMES, "all", "table"))
 
 
-def test_the_page_is_what_the_files_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    copy = tmp_path / "README.md"
-    copy.write_text(page.PAGE.read_text())
-    committed = page.PAGE.read_text()
-    monkeypatch.setattr(page, "PAGE", copy)
+def test_the_pages_are_what_the_files_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    committed = {name: getattr(page, name).read_text() for name in ("PAGE", "FRONT")}
+    for name, text in committed.items():
+        (tmp_path / name).write_text(text)
+        monkeypatch.setattr(page, name, tmp_path / name)
     page.write(results.FOLDER)
-    assert copy.read_text() == committed
+    assert {name: (tmp_path / name).read_text() for name in committed} == committed
+
+
+def test_ratios_above_one_are_bold_and_counted() -> None:
+    keys = {"by": "fast", "net": "cnn", "batch": 128, "blas_architecture": "Haswell"}
+    rows = [
+        keys | {"pass": "training", "threads": 1, "ratio": 0.5},
+        keys | {"pass": "training", "threads": 2, "ratio": 1.25},
+        keys | {"pass": "training", "threads": 1, "ratio": 2, "blas_architecture": "other"},
+        keys | {"by": "sg", "pass": "training", "threads": 1, "ratio": 3},
+    ]
+    text = page.against_pytorch(pd.DataFrame(rows))
+    assert "| cnn | 0.50 | **1.25** |  |" in text
+    assert "in 2 of the 3 settings" in text
 
 
 def test_a_page_without_a_place_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
