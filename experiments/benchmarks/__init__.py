@@ -8,6 +8,7 @@ NAMES = (
     "layer_pass",
     "growth",
     "steps",
+    "naive_to_fast",
     "batch_norm",
     "data_path",
     "augmentation",
