@@ -79,7 +79,8 @@ def draw_layouts(frame: pd.DataFrame, path: Path) -> None:
     with panels(path, len(layers), (12, 4.2)) as axes:
         for ax, layer in zip(axes, layers, strict=True):
             part = frame[(frame["layer"] == layer) & (frame["pass"] == "both")]
-            names = [f"{row['step']}, {row['layout']}" for row in _rows(part)]
+            steps = [row["step"].replace("together", "the three together") for row in _rows(part)]
+            names = [f"{step}, {at}" for step, at in zip(steps, part["layout"], strict=True)]
             colors = [
                 OUR_COLOR if name.endswith("batch-last") else STYLES[4].color for name in names
             ]
@@ -89,8 +90,7 @@ def draw_layouts(frame: pd.DataFrame, path: Path) -> None:
             if ax is not axes[0]:
                 ax.set_yticklabels([])
         axes[0].figure.suptitle(
-            "The same convolution, the same memory, two layouts; four loops take a thousand times"
-            " as long",
+            "One convolution in the same memory and two layouts, and with ReLU and max-pooling",
             x=0.012,
             ha="left",
         )
