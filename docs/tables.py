@@ -5,6 +5,7 @@ A page says where a table goes, and from which file under the project's folder i
     <!-- table: experiments/results/steps.csv columns=step,seconds -->
     <!-- end of table -->
 
+``rows=pass:both,memory:kept`` after the columns keeps the rows that have these values.
 Whatever stands between the two lines is replaced. Without names of pages, all of docs and README
 are looked at. A test compares the tables on the pages with their files.
 """
@@ -18,7 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TABLE = re.compile(
-    r"(?P<begin><!-- table: (?P<file>\S+?)(?: columns=(?P<columns>\S+))? -->\n)"
+    r"(?P<begin><!-- table: (?P<file>\S+?)(?: columns=(?P<columns>\S+))?"
+    r"(?: rows=(?P<kept>\S+))? -->\n)"
     r"(?P<rows>.*?)(?P<end><!-- end of table -->)",
     re.DOTALL,
 )
@@ -30,16 +32,18 @@ def with_tables(content: str) -> str:
 
     def filled(match: re.Match[str]) -> str:
         path = ROOT / match["file"]
-        rows = table(path, match["columns"]) if path.exists() else match["rows"]
+        rows = table(path, match["columns"], match["kept"]) if path.exists() else match["rows"]
         return f"{match['begin']}{rows}{match['end']}"
 
     return TABLE.sub(filled, content)
 
 
-def table(path: Path, columns: str | None = None) -> str:
+def table(path: Path, columns: str | None = None, kept: str | None = None) -> str:
     """Return a CSV file as a table in Markdown; comment lines that begin with # are left out."""
+    wanted = dict(pair.split(":", 1) for pair in kept.split(",")) if kept else {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    rows = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
     names = columns.split(",") if columns else list(rows[0])
     head = [name.replace("_", " ") for name in names]
     cells = [[figure(row[name]) for name in names] for row in rows]

@@ -10,6 +10,7 @@ NAMES = (
     "layer_pass",
     "growth",
     "steps",
+    "naive_to_fast",
     "batch_norm",
     "data_path",
     "augmentation",

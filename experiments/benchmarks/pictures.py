@@ -73,6 +73,29 @@ def draw_steps(frame: pd.DataFrame, path: Path) -> None:
                 ax.set_yticklabels([])
 
 
+def draw_layouts(frame: pd.DataFrame, path: Path) -> None:
+    """Draw for each layer how long each step takes forward and backward, in both layouts."""
+    layers = list(dict.fromkeys(frame["layer"]))
+    with panels(path, len(layers), (12, 4.2)) as axes:
+        for ax, layer in zip(axes, layers, strict=True):
+            part = frame[(frame["layer"] == layer) & (frame["pass"] == "both")]
+            steps = [row["step"].replace("together", "the three together") for row in _rows(part)]
+            names = [f"{step}, {at}" for step, at in zip(steps, part["layout"], strict=True)]
+            colors = [
+                OUR_COLOR if name.endswith("batch-last") else STYLES[4].color for name in names
+            ]
+            bars(ax, names, list(part["microseconds_per_sample"]), colors)
+            ax.set_title(layer, loc="left")
+            ax.set_xlabel("µs for one sample, forward and backward (lower is better)")
+            if ax is not axes[0]:
+                ax.set_yticklabels([])
+        axes[0].figure.suptitle(
+            "One convolution in the same memory and two layouts, and with ReLU and max-pooling",
+            x=0.012,
+            ha="left",
+        )
+
+
 def draw_speed(frame: pd.DataFrame, path: Path) -> None:
     """Draw the ratio to PyTorch for each net, training and inference."""
     frame = frame[(frame["by"] == "fast") & (frame["batch"] == 128)]
