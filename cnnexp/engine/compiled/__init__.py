@@ -8,6 +8,7 @@ a network uses this implementation.
 
 from __future__ import annotations
 
+from cnnexp.engine.compiled.batch_norm import BATCH_NORM, BATCH_NORM_TRAINING, BatchNormPass
 from cnnexp.engine.compiled.convolution import CONV
 from cnnexp.engine.compiled.direct import Direct
 from cnnexp.engine.compiled.preparing import prepare
@@ -15,19 +16,24 @@ from cnnexp.engine.compiled.winograd import Winograd
 from cnnexp.engine.fast import FAST
 from cnnexp.engine.operations import IMPLEMENTATIONS, Implementation
 
+OWN = (
+    Direct("conv", "pointwise", "max_pool"),
+    Winograd("conv", "pointwise", "max_pool"),
+    BatchNormPass("batch_norm", "pointwise", "max_pool"),
+    BatchNormPass("batch_norm", "pointwise"),
+    Direct("conv", "pointwise"),
+    Winograd("conv", "pointwise"),
+)
+# `fast` pools before it normalises, which saves passes over memory that are not made here.
+OF_FAST = [fusion for fusion in FAST.fusions if fusion.pattern[:2] != ("conv", "batch_norm")]
+
 COMPILED = Implementation(
     "compiled",
-    {"conv": CONV},
+    {"conv": CONV, "batch_norm": BATCH_NORM, "batch_norm_training": BATCH_NORM_TRAINING},
     about="Kernels compiled by Numba, one pass over memory a layer; the rest as in fast.",
     base=FAST,
-    fusions=(
-        Direct("conv", "pointwise", "max_pool"),
-        Winograd("conv", "pointwise", "max_pool"),
-        *(fusion for fusion in FAST.fusions if fusion.pattern != ("conv", "pointwise")),
-        Direct("conv", "pointwise"),
-        Winograd("conv", "pointwise"),
-        *(fusion for fusion in FAST.fusions if fusion.pattern == ("conv", "pointwise")),
-    ),
+    # the most layers first, and our own before those of `fast`
+    fusions=tuple(sorted([*OWN, *OF_FAST], key=lambda fusion: -len(fusion.pattern))),
     caches=FAST.caches,
     needs="numba",
     extra="compiled",

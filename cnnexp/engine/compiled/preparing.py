@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from cnnexp.engine.compiled import convolution, direct_kernels, winograd
+from cnnexp.engine.compiled import batch_norm, convolution, direct_kernels, winograd
 from cnnexp.engine.compiled.kernel import Kernel
 
 _logger = logging.getLogger("cnnexp.compiling")  # the command line shows what it says
@@ -17,7 +17,8 @@ _logger = logging.getLogger("cnnexp.compiling")  # the command line shows what i
 def every_kernel() -> list[Kernel]:
     """Return all kernels that there are."""
     forward = [direct_kernels.direct_forward(taps) for taps in direct_kernels.TAPS]
-    return [*forward, direct_kernels.direct_backward, *winograd.kernels()]
+    norms = dict.fromkeys([*batch_norm.kernels_for(False), *batch_norm.kernels_for(True)])
+    return [*forward, direct_kernels.direct_backward, *winograd.kernels(), *norms]
 
 
 def kernels_of(steps: Iterable[Any]) -> list[Kernel]:
@@ -32,6 +33,8 @@ def kernels_of(steps: Iterable[Any]) -> list[Kernel]:
                 channels = layer.input_shape[2]
                 of_layer = convolution.kernels_for(layer.params["W"], channels, layer.geometry)
                 found |= dict.fromkeys(of_layer)
+            elif layer.operation == "batch_norm" and not step.fusion:
+                found |= dict.fromkeys(batch_norm.kernels_for(False))
     return list(found)
 
 
