@@ -23,7 +23,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from cnnexp.app import schema
 from cnnexp.app.check import check
 from cnnexp.app.composing import App, make_app
 from cnnexp.app.config_sources import CONFIG_NAME
@@ -32,7 +31,7 @@ from cnnexp.app.job import record_of, train_task
 from cnnexp.app.locations import near
 from cnnexp.app.messages import dotted
 from cnnexp.app.multirun import run_sweep
-from cnnexp.app.own import offer_own
+from cnnexp.app.own import load_named
 from cnnexp.app.progress import QUIET
 from cnnexp.app.single_run import carry_out, composed
 from cnnexp.app.sweep_grid import quoted
@@ -48,8 +47,7 @@ if TYPE_CHECKING:
 Folder = str | os.PathLike[str]
 OF_HYDRA = ("hydra", "_dummy_empty_config_.yaml")  # in Hydra's store, whoever uses it
 
-_repo: dict[str, Any] = {}  # what is in Hydra's store while we use it,
-_schemas: dict[tuple[str, str], tuple[type, ...]] = {}  # and which schemas of ours are
+_repo: dict[str, Any] = {}  # what is in Hydra's store while we use it
 
 
 def run(
@@ -207,7 +205,7 @@ def _as_command(
         if not progress:
             os.environ[QUIET] = "1"
         try:
-            offer_own(words)
+            load_named(words)
             yield make_app(None if config_dir is None else os.fspath(config_dir))
         except RunError as error:  # about the folder, which has another name here
             key, equals, rest = str(error).partition("=")
@@ -229,11 +227,10 @@ def _undisturbed() -> Iterator[None]:
     before = whole.hydra, store.repo, used.cfg
     handlers, level, path = list(root.handlers), root.level, os.environ.get("PYTHONPATH")
     _repo.update({name: store.repo[name] for name in OF_HYDRA if name in store.repo})
-    store.repo, schemas = _repo, schema.exchange(_schemas)
+    store.repo = _repo
     try:
         yield
     finally:
-        _schemas.update(schema.exchange(schemas))
         whole.hydra, store.repo, used.cfg = before
         root.handlers[:] = handlers
         root.setLevel(level)

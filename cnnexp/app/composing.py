@@ -19,12 +19,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from cnnexp.app.config_sources import CONFIG_NAME, GROUP, OWN, PROJECT, register_sources
+from cnnexp.app.config_sources import CONFIG_NAME, GROUP, OWN, PROJECT, ROWS, register_sources
 from cnnexp.app.hydra_bridge import Hydra, create_config_search_path
 from cnnexp.app.locations import config_root, project_root
 from cnnexp.app.messages import in_our_words
 from cnnexp.app.options import check_options
-from cnnexp.app.schema import Config, SweepConfig, register_schemas
+from cnnexp.app.schema import Config, SweepConfig
 from cnnexp.errors import CnnexpError, ConfigError
 
 
@@ -89,7 +89,6 @@ def make_app(config_dir: str | None = None, project: bool = True) -> App:
         Whether ``conf`` and ``experiments`` of the working folder count as well.
     """
     version.setbase("1.3")
-    register_schemas()
     root = config_root()
     search_path = create_config_search_path(str(root / "conf"))
     register_sources()
@@ -103,6 +102,7 @@ def make_app(config_dir: str | None = None, project: bool = True) -> App:
         places.append(("command-line", f"{OWN}://{Path(config_dir).resolve()}"))
     for provider, path in reversed(places):  # each stands before those that are there
         search_path.prepend(provider=provider, path=path, anchor=SearchPathQuery(provider="main"))
+    search_path.append("tables", f"{ROWS}://", SearchPathQuery(provider="main"))
     GlobalHydra.instance().clear()
     return App.create_main_hydra2("cnnexp", search_path)  # type: ignore[return-value]
 

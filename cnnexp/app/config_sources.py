@@ -1,4 +1,4 @@
-"""Where Hydra looks for configs: our studies, the user's project, and the folder that a user names.
+"""Where Hydra looks for configs: our tables, our studies, the user's project, and a named folder.
 
 Studies lie in the folder ``experiments``, and in nothing beside it.
 
@@ -17,14 +17,17 @@ from typing import Any, ClassVar, TextIO
 
 import yaml
 from hydra.core.object_type import ObjectType
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 
 from cnnexp.app.hydra_bridge import FileConfigSource, SourcesRegistry
+from cnnexp.app.schema import SCHEMA, TABLES, config_at
 from cnnexp.errors import ConfigError
 from cnnexp.runs.policy import GROUPS
 
 GROUP = "experiments"
 OWN = "own"
 PROJECT = "project"
+ROWS = "rows"
 CONFIG_NAME = "config"  # of the config that all others are parts of
 MOST_VALUES = 100_000  # of a config file, with all that its aliases repeat
 
@@ -96,6 +99,44 @@ class ExperimentsSource(ProjectSource):
         return GROUP
 
 
+class TablesSource(ConfigSource):
+    """Our tables: the options of each row, under ``schema/GROUP/NAME``, for the files to build on.
+
+    A row that a user's module adds has no file, and is found under ``GROUP/NAME``.
+    """
+
+    @staticmethod
+    def scheme() -> str:
+        """Return what stands before ``://`` in the search path."""
+        return ROWS
+
+    def available(self) -> bool:
+        """Say that it is there."""
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        """Say whether a path is that of a table, or leads to them."""
+        path = config_path.strip("/")
+        return path in ("", SCHEMA) or path.removeprefix(f"{SCHEMA}/") in TABLES
+
+    def is_config(self, config_path: str) -> bool:
+        """Say whether a path is that of a row."""
+        return config_at(config_path) is not None
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Return the tables, or the rows of one."""
+        path = config_path.strip("/")
+        if path in ("", SCHEMA):
+            return [] if results_filter is ObjectType.CONFIG else list(TABLES)
+        rows = TABLES[path.removeprefix(f"{SCHEMA}/")]
+        return [] if results_filter is ObjectType.GROUP else list(rows)
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return the options of a row."""
+        found: Any = config_at(config_path)
+        return ConfigResult(self.provider, self.full_path(), found, {"package": None})
+
+
 def refuse_expansion(text: TextIO, path: Path) -> None:
     """Raise ConfigError if YAML stands for more than `MOST_VALUES` values.
 
@@ -121,5 +162,5 @@ def refuse_expansion(text: TextIO, path: Path) -> None:
 
 def register_sources() -> None:
     """Let Hydra know the sources."""
-    for source in (ExperimentsSource, OwnSource, ProjectSource):
+    for source in (ExperimentsSource, OwnSource, ProjectSource, TablesSource):
         SourcesRegistry.instance().register(source)

@@ -19,7 +19,7 @@ from cnnexp.app.composing import App, make_app
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.hydra_bridge import get_args_parser
 from cnnexp.app.messages import dotted
-from cnnexp.app.own import offer_own
+from cnnexp.app.own import load_named
 
 
 def hydra_main(argv: list[str]) -> int:
@@ -29,7 +29,7 @@ def hydra_main(argv: list[str]) -> int:
     args = parser.parse_intermixed_args(argv)
     args.overrides = [] if args.hydra_help else [dotted(word) for word in args.overrides]
     logging.raiseExceptions = False  # who reads --info through a pipe may leave early
-    offer_own(args.overrides)
+    load_named(args.overrides)
     app = make_app(args.config_dir)
     try:
         return _dispatch(app, args, parser)

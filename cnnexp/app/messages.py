@@ -14,8 +14,13 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig, ListConfig
-from omegaconf.errors import ConfigIndexError, OmegaConfBaseException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigIndexError,
+    ConfigKeyError,
+    OmegaConfBaseException,
+)
 
 from cnnexp.app.schema import TABLES, option_names
 from cnnexp.errors import ConfigError, did_you_mean
@@ -29,7 +34,6 @@ EXTRAS = {
     ("hydra/sweeper", "optuna"): "search",
 }
 INDEXED = re.compile(r"^([~+]*[\w./@-]*?)\[(-?\d+)\]")
-CHOICE = re.compile(r"object_type=(\w+)_options")  # as the schema names them
 MEANT = {
     "lr": "learning_rate",
     "optimizer.lr": "learning_rate",
@@ -86,20 +90,20 @@ def translate(error: Exception, compose: Callable[[], DictConfig]) -> str:
             f"'{error.override}' cannot be read as key=value. Quote values that hold spaces, commas"
             " or brackets, for example 'data.dir=\"my folder\"'."
         )
-    text, cause = str(error), error.__cause__
+    text, cause = str(error), error.__cause__ or error.__context__
     if match := re.match(r"Could not override '(.+?)'", text):
-        return _unknown_key(match[1], str(cause), compose)
+        return _unknown_key(match[1], cause, compose)
     if match := re.match(r"Error merging override (.+)", text):
         return f"{match[1]}: {_reason(match[1].partition('=')[0], cause)}"
     if match := re.match(r"In '(.+?)': \w+ raised while composing config:\n", text):
-        return _in_file(match[1], text[match.end() :], compose)
+        return f"{match[1]}.yaml: {_in_file(cause, compose)}"
     if match := re.match(r"\s*Ambiguous value for argument '(.+?)'", text):
         return _several_values(match[1])
     if match := re.match(r"Sweep parameters '(.+?)' requires", text):
         return f"{match[1]} is a sweep. Add -m: python -m cnnexp -m '{match[1]}'."
     if match := re.match(r"Override (\S+?) looks like a config group", text):
         key = match[1].lstrip("+").partition("=")[0].partition("@")[0]
-        return _unknown_key(key, "", compose)
+        return _unknown_key(key, None, compose)
     if match := re.match(r"Multiple values for (\S+?)\.", text):
         return f"{match[1]} is there already: leave out the plus sign, {match[1]}=…"
     if match := re.match(r"Could not append to config. An item is already at '(.+?)'", text):
@@ -141,22 +145,21 @@ def _several_values(override: str) -> str:
     return f"{text} For a list write '{key}=[{values}]'."
 
 
-def _in_file(name: str, text: str, compose: Callable[[], DictConfig]) -> str:
+def _in_file(error: Any, compose: Callable[[], DictConfig]) -> str:
     """Say what is wrong in a config file that does not fit the schema."""
-    match = re.search(r"full_key: (\S+)", text)
-    key = match[1] if match else ""
-    if text.startswith("Key "):
-        return f"{name}.yaml: {_unknown_key(key, text, compose)}"
-    return f"{name}.yaml: {key}: {_reason(key, text)}"
+    key = str(error.full_key)
+    if isinstance(error, (ConfigAttributeError, ConfigKeyError)):
+        return _unknown_key(key, error, compose)
+    return f"{key}: {_reason(key, error)}"
 
 
-def _unknown_key(key: str, cause: str, compose: Callable[[], DictConfig]) -> str:
+def _unknown_key(key: str, cause: object, compose: Callable[[], DictConfig]) -> str:
     """Say that a key is unknown, and which one may be meant."""
     place, _, last = key.rpartition(".")
     if key in MEANT:
         return f"{key}: no such key. Did you mean '{MEANT[key]}'?"
-    if match := CHOICE.search(cause):
-        return _unknown_option(place, last, match[1])
+    if place in TABLES and place != "impl" and (choice := _name_in(cause)) in TABLES[place]:
+        return _unknown_option(place, last, choice)
     cfg = compose()
     known = sorted(set(_keys(cfg.hydra, "hydra") if key.startswith("hydra.") else _keys(cfg, "")))
     if (now := new_name(key)) != key and now in known:
@@ -171,6 +174,13 @@ def _unknown_key(key: str, cause: str, compose: Callable[[], DictConfig]) -> str
     hint = f" Did you mean '{same[0]}'?" if same else did_you_mean(key, known)
     hint = hint or f" Keys: {', '.join(name for name in known if '.' not in name)}."
     return f"{key}: no such key.{hint}"
+
+
+def _name_in(cause: object) -> str:
+    """Return the name of the group in which OmegaConf did not find a key."""
+    group = getattr(cause, "parent_node", None)
+    found: Any = OmegaConf.to_container(group) if isinstance(group, DictConfig) else {}
+    return str(found.get("name"))
 
 
 def _unknown_option(group: str, option: str, choice: str) -> str:

@@ -116,7 +116,7 @@ def _check_option(
     field: dataclasses.Field[Any], hint: Any, values: dict[str, Any], before: str
 ) -> str:
     """Give an option its type, and return what is wrong with it, if anything is."""
-    default, given = _default(field), values.pop(field.name, MISSING)
+    default, given = default_value(field), values.pop(field.name, MISSING)
     path = f"{before}{field.name}"
     if given == MISSING:
         return f"{path} is missing: it must be {describe(hint)}." if default == MISSING else ""
@@ -132,8 +132,8 @@ def _check_option(
     return ""
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
-    """Return the default of a field, or MISSING."""
+def default_value(field: dataclasses.Field[Any]) -> Any:
+    """Return the default of a field, or MISSING; of a dataclass, its own as a dictionary."""
     if field.default_factory is not dataclasses.MISSING:
         made = field.default_factory()
         return dataclasses.asdict(made) if dataclasses.is_dataclass(made) else made  # type: ignore[arg-type]

@@ -1,18 +1,12 @@
 """Things of one's own on the command line: what a module in ``plugins`` registers may be chosen.
 
-A group's options are files of ``conf``; a row that a user's module adds to a table has none. So
-the modules that the command line names are imported before Hydra composes, and for each of their
-rows its dataclass stands in for the file.
+The modules that the command line names are imported before Hydra composes, which finds their rows
+in our tables (`cnnexp.app.config_sources.TablesSource`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from hydra.core.config_store import ConfigStore
-
-from cnnexp.app.locations import config_files
-from cnnexp.app.schema import TABLES, options_of
 
 KEY = "plugins="
 
@@ -30,19 +24,9 @@ def named_plugins(words: Sequence[str]) -> list[str]:
     return [name for name in names if name and name != "null"]
 
 
-def offer_own(words: Sequence[str]) -> None:
-    """Import the modules that some words name, and let groups choose what they register."""
+def load_named(words: Sequence[str]) -> None:
+    """Import the modules that some words name, so that groups may choose what they register."""
     if names := named_plugins(words):
         from cnnexp.runs.plugins import load_plugins  # slow to load, and rarely needed here
 
         load_plugins(names)
-        offer()
-
-
-def offer() -> None:
-    """Let groups choose what imported modules have registered."""
-    store = ConfigStore.instance()
-    for group, table in TABLES.items():
-        files = config_files(group)
-        for name in (name for name in table if name not in files):
-            store.store(group=group, name=name, node=options_of(group, name))

@@ -16,7 +16,6 @@ from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.job import record_of
 from cnnexp.app.messages import dotted
 from cnnexp.app.options import Plain
-from cnnexp.app.own import offer
 from cnnexp.app.resume import complete
 from cnnexp.app.schema import option_names
 from cnnexp.app.screen import warn
@@ -85,7 +84,6 @@ def composed_again(
                 " run of its own with it."
             ]
         )
-    offer()
     with foreign(run / FILE):
         again = Again(run, record, [dotted(word) for word in words])
     app = make_app(config_dir)

@@ -1,7 +1,7 @@
 """All settings, as dataclasses: their types, defaults, ranges and meanings.
 
 The options of layers, optimizers, schedules and data sets are the fields of their own dataclasses.
-Hydra is told the keys of all of them, and nothing else: `cnnexp.app.check` looks at the values once
+Hydra is told their keys and defaults, and nothing else: `cnnexp.app.check` looks at the values once
 all of them are there. The keys stand in a group of their own, ``schema``, so that they do not show
 up as options of another.
 """
@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_store import ConfigNode, ConfigStore
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from cnnexp.app.options import AUTO_OR_COUNT, MISSING, one_of, ranged
+from cnnexp.app.options import AUTO_OR_COUNT, Plain, default_value, one_of, ranged
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
 from cnnexp.engine import IMPLEMENTATIONS
@@ -29,6 +27,7 @@ from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.train import OPTIMIZERS, SCHEDULES
 from cnnexp.train.trainer import EVALUATE
 
+SCHEMA = "schema"
 DTYPES = ("float32", "float64")
 TABLES: dict[str, Registry[Any]] = {
     "impl": IMPLEMENTATIONS,
@@ -265,26 +264,6 @@ class Config:
     sweep: SweepConfig = field(default_factory=SweepConfig)
 
 
-def keys_of(name: str, *classes: type) -> type:
-    """Return a dataclass with the keys of several dataclasses, which takes any values."""
-    fields = [
-        (each.name, Any, field(default_factory=_default_of(each)))
-        for cls in classes
-        if dataclasses.is_dataclass(cls)
-        for each in dataclasses.fields(cls)
-    ]
-    return dataclasses.make_dataclass(name, fields)
-
-
-def options_of(group: str, name: str) -> type:
-    """Return the same for the options of a choice of a group, which has a name besides."""
-    return keys_of(f"{name}_options", _named(name), *classes_of(group, name))
-
-
-def _named(name: str) -> type:
-    return dataclasses.make_dataclass("Named", [("name", str, field(default=name))])
-
-
 def classes_of(group: str, name: str) -> tuple[type, ...]:
     """Return the dataclasses whose fields are the options of a choice of a group."""
     if group == "impl":
@@ -292,68 +271,49 @@ def classes_of(group: str, name: str) -> tuple[type, ...]:
     return (TABLES[group][name], *((Preparation,) if group == "data" else ()))
 
 
+def defaults_of(*classes: type) -> Plain:
+    """Return the options of some dataclasses with their defaults; MISSING where one has none."""
+    known = [cls for cls in classes if dataclasses.is_dataclass(cls)]
+    return {each.name: default_value(each) for cls in known for each in dataclasses.fields(cls)}
+
+
 def option_names(group: str, name: str) -> list[str]:
     """Return the options of a choice of a group; none if there is no such choice."""
-    if name not in TABLES.get(group, ()):
-        return []
-    known = (cls for cls in classes_of(group, name) if dataclasses.is_dataclass(cls))
-    return [each.name for cls in known for each in dataclasses.fields(cls)]
+    known = name in TABLES.get(group, ())
+    return list(defaults_of(*classes_of(group, name))) if known else []
 
 
-def _default_of(given: dataclasses.Field[Any]) -> Callable[[], Any]:
-    """Return what makes the default of a field; of one that has to be given, MISSING."""
-    if given.default_factory is dataclasses.MISSING:
-        default = MISSING if given.default is dataclasses.MISSING else given.default
-        return lambda: default
-    kind = type(given.default_factory())
-    return keys_of(kind.__name__, kind) if dataclasses.is_dataclass(kind) else given.default_factory
+def config_at(path: str) -> DictConfig | None:
+    """Return the keys and defaults that Hydra finds under the name of a config, if there are any.
+
+    Under ``schema/GROUP/NAME`` and ``GROUP/NAME`` these are the options of a choice of a group.
+    """
+    group, _, name = path.removeprefix(f"{SCHEMA}/").partition("/")
+    if path == f"{SCHEMA}/config":
+        return _root()
+    if path == f"{SCHEMA}/impl":  # the same for all of them
+        return _closed({"name": "fast"} | defaults_of(ImplConfig))
+    if name in TABLES.get(group, ()):
+        return _closed({"name": name} | defaults_of(*classes_of(group, name)))
+    return None
 
 
-_stored: dict[tuple[str, str], tuple[type, ...]] = {}  # what Hydra's store has already
+def _closed(keys: Plain) -> DictConfig:
+    """Return settings to which no key can be added."""
+    closed = OmegaConf.create(keys)
+    OmegaConf.set_struct(closed, True)
+    return closed
 
 
-def register_schemas() -> None:
-    """Put the schemas into Hydra's store that are not there yet."""
-    store = ConfigStore.instance()
-    if not _stored:
-        store.store(group="schema", name="config", node=_root())
-        impl = keys_of("ImplConfig", _named("fast"), ImplConfig)  # the same for all of them
-        store.store(group="schema", name="impl", node=impl)
-    for group, table in TABLES.items():
-        for name in table if group != "impl" else ():
-            if _stored.get((group, name)) != (classes := classes_of(group, name)):
-                schemas = store.repo.setdefault("schema", {}).setdefault(group, {})
-                schemas[f"{name}.yaml"] = _Later(group, name)
-                _stored[group, name] = classes
-
-
-def exchange(stored: dict[tuple[str, str], tuple[type, ...]]) -> Any:
-    """Say which schemas Hydra's store has, when another one takes its place; return the others."""
-    before = dict(_stored)
-    _stored.clear()
-    _stored.update(stored)
-    return before
-
-
-def _root() -> Any:
-    """Return the keys of the whole config."""
-    root = OmegaConf.structured(keys_of("Config", Config))
+def _root() -> DictConfig:
+    """Return the keys of the whole config, of a type, so that Hydra's own beside them stay open."""
+    found = defaults_of(Config)
+    keys = dataclasses.make_dataclass("Config", [(key, Any) for key in found])
+    root: DictConfig = OmegaConf.structured(keys(**found))
+    for key, value in found.items():
+        if isinstance(value, dict):
+            OmegaConf.set_struct(root[key], True)
     # A layer may get options that its preset does not name; our own check looks at them.
     OmegaConf.set_struct(root.model.layers, False)
     OmegaConf.set_struct(root.augment.transforms, False)
     return root
-
-
-class _Later(ConfigNode):
-    """A schema that is made when Hydra looks at it: of forty, which take 60 ms, a run needs ten."""
-
-    def __init__(self, group: str, name: str) -> None:
-        self.name, self.group = f"{name}.yaml", f"schema/{group}"
-        self.package = self.provider = None
-        self._choice = group, name
-
-    def __getattr__(self, key: str) -> Any:
-        if key != "node":
-            raise AttributeError(key)
-        self.node = OmegaConf.structured(options_of(*self._choice))
-        return self.node

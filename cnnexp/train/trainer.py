@@ -21,6 +21,7 @@ from cnnexp.data.augmentation import Augmentation
 from cnnexp.errors import OptionError
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.network import Network
+from cnnexp.nn.predictions import predicted_classes
 from cnnexp.nn.runner import Batch
 from cnnexp.train import events
 from cnnexp.train.averaging import Average, GradientMean
@@ -29,7 +30,6 @@ from cnnexp.train.callbacks import Callback, call, saved_state
 from cnnexp.train.diagnostics import Diagnostics
 from cnnexp.train.events import BatchDone, Best, Diverged, EpochDone, Event, TrainingState
 from cnnexp.train.optimizer import Optimizer, state_by_path, state_from_paths
-from cnnexp.train.predictions import predicted_classes
 from cnnexp.train.schedules import Moment, Schedule
 from cnnexp.train.stopping import EarlyStopping, is_better
 from cnnexp.train.transforms import Array

@@ -10,7 +10,6 @@ from hydra.core.config_store import ConfigStore
 
 import cnnexp as package
 from cnnexp import LAYERS
-from cnnexp.app import schema
 from cnnexp.app.composing import make_app
 from cnnexp.data import SOURCES
 from cnnexp.engine import IMPLEMENTATIONS
@@ -156,7 +155,6 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_app()  # so that Hydra's own configs are in its store, to stay there
     store = ConfigStore.instance()
     monkeypatch.setattr(store, "repo", copy.deepcopy(store.repo))
-    monkeypatch.setattr(schema, "_stored", dict(schema._stored))
     (tmp_path / "my_things.py").write_text(MODULE)
     monkeypatch.delitem(__import__("sys").modules, "my_things", raising=False)
     return tmp_path

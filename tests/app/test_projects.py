@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hydra.core.config_store import ConfigStore
 
-from cnnexp.app import schema
 from cnnexp.app.commands.init import make_project, templates
 from cnnexp.app.composing import make_app
 from cnnexp.app.locations import config_files, config_root, project_root
@@ -45,7 +44,6 @@ def project(place, monkeypatch):
     make_app()  # so that Hydra's own configs are in its store, to stay there
     store = ConfigStore.instance()
     monkeypatch.setattr(store, "repo", copy.deepcopy(store.repo))
-    monkeypatch.setattr(schema, "_stored", dict(schema._stored))
     yield place / "mine"
     sys.modules.pop("my_things", None)
 

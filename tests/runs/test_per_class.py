@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from cnnexp.nn.predictions import predicted_classes
 from cnnexp.runs.per_class import MACRO, Classified, class_rows, confusion, table, write
-from cnnexp.train.predictions import predicted_classes
 
 NAMES = ("cat", "dog", "fish")
 TRUE, TAKEN = np.array([0, 0, 0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 1, 1, 0])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnnexp.app.arguments import parser_of
-from cnnexp.app.labels import refuse_others
 from cnnexp.app.locations import near
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say, writing
 from cnnexp.runs.archives import ENDING
 from cnnexp.runs.archiving import Archived, ended_runs, write_archive
+from cnnexp.runs.labels import refuse_others
 
 EPILOG = """\
 A ZIP file with all that lies in the folder, but for checkpoints. The commands that read runs read

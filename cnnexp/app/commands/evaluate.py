@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from cnnexp.app.arguments import add_reading_options, add_settings, load_given_run, parser_of
-from cnnexp.app.evaluation_data import PARTS, Evaluated, evaluation_data
+from cnnexp.app.check import check_data
+from cnnexp.app.composing import make_app
 from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.options import Plain
 from cnnexp.app.screen import say, warn, writing
-from cnnexp.errors import OptionError, ShapeError
-from cnnexp.runs.per_class import FILES, Classified, ClassRow, class_rows, occurring, table, write
+from cnnexp.errors import ConfigError, OptionError
+from cnnexp.runs.evaluation import Chosen, Evaluation, classified, evaluate, samples_of
+from cnnexp.runs.per_class import FILES, ClassRow, table, write
 from cnnexp.runs.reading import Run
-from cnnexp.train.predictions import predicted_classes
 
+PARTS = {"test": "test part", "all": "all samples"}
 EPILOG = """\
 Of the run's own data set the test part is taken; of another one its official test part, or all
 samples if it has none. data.split=0.8 and data.limit=100 choose otherwise. Samples are scaled as
@@ -52,10 +54,10 @@ def main(words: list[str]) -> int:
     if given.out is not None and given.out.exists() and not given.out.is_dir():
         raise OptionError(f"--out {given.out}: is a file. Give the name of a folder.")
     run = load_given_run(given)
-    found = evaluate(run, given.overrides)
-    classes = _classes(run, found) if given.per_class or given.out is not None else None
+    found = evaluate(run, chosen_samples(run, given.overrides))
+    classes = classified(run, found) if given.per_class or given.out is not None else None
     rows = classes.rows if classes is not None and given.per_class else []
-    _print(found.figures, rows, given)
+    _print(run, found, rows, given)
     if classes is not None and given.out is not None:
         with writing(given.out):
             given.out.mkdir(parents=True, exist_ok=True)
@@ -64,120 +66,72 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _print(result: dict[str, Any], rows: Sequence[ClassRow], given: argparse.Namespace) -> None:
+def _print(
+    run: Run, found: Evaluation, rows: Sequence[ClassRow], given: argparse.Namespace
+) -> None:
     """Print the figures, and a table of classes if there is one."""
+    dataset, part = found.chosen.dataset, found.chosen.part
     if given.json:
+        about = {"run": str(run.path), "data": dataset.name, "part": part, "n": dataset.test.count}
         per_class = {"per_class": [row._asdict() for row in rows]} if given.per_class else {}
-        say(json.dumps(result | per_class))
+        say(json.dumps(about | found.figures | per_class))
         return
-    figures = "  ".join(f"{name} {result[name]:.4f}" for name in run_figures(result))
-    say(f"data={result['data']}, {PARTS[result['part']]}: {figures}  n {result['n']:,}")
+    figures = "  ".join(f"{name} {value:.4f}" for name, value in found.figures.items())
+    say(f"data={dataset.name}, {PARTS[part]}: {figures}  n {dataset.test.count:,}")
     if rows:
         say("\n".join(["", *table(rows)]))
 
 
-class Evaluation(NamedTuple):
-    """What came of an evaluation.
-
-    Attributes
-    ----------
-    chosen : Evaluated
-        The samples.
-    A : array (n_m, …)
-        The network's outputs for them.
-    figures : dict
-        Loss and metrics, and what they are of.
-    """
-
-    chosen: Evaluated
-    A: Any
-    figures: dict[str, Any]
-
-
-class Classes(NamedTuple):
-    """What the samples of an evaluation were taken for, and the table of their classes."""
-
-    part: str
-    names: Sequence[str]
-    found: Classified
-    rows: list[ClassRow]
-
-
-def evaluate(run: Run, overrides: list[str]) -> Evaluation:
-    """Evaluate a run's network.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    overrides : list of str
-        Settings of the data set.
+def chosen_samples(run: Run, overrides: Sequence[str]) -> Chosen:
+    """Return the samples that overrides ask for; what they leave open is as in the run.
 
     Raises
     ------
     ConfigError
         If the overrides are not those of a data set.
-    DataError
-        If it has classes that the run does not know.
-    ShapeError
-        If the network does not take its images.
     """
-    needed = run.network.input_shape  # with its plugins imported, which may have the data set too
-    chosen = evaluation_data(run, overrides)
-    dataset = chosen.dataset
-    learnt, has = bool(run.recorded.data and run.recorded.data["classes"]), bool(dataset.classes)
-    if learnt != has:
-        raise ShapeError(
-            f"data={dataset.name}: its targets are {_targets(has)}, and {run.path} has learnt"
-            f" {_targets(learnt)}."
-        )
-    found = dataset.image_shape
-    if found != needed:
-        raise ShapeError(
-            f"data={dataset.name}: its samples are {_size(found)}, and {run.path} has learnt from"
-            f" {_size(needed)}."
-        )
-    A, figures = run.network.evaluate_figures(dataset.test.X, dataset.test.Y)
-    about = {
-        "run": str(run.path),
-        "data": dataset.name,
-        "part": chosen.part,
-        "n": dataset.test.count,
-    }
-    return Evaluation(chosen, A, about | figures)
+    shape = run.network.input_shape  # with its plugins imported, which may have the data set too
+    if not overrides:
+        return Chosen(run.dataset, "test", False)
+    typed = _typed(overrides)
+    return samples_of(run, _config(run, overrides, typed, shape), typed)
 
 
-def _classes(run: Run, evaluation: Evaluation) -> Classes:
-    """Return what was taken for what; the table of a foreign set has the classes that occur in it.
-
-    Raises
-    ------
-    OptionError
-        If there are no classes.
-    """
-    chosen = evaluation.chosen
-    names, true = chosen.dataset.classes, chosen.dataset.test.Y
-    predicted = predicted_classes(run.network, evaluation.A, len(names))
-    if predicted is None:
-        raise OptionError(
-            f"--per-class: {run.path} measured no error of classes. A classifier whose loss does"
-            " not come with one is trained with metrics=[error]."
-        )
-    found = Classified(true, predicted)
-    rows = class_rows(chosen.part, found, names)
-    return Classes(chosen.part, names, found, occurring(rows) if chosen.foreign else rows)
+def _typed(overrides: Sequence[str]) -> set[str]:
+    """Return the settings of the data set that the user gives, and ``name`` for another one."""
+    keys = [override.partition("=")[0].lstrip("+") for override in overrides]
+    faults = [
+        f"{override}: evaluate takes data=NAME and data.KEY=VALUE only."
+        for override, key in zip(overrides, keys, strict=True)
+        if "=" not in override or (key != "data" and not key.startswith("data."))
+    ]
+    if faults:
+        raise ConfigError(faults)
+    return {"name" if key == "data" else key.removeprefix("data.") for key in keys}
 
 
-def run_figures(result: dict[str, Any]) -> list[str]:
-    """Return the names of the figures in a result, which stand after the number of samples."""
-    return list(result)[list(result).index("n") + 1 :]
+def _config(
+    run: Run, overrides: Sequence[str], typed: Collection[str], shape: tuple[int, ...]
+) -> Plain:
+    """Return the run's config with the data set that is asked for, checked."""
+    recorded = run.config["data"]
+    chosen = [] if "name" in typed else [f"data={recorded['name']}"]
+    cfg = make_app().settings([*chosen, *overrides])
+    data = dict(cfg.data)
+    kept = {"scaling": recorded.get("scaling", "unit")} | _sizes(shape, data)
+    if data["name"] == recorded["name"]:
+        kept = recorded
+    data |= {key: value for key, value in kept.items() if key not in typed}
+    config = {**run.config, "data": data}
+    faults: list[str] = []
+    check_data(config, faults)
+    if faults:
+        raise ConfigError(faults)
+    return config
 
 
-def _targets(classes: bool) -> str:
-    return "classes" if classes else "real values"
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    if len(shape) == 1:
-        return f"a table of {shape[0]:,} features"
-    return "images of " + "x".join(str(size) for size in shape)
+def _sizes(shape: tuple[int, ...], data: Plain) -> Plain:
+    """Return the size and the channels that pictures are brought into, where the set has both."""
+    if not {"size", "channels"} <= set(data) or len(shape) != 3 or shape[0] != shape[1]:
+        return {}
+    return {"size": shape[0], "channels": shape[2]}

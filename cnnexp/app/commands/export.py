@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,13 +15,12 @@ from cnnexp import __version__
 from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say, writing
-from cnnexp.data.scale import Scale
 from cnnexp.errors import OptionError
 from cnnexp.exchange.onnx_graph import OPSET, onnx_model
 from cnnexp.exchange.torch_code import torch_module
 from cnnexp.exchange.torch_reading import need_torch
 from cnnexp.exchange.torch_weights import to_state
-from cnnexp.nn.network import Network
+from cnnexp.runs.evaluation import scales_of
 from cnnexp.runs.files import write_output
 from cnnexp.runs.reading import Run
 
@@ -80,6 +79,11 @@ def main(words: list[str]) -> int:
     return 0
 
 
+def classes_of(run: Run) -> list[str]:
+    """Return the names of a run's classes; none if it learnt real values."""
+    return list(run.recorded.data["classes"]) if run.recorded.data else []
+
+
 def _arrays(run: Run) -> str:
     numbers = sum(array.size for array in run.weights.values())
     return f"{len(run.weights)} arrays, {numbers:,} numbers"
@@ -115,9 +119,8 @@ def as_safetensors(run: Run, given: argparse.Namespace) -> Exported:
 
 def as_onnx(run: Run, given: argparse.Namespace) -> Exported:
     """Return the network as an ONNX graph."""
-    data = run.record["data"] or {}
-    scale, target_scale = (None, None) if given.scaled else scales_of(data)
-    about = {"classes": json.dumps(data.get("classes") or []), "cnnexp": __version__}
+    scale, target_scale = (None, None) if given.scaled else scales_of(run)
+    about = {"classes": json.dumps(classes_of(run)), "cnnexp": __version__}
     content = onnx_model(
         run.network,
         scale=scale,
@@ -139,8 +142,7 @@ def as_torch(run: Run, given: argparse.Namespace) -> Exported:
             f"{code}: is there already, and the module for {given.file.name} would be written"
             " there. Choose another name."
         )
-    data = run.record["data"] or {}
-    module = torch_module(run.network, about=ABOUT, extra=preparing(run.network, data))
+    module = torch_module(run.network, about=ABOUT, extra=preparing(run))
     state = to_state(run.network.weights(), module.weights)
     buffer = io.BytesIO()
     torch.save({key: torch.from_numpy(array) for key, array in state.items()}, buffer)
@@ -148,13 +150,13 @@ def as_torch(run: Run, given: argparse.Namespace) -> Exported:
     return Exported(files, _arrays(run))
 
 
-def preparing(network: Network, data: dict[str, Any]) -> str:
+def preparing(run: Run) -> str:
     """Return the source of a function that scales samples as a run did."""
-    lines = ["", "", f"CLASSES = {[str(name) for name in data.get('classes') or []]!r}"]
-    scale, _ = scales_of(data)
+    lines = ["", "", f"CLASSES = {classes_of(run)!r}"]
+    scale, _ = scales_of(run)
     if scale is not None:
         factor, shift = (np.asarray(part).tolist() for part in (scale.factor, scale.shift))
-        images = len(network.input_shape) > 1
+        images = len(run.network.input_shape) > 1
         lines += [
             f"FACTOR, SHIFT = {factor!r}, {shift!r}",
             "",
@@ -170,13 +172,6 @@ def preparing(network: Network, data: dict[str, Any]) -> str:
             f"    return x.float(){'.movedim(-1, 1)' * images}",
         ]
     return "\n".join(lines)
-
-
-def scales_of(data: dict[str, Any]) -> tuple[Scale | None, Scale | None]:
-    """Return how samples and targets of a run were scaled."""
-    kept = (data.get("scale"), data.get("target_scale"))
-    scale, target_scale = (Scale.from_record(found) if found else None for found in kept)
-    return scale, target_scale
 
 
 FORMATS: dict[str, Callable[[Run, argparse.Namespace], Exported]] = {

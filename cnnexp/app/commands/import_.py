@@ -19,7 +19,7 @@ from cnnexp.app.job import record_of
 from cnnexp.app.messages import dotted
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.options import Plain
-from cnnexp.app.own import offer_own
+from cnnexp.app.own import load_named
 from cnnexp.app.rerun import composed_again
 from cnnexp.app.screen import say
 from cnnexp.app.single_run import carry_out, composed, told
@@ -91,7 +91,7 @@ def _import(path: Path, state: Mapping[str, Any], words: list[str], like: Path |
     changes = [dotted(word) for word in words]
     if like is None:
         check_words(words)
-        offer_own(changes)
+        load_named(changes)
         app = make_app()
         cfg = composed(app, CONFIG_NAME, changes)
     else:

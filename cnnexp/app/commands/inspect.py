@@ -8,7 +8,6 @@ import numpy as np
 
 from cnnexp.app import stride_groups
 from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
-from cnnexp.app.commands.predict import pixels
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say, writing
 from cnnexp.errors import OptionError, did_you_mean
@@ -16,6 +15,7 @@ from cnnexp.report.inside.gallery import plates_of, save_gallery
 from cnnexp.report.inside.plates import Specimen
 from cnnexp.runs.archives import refuse_archive
 from cnnexp.runs.files import refuse_link
+from cnnexp.runs.prediction import pixels
 
 STRIDE_GROUPS = "stride-groups"
 EPILOG = """\

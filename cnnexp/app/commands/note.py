@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cnnexp.app.arguments import parser_of
-from cnnexp.app.labels import set_note
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say
+from cnnexp.runs.labels import set_note
 from cnnexp.runs.record import read_record
 
 EPILOG = """\

@@ -18,7 +18,7 @@ from cnnexp.app.experiment import images_of as images_of_dataset
 from cnnexp.app.experiment import recheck
 from cnnexp.app.messages import dotted
 from cnnexp.app.options import Plain
-from cnnexp.app.own import offer_own
+from cnnexp.app.own import load_named
 from cnnexp.app.screen import telling
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, OptionError
@@ -110,7 +110,7 @@ def configs_of(words: list[str], *default: str) -> dict[str, Plain]:
     named = [o.partition("=")[2].split(",") for o in overrides if o.partition("=")[0] == IMPL]
     others = [override for override in overrides if override.partition("=")[0] != IMPL]
     names = dict.fromkeys(name.strip() for name in (named[-1] if named else default or _all()))
-    offer_own(overrides)
+    load_named(overrides)
     app = make_app()
     try:
         return {name: check(app.settings([f"{IMPL}={name}", *others])) for name in names}

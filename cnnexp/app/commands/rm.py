@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from cnnexp.app.arguments import parser_of
-from cnnexp.app.labels import check_trash, throw_away
 from cnnexp.app.locations import near
 from cnnexp.app.screen import say
 from cnnexp.errors import OptionError
+from cnnexp.runs.labels import check_trash, throw_away
 
 EPILOG = """\
 examples

@@ -1,4 +1,4 @@
-"""The samples that a run is evaluated on: those of its own data set, or of another one.
+"""Evaluating a run's network on the samples of its own data set, or of another one.
 
 A *foreign* set is one with another checksum than the run's own. All of its samples are new to the
 network, so all are taken, unless the set has an official test part or the user divides it. What the
@@ -13,24 +13,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnexp.app.check import check_data
-from cnnexp.app.composing import make_app
-from cnnexp.app.options import Plain
-from cnnexp.data import Dataset
-from cnnexp.data.dataset import Preparation, split_indices
+from cnnexp.data.dataset import Dataset, Preparation, split_indices
 from cnnexp.data.scale import Scale
 from cnnexp.data.sources import Raw
 from cnnexp.data.targets import class_indices
-from cnnexp.errors import ConfigError
+from cnnexp.errors import OptionError, ShapeError
+from cnnexp.nn.predictions import predicted_classes
+from cnnexp.runs.per_class import Classified, ClassRow, class_rows, occurring
 from cnnexp.runs.reading import Run
-from cnnexp.runs.rebuild import plan_dataset
+from cnnexp.runs.rebuild import Config, plan_dataset
 
-PARTS = {"test": "test part", "all": "all samples"}
 DIVISION = ("split", "limit", "validation")  # of a foreign set, as the user says or not at all
 
 
-class Evaluated(NamedTuple):
-    """What a run is evaluated on.
+class Chosen(NamedTuple):
+    """The samples that a run is evaluated on.
 
     Attributes
     ----------
@@ -47,20 +44,51 @@ class Evaluated(NamedTuple):
     foreign: bool
 
 
-def evaluation_data(run: Run, overrides: Sequence[str]) -> Evaluated:
-    """Return the data set that overrides ask for; what they leave open is as in the run.
+class Evaluation(NamedTuple):
+    """What came of an evaluation.
+
+    Attributes
+    ----------
+    chosen : Chosen
+        The samples.
+    A : array (n_m, …)
+        The network's outputs for them.
+    figures : dict
+        Loss and metrics.
+    """
+
+    chosen: Chosen
+    A: Any
+    figures: dict[str, float]
+
+
+class Classes(NamedTuple):
+    """What the samples of an evaluation were taken for, and the table of their classes."""
+
+    part: str
+    names: Sequence[str]
+    found: Classified
+    rows: list[ClassRow]
+
+
+def samples_of(run: Run, config: Config, typed: Collection[str]) -> Chosen:
+    """Return the samples of a data set that need not be the run's own.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    config : dict
+        Its settings with the group ``data`` of the set that is asked for.
+    typed : collection of str
+        The options of that group that the user gives.
 
     Raises
     ------
-    ConfigError
-        If the overrides are not those of a data set.
     DataError
         If the data cannot be read, or have classes that the run does not know.
     """
-    if not overrides:
-        return Evaluated(run.dataset, "test", False)
-    typed = _typed(overrides)
-    plan = plan_dataset(_config(run, overrides, typed))
+    plan = plan_dataset(config)
     raw = plan.source.load()
     learnt = run.recorded.data
     foreign = learnt is None or raw.checksum != learnt["checksum"]
@@ -73,46 +101,7 @@ def evaluation_data(run: Run, overrides: Sequence[str]) -> Evaluated:
         if raw.X_test is None and preparation.split is None:
             part, raw, preparation = "all", *_undivided(raw, preparation)
     scale, target_scale = _scales_for(run, raw, plan.source.name, typed)
-    return Evaluated(plan.load(scale, target_scale, raw, preparation), part, foreign)
-
-
-def _typed(overrides: Sequence[str]) -> set[str]:
-    """Return the settings of the data set that the user gives, and ``name`` for another one."""
-    keys = [override.partition("=")[0].lstrip("+") for override in overrides]
-    faults = [
-        f"{override}: evaluate takes data=NAME and data.KEY=VALUE only."
-        for override, key in zip(overrides, keys, strict=True)
-        if "=" not in override or (key != "data" and not key.startswith("data."))
-    ]
-    if faults:
-        raise ConfigError(faults)
-    return {"name" if key == "data" else key.removeprefix("data.") for key in keys}
-
-
-def _config(run: Run, overrides: Sequence[str], typed: Collection[str]) -> Plain:
-    """Return the run's config with the data set that is asked for, checked."""
-    recorded = run.config["data"]
-    chosen = [] if "name" in typed else [f"data={recorded['name']}"]
-    cfg = make_app().settings([*chosen, *overrides])
-    data = dict(cfg.data)
-    kept = {"scaling": recorded.get("scaling", "unit")} | _sizes(run, data)
-    if data["name"] == recorded["name"]:
-        kept = recorded
-    data |= {key: value for key, value in kept.items() if key not in typed}
-    config = {**run.config, "data": data}
-    faults: list[str] = []
-    check_data(config, faults)
-    if faults:
-        raise ConfigError(faults)
-    return config
-
-
-def _sizes(run: Run, data: Plain) -> Plain:
-    """Return the size and the channels that pictures are brought into, where the set has both."""
-    shape = run.network.input_shape
-    if not {"size", "channels"} <= set(data) or len(shape) != 3 or shape[0] != shape[1]:
-        return {}
-    return {"size": shape[0], "channels": shape[2]}
+    return Chosen(plan.load(scale, target_scale, raw, preparation), part, foreign)
 
 
 def _with_classes(raw: Raw, known: Sequence[str], where: str) -> Raw:
@@ -165,3 +154,58 @@ def scales_of(run: Run) -> tuple[Scale | None, Scale | None]:
     if run.config["data"].get("scaling") == "standard":
         return run.dataset.scale, None
     return None, None
+
+
+def evaluate(run: Run, chosen: Chosen) -> Evaluation:
+    """Evaluate a run's network on some samples.
+
+    Raises
+    ------
+    ShapeError
+        If the network does not take them, or has learnt another kind of targets.
+    """
+    dataset, needed = chosen.dataset, run.network.input_shape
+    learnt, has = bool(run.recorded.data and run.recorded.data["classes"]), bool(dataset.classes)
+    if learnt != has:
+        raise ShapeError(
+            f"data={dataset.name}: its targets are {_targets(has)}, and {run.path} has learnt"
+            f" {_targets(learnt)}."
+        )
+    found = dataset.image_shape
+    if found != needed:
+        raise ShapeError(
+            f"data={dataset.name}: its samples are {_size(found)}, and {run.path} has learnt from"
+            f" {_size(needed)}."
+        )
+    return Evaluation(chosen, *run.network.evaluate_figures(dataset.test.X, dataset.test.Y))
+
+
+def classified(run: Run, evaluation: Evaluation) -> Classes:
+    """Return what was taken for what; the table of a foreign set has the classes that occur in it.
+
+    Raises
+    ------
+    OptionError
+        If there are no classes.
+    """
+    chosen = evaluation.chosen
+    names, true = chosen.dataset.classes, chosen.dataset.test.Y
+    predicted = predicted_classes(run.network, evaluation.A, len(names))
+    if predicted is None:
+        raise OptionError(
+            f"--per-class: {run.path} measured no error of classes. A classifier whose loss does"
+            " not come with one is trained with metrics=[error]."
+        )
+    found = Classified(true, predicted)
+    rows = class_rows(chosen.part, found, names)
+    return Classes(chosen.part, names, found, occurring(rows) if chosen.foreign else rows)
+
+
+def _targets(classes: bool) -> str:
+    return "classes" if classes else "real values"
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    if len(shape) == 1:
+        return f"a table of {shape[0]:,} features"
+    return "images of " + "x".join(str(size) for size in shape)

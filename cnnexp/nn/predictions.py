@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from cnnexp.nn.network import Network
-from cnnexp.train.transforms import Array
+
+Array = npt.NDArray[Any]
 
 
 def predicted_classes(network: Network, A: Array, classes: int) -> Array | None:
