@@ -47,6 +47,7 @@ LATE = {
 }
 INSIDE_FUNCTIONS = {
     "threadpoolctl",
+    "cupy",
     "numba",
     "llvmlite",
     "filelock",

@@ -169,6 +169,11 @@ class Parameters:
         }
 
 
+def copies_by_path(vector: Array, parameters: Sequence[Parameter]) -> dict[str, Array]:
+    """Return copies of the parts of a vector, as NumPy's arrays without their shapes, by path."""
+    return {entry.path: host_copy(vector[entry.part]) for entry in parameters}
+
+
 def _kind(layer: Layer, key: str) -> str:
     return layer.kinds.get(key, "weight")
 

@@ -12,13 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from cnnexp.engine import host_copy
 from cnnexp.errors import ShapeError
 from cnnexp.nn.options import check_number
+from cnnexp.nn.parameters import Parameter, copies_by_path
 from cnnexp.registry import Registry
 from cnnexp.train.transforms import (
     L1,
@@ -29,9 +29,6 @@ from cnnexp.train.transforms import (
     Transform,
     WeightDecay,
 )
-
-if TYPE_CHECKING:
-    from cnnexp.nn.parameters import Parameter
 
 CHUNK = 1 << 15  # numbers that stay in the cache while all transforms work on them
 LARGE_RATE = 1e15  # above it a finite gradient may give a step that is not finite
@@ -201,7 +198,7 @@ def state_by_path(state: State, parameters: Sequence[Parameter]) -> dict[str, An
     resumed on another machine.
     """
     return {
-        key: {p.path: host_copy(value[p.part]) for p in parameters} if value.ndim else value.copy()
+        key: copies_by_path(value, parameters) if value.ndim else value.copy()
         for key, value in state.items()
     }
 
