@@ -84,6 +84,13 @@ def test_why_a_run_ended_is_shown_and_figures_are_no_headings():
     assert "<th" not in html.partition("<details>")[0]
 
 
+def test_the_recorded_reason_is_shown(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    record = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(record | {"reason": "out of memory"}))
+    assert "<br>out of memory<br>began" in cnnexp.load_run(copy)._repr_html_()
+
+
 def test_names_of_curves_stand_below_each_other():
     drawn = ET.fromstring(svg_of({"train": [2.0, 1.0], "test": [2.0, 1.5]}))
     names = [text for text in drawn.iter() if text.tag.endswith("text")]

@@ -416,5 +416,5 @@ def test_a_file_that_lies_where_the_key_is_written_is_not_used(place):
     """Somebody else may have put it there, and may read it."""
     planted = (place / "config" / trust.KEY_FILE).with_suffix(f".{os.getpid()}.tmp")
     planted.parent.mkdir(mode=0o700)
-    planted.write_bytes(b"")
+    planted.touch(mode=0o600)
     assert trust.signing_key(make=True) is None
