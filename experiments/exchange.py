@@ -27,7 +27,7 @@ from cnnexp.exchange.torch_reading import read_state, weights_from
 from cnnexp.exchange.torch_weights import to_state
 from cnnexp.nn.layer import make_layer
 from experiments.benchmarks.machine import describe
-from experiments.benchmarks.results import FOLDER, table, write
+from experiments.benchmarks.results import FOLDER, refuse_changes, table, write
 
 RESULTS = FOLDER / "exchange.csv"
 SAMPLES, CLASSES = 64, 10
@@ -40,6 +40,7 @@ Array = npt.NDArray[Any]
 
 def main() -> None:
     """Measure all presets, and write and print the table."""
+    refuse_changes(FOLDER)
     rows = list(measured())
     machine = describe()
     write(RESULTS, [row | machine for row in rows])

@@ -27,11 +27,10 @@ import numpy as np
 
 from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Softmax
 from cnnexp.nn.blas import one_blas_thread
-from cnnexp.nn.executor import available_cores
 from cnnexp.report.lines import STYLES
 from cnnexp.report.plots import Panel, Picture, save_plot
-from cnnexp.runs.environment import cpu_name
 from experiments import outcomes as kept
+from experiments.benchmarks import machine
 from experiments.figures import FOLDER, make_small
 from experiments.summaries import MNIST_TRAIN, duration
 
@@ -184,14 +183,8 @@ def torch_step(model: Any, channels_last: bool) -> Step:
 
 def facts() -> dict[str, str]:
     """Say how, when and where."""
-    return {
-        "command": "python -m experiments.landing",
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "cpu": cpu_name(),
-        "cores": str(available_cores()),
-        "numpy": np.__version__,
-        "data": f"random images of 28x28 pixels, batches of {BATCH}; one thread",
-    }
+    data = f"random images of 28x28 pixels, batches of {BATCH}; one thread"
+    return machine.facts("python -m experiments.landing", data)
 
 
 # Drawing ---------------------------------------------------------------------------------------

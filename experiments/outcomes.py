@@ -166,8 +166,20 @@ def facts_of(study: str, runs: Sequence[Run]) -> dict[str, str]:
         "date": first["created"][:10],
         "cpu": environment["cpu"],
         "cores": str(environment["cores"]),
-        "numpy": environment["numpy"],
+        **versions_of(environment),
         "data": f"{first['choices']['data']}, {first['data']['train']:,} samples to train on and"
         f" {first['data']['test']:,} to test with",
         "seconds of all runs": f"{wall:.0f}",
+    }
+
+
+def versions_of(environment: dict[str, Any]) -> dict[str, str]:
+    """Return the versions that a run was made with, and its commit."""
+    blas, git = environment["blas"] or {}, environment["git"] or {}
+    commit = (git.get("commit") or "")[:10] + ("+" if git.get("dirty") else "")
+    return {
+        **{name: str(environment[name]) for name in ("system", "python", "numpy", "cnnexp")},
+        "blas": str(blas.get("internal_api")),
+        "blas_version": str(blas.get("version")),
+        "commit": commit,
     }

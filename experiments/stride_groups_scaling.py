@@ -25,6 +25,7 @@ from cnnexp.engine import IMPLEMENTATIONS, Context, Window
 from cnnexp.engine.context import Array
 from cnnexp.nn.blas import one_blas_thread
 from experiments import outcomes as kept
+from experiments.benchmarks import machine
 
 NAME = "stride_groups_scaling"
 BATCH = 64
@@ -124,17 +125,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def facts() -> dict[str, str]:
     """Say how, when and where."""
-    from cnnexp.nn.executor import available_cores
-    from cnnexp.runs.environment import cpu_name
-
-    return {
-        "command": f"python -m experiments.{NAME}",
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "cpu": cpu_name(),
-        "cores": str(available_cores()),
-        "numpy": np.__version__,
-        "data": "random images; one thread",
-    }
+    return machine.facts(f"python -m experiments.{NAME}", "random images; one thread")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ def run(name: str, asked: argparse.Namespace) -> None:
     if "cupy" in module.NEEDS and (missing := IMPLEMENTATIONS["cupy"].missing()):
         print(f"{name}: left out. {missing}")
         return
+    folder = asked.output or (QUICK_FOLDER if asked.quick else results.FOLDER)
+    results.refuse_changes(folder)
     start = time.perf_counter()
     print(f"{name}: {module.SUMMARY}", flush=True)
     rows = []
@@ -56,7 +58,6 @@ def run(name: str, asked: argparse.Namespace) -> None:
         rows.append(row)
         shown = (f"{key}={results.shown(row[key])}" for key in module.SHOWN if key in row)
         print("  " + "  ".join(shown), flush=True)
-    folder = asked.output or (QUICK_FOLDER if asked.quick else results.FOLDER)
     path = folder / f"{getattr(module, 'FILE', name)}.csv"
     results.write(path, rows)
     print(f"{name}: {time.perf_counter() - start:.0f} s, wrote {path}")

@@ -48,7 +48,7 @@ COUNTED = (
     ("max_pool", 16, 3, 3, 2, 0),
 )
 BATCH = 128
-PIECE = 16  # samples of a pass by sg; a batch is cut, as in training
+MICRO_BATCH = 16  # samples of a pass by sg; a batch is cut, as in training
 
 Geometry = tuple[str, int, int, int, int, int]
 Row = dict[str, Any]
@@ -77,10 +77,11 @@ def timed(worker: Worker, geometry: Geometry, rounds: int) -> Iterator[Row]:
     """Time both in turns: the loops on one sample, stride groups on a batch."""
     timers = {
         "naive": lambda: worker.call(pass_seconds, "naive", geometry, 1, 1) * 1e6,
-        "sg": lambda: worker.call(pass_seconds, "sg", geometry, BATCH, PIECE) / BATCH * 1e6,
+        "sg": lambda: worker.call(pass_seconds, "sg", geometry, BATCH, MICRO_BATCH) / BATCH * 1e6,
     }
-    times = {by: spread(figures) for by, figures in in_turns(timers, rounds).items()}
-    ratio = times["naive"]["median"] / times["sg"]["median"]
+    turns = in_turns(timers, rounds)
+    times = {by: spread(figures) for by, figures in turns.items()}
+    ratio = spread([a / b for a, b in zip(turns["naive"], turns["sg"], strict=True)])["median"]
     for by, samples in (("naive", 1), ("sg", BATCH)):
         row = describe_geometry(geometry, by, samples)
         row["iterations"] = worker.call(counted, by, geometry, 1)

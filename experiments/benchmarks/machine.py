@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
+from experiments.provenance import commit
+
 COLUMNS = (
     "cpu",
     "cores",
@@ -32,7 +34,7 @@ def describe() -> dict[str, Any]:
     from cnnexp.runs import environment
 
     found = environment.describe_environment()
-    blas, git = found["blas"] or {}, found["git"] or {}
+    blas = found["blas"] or {}
     return {
         "cpu": found["cpu"],
         "cores": found["cores"],
@@ -46,9 +48,17 @@ def describe() -> dict[str, Any]:
         "numpy": found["numpy"],
         "torch": metadata.version("torch") if has_torch() else None,
         "cnnexp": found["cnnexp"],
-        "commit": (git.get("commit") or "")[:10] + ("+" if git.get("dirty") else ""),
+        "commit": commit(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
     }
+
+
+def facts(command: str, data: str) -> dict[str, str]:
+    """Return what stands in the comments of a file that has no columns for it."""
+    found = describe()
+    kept = ("date", "cpu", "cores", "system", "python", "numpy", "blas", "blas_version", "cnnexp")
+    named = {name: str(found[name]) for name in kept}
+    return {"command": command, **named, "commit": str(found["commit"]), "data": data}
 
 
 def has_torch() -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnexp.runs.files import replace_file
+from experiments import provenance
 from experiments.benchmarks.machine import COLUMNS
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ def write(path: Path, rows: Sequence[Row]) -> None:
     writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, text.getvalue().encode())
+
+
+def refuse_changes(folder: Path) -> None:
+    """Refuse to measure into the project's results with code that is not committed."""
+    if folder.is_relative_to(FOLDER) and (changed := provenance.changes()):
+        raise SystemExit(
+            f"error: {', '.join(changed[:3])}: the code has changes that are not committed, and a"
+            " figure belongs to a commit. Commit them, or write elsewhere: --output FOLDER."
+        )
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -192,7 +192,7 @@ def _rows(
         if best is not None:
             pairs = zip(figures[job.by], figures[best], strict=True)
             quartiles = spread([a / b for a, b in pairs])
-            row["ratio"] = row["microseconds_per_sample"] / peers[best]
+            row["ratio"] = quartiles["median"]  # of the same quotients as the quartiles
             row |= {f"ratio_{key}": quartiles[key] for key in ("low", "high")}
         row |= {"best_peer": best, "rounds": len(figures[job.by]), "samples": samples}
         yield row | {"extrapolated": False}

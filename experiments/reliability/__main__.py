@@ -45,6 +45,7 @@ def run(name: str, chosen: argparse.Namespace, words: list[str]) -> None:
     module, machine, rows = module_of(name), describe(), []
     command = f"python -m experiments.reliability {shlex.join(words)}"
     folder = chosen.output or (QUICK_FOLDER if chosen.quick else FOLDER)
+    results.refuse_changes(folder)
     path, start = folder / f"{name}.csv", time.perf_counter()
     written = start
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnnexp.runs.files import replace_file
+from experiments import release
 from experiments.benchmarks import results
 from experiments.benchmarks.page import where
 from experiments.reliability import NAMES
@@ -15,21 +16,21 @@ HEAD = """# Reliability
 
 What was tried to break the engine, its files and its commands, and what came of it. Every section
 names the command that tries it again, and below each table stands where and at which commit it
-was tried. A `+` after a commit says that the results of other parts, which had just been written,
-were not committed yet; nothing else had changed. This page is made from the files of
+was tried. A `+` after a commit says that there were changes that were not committed. This page is made from the files of
 `experiments/results/reliability` by `python -m experiments.reliability page`.
 """
 
 
 def write(folder: Path) -> None:
     """Write the page from the files in a folder."""
-    replace_file(PAGE, made(folder).encode())
+    replace_file(PAGE, release.with_marks(made(folder)).encode())
     print(f"wrote {PAGE.name}")
 
 
 def made(folder: Path) -> str:
-    """Return the page; a part that was not tried is left out."""
-    parts = [HEAD]
+    """Return the page without its marks; a part that was not tried is left out."""
+    files = " ".join(f"reliability/{name}.csv" for name in NAMES)
+    parts = [HEAD, f"<!-- provenance: {files} -->\n<!-- end of provenance -->\n"]
     for name in NAMES:
         path = folder / f"{name}.csv"
         if path.exists():

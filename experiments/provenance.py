@@ -1,0 +1,144 @@
+"""Where a figure comes from: the commit it was measured at, and whether its code has changed since.
+
+Results and pages are no code: a commit counts as clean if nothing but them was changed. A Python
+file has changed if its statements have; comments and docstrings change no figure.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import re
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+CODE = ("cnnexp", "conf", "experiments", "tests", "pyproject.toml")
+NO_CODE = ("experiments/results", "experiments/figures", "*.md", "*.png", "*.ipynb")
+SHORT = 10  # digits of a commit
+IN_TEXT = re.compile(r"^#.*\bcommit:? ([0-9a-f]{7,40})( and changes|\+)?", re.MULTILINE)
+
+
+class NoCommit(Exception):
+    """There is no repository, or no such commit in it."""
+
+
+class Stated(NamedTuple):
+    """What a file of results says of its origin.
+
+    Attributes
+    ----------
+    commits : tuple of str
+        The commits it was measured at, shortened; empty if it names none.
+    dirty : bool
+        Whether the code had uncommitted changes.
+    """
+
+    commits: tuple[str, ...]
+    dirty: bool = False
+
+
+def git(*words: str, root: Path | None = None) -> str:
+    """Return what a git command prints.
+
+    Raises
+    ------
+    NoCommit
+        If it fails.
+    """
+    done = subprocess.run(
+        ["git", "-C", str(root or ROOT), *words], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise NoCommit(done.stderr.strip() or f"git {words[0]} failed")
+    return done.stdout
+
+
+def changed_files(root: Path | None = None) -> list[str]:
+    """Return the files of code with changes that are not committed, new ones among them."""
+    excluded = [f":(exclude){pattern}" for pattern in NO_CODE]
+    lines = git("status", "--porcelain", "--", *CODE, *excluded, root=root).splitlines()
+    return [line[3:] for line in lines]
+
+
+def changes() -> list[str]:
+    """Return the same; nothing where there is no repository."""
+    try:
+        return changed_files()
+    except (NoCommit, OSError):
+        return []
+
+
+def commit() -> str:
+    """Return the commit of the code, shortened, with a + if the code was changed; or nothing."""
+    try:
+        return git("rev-parse", "HEAD")[:SHORT] + ("+" if changed_files() else "")
+    except (NoCommit, OSError):
+        return ""
+
+
+def last_change() -> str:
+    """Return the newest commit that changed code: commits of results alone do not count."""
+    excluded = [f":(exclude){pattern}" for pattern in NO_CODE]
+    return git("log", "-1", "--format=%H", "--", *CODE, *excluded).strip()
+
+
+def stated(path: Path) -> Stated:
+    """Return what a CSV file says of its origin: in the column commit, or in a comment."""
+    text = path.read_text(encoding="utf-8")
+    found = [(match[1], bool(match[2])) for match in IN_TEXT.finditer(text)]
+    if not found:
+        rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+        named = {row.get("commit") or "" for row in rows} - {""}
+        found = [(name.rstrip("+"), name.endswith("+")) for name in sorted(named)]
+    commits = dict.fromkeys(name[:SHORT] for name, _ in found)
+    return Stated(tuple(commits), any(dirty for _, dirty in found))
+
+
+@cache
+def changes_since(commit: str, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the files below some paths whose code is not what it was at a commit.
+
+    Raises
+    ------
+    NoCommit
+        If the repository has no such commit.
+    """
+    excluded = [f":(exclude){pattern}" for pattern in NO_CODE]
+    names = git("diff", "--name-only", commit, "HEAD", "--", *paths, *excluded).splitlines()
+    return tuple(name for name in names if _differs(name, commit))
+
+
+def _differs(name: str, commit: str) -> bool:
+    """Whether a file means something else than at a commit."""
+    try:
+        then, now = (git("show", f"{when}:{name}") for when in (commit, "HEAD"))
+    except NoCommit:
+        return True  # it was not there, or is there no more
+    return not name.endswith(".py") or statements(then) != statements(now)
+
+
+def statements(source: str) -> str:
+    r"""Return the statements of a Python file, without docstrings and places.
+
+    Examples
+    --------
+    >>> statements("'''A.'''\nx = 1  # one") == statements("x = 1")
+    True
+    """
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body: Sequence[ast.AST] = getattr(node, "body", ())
+        if isinstance(body, list) and body and _is_text(body[0]):
+            node.body = body[1:]  # type: ignore[attr-defined]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    value = getattr(node, "value", None)
+    constant = isinstance(node, ast.Expr) and isinstance(value, ast.Constant)
+    return constant and isinstance(value.value, str)  # type: ignore[union-attr]
