@@ -31,7 +31,8 @@ from cnnexp.app.sweep_grid import words_of
 from cnnexp.app.sweep_job import DONE, Job
 from cnnexp.app.sweep_points import Point
 from cnnexp.app.sweeps import Sweep
-from cnnexp.errors import CnnexpError
+from cnnexp.errors import CnnexpError, RunError
+from cnnexp.nn.executor import available_cores
 
 OPTUNA = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
 GRID_SAMPLER = "optuna.samplers.GridSampler"
@@ -84,7 +85,45 @@ def patient(launcher: Launcher) -> AbstractContextManager[None]:
         return _swapped(
             core, "ray", lambda ray: SimpleNamespace(get=lambda job: _result(lambda: ray.get(job)))
         )
+    if ".hydra_joblib_launcher." in module and launcher.joblib.get("backend") == "dask":  # type: ignore[attr-defined]
+        return on_dask()
     return nullcontext()
+
+
+@contextmanager
+def on_dask() -> Iterator[None]:
+    """Let joblib's jobs run on Dask: on the cluster that it is told of, or on one of this machine.
+
+    The launcher allows one backend of joblib alone, which loses what runs when a process is killed.
+
+    Raises
+    ------
+    RunError
+        If Dask is not installed, or workers run several jobs at once, in one process.
+    """
+    try:
+        dask, distributed = map(importlib.import_module, ("dask", "distributed"))
+    except ImportError:
+        raise RunError(
+            "hydra.launcher.backend=dask needs distributed, which is not installed: pip install"
+            " 'cnnexp[dask]'."
+        ) from None
+    core = importlib.import_module("hydra_plugins.hydra_joblib_launcher._core")
+    address = dask.config.get("scheduler-address", None)
+    local = {"n_workers": available_cores(), "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.Client(**({"address": address} if address else local)) as client:
+        if any(threads > 1 for threads in client.nthreads().values()):
+            raise RunError(
+                f"{address}: its workers have several threads each, and a job needs a process of"
+                " its own. Start them with: dask worker ADDRESS --nthreads 1 --nworkers N"
+            )
+        own = {"backend": None}  # the one of the context
+        chosen = importlib.import_module("joblib").parallel_config(backend="dask")
+        with (
+            chosen,
+            _swapped(core, "Parallel", lambda parallel: lambda **given: parallel(**given | own)),
+        ):
+            yield
 
 
 def _result(wait: Callable[[], JobReturn]) -> JobReturn:
