@@ -192,70 +192,35 @@ def search(
     )
     if study.continued:
         study.hand_to(sweeper)
-    getattr(sweeper, "sweeper", sweeper).launcher = Answering(sweep, points)
+
+    def launch(overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        asked = points(overrides)
+        sweep.carry_out(asked)
+        return [outcome_of(sweep, point) for point in asked]
+
+    getattr(sweeper, "sweeper", sweeper).launcher = SimpleNamespace(launch=launch)
     sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
 
 
-class Answering:
-    """What a sweeper takes for a launcher.
+class Failed(JobReturn):
+    """What a sweeper is told of a point without a result: to ask for its value raises."""
 
-    Parameters
-    ----------
-    sweep, points
-        As for `search`.
-    """
-
-    def __init__(self, sweep: Sweep, points: MakePoints) -> None:
-        self._sweep = sweep
-        self._points = points
-
-    def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-    ) -> list[JobReturn]:
-        """Carry points out, and return what came of each of them."""
-        points = self._points(job_overrides)
-        self._sweep.carry_out(points)
-        return [self._outcome(point) for point in points]
-
-    def _outcome(self, point: Point) -> Outcome:
-        if point.faults:
-            return Outcome(point.overrides, failure="; ".join(point.faults))
-        job = self._sweep.job_of(point)
-        done = job.status in DONE
-        failure = None if done else f"job {job.folder.name} {job.status}: {job.reason}"
-        return Outcome(point.overrides, job.objective(), failure)
-
-
-class Outcome(JobReturn):
-    """What a sweeper is told of a point.
-
-    Parameters
-    ----------
-    overrides : list of str
-        What distinguishes the point.
-    value : float, optional
-        Its objective.
-    failure : str, optional
-        Why it has no result; to ask for its value raises then.
-    """
-
-    def __init__(
-        self, overrides: list[str], value: float | None = None, failure: str | None = None
-    ) -> None:
-        super().__init__(overrides=overrides, _return_value=value)
-        self.status = JobStatus.COMPLETED if failure is None else JobStatus.FAILED
-        self._failure = failure
-
-    @property
+    @property  # type: ignore[misc]
     def return_value(self) -> Any:
-        """The objective."""
-        if self._failure is not None:
-            raise JobFailed(self._failure)
-        return self._return_value
+        """Raise `JobFailed` with the reason."""
+        raise JobFailed(self._return_value)
 
-    @return_value.setter
-    def return_value(self, value: Any) -> None:
-        self._return_value = value
+
+def outcome_of(sweep: Sweep, point: Point) -> JobReturn:
+    """Return what a sweeper is told of a point that was carried out."""
+    if point.faults:
+        return Failed(point.overrides, _return_value="; ".join(point.faults))
+    job = sweep.job_of(point)
+    if job.status in DONE:
+        found = job.objective()
+        return JobReturn(point.overrides, status=JobStatus.COMPLETED, _return_value=found)
+    reason = f"job {job.folder.name} {job.status}: {job.reason}"
+    return Failed(point.overrides, _return_value=reason)
 
 
 class Space(NamedTuple):
