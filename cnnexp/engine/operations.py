@@ -31,7 +31,7 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from cnnexp.engine.context import Array, Context
@@ -121,6 +121,9 @@ class Implementation:
         A module that it imports when it is used, and the extra that installs it; empty if none.
     prepare : callable, optional
         Called with the steps of a plan and the type of numbers before the first pass.
+    updates : mapping of str to callable
+        Steps of optimizers in one pass over memory, by name: given the type of numbers, each
+        returns a function that is ready to be called.
     """
 
     name: str
@@ -133,6 +136,7 @@ class Implementation:
     needs: str = ""
     extra: str = ""
     prepare: Callable[[Sequence[Any], Any], Any] | None = None
+    updates: Mapping[str, Callable[[Any], Callable[..., None]]] = field(default_factory=dict)
 
     def missing(self) -> str:
         """Say what is not installed that it needs, and how to install it; empty if nothing."""

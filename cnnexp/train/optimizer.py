@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -116,6 +116,7 @@ class Optimizer(ABC):
         learning_rate: float,
         parameters: Sequence[Parameter],
         chunk: int = CHUNK,
+        one_pass: Callable[..., None] | None = None,
     ) -> bool:
         """Take one step in place; if it would not be finite, change no parameter.
 
@@ -131,6 +132,8 @@ class Optimizer(ABC):
             Name, kind and position of each.
         chunk : int
             Numbers that are worked on at a time; the result does not depend on it.
+        one_pass : callable, optional
+            Takes the whole step, if that is sure to be finite (see `cnnexp.train.one_pass`).
 
         Returns
         -------
@@ -147,9 +150,14 @@ class Optimizer(ABC):
             if not sure and not np.isfinite(gradient).all():
                 return False
             moved = values if sure else values.copy()
+            if one_pass is not None and sure:
+                chunk = max(len(values), 1)
             for part, decays in self._parts(parameters, len(values), chunk):
                 inner = {key: v[part] if v.ndim else v for key, v in state.items()}
                 update = gradient[part]
+                if one_pass is not None and sure:
+                    one_pass(values[part], update, inner, rate, decays)
+                    continue
                 for transform in self.chain:
                     update = transform.apply(update, values[part], inner, decays)
                 if not self.layerwise:

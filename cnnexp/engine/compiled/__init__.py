@@ -8,10 +8,13 @@ a network uses this implementation.
 
 from __future__ import annotations
 
+from functools import partial
+
+from cnnexp.engine.compiled import update_kernels
 from cnnexp.engine.compiled.batch_norm import BATCH_NORM, BATCH_NORM_TRAINING, BatchNormPass
 from cnnexp.engine.compiled.convolution import CONV
 from cnnexp.engine.compiled.one_pass import Direct, Packed, Winograd
-from cnnexp.engine.compiled.preparing import prepare
+from cnnexp.engine.compiled.preparing import prepare, ready
 from cnnexp.engine.fast import FAST
 from cnnexp.engine.operations import IMPLEMENTATIONS, Implementation
 
@@ -36,5 +39,9 @@ COMPILED = Implementation(
     needs="numba",
     extra="compiled",
     prepare=prepare,
+    updates={
+        "momentum": partial(ready, update_kernels.momentum),
+        "adam": partial(ready, update_kernels.adam),
+    },
 )
 IMPLEMENTATIONS.register("compiled")(COMPILED)

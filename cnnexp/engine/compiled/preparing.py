@@ -14,6 +14,7 @@ from cnnexp.engine.compiled import (
     convolution,
     direct_kernels,
     packed_kernels,
+    update_kernels,
     winograd_kernels,
 )
 from cnnexp.engine.compiled.kernel import Kernel
@@ -24,7 +25,7 @@ _logger = logging.getLogger("cnnexp.compiling")  # the command line shows what i
 def every_kernel() -> list[Kernel]:
     """Return all kernels that there are."""
     found = [direct_kernels.direct_forward(taps) for taps in direct_kernels.TAPS]
-    files = (direct_kernels, winograd_kernels, packed_kernels, batch_norm_kernels)
+    files = [direct_kernels, winograd_kernels, packed_kernels, batch_norm_kernels, update_kernels]
     return found + [k for file in files for k in vars(file).values() if isinstance(k, Kernel)]
 
 
@@ -61,3 +62,9 @@ def make_ready(kernels: Sequence[Kernel], dtype: npt.DTypeLike) -> int:
     for kernel in kernels:
         kernel.make_ready(dtype)
     return len(absent)
+
+
+def ready(kernel: Kernel, dtype: npt.DTypeLike) -> Kernel:
+    """Return a kernel, loaded or compiled for a type of numbers."""
+    make_ready([kernel], dtype)
+    return kernel
