@@ -155,7 +155,7 @@ class Implementation:
     @property
     def limits(self) -> Limits:
         """Sizes of blocks by default; on a device nothing is cut."""
-        return Limits() if self.device is None else Limits(cache=UNCUT)
+        return Limits() if self.device is None else Limits(cache=UNCUT, product=UNCUT)
 
     def missing(self) -> str:
         """Say what is missing that it needs, and how to install it; empty if nothing."""
