@@ -2,10 +2,11 @@
 
 It has no code for any layer. Of all that there is for convolutions, one product with the columns of
 the whole mini-batch, batch-last as in `fast`, is what a GPU computes best: few kernels, which read
-along the samples. The stride groups and `im2col` run there too. Parameters, their gradients and the optimizer's state stay in the
-memory of the GPU from step to step; a mini-batch is moved there once, and the result of the last
-layer is read back once, for the loss and the metrics, which are NumPy's under every implementation.
-Draws, such as those of dropout, are made on the processor, from the same seeds as everywhere.
+along the samples. The stride groups and `im2col` run there too. Parameters, their gradients and the
+optimizer's state stay in the memory of the GPU from step to step; a mini-batch is moved there once,
+and the result of the last layer is read back once, for the loss and the metrics, which are NumPy's
+under every implementation. Draws, such as those of dropout, are made on the processor, from the
+same seeds as everywhere.
 
 The GPU gets its work from one thread of Python, a call for each kernel, some microseconds each. So
 it needs large mini-batches: of 512 samples of a large network, say, rather than 32 of a small one.

@@ -1,10 +1,10 @@
 """Training on a GPU: `impl=cupy` and PyTorch in eager mode, on the same GPU, in turns.
 
 Ours is the program's own training: shuffling, gathering on the host, a mini-batch moved to the GPU
-each step, the loss read back. It is timed with its own
-operations, with the stride groups and with those of im2col. PyTorch has all images on the GPU from the start, reads no loss back, and lets cuDNN
-search for its fastest kernels; it is timed with channels first and last, with products in float32
-and in TF32, which rounds factors to 10 bits. A turn ends when the GPU has done all.
+each step, the loss read back. It is timed with its own operations, with the stride groups and with
+those of im2col. PyTorch has all images on the GPU from the start, reads no loss back, and lets
+cuDNN search for its fastest kernels; it is timed with channels first and last, with products in
+float32 and in TF32, which rounds factors to 10 bits. A turn ends when the GPU has done all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Kernels of the optimizers: a step in one pass over parameters, gradients and state.
 
-NumPy writes and reads one of these vectors for each operation of a formula, four to twelve times a
-step; here each is read once, and written once where it changes. The formulas are those of
+NumPy writes and reads one of these vectors for each operation of a formula, four to twelve times
+per step; here each is read once, and written once where it changes. The formulas are those of
 `cnnexp.train.transforms`, with weight decay before (`decay`) or after them (`apart`)::
 
     momentum    v ← m·v + g         values -= rate · v, or with Nesterov  rate · (g + m·v)
