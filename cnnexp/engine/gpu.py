@@ -1,15 +1,16 @@
 """The implementation on a GPU: operations of other implementations, on arrays of CuPy.
 
 It has no code for any layer. Of all that there is for convolutions, one product with the columns of
-the whole mini-batch, batch-last as in `fast`, is what a GPU computes best: few kernels, which read
-along the samples. The stride groups and `im2col` run there too. Parameters, their gradients and the
-optimizer's state stay in the memory of the GPU from step to step; a mini-batch is moved there once,
-and the result of the last layer is read back once, for the loss and the metrics, which are NumPy's
-under every implementation. Draws, such as those of dropout, are made on the processor, from the
-same seeds as everywhere.
+the mini-batch, batch-last as in `fast`, suits a GPU best: few kernels, that read along the samples.
+The stride groups and `im2col` run there too, and are slower (``experiments/results/gpu.csv``).
 
-The GPU gets its work from one thread of Python, a call for each kernel, some microseconds each. So
-it needs large mini-batches: of 512 samples of a large network, say, rather than 32 of a small one.
+Parameters, their gradients and the optimizer's state stay in the memory of the GPU from step to
+step. A mini-batch is moved there once, and the result of the last layer is read back once, for the
+loss and the metrics, which are NumPy's under every implementation. Draws, such as those of dropout,
+are made on the processor, from the same seeds as everywhere.
+
+The GPU gets its work from one thread of Python, a call for each kernel, about twenty microseconds
+each. So it pays with large mini-batches: a step of 512 samples takes hardly longer than one of 128.
 
 References
 ----------

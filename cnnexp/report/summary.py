@@ -112,7 +112,9 @@ def _network(run: Run) -> list[str]:
     shape = tuple(used["input_shape"])
     try:
         network = run.rebuilt(
-            lambda config: rebuild.build_network(config, shape, LISTED, threads=1, micro_batch=1)
+            lambda config: rebuild.build_network(
+                config, shape, LISTED, **{"threads": 1, "micro_batch": 1} | rebuild.on_host(config)
+            )
         )
     except CnnexpError as error:
         return [f"{used['parameters']:,} parameters; its layers cannot be listed here: {error}"]
@@ -120,7 +122,14 @@ def _network(run: Run) -> list[str]:
         *network.summary().splitlines(),
         f"samples of {' x '.join(map(str, shape))}; threads: {used['threads']}, micro-batches of"
         f" {used['micro_batch']} samples",
+        *_device(used.get("device") or {}),
     ]
+
+
+def _device(found: Mapping[str, str]) -> list[str]:
+    """Say which GPU computed it, if any."""
+    versions = ", ".join(f"{name} {value}" for name, value in found.items() if name != "device")
+    return [f"computed on {found['device']} ({versions})"] if found else []
 
 
 def _config(

@@ -116,20 +116,19 @@ class Run:
 
     @cached_property
     def network(self) -> Network:
-        """The network with its weights; it computes as it did in the run."""
+        """The network with its weights; it computes as it did in the run, but on no GPU."""
         used = self.recorded.network
         if used is None:
             raise RunError(f"{self.path}: this run ended before its network was built.")
 
         def build(config: dict[str, Any]) -> Network:
-            return rebuild.build_network(
-                config,
-                tuple(used["input_shape"]),
-                largest,
-                threads=used["threads"],
-                micro_batch=used["micro_batch"],
-                inference_micro_batch=used["inference_micro_batch"],
-            )
+            recorded = {
+                "threads": used["threads"],
+                "micro_batch": used["micro_batch"],
+                "inference_micro_batch": used["inference_micro_batch"],
+            }
+            options = recorded | rebuild.on_host(config)
+            return rebuild.build_network(config, tuple(used["input_shape"]), largest, **options)
 
         weights = self.weights
         largest = max((array.size for array in weights.values()), default=0)

@@ -12,6 +12,7 @@ from cnnexp.data.augmentation import AUGMENTATIONS, Augmentation
 from cnnexp.data.dataset import Preparation
 from cnnexp.data.scale import Scale
 from cnnexp.data.sources import Raw
+from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import OptionError
 from cnnexp.nn.initializers import at_most
 from cnnexp.nn.layer import Layer, make_layer
@@ -101,6 +102,18 @@ def plan_dataset(config: Config) -> DatasetPlan:
     preparation = Preparation(**options_of(Preparation, options))
     returns_input = config["model"].get("target") == "input"
     return DatasetPlan(build_source(config), preparation, dtype, returns_input)
+
+
+def on_host(config: Config) -> dict[str, Any]:
+    """Return arguments of `Network` that replace a device; none for what ran on the processor.
+
+    A run that was trained on a GPU is read, evaluated and exported wherever there is none.
+    """
+    name = config["impl"]["name"]
+    if name not in IMPLEMENTATIONS or IMPLEMENTATIONS[name].device is None:
+        return {}
+    sizes = ("threads", "micro_batch", "inference_micro_batch")
+    return {"impl": "fast"} | dict.fromkeys(sizes, "auto")
 
 
 def build_loss(config: Config) -> Loss:

@@ -119,6 +119,8 @@ class NetworkRecord(TypedDict):
         Samples of a micro-batch in training.
     inference_micro_batch : int
         Samples of a micro-batch where no backward pass follows.
+    device : dict
+        Under ``impl=cupy`` alone: the name of the GPU, and the versions of CuPy and CUDA.
     """
 
     input_shape: list[int]
@@ -127,6 +129,7 @@ class NetworkRecord(TypedDict):
     threads: int
     micro_batch: int
     inference_micro_batch: int
+    device: NotRequired[dict[str, str]]
 
 
 class Resume(TypedDict):
@@ -321,6 +324,8 @@ def described(record: Record, dataset: Dataset, network: Network) -> Record:
         "micro_batch": int(network.micro_batch),
         "inference_micro_batch": int(network.inference_micro_batch),
     }
+    if network.implementation.device is not None:
+        built["device"] = network.implementation.device.describe()
     return dataclasses.replace(
         record,
         data=cast(DataRecord, {**(record.data or {}), **data}),  # with what is not known here

@@ -115,6 +115,11 @@ def _required(layer_class: type[Layer]) -> list[str]:
     ]
 
 
+def _on_host() -> list[str]:
+    """Return the implementations that take arrays of NumPy, as layers are checked with."""
+    return sorted(name for name in IMPLEMENTATIONS if IMPLEMENTATIONS[name].device is None)
+
+
 def _shape(text: str) -> Shape:
     try:
         shape = tuple(int(size) for size in text.split(","))
@@ -143,6 +148,6 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("layer", metavar="LAYER", help="MODULE.CLASS, or a name in the table of layers")
     add("options", nargs="*", default=[], metavar="KEY=VALUE", help="options of the layer")
-    add("--impl", default="fast", choices=sorted(IMPLEMENTATIONS), help="what computes it: fast")
+    add("--impl", default="fast", choices=_on_host(), help="what computes it: fast")
     add("--shape", metavar="6,5,4", help="of one sample; found by trying if not given")
     return parser
