@@ -84,6 +84,8 @@ TASKS = (
     benchmark("steps", 6, *TRAINING),
     benchmark("batch_norm", 10, *TRAINING, needs=("torch",)),
     benchmark("data_path", 5, *TRAINING),
+    benchmark("workers", 10, *TRAINING, needs=("numba",)),
+    benchmark("gpu", 5, *TRAINING, needs=("cupy", "torch")),
     benchmark("augmentation", 10, *TRAINING),
     Task("landing", "python -m experiments.landing", "landing.csv", 5,
          (*TRAINING, "experiments/landing.py"), ("torch",)),

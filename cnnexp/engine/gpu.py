@@ -9,8 +9,9 @@ step. A mini-batch is moved there once, and the result of the last layer is read
 loss and the metrics, which are NumPy's under every implementation. Draws, such as those of dropout,
 are made on the processor, from the same seeds as everywhere.
 
-The GPU gets its work from one thread of Python, a call for each kernel, about twenty microseconds
-each. So it pays with large mini-batches: a step of 512 samples takes hardly longer than one of 128.
+The GPU gets its work from one thread of Python, which takes longer over a call than the GPU over a
+small kernel. So it pays with large mini-batches: a step of 512 samples of a small network takes as
+long as one of 128.
 
 References
 ----------

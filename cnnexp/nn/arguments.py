@@ -39,6 +39,11 @@ def checked_implementation(impl: str | Implementation) -> Implementation:
     return found
 
 
+def is_on_device(impl: str) -> bool:
+    """Say whether the implementation of a name keeps its arrays on a device."""
+    return impl in IMPLEMENTATIONS and IMPLEMENTATIONS[impl].device is not None
+
+
 def _named(impl: str) -> Implementation:
     """Return the implementation of a name; "auto" is the fastest that is installed."""
     return IMPLEMENTATIONS[automatic() if impl == AUTO else impl]

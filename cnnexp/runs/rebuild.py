@@ -12,8 +12,8 @@ from cnnexp.data.augmentation import AUGMENTATIONS, Augmentation
 from cnnexp.data.dataset import Preparation
 from cnnexp.data.scale import Scale
 from cnnexp.data.sources import Raw
-from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import OptionError
+from cnnexp.nn.arguments import is_on_device
 from cnnexp.nn.initializers import at_most
 from cnnexp.nn.layer import Layer, make_layer
 from cnnexp.nn.losses import LOSSES, Loss
@@ -109,8 +109,7 @@ def on_host(config: Config) -> dict[str, Any]:
 
     A run that was trained on a GPU is read, evaluated and exported wherever there is none.
     """
-    name = config["impl"]["name"]
-    if name not in IMPLEMENTATIONS or IMPLEMENTATIONS[name].device is None:
+    if not is_on_device(config["impl"]["name"]):
         return {}
     sizes = ("threads", "micro_batch", "inference_micro_batch")
     return {"impl": "fast"} | dict.fromkeys(sizes, "auto")
