@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from cnnexp.report.formats import amount
 from cnnexp.report.lines import GREY, Line, Style
 
@@ -143,6 +145,8 @@ def _scale_y(axes: Axes, kind: str, mark: float | None) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     values = [y for line in axes.lines for y in _points(line)[1]]
+    paths = [path for band in axes.collections for path in band.get_paths()]
+    values += [float(y) for path in paths for y in np.asarray(path.vertices)[:, 1]]
     values += [] if mark is None else [mark]
     if min(values) > 0 and max(values) > WIDE_RANGE * min(values):
         axes.set_yscale("log")
