@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cnnexp.report.drawing import End, Pairs, draw_band, draw_line, finish_curves, spread
 from cnnexp.report.lines import STYLES, Style
 from cnnexp.report.plots import Panel, Picture, save_plot
-from experiments.summaries import duration
+from experiments.summaries import duration, of_its_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,11 +56,8 @@ def make_small(path: Path) -> None:
 # Curves over epochs or time ------------------------------------------------------------------
 
 
-# Of the original, https://github.com/neuron-whisperer/cnn-numpy: seconds and test error
 ITS_CODE, ITS_PAGE = "the original's code", "the original's page"
-FLAT_POINTS = {ITS_CODE: [(48, 0.10), (136, 0.051)], ITS_PAGE: [(60, 0.10), (180, 0.05)]}
-CNN_POINTS = {ITS_CODE: [(100, 0.59), (200, 0.18)], ITS_PAGE: [(125, 0.30)]}
-CNN_FIRST_EPOCH = (0.50, 0.68)  # of several runs of its code, whose second epoch was seen once
+PAGE_FLAT, PAGE_CNN = [(60.0, 0.10), (180.0, 0.05)], [(125.0, 0.30)]  # seconds and test error
 CHANCE = 0.9  # the error of guessing among ten digits
 
 
@@ -69,7 +66,11 @@ def original_flat(results: Results) -> list[Panel]:
     """Our curve, and what is known of the original's."""
     epochs = results.epochs
     ours = (epochs["seconds"].cumsum().tolist(), epochs["test_error"].tolist())
-    ends = named({"here": ours} | pairs_of(FLAT_POINTS))
+    (first, _), (last, _) = (
+        of_its_code("flat", what) for what in ("seconds until 10 %", "seconds of 100 epochs")
+    )
+    its = ([first, last], [0.1, of_its_code("flat", "error after 100 epochs")[0]])
+    ends = named({"here": ours, ITS_CODE: its, ITS_PAGE: pairs_of(PAGE_FLAT)})
     return [Panel("", partial(curves, ends=ends, chance=CHANCE))]
 
 
@@ -78,28 +79,36 @@ def original_cnn(results: Results) -> list[Panel]:
     """Our curve and the original's, over epochs and over time."""
     epochs = results.epochs
     errors = epochs["test_error"].tolist()
-    by_epoch = {"here": (epochs["epoch"].tolist(), errors)}
-    code = [error for _, error in CNN_POINTS[ITS_CODE]]
-    by_epoch[ITS_CODE] = ([1.0, 2.0], code)
-    by_time = {"here": (epochs["seconds"].cumsum().tolist(), errors)} | pairs_of(CNN_POINTS)
+    first = of_its_code("cnn", "error after epoch 1")
+    its = [sum(first) / 2, of_its_code("cnn", "error after epoch 2")[0]]
+    seconds = of_its_code("cnn", "seconds of epoch 1")[0]
+    by_epoch = {"here": (epochs["epoch"].tolist(), errors), ITS_CODE: ([1.0, 2.0], its)}
+    by_time = {
+        "here": (epochs["seconds"].cumsum().tolist(), errors),
+        ITS_CODE: ([seconds, 2 * seconds], its),
+        ITS_PAGE: pairs_of(PAGE_CNN),
+    }
+    draw = partial(with_spread, spread=first)
     return [
-        Panel("Epoch by epoch", partial(with_first_epoch, ends=named(by_epoch), x=1, kind="epoch")),
+        Panel("Epoch by epoch", partial(draw, ends=named(by_epoch), x="epoch", at=1)),
         Panel(
             "Over the time of training",
-            partial(with_first_epoch, ends=named(by_time), x=100, kind="elapsed"),
+            partial(draw, ends=named(by_time), x="elapsed", at=seconds),
         ),
     ]
 
 
-def pairs_of(points: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Pairs]:
+def pairs_of(points: Sequence[tuple[float, float]]) -> Pairs:
     """Return points as their coordinates."""
-    return {name: ([x for x, _ in found], [y for _, y in found]) for name, found in points.items()}
+    return [x for x, _ in points], [y for _, y in points]
 
 
-def with_first_epoch(axes: Axes, ends: Sequence[End], x: float, kind: str) -> None:
-    """Draw curves, and how far the original's first epoch spreads."""
-    axes.vlines(x, *CNN_FIRST_EPOCH, color=STYLES[1].color, alpha=0.35, linewidth=6)
-    curves(axes, ends, kind, chance=CHANCE)
+def with_spread(
+    axes: Axes, ends: Sequence[End], x: str, at: float, spread: tuple[float, float]
+) -> None:
+    """Draw curves, and how far the first epoch of the original's code spreads."""
+    axes.vlines(at, *spread, color=STYLES[1].color, alpha=0.35, linewidth=6)
+    curves(axes, ends, x, chance=CHANCE)
 
 
 @figure("initialisation", "The deep network on 5,000 digits: what its first weights decide")

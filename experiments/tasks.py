@@ -82,6 +82,7 @@ TASKS = (
     benchmark("layer_pass", 8, *ENGINE),
     benchmark("growth", 10, *ENGINE),
     benchmark("steps", 6, *TRAINING),
+    benchmark("naive_to_fast", 1, "docs/notebooks/6_naive_to_fast.ipynb"),
     benchmark("batch_norm", 10, *TRAINING, needs=("torch",)),
     benchmark("data_path", 5, *TRAINING),
     benchmark("augmentation", 10, *TRAINING),
