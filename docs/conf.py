@@ -63,7 +63,11 @@ def add_live_page(app: Sphinx, error: Exception | None) -> None:
     small = {"model.layers.0.filters": 8, "model.layers.3.units": 32}
     with tempfile.TemporaryDirectory() as folder:
         run = cnnexp.run(
-            model="cnn", epochs=8, folder=Path(folder, "run"), **small, **{"checkpoint.keep": "all"}
+            model="cnn",
+            epochs=8,
+            folder=Path(folder, "digits"),
+            **small,
+            **{"checkpoint.keep": "all"},
         )
         Path(app.outdir, LIVE_PAGE).write_text(live_page(run), encoding="utf-8")
 

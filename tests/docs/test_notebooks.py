@@ -7,7 +7,15 @@ import warnings
 
 import pytest
 
-from tests.docs.notebooks import LESSONS, NOTEBOOKS, exercises, has, run_notebook, shown
+from tests.docs.notebooks import (
+    LESSONS,
+    NOTEBOOKS,
+    exercises,
+    has,
+    must_have_failed,
+    run_notebook,
+    shown,
+)
 from tests.docs.pages import ROOT
 from tests.docs.running import words
 
@@ -62,6 +70,23 @@ def test_a_lesson_has_a_goal_and_exercises_with_hidden_solutions(path):
     for one in found:
         assert one.exercise.source != one.code
         compile(one.code, str(path), "exec")
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (None, "passes before the exercise is solved"),
+        (("NameError", "name 'x' is not defined"), "ends with NameError"),
+        (("AssertionError", ""), "says nothing"),
+    ],
+)
+def test_a_check_that_does_not_help_is_found_out(error, fault):
+    cell = nbformat.v4.new_code_cell("assert x > 1")
+    if error:
+        output = nbformat.v4.new_output("error", ename=error[0], evalue=error[1], traceback=[])
+        cell.outputs = [output]
+    with pytest.raises(AssertionError, match=fault):
+        must_have_failed(LESSONS[0], cell)
 
 
 def test_there_are_notebooks():
