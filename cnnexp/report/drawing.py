@@ -280,9 +280,7 @@ def draw_times(axes: Axes, lines: Sequence[Line]) -> None:
         for k, line in enumerate(timed):
             times = line.seconds_per_epoch
             axes.plot(times, [k] * len(times), "|", color=INK, alpha=0.6, markersize=8)
-        axes.set_xlabel(
-            "seconds of training per epoch (lower is better); a bar is a mean, a stroke a run"
-        )
+        axes.set_xlabel("seconds of training per epoch\n(lower is better; a stroke is a run)")
     else:
         axes.set_xlabel("seconds of training per epoch (lower is better)")
 
