@@ -90,7 +90,6 @@ TASKS = (
          (*TRAINING, "experiments/landing.py"), ("torch",)),
     Task("stride_groups_scaling", "python -m experiments.stride_groups_scaling",
          "stride_groups_scaling.csv", 3, (*ENGINE, "experiments/stride_groups_scaling.py")),
-    benchmark("naive_to_fast", 3, *ENGINE),
     # Runs and sweeps.
     benchmark("run_folders", 2, "cnnexp/runs", "cnnexp/report"),
     benchmark("sweeps", 10, "cnnexp/app", "cnnexp/runs"),
