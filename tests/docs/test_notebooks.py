@@ -16,7 +16,7 @@ from tests.docs.notebooks import (
     run_notebook,
     shown,
 )
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, blocks
 from tests.docs.running import words
 
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
@@ -87,6 +87,18 @@ def test_a_check_that_does_not_help_is_found_out(error, fault):
         cell.outputs = [output]
     with pytest.raises(AssertionError, match=fault):
         must_have_failed(LESSONS[0], cell)
+
+
+def test_a_teacher_can_leave_out_the_solutions(tmp_path):
+    """By the code of the lesson plan."""
+    (block,) = blocks(ROOT / "docs" / "course" / "teacher.md")
+    names = {}
+    exec(block.text, names)
+    names["without_solutions"](LESSONS[0], tmp_path / "handout.ipynb")
+    handout = read(tmp_path / "handout.ipynb")
+    nbformat.validate(handout)
+    assert not any(has(cell, "solution") for cell in handout.cells)
+    assert len(handout.cells) == len(read(LESSONS[0]).cells) - len(exercises(read(LESSONS[0])))
 
 
 def test_there_are_notebooks():
