@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -38,6 +39,9 @@ default_role = "code"
 LINK = re.compile(r"\]\(\.\./(?P<path>(?:cnnexp/[\w/]+\.py|experiments/README\.md))\)")
 
 
+LIVE_PAGE = "live.html"  # as docs/explore.md embeds it
+
+
 def on_site(app: Sphinx, page: str, source: list[str]) -> None:
     """Let links to files of the project, as they work on GitHub, lead to pages of the site."""
 
@@ -50,6 +54,25 @@ def on_site(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = LINK.sub(target, source[0])
 
 
+def add_live_page(app: Sphinx, error: Exception | None) -> None:
+    """Train a small network for some seconds, and write its live page beside the others."""
+    if error is not None or app.builder.format != "html":
+        return
+    from cnnexp.report.live.page import live_page
+
+    small = {"model.layers.0.filters": 8, "model.layers.3.units": 32}
+    with tempfile.TemporaryDirectory() as folder:
+        run = cnnexp.run(
+            model="cnn",
+            epochs=8,
+            folder=Path(folder, "digits"),
+            **small,
+            **{"checkpoint.keep": "all"},
+        )
+        Path(app.outdir, LIVE_PAGE).write_text(live_page(run), encoding="utf-8")
+
+
 def setup(app: Sphinx) -> None:
-    """Register what is done to pages before they are read."""
+    """Register what is done to pages before they are read, and after all are written."""
     app.connect("source-read", on_site)
+    app.connect("build-finished", add_live_page)

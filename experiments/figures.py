@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnexp.report.drawing import End, draw_line, finish_curves, spread
+from cnnexp.report.drawing import End, Pairs, draw_band, draw_line, finish_curves, spread
 from cnnexp.report.lines import STYLES, Style
 from cnnexp.report.plots import Panel, Picture, save_plot
+from experiments.summaries import duration, of_its_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,45 +56,175 @@ def make_small(path: Path) -> None:
 # Curves over epochs or time ------------------------------------------------------------------
 
 
+ITS_CODE, ITS_PAGE = "the original's code", "the original's page"
+PAGE_FLAT, PAGE_CNN = [(60.0, 0.10), (180.0, 0.05)], [(125.0, 0.30)]  # seconds and test error
+CHANCE = 0.9  # the error of guessing among ten digits
+
+
 @figure("original_flat", "Two dense layers on MNIST: test error over the time of training")
 def original_flat(results: Results) -> list[Panel]:
-    """One curve, and the bound that the original names."""
+    """Our curve, and what is known of the original's."""
     epochs = results.epochs
-    pairs = (epochs["seconds"].cumsum().tolist(), epochs["test_error"].tolist())
-    return [Panel("", partial(curves, ends=[End("test error", pairs, STYLES[0])], mark=0.05))]
+    ours = (epochs["seconds"].cumsum().tolist(), epochs["test_error"].tolist())
+    (first, _), (last, _) = (
+        of_its_code("flat", what) for what in ("seconds until 10 %", "seconds of 100 epochs")
+    )
+    its = ([first, last], [0.1, of_its_code("flat", "error after 100 epochs")[0]])
+    ends = named({"here": ours, ITS_CODE: its, ITS_PAGE: pairs_of(PAGE_FLAT)})
+    return [Panel("", partial(curves, ends=ends, chance=CHANCE))]
+
+
+@figure("original_cnn", "One convolution on MNIST: test error here and of the original")
+def original_cnn(results: Results) -> list[Panel]:
+    """Our curve and the original's, over epochs and over time."""
+    epochs = results.epochs
+    errors = epochs["test_error"].tolist()
+    first = of_its_code("cnn", "error after epoch 1")
+    its = [sum(first) / 2, of_its_code("cnn", "error after epoch 2")[0]]
+    seconds = of_its_code("cnn", "seconds of epoch 1")[0]
+    by_epoch = {"here": (epochs["epoch"].tolist(), errors), ITS_CODE: ([1.0, 2.0], its)}
+    by_time = {
+        "here": (epochs["seconds"].cumsum().tolist(), errors),
+        ITS_CODE: ([seconds, 2 * seconds], its),
+        ITS_PAGE: pairs_of(PAGE_CNN),
+    }
+    draw = partial(with_spread, spread=first)
+    return [
+        Panel("Epoch by epoch", partial(draw, ends=named(by_epoch), x="epoch", at=1)),
+        Panel(
+            "Over the time of training",
+            partial(draw, ends=named(by_time), x="elapsed", at=seconds),
+        ),
+    ]
+
+
+def pairs_of(points: Sequence[tuple[float, float]]) -> Pairs:
+    """Return points as their coordinates."""
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def with_spread(
+    axes: Axes, ends: Sequence[End], x: str, at: float, spread: tuple[float, float]
+) -> None:
+    """Draw curves, and how far the first epoch of the original's code spreads."""
+    axes.vlines(at, *spread, color=STYLES[1].color, alpha=0.35, linewidth=6)
+    curves(axes, ends, x, chance=CHANCE)
 
 
 @figure("initialisation", "The deep network on 5,000 digits: what its first weights decide")
 def initialisation(results: Results) -> list[Panel]:
-    """The mean over seeds of each initializer."""
+    """The mean over seeds of each initializer, in the band of its seeds."""
     epochs = results.epochs.rename(columns=lambda name: name.split(".")[-1])
-    means = epochs.pivot_table(
-        index="epoch", columns="initializer", values="test_error", sort=False
-    )
-    pairs = {str(name): (means.index.tolist(), means[name].tolist()) for name in means}
-    return [Panel("", partial(curves, ends=named(pairs), x="epoch"))]
+    return [
+        Panel("", partial(banded, groups=dict(list(epochs.groupby("initializer", sort=False)))))
+    ]
 
 
-@figure("mnist_99", "LeNet-5 on MNIST, five seeds: test error epoch by epoch")
+@figure("mnist_99", "LeNet-5 on MNIST: test error epoch by epoch, five seeds")
 def mnist_99(results: Results) -> list[Panel]:
-    """A curve per seed."""
-    pairs = {
-        f"seed {seed}": (epochs["epoch"].tolist(), epochs["test_error"].tolist())
-        for seed, epochs in results.epochs.groupby("seed")
-    }
-    return [Panel("", partial(curves, ends=named(pairs), x="epoch", mark=0.01))]
+    """The mean of all seeds, in their band."""
+    return [Panel("", partial(banded, groups={"mean of five": results.epochs}, mark=0.01))]
 
 
-def named(pairs: Mapping[str, tuple[list[float], list[float]]]) -> list[End]:
+def banded(axes: Axes, groups: Mapping[str, pd.DataFrame], mark: float | None = None) -> None:
+    """Draw the mean of each group over its seeds, in a band from the lowest to the highest."""
+    pairs: dict[str, Pairs] = {}
+    for (name, epochs), style in zip(groups.items(), STYLES, strict=False):
+        errors = epochs.groupby("epoch")["test_error"]
+        xs = errors.mean().index.tolist()
+        draw_band(axes, (xs, errors.min().tolist(), errors.max().tolist()), style)
+        pairs[str(name)] = (xs, errors.mean().tolist())
+    curves(axes, named(pairs), "epoch", mark, CHANCE)
+
+
+def named(pairs: Mapping[str, Pairs]) -> list[End]:
     """Give each line a look."""
     return [End(name, pairs[name], style) for name, style in zip(pairs, STYLES, strict=False)]
 
 
-def curves(axes: Axes, ends: Sequence[End], x: str = "elapsed", mark: float | None = None) -> None:
+def curves(
+    axes: Axes,
+    ends: Sequence[End],
+    x: str = "elapsed",
+    mark: float | None = None,
+    chance: float | None = None,
+) -> None:
     """Draw lines of test errors, named at their ends."""
     for end in ends:
         draw_line(axes, end.pairs, end.style)
-    finish_curves(axes, ends, x, "error", mark)
+    finish_curves(axes, ends, x, "error", mark, chance)
+
+
+# Costs beside each other ---------------------------------------------------------------------
+
+
+@figure("naive_vs_sg", "The same network by four implementations, 40 digits")
+def naive_vs_sg(results: Results) -> list[Panel]:
+    """The time per sample as dots, and losses that are the same."""
+    last, samples = results.last, int(results.facts["data"].split()[1])
+    seconds = {str(run["impl"]): run["seconds"] / samples for _, run in last.iterrows()}
+    epochs = results.epochs.groupby("impl", sort=False)
+    losses = {
+        str(name): (part["epoch"].tolist(), part["test_loss"].tolist()) for name, part in epochs
+    }
+    return [
+        Panel("Training time per sample", partial(time_dots, seconds=seconds)),
+        Panel("They compute the same: test loss", partial(same_losses, losses=losses)),
+    ]
+
+
+def time_dots(axes: Axes, seconds: Mapping[str, float], words: str = "per sample") -> None:
+    """Draw times as dots on a logarithmic axis, each with its time."""
+    from matplotlib.ticker import EngFormatter, NullFormatter
+
+    axes.set_xscale("log")
+    axes.plot(list(seconds.values()), range(len(seconds)), "o", color=STYLES[0].color, markersize=8)
+    axes.set_yticks(range(len(seconds)), list(seconds))
+    axes.set_ylim(len(seconds) - 0.5, -0.5)
+    axes.set_xlim(min(seconds.values()) / 3, max(seconds.values()) * 12)
+    axes.xaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(f"processor time {words}, logarithmic (lower is better)")
+    for place, value in enumerate(seconds.values()):
+        axes.annotate(
+            duration(value), (value, place), (9, 0), textcoords="offset points", va="center"
+        )
+
+
+def same_losses(axes: Axes, losses: Mapping[str, Pairs]) -> None:
+    """Draw curves that lie upon each other, the first as the widest."""
+    for k, ((name, pairs), style) in enumerate(zip(losses.items(), STYLES, strict=False)):
+        width = 3 * (len(losses) - k) - 1.5
+        axes.plot(*pairs, color=style.color, linewidth=width, alpha=0.75, label=name)
+    axes.set_xticks(next(iter(losses.values()))[0])
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss, mean of all samples\n(lower is better)")
+    axes.legend(frameon=False)
+
+
+@figure("depth", "10,000 digits: what further layers bring, and what they cost")
+def depth(results: Results) -> list[Panel]:
+    """Error over time, a cross for each seed and the mean."""
+    return [Panel("", partial(error_over_time, runs=results.last))]
+
+
+def error_over_time(axes: Axes, runs: pd.DataFrame) -> None:
+    """Draw each model at its time per epoch and its errors."""
+    from matplotlib.ticker import EngFormatter, FuncFormatter
+
+    axes.set_xscale("log")
+    for (model, part), style in zip(runs.groupby("model", sort=False), STYLES, strict=False):
+        fastest, mean = part["seconds"].min(), part["test_error"].mean()
+        axes.plot([fastest] * len(part), part["test_error"], "_", color=style.color, markersize=14)
+        axes.plot(fastest, mean, style.marker, color=style.color, markersize=8)
+        words = f"{model}, {part['parameters'].iloc[0]:,} parameters"
+        axes.annotate(words, (fastest, mean), (12, 8), textcoords="offset points", fontsize=9)
+    low, high = runs["seconds"].min(), runs["seconds"].max()
+    axes.set(xlim=(low / 1.6, high * 8), ylim=(0, runs["test_error"].max() * 1.2))
+    axes.xaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.set_xlabel("training time per epoch, logarithmic (lower is better)")
+    axes.set_ylabel("wrongly classified test samples\n(lower is better; chance: 90 %)")
 
 
 # Errors over a setting -----------------------------------------------------------------------
@@ -127,6 +259,10 @@ def over_rates(axes: Axes, lines: Mapping[str, pd.DataFrame]) -> None:
         means = errors.groupby(runs["learning_rate"]).mean()
         draw_line(axes, (means.index.tolist(), means.tolist()), style)
         ends.append((name, means.index[0], means.iloc[0], style))
+    axes.axhline(CHANCE, color="#999999", linewidth=1, linestyle=(0, (1, 2)), zorder=1)
+    axes.annotate("chance: 90 %", (0.5, CHANCE), (0, 3), xycoords=axes.get_yaxis_transform(),
+                  textcoords="offset points", fontsize=8.5, color="#777777")  # fmt: skip
+    axes.set_ylim(top=1.3)
     percents(axes)
     axes.set_xlabel("learning rate, logarithmic")
     if len(ends) > 1:
@@ -141,7 +277,7 @@ def percents(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_ylabel("wrongly classified samples, logarithmic")
+    axes.set_ylabel("wrongly classified samples, logarithmic\n(lower is better)")
 
 
 def name_left(axes: Axes, ends: Sequence[tuple[str, float, float, Style]]) -> None:
@@ -173,13 +309,13 @@ def times(axes: Axes, sizes: Sequence[int], seconds: Sequence[float]) -> None:
     axes.plot(range(len(sizes)), seconds, "o-", color=STYLES[0].color, linewidth=1.8)
     axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
     axes.set_ylim(0, max(seconds) * 1.15)
-    axes.set_xlabel("samples of a batch")
-    axes.set_ylabel("seconds of training an epoch")
+    axes.set_xlabel("samples per mini-batch")
+    axes.set_ylabel("seconds of training per epoch\n(lower is better)")
 
 
 @figure("seeds", "One convolution on 20,000 digits: the same run with ten seeds")
 def seeds(results: Results) -> list[Panel]:
-    """A dot per seed, and the mean."""
+    """A dot per seed, the mean, and the standard deviation as a band."""
     return [Panel("", partial(dots, errors=results.last["test_error"].tolist()))]
 
 
@@ -187,15 +323,17 @@ def dots(axes: Axes, errors: Sequence[float]) -> None:
     """Draw errors as dots in their order."""
     from matplotlib.ticker import FuncFormatter
 
-    mean = sum(errors) / len(errors)
+    mean, deviation = statistics.mean(errors), statistics.stdev(errors)
+    axes.axhspan(mean - deviation, mean + deviation, color=STYLES[1].color, alpha=0.12, linewidth=0)
     axes.plot(errors, "o", color=STYLES[0].color, markersize=7)
     axes.axhline(mean, color=STYLES[1].color, linestyle="--", linewidth=1)
-    axes.annotate(f"mean {100 * mean:.2f} %", (1.02, mean), xycoords=("axes fraction", "data"))
+    words = f"mean {100 * mean:.2f} %\n± {100 * deviation:.2f}"
+    axes.annotate(words, (1.02, mean), xycoords=("axes fraction", "data"), va="center")
     axes.set_xticks(range(len(errors)))
     axes.set_ylim(0, max(errors) * 1.15)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.1f} %"))
     axes.set_xlabel("seed")
-    axes.set_ylabel("wrongly classified test samples")
+    axes.set_ylabel("wrongly classified test samples\n(lower is better; chance: 90 %)")
 
 
 # Stride groups -------------------------------------------------------------------------------
@@ -208,14 +346,18 @@ ACROSS = {
 }
 
 
+TITLES = {"image": "Larger images", "filters": "More filters", "width": "Wider filters",
+          "stride": "Longer strides"}  # fmt: skip
+
+
 @figure("stride_groups_scaling", "A convolution with four loops and with stride groups")
 def stride_groups_scaling(results: Results) -> list[Panel]:
     """Iterations at the left, time at the right, a row for each thing that is changed."""
     panels = []
     for changed, cases in results.epochs.groupby("changed", sort=False):
-        for column, words in (("iterations", "Iterations"), ("seconds", "Time")):
+        for column, words in (("iterations", "iterations"), ("seconds", "time")):
             draw = partial(both_ways, cases=cases, x=str(changed), y=column)
-            panels.append(Panel(words, draw))
+            panels.append(Panel(f"{TITLES[str(changed)]}: {words}", draw))
     return panels
 
 

@@ -82,6 +82,7 @@ TASKS = (
     benchmark("layer_pass", 8, *ENGINE),
     benchmark("growth", 10, *ENGINE),
     benchmark("steps", 6, *TRAINING),
+    benchmark("naive_to_fast", 1, "docs/notebooks/6_naive_to_fast.ipynb"),
     benchmark("batch_norm", 10, *TRAINING, needs=("torch",)),
     benchmark("data_path", 5, *TRAINING),
     benchmark("workers", 10, *TRAINING, needs=("numba",)),
@@ -91,7 +92,6 @@ TASKS = (
          (*TRAINING, "experiments/landing.py"), ("torch",)),
     Task("stride_groups_scaling", "python -m experiments.stride_groups_scaling",
          "stride_groups_scaling.csv", 3, (*ENGINE, "experiments/stride_groups_scaling.py")),
-    benchmark("naive_to_fast", 3, *ENGINE),
     # Runs and sweeps.
     benchmark("run_folders", 2, "cnnexp/runs", "cnnexp/report"),
     benchmark("sweeps", 10, "cnnexp/app", "cnnexp/runs"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from cnnexp.report.formats import amount
 from cnnexp.report.lines import GREY, Line, Style
 
@@ -31,18 +33,29 @@ class End(NamedTuple):
     style: Style
 
 
-def draw_curves(axes: Axes, lines: Sequence[Line], x: str, y: str, mark: float | None) -> None:
-    """Draw one curve a line, and all its runs faintly behind a mean; grey ones first."""
+def draw_curves(
+    axes: Axes,
+    lines: Sequence[Line],
+    x: str,
+    y: str,
+    mark: float | None,
+    chance: float | None = None,
+) -> None:
+    """Draw one curve a line, a mean with the band of its runs; grey ones first."""
     ends = []
     for line in sorted(lines, key=lambda line: line.style is not GREY):
         if len(line.histories) > 1:
-            for k in range(len(line.histories)):
-                axes.plot(*line.member(k, x, y), color=line.style.color, alpha=0.3, linewidth=0.9)
+            draw_band(axes, line.band(x, y), line.style)
         pairs = line.curve(x, y)
         draw_line(axes, pairs, line.style)
         if line.style is not GREY:
             ends.append(End(line.label, pairs, line.style))
-    finish_curves(axes, ends, x, y.rpartition("_")[2], mark)
+    finish_curves(axes, ends, x, y.rpartition("_")[2], mark, chance)
+
+
+def draw_band(axes: Axes, band: tuple[list[float], list[float], list[float]], style: Style) -> None:
+    """Fill what lies between the lowest and the highest of several runs."""
+    axes.fill_between(*band, color=style.color, alpha=0.18, linewidth=0)
 
 
 def draw_line(axes: Axes, pairs: Pairs, style: Style) -> None:
@@ -57,8 +70,15 @@ def draw_line(axes: Axes, pairs: Pairs, style: Style) -> None:
     )
 
 
-def finish_curves(axes: Axes, ends: Sequence[End], x: str, kind: str, mark: float | None) -> None:
-    """Set scales and names of the axes, and name the lines and the mark of a target."""
+def finish_curves(
+    axes: Axes,
+    ends: Sequence[End],
+    x: str,
+    kind: str,
+    mark: float | None,
+    chance: float | None = None,
+) -> None:
+    """Set scales and names of the axes, and name the lines, a target and the error of guessing."""
     if not any(len(xs) for xs, _ in map(_points, axes.lines)):
         _say_instead(axes, "no epoch has been logged")
         return
@@ -71,7 +91,29 @@ def finish_curves(axes: Axes, ends: Sequence[End], x: str, kind: str, mark: floa
         axes.axhline(mark, color=TARGET_STYLE.color, linewidth=1, linestyle=":", zorder=1)
         words = _percent(mark) if kind == "error" else f"{mark:g}"
         named.append((f"target {words}", axes.get_xlim()[1], mark, TARGET_STYLE))
+    if kind == "error" and chance is not None:
+        _mark_chance(axes, chance)
     _name_ends(axes, named)
+
+
+def _mark_chance(axes: Axes, chance: float) -> None:
+    """Draw the error of guessing, or name it at the axis where the errors lie far below it."""
+    words = f"chance: {_percent(round(chance, 3))}"
+    if axes.get_yscale() != "log" and axes.get_ylim()[1] < chance / 2:
+        axes.set_ylabel(axes.get_ylabel().replace("better)", f"better; {words})"))
+        return
+    axes.set_ylim(top=max(axes.get_ylim()[1], 1.1 * chance))
+    axes.axhline(chance, color="#999999", linewidth=1, linestyle=(0, (1, 2)), zorder=1)
+    axes.annotate(
+        words,
+        (0.99, chance),
+        (0, 2),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8.5,
+        color="#777777",
+    )
 
 
 def _say_instead(axes: Axes, words: str) -> None:
@@ -103,6 +145,8 @@ def _scale_y(axes: Axes, kind: str, mark: float | None) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     values = [y for line in axes.lines for y in _points(line)[1]]
+    paths = [path for band in axes.collections for path in band.get_paths()]
+    values += [float(y) for path in paths for y in np.asarray(path.vertices)[:, 1]]
     values += [] if mark is None else [mark]
     if min(values) > 0 and max(values) > WIDE_RANGE * min(values):
         axes.set_yscale("log")
@@ -114,7 +158,8 @@ def _scale_y(axes: Axes, kind: str, mark: float | None) -> None:
     form = _percent if kind == "error" else "{:g}".format
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
     words = "wrongly classified samples" if kind == "error" else "loss, mean of all samples"
-    axes.set_ylabel(words + _if_logarithmic(axes.get_yscale()))
+    words += _if_logarithmic(axes.get_yscale())
+    axes.set_ylabel(f"{words}\n(lower is better)")
 
 
 def _points(line: Any) -> Pairs:
@@ -235,9 +280,9 @@ def draw_times(axes: Axes, lines: Sequence[Line]) -> None:
         for k, line in enumerate(timed):
             times = line.seconds_per_epoch
             axes.plot(times, [k] * len(times), "|", color=INK, alpha=0.6, markersize=8)
-        axes.set_xlabel("seconds of training an epoch; a bar is a mean, a stroke a run")
+        axes.set_xlabel("seconds of training per epoch\n(lower is better; a stroke is a run)")
     else:
-        axes.set_xlabel("seconds of training an epoch")
+        axes.set_xlabel("seconds of training per epoch (lower is better)")
 
 
 def _note(axes: Axes, words: str) -> None:

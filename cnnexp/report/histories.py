@@ -44,6 +44,22 @@ def read_history(folder: str | os.PathLike[str]) -> History:
         return {}
 
 
+def chance_error(folders: Sequence[str | os.PathLike[str]]) -> float | None:
+    """Return the error of guessing among the classes of some runs, all classes equally likely.
+
+    None where the first record cannot be read or is not one of classes. Runs are taken to share
+    their data: the first one speaks for all.
+    """
+    from cnnexp.runs.record import read_record
+
+    try:
+        data = read_record(Path(folders[0])).data if folders else None
+    except (OSError, RunError):
+        return None
+    classes = len(data["classes"]) if data else 0
+    return 1 - 1 / classes if classes > 1 else None
+
+
 def history_of(folder: str | os.PathLike[str]) -> History:
     """Return the log of epochs as `read_history` does.
 

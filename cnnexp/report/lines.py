@@ -83,6 +83,13 @@ class Line:
                 column.append(sum(values) / len(values))
         return means
 
+    def band(self, x: str, y: str) -> tuple[list[float], list[float], list[float]]:
+        """Return the course of x as `curve` has it, with the lowest and highest y of all runs."""
+        curves = [self.member(k, x, y)[1] for k in range(len(self.histories))]
+        xs = self.curve(x, y)[0]
+        there = [[ys[epoch] for ys in curves if len(ys) > epoch] for epoch in range(len(xs))]
+        return xs, [min(ys) for ys in there], [max(ys) for ys in there]
+
     def member(self, k: int, x: str, y: str) -> tuple[list[float], list[float]]:
         """Return the course of one of its runs, up to the first figure that is not finite.
 
@@ -189,7 +196,7 @@ def note_of(comparison: Comparison, lines: Sequence[Line]) -> str:
     if (count := len(comparison.readable)) > MOST_DRAWN:
         notes.append(f"the first {MOST_DRAWN} of {count:,} runs")
     if any(len(line.histories) > 1 for line in lines):
-        notes.append("thick lines are means, thin ones single runs")
+        notes.append("lines are means, bands reach from the lowest run to the highest")
     if any(line.style is GREY for line in lines):
         notes.append(f"the {NAMED} that end best are named, the other {len(lines) - NAMED} grey")
     return "; ".join(notes)

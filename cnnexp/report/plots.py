@@ -26,6 +26,7 @@ from cnnexp.report.drawing import (
     finish_curves,
     shortened,
 )
+from cnnexp.report.histories import chance_error
 from cnnexp.report.lines import STYLES, Line, lines_of, note_of, series_of
 from cnnexp.report.table import Comparison
 from cnnexp.runs.files import write_output
@@ -118,16 +119,18 @@ def picture_of(
     if len(lines) == 1 and len(lines[0].histories) == 1:
         folder = Path(str(comparison.readable["run"].iloc[0]))
         more = [Panel(title, draw) for title, draw in diagnostics.panels(folder)]
-        return Picture(_panels_of_one(lines[0], target) + more)
+        chance = _chance_of(comparison)
+        return Picture(_panels_of_one(lines[0], target, chance) + more)
     if target is None and _is_tested_at_end(lines):
         metric = "validation_error"
         lines = lines_of(comparison, keys, metric)
     part, _, kind = metric.rpartition("_")
-    where = PARTS[part]
+    where, chance = PARTS[part], _chance_of(comparison)
 
     def curves(title: str, x: str, drawn: str) -> Panel:
         mark = target[1] if target is not None and kind == drawn else None
-        return Panel(title, lambda axes: draw_curves(axes, lines, x, f"{part}_{drawn}", mark))
+        y = f"{part}_{drawn}"
+        return Panel(title, lambda axes: draw_curves(axes, lines, x, y, mark, chance))
 
     panels = [
         curves(f"Error on the {where}, epoch by epoch", "epoch", "error"),
@@ -136,6 +139,13 @@ def picture_of(
         Panel("How long an epoch takes", lambda axes: draw_times(axes, lines)),
     ]
     return Picture(panels, note_of(comparison, lines))
+
+
+def _chance_of(comparison: Comparison) -> float | None:
+    """Return the error of guessing, where all runs have the same data."""
+    runs = comparison.readable
+    same = "data" not in runs or runs["data"].nunique() == 1
+    return chance_error(runs["run"].tolist()) if same else None
 
 
 def _is_tested_at_end(lines: Sequence[Line]) -> bool:
@@ -147,7 +157,9 @@ def _is_tested_at_end(lines: Sequence[Line]) -> bool:
     return max(tested, default=0) < 2 <= min(validated, default=0)
 
 
-def _panels_of_one(line: Line, target: tuple[str, float] | None) -> list[Panel]:
+def _panels_of_one(
+    line: Line, target: tuple[str, float] | None, chance: float | None
+) -> list[Panel]:
     """Return the panels for a single run: what it measured on each part of the data."""
     history = line.histories[0]
 
@@ -161,7 +173,7 @@ def _panels_of_one(line: Line, target: tuple[str, float] | None) -> list[Panel]:
         def draw(axes: Axes) -> None:
             for end in ends:
                 draw_line(axes, end.pairs, end.style)
-            finish_curves(axes, ends, x, kind, mark)
+            finish_curves(axes, ends, x, kind, mark, chance)
 
         return Panel(title, draw)
 

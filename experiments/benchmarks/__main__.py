@@ -24,6 +24,7 @@ def main(words: list[str] | None = None) -> int:
         from experiments.benchmarks import page
 
         page.write(asked.output or results.FOLDER)
+        draw_kept(asked.output or results.FOLDER)
         return 0
     if asked.name != "all":
         run(asked.name, asked)
@@ -65,6 +66,15 @@ def run(name: str, asked: argparse.Namespace) -> None:
         module.draw(results.read(path), path.with_suffix(".png"))
 
 
+def draw_kept(folder: Path) -> None:
+    """Draw the pictures of all results that are kept in a folder."""
+    for name in NAMES:
+        module = module_of(name)
+        path = folder / f"{getattr(module, 'FILE', name)}.csv"
+        if hasattr(module, "draw") and path.exists():
+            module.draw(results.read(path), path.with_suffix(".png"))
+
+
 def module_of(name: str) -> ModuleType:
     """Return the module of a benchmark."""
     return importlib.import_module(f"experiments.benchmarks.{name}")
@@ -83,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_common(one)
         module.add_options(one)
     _add_common(names.add_parser("all", help=f"all of these but {', '.join(NOT_IN_ALL)}"))
-    table = names.add_parser("table", help="write the tables into README.md from the CSV files")
+    table = names.add_parser("table", help="write tables and pictures from the CSV files")
     table.add_argument("--output", type=Path, metavar="FOLDER", help="where the CSV files lie")
     return parser
 

@@ -22,8 +22,8 @@ WORDS = {
 
 
 @contextmanager
-def panels(path: Path, count: int, size: tuple[float, float]) -> Iterator[Any]:
-    """Give axes side by side, and save them."""
+def panels(path: Path, count: int, size: tuple[float, float], title: str) -> Iterator[Any]:
+    """Give axes side by side under a title, and save them."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -31,13 +31,14 @@ def panels(path: Path, count: int, size: tuple[float, float]) -> Iterator[Any]:
     with rc_context(RC):
         figure = Figure(figsize=size, dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
+        figure.suptitle(title, x=0.012, ha="left", fontsize=12)
         yield figure.subplots(1, count, squeeze=False)[0]
         figure.savefig(path)
 
 
 def draw_growth(frame: pd.DataFrame, path: Path) -> None:
     """Draw the time per work against the size of images, channels and batches."""
-    with panels(path, 3, (13, 4)) as axes:
+    with panels(path, 3, (13, 4.3), "A convolution: time for the same work, as it grows") as axes:
         for ax, (varied, part) in zip(axes, frame.groupby("varied", sort=False), strict=True):
             for style, (by, line) in zip(STYLES, part.groupby("by", sort=False), strict=False):
                 y = line["microseconds_per_million_multiply_adds"]
@@ -47,7 +48,7 @@ def draw_growth(frame: pd.DataFrame, path: Path) -> None:
             _logarithmic(ax, sorted(set(part["value"])))
             ax.set_xlabel(WORDS[str(varied)] + ", logarithmic")
             ax.set_title(f"growing {varied}", loc="left")
-        axes[0].set_ylabel("µs a million multiply-adds, forward and backward")
+        axes[0].set_ylabel("µs per million multiply-adds,\nforward and backward (lower is better)")
 
 
 def _logarithmic(ax: Any, values: list[int]) -> None:
@@ -63,12 +64,13 @@ def _logarithmic(ax: Any, values: list[int]) -> None:
 def draw_steps(frame: pd.DataFrame, path: Path) -> None:
     """Draw for each net how long training takes with each idea, im2col being 1."""
     nets = list(dict.fromkeys(frame["net"]))
-    with panels(path, len(nets), (4.6 * len(nets), 3.4)) as axes:
+    title = "Training with one idea after another"
+    with panels(path, len(nets), (4.6 * len(nets), 3.7), title) as axes:
         for ax, net in zip(axes, nets, strict=True):
             part = frame[frame["net"] == net]
             bars(ax, list(part["step"]), list(part["over_im2col"]), [OUR_COLOR] * len(part))
             ax.set_title(f"{net}, batch 128", loc="left")
-            ax.set_xlabel("time of training, im2col = 1")
+            ax.set_xlabel("time of training, im2col = 1 (lower is better)")
             if ax is not axes[0]:
                 ax.set_yticklabels([])
 
@@ -76,7 +78,8 @@ def draw_steps(frame: pd.DataFrame, path: Path) -> None:
 def draw_layouts(frame: pd.DataFrame, path: Path) -> None:
     """Draw for each layer how long each step takes forward and backward, in both layouts."""
     layers = list(dict.fromkeys(frame["layer"]))
-    with panels(path, len(layers), (12, 4.2)) as axes:
+    title = "One convolution in the same memory and two layouts, and with ReLU and max-pooling"
+    with panels(path, len(layers), (12, 4.2), title) as axes:
         for ax, layer in zip(axes, layers, strict=True):
             part = frame[(frame["layer"] == layer) & (frame["pass"] == "both")]
             steps = [row["step"].replace("together", "the three together") for row in _rows(part)]
@@ -89,18 +92,14 @@ def draw_layouts(frame: pd.DataFrame, path: Path) -> None:
             ax.set_xlabel("µs for one sample, forward and backward (lower is better)")
             if ax is not axes[0]:
                 ax.set_yticklabels([])
-        axes[0].figure.suptitle(
-            "One convolution in the same memory and two layouts, and with ReLU and max-pooling",
-            x=0.012,
-            ha="left",
-        )
 
 
 def draw_speed(frame: pd.DataFrame, path: Path) -> None:
     """Draw the ratio to PyTorch for each net, training and inference."""
     frame = frame[(frame["by"] == "fast") & (frame["batch"] == 128)]
     height = 1.2 + 0.27 * int(frame["pass"].value_counts().max())
-    with panels(path, 2, (12, max(height, 3))) as axes:
+    title = "Our time beside PyTorch's: below 1 we are faster, above it PyTorch"
+    with panels(path, 2, (12, max(height, 3) + 0.3), title) as axes:
         for ax, which in zip(axes, ("training", "inference"), strict=True):
             part = frame[frame["pass"] == which]
             names = [_name(row) for row in _rows(part)]
@@ -115,7 +114,7 @@ def draw_speed(frame: pd.DataFrame, path: Path) -> None:
                 textcoords="offset points", color="#555555",
             )  # fmt: skip
             ax.set_title(f"{which}, batch 128", loc="left", pad=18 if many else 14)
-            ax.set_xlabel("our time ÷ PyTorch's time (less is faster)")
+            ax.set_xlabel("our time ÷ PyTorch's time (lower is better)")
 
 
 def _name(row: dict[str, Any]) -> str:
@@ -127,12 +126,12 @@ def draw_memory(frame: pd.DataFrame, path: Path) -> None:
     """Draw the memory of each net, ours and PyTorch's, with the malloc that everybody has."""
     frame = frame[(frame["malloc"] == "default") & (frame["threads"] == frame["threads"].max())]
     names = {"fast": "ours", "channels_first": "PyTorch", "channels_last": "PyTorch, ch. last"}
-    with panels(path, 1, (8, 4.4)) as axes:
+    with panels(path, 1, (8, 4.7), "Memory of training, ours and PyTorch's") as axes:
         labels = [f"{row['net']}, {names.get(row['by'], row['by'])}" for row in _rows(frame)]
         colors = [OUR_COLOR if row["by"] not in names or row["by"] == "fast" else PEER_COLOR
                   for row in _rows(frame)]  # fmt: skip
         bars(axes[0], labels, list(frame["megabytes"]), colors)
-        axes[0].set_xlabel("MB at the peak of training, beyond imports and data")
+        axes[0].set_xlabel("MB at the peak of training, beyond imports and data (lower is better)")
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

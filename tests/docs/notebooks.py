@@ -71,7 +71,7 @@ def run_notebook(path: Path) -> Any:
     ran = _executed(_with_trials(notebook))
     for cell in ran.cells:
         if has(cell, UNSOLVED):
-            _must_have_failed(path, cell)
+            must_have_failed(path, cell)
     trials = (UNSOLVED, SOLVED, "exercise", "check")
     outputs = {cell.id: cell for cell in ran.cells if not any(has(cell, tag) for tag in trials)}
     for cell in notebook.cells:
@@ -110,7 +110,7 @@ def _executed(notebook: Any) -> Any:
     return notebook
 
 
-def _must_have_failed(path: Path, cell: Any) -> None:
+def must_have_failed(path: Path, cell: Any) -> None:
     """Raise AssertionError unless a check ended with an assert that has a message."""
     errors = [output for output in cell.outputs if output.output_type == "error"]
     where = f"{path.name}, the check\n{cell.source}\n"

@@ -46,7 +46,8 @@ class Block:
 
 def pages() -> list[Path]:
     """Every page that readers are given, as far as it is there."""
-    found = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+    docs = ROOT / "docs"
+    found = [*sorted(docs.glob("*.md")), *sorted(docs.glob("course/*.md")), ROOT / "README.md"]
     return [page for page in found if page.exists()]
 
 

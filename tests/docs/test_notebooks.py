@@ -7,8 +7,16 @@ import warnings
 
 import pytest
 
-from tests.docs.notebooks import LESSONS, NOTEBOOKS, exercises, has, run_notebook, shown
-from tests.docs.pages import ROOT
+from tests.docs.notebooks import (
+    LESSONS,
+    NOTEBOOKS,
+    exercises,
+    has,
+    must_have_failed,
+    run_notebook,
+    shown,
+)
+from tests.docs.pages import ROOT, blocks
 from tests.docs.running import words
 
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
@@ -62,6 +70,35 @@ def test_a_lesson_has_a_goal_and_exercises_with_hidden_solutions(path):
     for one in found:
         assert one.exercise.source != one.code
         compile(one.code, str(path), "exec")
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (None, "passes before the exercise is solved"),
+        (("NameError", "name 'x' is not defined"), "ends with NameError"),
+        (("AssertionError", ""), "says nothing"),
+    ],
+)
+def test_a_check_that_does_not_help_is_found_out(error, fault):
+    cell = nbformat.v4.new_code_cell("assert x > 1")
+    if error:
+        output = nbformat.v4.new_output("error", ename=error[0], evalue=error[1], traceback=[])
+        cell.outputs = [output]
+    with pytest.raises(AssertionError, match=fault):
+        must_have_failed(LESSONS[0], cell)
+
+
+def test_a_teacher_can_leave_out_the_solutions(tmp_path):
+    """By the code of the lesson plan."""
+    (block,) = blocks(ROOT / "docs" / "course" / "teacher.md")
+    names = {}
+    exec(block.text, names)
+    names["without_solutions"](LESSONS[0], tmp_path / "handout.ipynb")
+    handout = read(tmp_path / "handout.ipynb")
+    nbformat.validate(handout)
+    assert not any(has(cell, "solution") for cell in handout.cells)
+    assert len(handout.cells) == len(read(LESSONS[0]).cells) - len(exercises(read(LESSONS[0])))
 
 
 def test_there_are_notebooks():

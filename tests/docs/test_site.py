@@ -30,5 +30,8 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "site" / "stride_groups.html").read_text(encoding="utf-8")
     assert "engine.naive" in page
+    explore = (tmp_path / "site" / "explore.html").read_text(encoding="utf-8")
+    assert explore.count("live.html") == 2  # embedded, and a link that opens it alone
+    assert 100_000 < (tmp_path / "site" / "live.html").stat().st_size < 500_000
     network = tmp_path / "site" / "api" / "generated" / "cnnexp.Network.html"
     assert "learning_rate" in network.read_text(encoding="utf-8")

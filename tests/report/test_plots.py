@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 
 from cnnexp import load_runs
 from cnnexp.errors import OptionError
 from cnnexp.report import plots, table
-from cnnexp.report.drawing import spread
+from cnnexp.report.drawing import draw_curves, finish_curves, spread
+from cnnexp.report.histories import chance_error
 from cnnexp.report.lines import GREY, Line, lines_of
 from cnnexp.report.plots import picture_of, save_plot, svg_of
 from tests.conftest import make_run
@@ -95,11 +97,28 @@ def test_axes_have_names_with_units(tmp_path: Path) -> None:
         (axes.get_xlabel(), axes.get_ylabel()) for axes in (drawn(comparison, k) for k in range(4))
     ]
     assert named == [
-        ("epoch", "wrongly classified samples"),
-        ("time of training (seconds)", "wrongly classified samples"),
-        ("epoch", "loss, mean of all samples"),
-        ("seconds of training an epoch", ""),
+        ("epoch", "wrongly classified samples\n(lower is better)"),
+        ("time of training (seconds)", "wrongly classified samples\n(lower is better)"),
+        ("epoch", "loss, mean of all samples\n(lower is better)"),
+        ("seconds of training per epoch (lower is better)", ""),
     ]
+
+
+def test_the_error_of_guessing_is_marked_where_curves_come_near_it(tmp_path: Path) -> None:
+    assert chance_error([make_run(tmp_path / "run")]) == pytest.approx(0.9)  # ten digits
+    assert chance_error([tmp_path / "none"]) is None and chance_error([]) is None
+    comparison = comparison_of(tmp_path, {"seed": 0}, {"seed": 1})
+    lines = lines_of(comparison)
+    for chance, marked in ((0.75, True), (0.999, True), (None, False)):
+        axes = Figure().subplots()
+        draw_curves(axes, lines, "epoch", "test_error", None, chance)
+        words = [text for text in names_in(axes) if text.startswith("chance")]
+        assert words == ([f"chance: {100 * chance:g} %"] if marked else [])
+        assert not marked or axes.get_ylim()[1] > chance
+    axes = Figure().subplots()
+    axes.plot([1, 2], [0.05, 0.04])  # far below: the line would press the curve flat
+    finish_curves(axes, [], "epoch", "error", None, 0.9)
+    assert axes.get_ylim()[1] < 0.06 and "chance: 90 %" in axes.get_ylabel()
 
 
 def test_thirty_runs_become_means_by_the_setting_that_divides_them(tmp_path: Path) -> None:
@@ -108,7 +127,10 @@ def test_thirty_runs_become_means_by_the_setting_that_divides_them(tmp_path: Pat
     lines = lines_of(comparison)
     assert [len(line.histories) for line in lines] == [10, 10, 10]
     axes = drawn(comparison, 0)
-    assert len(names_in(axes)) == 3 and len(axes.lines) == 33
+    assert len(names_in(axes)) == 3 and len(axes.lines) == len(axes.collections) == 3
+    xs, low, high = lines[0].band("epoch", "test_error")
+    assert xs == [1, 2, 3]
+    assert low[1] == pytest.approx(0.9 / (2 + 27 / 10)) and high[1] == pytest.approx(0.9 / 2)
     first_epoch = np.mean([0.9 / (1 + k / 10) for k in range(0, 30, 3)])
     assert lines[0].curve("epoch", "test_error")[1][0] == pytest.approx(first_epoch)
     assert "means" in picture_of(comparison).note

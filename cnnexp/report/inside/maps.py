@@ -26,6 +26,7 @@ from cnnexp.report.lines import STYLES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from cnnexp.nn.layer import Layer
     from cnnexp.nn.network import Network
 
 SECTION = "What it sees"
@@ -50,7 +51,11 @@ def map_plates(
     found = [(name, A[0]) for name, A in network.activations(specimen.X[None])]
     images = [layer for layer in found if layer[1].ndim == 3]
     rows = [layer for layer in found if layer[1].ndim == 1 and not layer[0].startswith("flatten")]
-    plates = [_maps(block, specimen, suffix) for block in blocks_of(images)]
+    layers = {layer.name: layer for layer in network.layers}
+    plates = [
+        _maps(block, filters_of(layers.get(block.name)), specimen, suffix)
+        for block in blocks_of(images)
+    ]
     return [*plates, _units(rows, specimen, classes, suffix)]
 
 
@@ -70,28 +75,53 @@ def strongest(A: Array, most: int) -> list[int]:
     return sorted(np.argsort(-sizes, kind="stable")[:most].tolist())
 
 
-def _maps(block: Block, specimen: Specimen, suffix: str) -> Plate:
-    """Draw the same few maps after each layer of a block, one layer a row."""
+def filters_of(layer: Layer | None) -> Array | None:
+    """Return the filters (f_w, f_w, n_f) of a convolution of an image, a mean over its colours.
+
+    None for other layers, and for filters over many feature maps, which are no picture.
+    """
+    W = layer.params.get("W") if layer is not None and layer.operation == "conv" else None
+    return W.mean(axis=2) if W is not None and W.ndim == 4 and W.shape[2] in (1, 3) else None
+
+
+def _maps(block: Block, filters: Array | None, specimen: Specimen, suffix: str) -> Plate:
+    """Draw the image, and the same few feature maps after each layer of a block, a layer a row."""
     (end, last), total = block.layers[-1], block.layers[-1][1].shape[2]
     chosen = strongest(last, MOST_MAPS)
-    title = f"{_capital(specimen.name)}: maps after {_listed([name for name, _ in block.layers])}"
+    names = _listed([name for name, _ in block.layers])
+    title = f"{_capital(specimen.name)}: feature maps after {names}"
     caption = "Each column is one filter, each row one layer: what it hands on to the next."
+    if filters is not None:
+        caption += " The filters stand above, with a scale of their own."
     if len(chosen) < total:
         caption += f" Of {total} filters the {len(chosen)} with the strongest answers are shown."
     if silent := int(np.count_nonzero(~last.any(axis=(0, 1)))):
         caption += f" After {end}, {silent} of {total} maps are zero everywhere."
-    figure = new_figure(1.1 + 0.86 * len(block.layers), title)
-    axes = figure.subplots()
+    above = 0 if filters is None else 1
+    figure = new_figure(0.95 + 0.8 * (above + len(block.layers)), title)
+    left, axes = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1, 8.5], "wspace": 0.02})
+    show_image(left, specimen.X, float(specimen.X.min()), float(specimen.X.max()))
+    note_above(left, "the image")
     # what is handed on decides the scale; larger values before it are drawn as dark as can be
-    mosaic = Mosaic(axes, len(block.layers), MOST_MAPS, reach([last[:, :, chosen]]), (0.12, 0.15))
-    for row, (name, A) in enumerate(block.layers):
+    limit = reach([last[:, :, chosen]])
+    mosaic = Mosaic(axes, above + len(block.layers), MOST_MAPS, limit, (0.12, 0.15))
+    if filters is not None:
+        mosaic.left(0, f"filter\n{filters.shape[0]}x{filters.shape[1]}")
+        scaled = filters * (limit / reach([filters[:, :, chosen]]))
+        _row(mosaic, 0, scaled, chosen)
+    for row, (name, A) in enumerate(block.layers, above):
         mosaic.left(row, f"{name}\n{A.shape[0]}x{A.shape[1]}")
-        for column, k in enumerate(chosen):
-            mosaic.put(row, column, A[:, :, k])
+        _row(mosaic, row, A, chosen)
     for column, k in enumerate(chosen):
         mosaic.above(0, column, f"{'filter ' * (column == 0)}{k + 1}")
     color_bar(figure, mosaic.image, axes, SCALE)
     return Plate(f"maps{suffix}_{block.name}", SECTION, title, caption, png_of(figure))
+
+
+def _row(mosaic: Mosaic, row: int, maps: Array, chosen: Sequence[int]) -> None:
+    """Draw the chosen ones of (rows, columns, n_f) beside each other."""
+    for column, k in enumerate(chosen):
+        mosaic.put(row, column, maps[:, :, k])
 
 
 def _units(

@@ -22,6 +22,7 @@ from cnnexp.report.inside.meetings import (
     groups_of,
     heading,
     meeting,
+    outputs_of,
 )
 from cnnexp.report.plots import style
 from cnnexp.runs.files import write_output
@@ -42,8 +43,9 @@ LINE = 0.6  # of a pixel: a line of a list
 LETTER = 0.25  # of a pixel: a letter of a list
 TITLE = 5.2  # pixels: the title of a panel
 GAP = 1.3  # pixels between panels
+OUTPUT, ARROW = 0.62, 1.1  # of a pixel: an output, and the room before the first
 HEADING, REMARK = 0.265, 0.195  # of a pixel: a letter of what stands above the panels
-FAINT = "#8A8A8A"
+FAINT, GIVEN = "#8A8A8A", "#B9B9B9"
 # hues of Okabe and Ito: one for each row of the filter, or for each element of a small one
 HUES = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#D55E00")
 
@@ -81,9 +83,15 @@ class Grid(NamedTuple):
         return self.rows.whole and self.cols.whole and self.window.rows.width**2 <= MOST_LISTED
 
     @property
+    def has_outputs(self) -> bool:
+        """Whether the outputs of each group stand beside it."""
+        return self.rows.whole and self.cols.whole
+
+    @property
     def panel(self) -> tuple[float, float]:
         """Width and height of a panel, in pixels."""
-        width, lines = max(float(self.cols.shown), TITLE), 0
+        outputs = ARROW + OUTPUT * self.cols.axis.out if self.has_outputs else 0.0
+        width, lines = max(self.cols.shown + outputs, TITLE), 0
         if self.listed:
             longest = max(len(line) for group in self.groups for line in _lists(self.window, group))
             width, lines = max(width, LETTER * longest), self.window.rows.width**2
@@ -189,9 +197,10 @@ def _sentence(window: Window) -> str:
 def _legend(grid: Grid) -> str:
     """Say how the picture is read."""
     padding = " · is padding." if grid.window.has_padding else ""
+    outputs = " At the right: the outputs that the group gives." if grid.has_outputs else ""
     return (
         "Heavy frames: filter positions of one group; they do not overlap. A colour and a letter:"
-        f" the filter's element that meets the pixel.{padding}"
+        f" the filter's element that meets the pixel.{outputs}{padding}"
     )
 
 
@@ -209,7 +218,7 @@ def _draw_filter(axes: Axes, window: Window, corner: tuple[float, float], scale:
 def _draw_group(
     axes: Axes, grid: Grid, group: Group, corner: tuple[float, float], scale: float
 ) -> None:
-    """Draw one group: the image, the filter's places on it, and the lists below."""
+    """Draw one group: the image, the positions on it, its outputs, and the lists below."""
     x, y = corner
     count = "1 output" if group.size == 1 else f"{group.size:,} outputs"
     _words(axes, (x, y + 0.55), f"group {group.number}: {count}", 9 * scale, weight="bold")
@@ -226,10 +235,30 @@ def _draw_group(
         _number(axes, grid, (row, col), (x, y), met.get((row, col), ""), scale)
     for top, left in starts:
         _frame(axes, (x + left, y + top), grid.window.rows.width)
+    if grid.has_outputs:
+        _draw_outputs(axes, grid, group, (x + grid.cols.shown, y), scale)
     if grid.listed:
         for k, line in enumerate(_lists(grid.window, group)):
             at = (x, y + grid.rows.shown + LINE * (k + 1))
             _words(axes, at, line, 8 * scale, family="monospace")
+
+
+def _draw_outputs(
+    axes: Axes, grid: Grid, group: Group, corner: tuple[float, float], scale: float
+) -> None:
+    """Draw all outputs of the layer, with those of one group filled."""
+    x, y = corner
+    rows, columns = grid.window.out
+    _words(axes, (x + 0.5 * ARROW, y + grid.rows.shown / 2), "→", 11 * scale, ha="center")
+    x, y = x + ARROW, y + (grid.rows.shown - OUTPUT * rows) / 2
+    given = set(outputs_of(grid.window, group))
+    for row, col in itertools.product(range(rows), range(columns)):
+        number = row * columns + col + 1
+        at = (x + OUTPUT * col, y + OUTPUT * row)
+        _cell(axes, at, GIVEN if number in given else "white", OUTPUT)
+        if number in given:
+            middle = (at[0] + OUTPUT / 2, at[1] + OUTPUT / 2)
+            _words(axes, middle, str(number), (6.5 if number < 100 else 5) * scale, ha="center")
 
 
 def _number(
@@ -276,11 +305,12 @@ def color_of(width: int, row: int, col: int) -> str:
     return to_hex((red + white * (1 - red), green + white * (1 - green), blue + white * (1 - blue)))
 
 
-def _cell(axes: Axes, corner: tuple[float, float], color: str) -> None:
-    """Draw one pixel."""
+def _cell(axes: Axes, corner: tuple[float, float], color: str, side: float = 1) -> None:
+    """Draw one pixel, or one output."""
     from matplotlib.patches import Rectangle
 
-    axes.add_artist(Rectangle(corner, 1, 1, facecolor=color, edgecolor="#C9C9C9", linewidth=0.6))
+    look: dict[str, Any] = {"facecolor": color, "edgecolor": "#C9C9C9", "linewidth": 0.6}
+    axes.add_artist(Rectangle(corner, side, side, **look))
 
 
 def _frame(axes: Axes, corner: tuple[float, float], width: int) -> None:

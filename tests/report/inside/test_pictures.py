@@ -131,10 +131,15 @@ def test_maps_are_the_activations(channels, figures):
     X = images(1, channels)
     found = maps.map_plates(net, Specimen("seven.png", X[0]), CLASSES)
     assert [plate.name for plate in found] == ["maps_conv1", "maps_conv2", "maps_end"]
-    assert found[0].title == "Seven.png: maps after conv1, relu1 and max_pool1"
+    assert found[0].title == "Seven.png: feature maps after conv1, relu1 and max_pool1"
     named = dict(net.activations(X))
     chosen = maps.strongest(named["max_pool1"][0], maps.MOST_MAPS)
-    shown = signed_images(figures[0])[: 3 * len(chosen)]
+    filters, *shown = np.split(np.array(signed_images(figures[0]), object), [len(chosen)])
+    W = net.layers[0].params["W"].mean(axis=2)
+    for image, k in zip(filters, chosen, strict=True):  # scaled, but the same pattern
+        array = image.get_array()
+        np.testing.assert_allclose(array / array.max(), W[:, :, k] / W[:, :, k].max(), rtol=1e-5)
+    shown = shown[0][: 3 * len(chosen)]
     for row, name in enumerate(("conv1", "relu1", "max_pool1")):
         for column, k in enumerate(chosen):
             image = shown[row * len(chosen) + column].get_array()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from cnnexp.engine.window import Window
@@ -20,6 +21,7 @@ from cnnexp.report.inside.meetings import (
     pixels_met,
 )
 from cnnexp.report.inside.stride_groups import (
+    GIVEN,
     check_drawable,
     color_of,
     draw_stride_groups,
@@ -124,6 +126,16 @@ def test_a_drawing_shows_every_group_with_its_lists(
         if len(outputs) <= 9:
             numbers = ", ".join(str(pixel) if pixel else "·" for pixel in meetings[0])
             assert f"A × {numbers}" in shown
+
+
+@pytest.mark.parametrize(("image", "width", "stride", "padding"), GEOMETRIES[:2])
+def test_each_output_is_given_by_one_group(
+    image: tuple[int, int], width: int, stride: int, padding: int | str
+) -> None:
+    window = Window.over(image, width, stride, padding)
+    (axes,) = draw_stride_groups(window).axes
+    found = [one.get_facecolor() for one in axes.artists + axes.patches]
+    assert found.count(to_rgba(GIVEN)) == window.out[0] * window.out[1]
 
 
 def test_nothing_is_written_outside_of_the_figure() -> None:
