@@ -77,6 +77,8 @@ TASKS = (
          ("cnnexp/exchange", *ENGINE), ("torch", "onnx", "onnxruntime")),
     # Speed and memory.
     benchmark("speed", 50, *TRAINING, needs=("torch",)),
+    benchmark("workers", 10, *TRAINING),
+    benchmark("naive_to_fast", 3, *ENGINE),
     benchmark("compiled", 15, *TRAINING, needs=("numba",)),
     benchmark("memory", 10, *ENGINE, needs=("torch",)),
     benchmark("layer_pass", 8, *ENGINE),
@@ -89,6 +91,7 @@ TASKS = (
          (*TRAINING, "experiments/landing.py"), ("torch",)),
     Task("stride_groups_scaling", "python -m experiments.stride_groups_scaling",
          "stride_groups_scaling.csv", 3, (*ENGINE, "experiments/stride_groups_scaling.py")),
+    benchmark("gpu", 10, *TRAINING, needs=("cupy",)),
     # Runs and sweeps.
     benchmark("run_folders", 2, "cnnexp/runs", "cnnexp/report"),
     benchmark("sweeps", 10, "cnnexp/app", "cnnexp/runs"),
