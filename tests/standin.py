@@ -14,7 +14,6 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from cnnexp.engine.device import Device
-from cnnexp.engine.im2col import IM2COL
 from cnnexp.engine.operations import Implementation
 
 # Functions that CuPy has under the same name, with the arguments that are used here.
@@ -123,9 +122,15 @@ def asarray(found: Any, dtype: Any = None) -> Foreign:
     return found if isinstance(found, Foreign) else Foreign(np.array(found, dtype))
 
 
+def _as_strided(found: Foreign, shape: Any, strides: Any) -> Foreign:
+    return Foreign(np.lib.stride_tricks.as_strided(unwrapped(found), shape, strides))
+
+
 MODULE = SimpleNamespace(
     asarray=asarray,
     array=asarray,
+    ascontiguousarray=lambda found: Foreign(np.ascontiguousarray(unwrapped(found))),
+    lib=SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=_as_strided)),
     empty=lambda *args: Foreign(np.full(args[0], np.nan, *args[1:])),
     zeros=lambda *args: Foreign(np.zeros(*args)),
     ones=lambda *args: Foreign(np.ones(*args)),
@@ -149,6 +154,6 @@ class StandIn(Device):
         pass
 
 
-def implementation(base: Implementation = IM2COL, name: str = "standin") -> Implementation:
-    """Return an implementation whose arrays live there."""
-    return Implementation(name, {}, base=base, device=StandIn())
+def implementation(of: Implementation) -> Implementation:
+    """Return an implementation whose arrays live there, with the operations of another."""
+    return Implementation("standin", of.operations, base=of.base, device=StandIn())

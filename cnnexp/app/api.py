@@ -24,14 +24,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from cnnexp.app.check import check
-from cnnexp.app.composing import App, make_app
+from cnnexp.app.composing import App
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.hydra_app import preset_sweeps
 from cnnexp.app.job import record_of, train_task
 from cnnexp.app.locations import near
 from cnnexp.app.messages import dotted
 from cnnexp.app.multirun import run_sweep
-from cnnexp.app.own import load_named
+from cnnexp.app.own import composer
 from cnnexp.app.progress import QUIET
 from cnnexp.app.single_run import carry_out, composed
 from cnnexp.app.sweep_grid import quoted
@@ -205,8 +205,8 @@ def _as_command(
         if not progress:
             os.environ[QUIET] = "1"
         try:
-            load_named(words)
-            yield make_app(None if config_dir is None else os.fspath(config_dir))
+            with composer(words, None if config_dir is None else os.fspath(config_dir)) as app:
+                yield app
         except RunError as error:  # about the folder, which has another name here
             key, equals, rest = str(error).partition("=")
             if equals and key in ("hydra.run.dir", "sweep.dir"):

@@ -19,7 +19,15 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from cnnexp.app.config_sources import CONFIG_NAME, GROUP, OWN, PROJECT, ROWS, register_sources
+from cnnexp.app.config_sources import (
+    CONF,
+    CONFIG_NAME,
+    GROUP,
+    OWN,
+    PROJECT,
+    ROWS,
+    register_sources,
+)
 from cnnexp.app.hydra_bridge import Hydra, create_config_search_path
 from cnnexp.app.locations import config_root, project_root
 from cnnexp.app.messages import in_our_words
@@ -90,8 +98,8 @@ def make_app(config_dir: str | None = None, project: bool = True) -> App:
     """
     version.setbase("1.3")
     root = config_root()
-    search_path = create_config_search_path(str(root / "conf"))
     register_sources()
+    search_path = create_config_search_path(f"{CONF}://{root / 'conf'}")
     places = [("experiments", f"{GROUP}://{root}")]
     if project and (own := project_root()) is not None:
         places += [("project", f"{PROJECT}://{own / 'conf'}")] * (own / "conf").is_dir()

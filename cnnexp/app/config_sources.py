@@ -12,24 +12,68 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
 import yaml
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
+from omegaconf import OmegaConf
 
-from cnnexp.app.hydra_bridge import FileConfigSource, SourcesRegistry
+from cnnexp.app.hydra_bridge import FileConfigSource, SourcesRegistry, get_yaml_loader
 from cnnexp.app.schema import SCHEMA, TABLES, config_at
 from cnnexp.errors import ConfigError
 from cnnexp.runs.policy import GROUPS
 
+CONF = "conf"
 GROUP = "experiments"
 OWN = "own"
 PROJECT = "project"
 ROWS = "rows"
 CONFIG_NAME = "config"  # of the config that all others are parts of
 MOST_VALUES = 100_000  # of a config file, with all that its aliases repeat
+
+
+class ConfSource(FileConfigSource):
+    """Our own folder ``conf``, whose files libyaml reads where PyYAML has it, five times as fast.
+
+    PyYAML's own parser has the better messages, and reads everybody else's files.
+    """
+
+    @staticmethod
+    def scheme() -> str:
+        """Return what stands before ``://`` in the search path."""
+        return CONF
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a file."""
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if not path.is_file():
+            return super().load_config(config_path)
+        text = path.read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=_fast_loader())  # a safe one
+        header = self._get_header_dict(text[:512])
+        place = f"{self.scheme()}://{self.path}"
+        return ConfigResult(self.provider, place, OmegaConf.create(content or {}), header)
+
+
+@cache
+def _fast_loader() -> Any:
+    """Return OmegaConf's loader of YAML with the parser of libyaml, or as it is without that."""
+    base = get_yaml_loader()
+    if not yaml.__with_libyaml__:
+        return base
+
+    cyaml: Any = yaml.cyaml
+
+    class Loader(cyaml.CParser, base):  # type: ignore[misc, valid-type]
+        def __init__(self, stream: Any) -> None:
+            cyaml.CParser.__init__(self, stream)
+            yaml.constructor.SafeConstructor.__init__(self)
+            yaml.resolver.Resolver.__init__(self)
+
+    return Loader
 
 
 class OwnSource(FileConfigSource):
@@ -162,5 +206,5 @@ def refuse_expansion(text: TextIO, path: Path) -> None:
 
 def register_sources() -> None:
     """Let Hydra know the sources."""
-    for source in (ExperimentsSource, OwnSource, ProjectSource, TablesSource):
+    for source in (ConfSource, ExperimentsSource, OwnSource, ProjectSource, TablesSource):
         SourcesRegistry.instance().register(source)

@@ -31,7 +31,8 @@ from cnnexp.app.sweep_grid import words_of
 from cnnexp.app.sweep_job import DONE, Job
 from cnnexp.app.sweep_points import Point
 from cnnexp.app.sweeps import Sweep
-from cnnexp.errors import CnnexpError
+from cnnexp.errors import CnnexpError, RunError
+from cnnexp.nn.executor import available_cores
 
 OPTUNA = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
 GRID_SAMPLER = "optuna.samplers.GridSampler"
@@ -84,7 +85,45 @@ def patient(launcher: Launcher) -> AbstractContextManager[None]:
         return _swapped(
             core, "ray", lambda ray: SimpleNamespace(get=lambda job: _result(lambda: ray.get(job)))
         )
+    if ".hydra_joblib_launcher." in module and launcher.joblib.get("backend") == "dask":  # type: ignore[attr-defined]
+        return on_dask()
     return nullcontext()
+
+
+@contextmanager
+def on_dask() -> Iterator[None]:
+    """Let joblib's jobs run on Dask: on the cluster that it is told of, or on one of this machine.
+
+    The launcher allows one backend of joblib alone, which loses what runs when a process is killed.
+
+    Raises
+    ------
+    RunError
+        If Dask is not installed, or workers run several jobs at once, in one process.
+    """
+    try:
+        dask, distributed = map(importlib.import_module, ("dask", "distributed"))
+    except ImportError:
+        raise RunError(
+            "hydra.launcher.backend=dask needs distributed, which is not installed: pip install"
+            " 'cnnexp[dask]'."
+        ) from None
+    core = importlib.import_module("hydra_plugins.hydra_joblib_launcher._core")
+    address = dask.config.get("scheduler-address", None)
+    local = {"n_workers": available_cores(), "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.Client(**({"address": address} if address else local)) as client:
+        if any(threads > 1 for threads in client.nthreads().values()):
+            raise RunError(
+                f"{address}: its workers have several threads each, and a job needs a process of"
+                " its own. Start them with: dask worker ADDRESS --nthreads 1 --nworkers N"
+            )
+        own = {"backend": None}  # the one of the context
+        chosen = importlib.import_module("joblib").parallel_config(backend="dask")
+        with (
+            chosen,
+            _swapped(core, "Parallel", lambda parallel: lambda **given: parallel(**given | own)),
+        ):
+            yield
 
 
 def _result(wait: Callable[[], JobReturn]) -> JobReturn:
@@ -153,70 +192,35 @@ def search(
     )
     if study.continued:
         study.hand_to(sweeper)
-    getattr(sweeper, "sweeper", sweeper).launcher = Answering(sweep, points)
+
+    def launch(overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        asked = points(overrides)
+        sweep.carry_out(asked)
+        return [outcome_of(sweep, point) for point in asked]
+
+    getattr(sweeper, "sweeper", sweeper).launcher = SimpleNamespace(launch=launch)
     sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
 
 
-class Answering:
-    """What a sweeper takes for a launcher.
+class Failed(JobReturn):
+    """What a sweeper is told of a point without a result: to ask for its value raises."""
 
-    Parameters
-    ----------
-    sweep, points
-        As for `search`.
-    """
-
-    def __init__(self, sweep: Sweep, points: MakePoints) -> None:
-        self._sweep = sweep
-        self._points = points
-
-    def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-    ) -> list[JobReturn]:
-        """Carry points out, and return what came of each of them."""
-        points = self._points(job_overrides)
-        self._sweep.carry_out(points)
-        return [self._outcome(point) for point in points]
-
-    def _outcome(self, point: Point) -> Outcome:
-        if point.faults:
-            return Outcome(point.overrides, failure="; ".join(point.faults))
-        job = self._sweep.job_of(point)
-        done = job.status in DONE
-        failure = None if done else f"job {job.folder.name} {job.status}: {job.reason}"
-        return Outcome(point.overrides, job.objective(), failure)
-
-
-class Outcome(JobReturn):
-    """What a sweeper is told of a point.
-
-    Parameters
-    ----------
-    overrides : list of str
-        What distinguishes the point.
-    value : float, optional
-        Its objective.
-    failure : str, optional
-        Why it has no result; to ask for its value raises then.
-    """
-
-    def __init__(
-        self, overrides: list[str], value: float | None = None, failure: str | None = None
-    ) -> None:
-        super().__init__(overrides=overrides, _return_value=value)
-        self.status = JobStatus.COMPLETED if failure is None else JobStatus.FAILED
-        self._failure = failure
-
-    @property
+    @property  # type: ignore[misc]
     def return_value(self) -> Any:
-        """The objective."""
-        if self._failure is not None:
-            raise JobFailed(self._failure)
-        return self._return_value
+        """Raise `JobFailed` with the reason."""
+        raise JobFailed(self._return_value)
 
-    @return_value.setter
-    def return_value(self, value: Any) -> None:
-        self._return_value = value
+
+def outcome_of(sweep: Sweep, point: Point) -> JobReturn:
+    """Return what a sweeper is told of a point that was carried out."""
+    if point.faults:
+        return Failed(point.overrides, _return_value="; ".join(point.faults))
+    job = sweep.job_of(point)
+    if job.status in DONE:
+        found = job.objective()
+        return JobReturn(point.overrides, status=JobStatus.COMPLETED, _return_value=found)
+    reason = f"job {job.folder.name} {job.status}: {job.reason}"
+    return Failed(point.overrides, _return_value=reason)
 
 
 class Space(NamedTuple):

@@ -12,14 +12,13 @@ import contextlib
 import logging
 import sys
 
-from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from cnnexp.app.composing import App, make_app
+from cnnexp.app.composing import App
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.hydra_bridge import get_args_parser
 from cnnexp.app.messages import dotted
-from cnnexp.app.own import load_named
+from cnnexp.app.own import composer
 
 
 def hydra_main(argv: list[str]) -> int:
@@ -29,12 +28,8 @@ def hydra_main(argv: list[str]) -> int:
     args = parser.parse_intermixed_args(argv)
     args.overrides = [] if args.hydra_help else [dotted(word) for word in args.overrides]
     logging.raiseExceptions = False  # who reads --info through a pipe may leave early
-    load_named(args.overrides)
-    app = make_app(args.config_dir)
-    try:
+    with composer(args.overrides, args.config_dir) as app:
         return _dispatch(app, args, parser)
-    finally:
-        GlobalHydra.instance().clear()
 
 
 def _dispatch(app: App, args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:

@@ -1,7 +1,7 @@
 """What this program takes from inside Hydra, which no release of Hydra promises to keep.
 
-This is the only file that imports ``hydra._internal``. When a new version of Hydra moves something,
-it is repaired here.
+This is the only file that imports ``hydra._internal``, or the like of OmegaConf. When a new version
+moves something, it is repaired here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.hydra import Hydra
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import create_config_search_path, get_args_parser
+from omegaconf._utils import get_yaml_loader
 
 __all__ = [
     "GRID",
@@ -26,6 +27,7 @@ __all__ = [
     "create_config_search_path",
     "get_args_parser",
     "get_overrides_dirname",
+    "get_yaml_loader",
 ]
 
 GRID = f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}"

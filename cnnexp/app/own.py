@@ -6,7 +6,12 @@ in our tables (`cnnexp.app.config_sources.TablesSource`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from hydra.core.global_hydra import GlobalHydra
+
+from cnnexp.app.composing import App, make_app
 
 KEY = "plugins="
 
@@ -24,9 +29,17 @@ def named_plugins(words: Sequence[str]) -> list[str]:
     return [name for name in names if name and name != "null"]
 
 
-def load_named(words: Sequence[str]) -> None:
-    """Import the modules that some words name, so that groups may choose what they register."""
+@contextmanager
+def composer(words: Sequence[str], config_dir: str | None = None) -> Iterator[App]:
+    """Give what composes settings, with the modules imported that some words name.
+
+    Groups may choose what these register. Afterwards Hydra is as it was.
+    """
     if names := named_plugins(words):
         from cnnexp.runs.plugins import load_plugins  # slow to load, and rarely needed here
 
         load_plugins(names)
+    try:
+        yield make_app(config_dir)
+    finally:
+        GlobalHydra.instance().clear()

@@ -230,30 +230,29 @@ def _change(config: Plain, override: str) -> str | None:
         wanted = read["value"]  # type: ignore[call-overload, index]
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, OverflowError):
         return f"{override}: cannot be read as key=value."
-    *path, last = key.split(".")
-    place: Any = config
-    for part in path:
-        place = _inside(place, part)
-    then = _inside(place, last)
     if key not in ALLOWED:
-        return _refusal(key, then, wanted)
+        return _refusal(key, _setting(config, key), wanted)
     if key == "epochs" and type(wanted) is not int:
         return f"epochs must be a whole number. Got {text!r}."
-    place[last] = wanted
+    group, _, last = key.rpartition(".")
+    (config[group] if group else config)[last] = wanted
     return None
 
 
-def _inside(place: Any, part: str) -> Any:
-    """Return what a mapping or a list holds under a name, or ABSENT."""
-    if isinstance(place, list):
-        return place[int(part)] if part.isdigit() and int(part) < len(place) else ABSENT
-    return place.get(part, ABSENT) if isinstance(place, dict) else ABSENT
+def _setting(config: Plain, key: str) -> Any:
+    """Return a setting, the name of a group, or ABSENT."""
+    found: Any = config
+    for part in key.split("."):
+        at = int(part) if isinstance(found, list) and part.isdigit() else part
+        try:
+            found = found[at]
+        except (LookupError, TypeError):
+            return ABSENT
+    return found["name"] if isinstance(found, dict) and "name" in found else found
 
 
 def _refusal(key: str, then: Any, wanted: Any) -> str | None:
     """Say why a setting may not change; None if it would stay what it is."""
-    if isinstance(then, dict) and "name" in then:
-        then = then["name"]  # of a group
     if then == wanted:
         return None
     what = f"the run has {then}, and {wanted} would make it another run."

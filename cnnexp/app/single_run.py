@@ -6,6 +6,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,13 @@ def refuse_second(folder: Path) -> None:
 
 def is_chosen(cfg: DictConfig, key: str) -> bool:
     """Say whether a setting is written otherwise than in our own config file."""
-    own = OmegaConf.load(config_root() / "conf" / "config.yaml")
-    return bool(_as_written(cfg, key) != _as_written(own, key))
+    return bool(_as_written(cfg, key) != _as_written(_own_config(), key))
+
+
+@cache
+def _own_config() -> Any:
+    """Return our own config file, as it is written."""
+    return OmegaConf.load(config_root() / "conf" / "config.yaml")
 
 
 def _as_written(cfg: Any, key: str) -> Any:

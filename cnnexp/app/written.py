@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
@@ -11,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from cnnexp.app import sweep_grid as grid
 from cnnexp.app.schema import Config
-from cnnexp.app.sweep_grid import quoted
 from cnnexp.errors import OptionError
 from cnnexp.runs.policy import GROUPS
 
-PLAIN = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z_][\w./-]*", re.IGNORECASE)
 NESTED_LISTS = {"model.layers", "augment.transforms"}
 Overrides = str | Sequence[str] | Mapping[str, Any]
 
@@ -92,20 +90,21 @@ def _as_list(value: Any) -> list[Any] | None:
 
 def _text(name: str, value: Any) -> str:
     """Return one value as it is typed."""
+    return grid.written(_plain(name, value))
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return a value of Python or NumPy as one that YAML knows; its texts stand for themselves."""
     if value is None or isinstance(value, (bool, np.bool_)):
-        return "null" if value is None else str(bool(value)).lower()
-    if isinstance(value, Integral):
-        return str(int(value))
+        return None if value is None else bool(value)
     if isinstance(value, Real):
-        return repr(float(value))
+        return int(value) if isinstance(value, Integral) else float(value)
     if isinstance(value, (str, os.PathLike)):
-        text = os.fspath(value)
-        return text if PLAIN.fullmatch(text) else quoted(text.replace("${", "\\${"))
+        return os.fspath(value).replace("${", "\\${")
     if isinstance(value, Mapping):
-        pairs = [f"{_text(name, str(key))}:{_text(name, one)}" for key, one in value.items()]
-        return f"{{{','.join(pairs)}}}"
+        return {_text(name, str(key)): _plain(name, one) for key, one in value.items()}
     if (items := _as_list(value)) is not None:
-        return f"[{','.join(_text(name, item) for item in items)}]"
+        return [_plain(name, item) for item in items]
     raise OptionError(
         f"{name}: must be a text, a number, true or false, None, or lists and mappings of these."
         f" Got {value!r:.80}."

@@ -1,8 +1,8 @@
 """Arithmetic: windows, convolution and pooling under several implementations."""
 
 from cnnexp.engine import compiled, fast, gpu, im2col, naive, stride_groups
-from cnnexp.engine.context import Array, Context
-from cnnexp.engine.device import Device, host_copy, to_host
+from cnnexp.engine.context import Array, Context, host_copy, to_host
+from cnnexp.engine.device import Device
 from cnnexp.engine.machine import Limits
 from cnnexp.engine.operations import (
     AUTO,

@@ -181,3 +181,23 @@ def memory_order(array: Array) -> tuple[int, ...]:
     """
     strides = array.strides
     return tuple(sorted(range(array.ndim), key=lambda axis: -strides[axis]))
+
+
+def to_host(array: Any) -> npt.NDArray[Any]:
+    """Return an array of NumPy: the array itself, or a copy from the memory of a device.
+
+    Examples
+    --------
+    >>> A = np.zeros(3)
+    >>> to_host(A) is A
+    True
+    """
+    if isinstance(array, np.ndarray):
+        return array
+    found: npt.NDArray[Any] = array.get()
+    return found
+
+
+def host_copy(array: Any) -> npt.NDArray[Any]:
+    """Return a copy that is an array of NumPy."""
+    return array.copy() if isinstance(array, np.ndarray) else to_host(array)

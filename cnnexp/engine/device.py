@@ -17,9 +17,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 
 class Device(ABC):
     """A device with memory of its own, and a module like NumPy that computes there.
@@ -43,23 +40,3 @@ class Device(ABC):
     @abstractmethod
     def synchronize(self) -> None:
         """Wait until it has done all that was asked for: for measurements."""
-
-
-def to_host(array: Any) -> npt.NDArray[Any]:
-    """Return an array of NumPy: the array itself, or a copy from the memory of a device.
-
-    Examples
-    --------
-    >>> A = np.zeros(3)
-    >>> to_host(A) is A
-    True
-    """
-    if isinstance(array, np.ndarray):
-        return array
-    found: npt.NDArray[Any] = array.get()
-    return found
-
-
-def host_copy(array: Any) -> npt.NDArray[Any]:
-    """Return a copy that is an array of NumPy."""
-    return array.copy() if isinstance(array, np.ndarray) else to_host(array)

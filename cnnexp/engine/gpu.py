@@ -1,9 +1,12 @@
-"""The implementation on a GPU: the operations of `im2col`, on arrays of CuPy.
+"""The implementation on a GPU: operations of other implementations, on arrays of CuPy.
 
-It has no code for any layer. Parameters, their gradients and the optimizer's state stay in the
-memory of the GPU from step to step; a mini-batch is moved there once, and the result of the last
-layer is read back once, for the loss and the metrics, which are NumPy's under every implementation.
-Draws, such as those of dropout, are made on the processor, from the same seeds as everywhere.
+It has no code for any layer. Of all that there is for convolutions, one product with the columns of
+the whole mini-batch, batch-last as in `fast`, is what a GPU computes best: few kernels, which read
+along the samples. The stride groups and `im2col` run there too. Parameters, their gradients and the
+optimizer's state stay in the memory of the GPU from step to step; a mini-batch is moved there once,
+and the result of the last layer is read back once, for the loss and the metrics, which are NumPy's
+under every implementation. Draws, such as those of dropout, are made on the processor, from the
+same seeds as everywhere.
 
 The GPU gets its work from one thread of Python, a call for each kernel, some microseconds each. So
 it needs large mini-batches: of 512 samples of a large network, say, rather than 32 of a small one.
@@ -18,8 +21,10 @@ from __future__ import annotations
 from typing import Any
 
 from cnnexp.engine.device import Device
-from cnnexp.engine.im2col import IM2COL
+from cnnexp.engine.fast.convolution import BY_COLUMNS
+from cnnexp.engine.fast.pooling import AVG_POOL, MAX_POOL
 from cnnexp.engine.operations import IMPLEMENTATIONS, Implementation
+from cnnexp.engine.shared import NUMPY
 
 
 class GPU(Device):
@@ -74,9 +79,9 @@ def _first_line(error: Exception) -> str:
 
 CUPY = Implementation(
     "cupy",
-    {},
-    about="The operations of im2col on a GPU, by CuPy.",
-    base=IM2COL,
+    {"conv": BY_COLUMNS, "max_pool": MAX_POOL, "avg_pool": AVG_POOL},
+    about="One product per convolution on a GPU, by CuPy.",
+    base=NUMPY,
     needs="cupy",
     extra="cupy",
     device=GPU(),

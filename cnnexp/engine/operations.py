@@ -31,7 +31,7 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -129,6 +129,9 @@ class Implementation:
         Called with the steps of a plan and the type of numbers before the first pass.
     device : Device or None
         Where arrays live and operations run; None is the processor.
+    updates : mapping of str to callable
+        Steps of optimizers in one pass over memory, by name: given the type of numbers, each
+        returns a function that is ready to be called.
     """
 
     name: str
@@ -141,6 +144,7 @@ class Implementation:
     needs: str = ""
     extra: str = ""
     prepare: Callable[[Sequence[Any], Any], Any] | None = None
+    updates: Mapping[str, Callable[[Any], Callable[..., None]]] = field(default_factory=dict)
     device: Device | None = None
 
     @property
@@ -151,7 +155,7 @@ class Implementation:
     @property
     def limits(self) -> Limits:
         """Sizes of blocks by default; on a device nothing is cut."""
-        return Limits() if self.device is None else Limits(cache=UNCUT)
+        return Limits() if self.device is None else Limits(cache=UNCUT, product=UNCUT)
 
     def missing(self) -> str:
         """Say what is missing that it needs, and how to install it; empty if nothing."""

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from cnnexp.engine import IMPLEMENTATIONS, Array, Implementation, Limits
-from cnnexp.errors import DataError, OptionError, foreign
+from cnnexp.errors import CnnexpError, DataError, OptionError, foreign
 from cnnexp.nn.layer import LAYERS, Layer, Shape, make_layer
 from cnnexp.nn.losses import LOSSES, Loss
 
@@ -179,6 +179,14 @@ class Saving(ABC):
             found = json.loads(archive.read(OPTIONS))
         if found["format"] != FORMAT:
             raise DataError(f"{path}: expected format {FORMAT}, found {found['format']!s:.20}.")
+        try:
+            return cls._made_of(found, path, options)
+        except CnnexpError as error:
+            raise type(error)(f"{path}: {error}") from None
+
+    @classmethod
+    def _made_of(cls, found: dict[str, Any], path: str, options: dict[str, Any]) -> Self:
+        """Return the network that the options in a file describe, with the weights in it."""
         arguments = found["arguments"]
         loss = dict(arguments["loss"])
         arguments["loss"] = LOSSES[loss.pop("name")](**loss)

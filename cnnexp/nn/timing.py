@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from cnnexp.engine import Window
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.layer import walk
@@ -122,6 +124,15 @@ def measure(networks: Mapping[str, Network], batch: Batch, seconds: float) -> li
             if not course.clock or spent[k] + course.clock[-1] <= share:
                 spent[k] += course.run()
     return [course.measured(batch.size) for course in courses]
+
+
+def made_up(network: Network, size: int, classes: int | None) -> Batch:
+    """Return a batch of random images, the same for everybody; without classes, real values."""
+    generator = np.random.default_rng(0)
+    X = generator.random((size, *network.input_shape))
+    if len(network.output_shape) > 1 or not classes:  # such as the input
+        return network.batch(X, generator.standard_normal((size, *network.output_shape)))
+    return network.batch(X, generator.integers(0, classes, size))
 
 
 def loop_seconds(network: Network) -> float:

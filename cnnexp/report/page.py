@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 import cnnexp
 from cnnexp.report.formats import cells, exact, header, is_numeric, text
+from cnnexp.report.frame import page_from
 from cnnexp.report.plots import Panel, Picture, svg_of
 from cnnexp.report.sentences import ratio_lines, reasons, same_line, short_labels
 from cnnexp.report.table import FIGURES, NO_RESULT, Comparison, comparable, is_missing
@@ -42,9 +41,9 @@ def save_page(
     title : str
         Its headline.
     """
-    template = Template(resources.files("cnnexp.report").joinpath("page.html").read_text("utf-8"))
-    page = template.substitute(
-        title=escape(title),
+    page = page_from(
+        "cnnexp.report",
+        title,
         same=escape(_sentence(same_line(comparison))),
         lead=_lead(comparison),
         table_title="Runs" if "run" in frame else "Groups of runs",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -114,6 +114,7 @@ class Optimizer(ABC):
         learning_rate: float,
         parameters: Sequence[Parameter],
         chunk: int | None = None,
+        one_pass: Callable[..., None] | None = None,
     ) -> bool:
         """Take one step in place; if it would not be finite, change no parameter.
 
@@ -130,6 +131,8 @@ class Optimizer(ABC):
         chunk : int
             Numbers that are worked on at a time; the result does not depend on it. By default so
             many as stay in the processor's cache, and all of them on a device.
+        one_pass : callable, optional
+            Takes the whole step, if that is sure to be finite (see `cnnexp.train.one_pass`).
 
         Returns
         -------
@@ -147,9 +150,14 @@ class Optimizer(ABC):
                 return False
             moved = values if sure else values.copy()
             chunk = chunk or (CHUNK if isinstance(values, np.ndarray) else len(values))
+            if one_pass is not None and sure:
+                chunk = max(len(values), 1)
             for part, decays in self._parts(parameters, len(values), chunk):
                 inner = {key: v[part] if v.ndim else v for key, v in state.items()}
                 update = gradient[part]
+                if one_pass is not None and sure:
+                    one_pass(values[part], update, inner, rate, decays)
+                    continue
                 for transform in self.chain:
                     update = transform.apply(update, values[part], inner, decays)
                 if not self.layerwise:

@@ -29,6 +29,7 @@ from cnnexp.train.batches import mini_batches
 from cnnexp.train.callbacks import Callback, call, saved_state
 from cnnexp.train.diagnostics import Diagnostics
 from cnnexp.train.events import BatchDone, Best, Diverged, EpochDone, Event, TrainingState
+from cnnexp.train.one_pass import step_of
 from cnnexp.train.optimizer import Optimizer, state_by_path, state_from_paths
 from cnnexp.train.schedules import Moment, Schedule
 from cnnexp.train.stopping import EarlyStopping, is_better
@@ -114,9 +115,9 @@ class Trainer:
         if self.ema is not None and self.state.average is None:
             self.state.average = Average(self.ema)
         if not self.state.optimizer:
-            self.state.optimizer = self.optimizer.initial_state(
-                self.network.named_parameters, self.network.parameters
-            )
+            names, values = self.network.named_parameters, self.network.parameters
+            self.state.optimizer = self.optimizer.initial_state(names, values)
+        self._advance = step_of(self.optimizer, self.network)
 
     def _check(self) -> None:
         """Refuse what cannot be done; the rest is checked by those that do it."""
@@ -262,7 +263,7 @@ class Trainer:
         network, looking = self.network, self._diagnostics
         if looking is not None:
             looking.before_step(gradient)
-        taken = self.optimizer.step(
+        taken = self._advance(
             network.parameters, gradient, self.state.optimizer, rate, network.named_parameters
         )
         if looking is not None and taken:

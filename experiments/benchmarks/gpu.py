@@ -1,10 +1,10 @@
 """Training on a GPU: `impl=cupy` and PyTorch in eager mode, on the same GPU, in turns.
 
 Ours is the program's own training: shuffling, gathering on the host, a mini-batch moved to the GPU
-each step, the loss read back. It is timed with the operations of im2col and with those of the
-stride groups. PyTorch has all images on the GPU from the start, reads no loss back, and lets cuDNN
-search for its fastest kernels; it is timed with channels first and last, with products in float32
-and in TF32, which rounds factors to 10 bits. A turn ends when the GPU has done all.
+each step, the loss read back. It is timed with its own operations, with the stride groups and with
+those of im2col. PyTorch has all images on the GPU from the start, reads no loss back, and lets
+cuDNN search for its fastest kernels; it is timed with channels first and last, with products in
+float32 and in TF32, which rounds factors to 10 bits. A turn ends when the GPU has done all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NEEDS = ("cupy",)
 SHOWN = ("net", "batch", "by", "microseconds_per_sample", "low", "high")
 MEASURED = ("original_cnn", "lenet5", "deep", "flat", "resnet")
 BATCHES = (128, 512)
-BASES = ("im2col", "sg")
+OPERATIONS = ("cupy", "sg", "im2col")  # whose operations run there
 TURN = 0.15  # seconds of one contender's turn
 
 Row = dict[str, Any]
@@ -59,20 +59,21 @@ def measure(asked: argparse.Namespace) -> Iterator[Row]:
 
 def contenders(net: str, batch: int) -> Iterator[tuple[str, Callable[[int], float]]]:
     """Yield names, and functions that train on some batches and return the seconds."""
-    for base in BASES:
-        yield f"cupy, {base}", _ours(net, batch, base)
+    for whose in OPERATIONS:
+        yield "cupy" if whose == "cupy" else f"cupy, {whose}", _ours(net, batch, whose)
     if has_torch():
         for layout in LAYOUTS:
             for tf32 in (False, True):
                 yield f"torch, {layout}{', TF32' * tf32}", _theirs(net, batch, layout, tf32)
 
 
-def _ours(net: str, batch: int, base: str) -> Callable[[int], float]:
+def _ours(net: str, batch: int, whose: str) -> Callable[[int], float]:
     from cnnexp.engine import IMPLEMENTATIONS
     from cnnexp.engine.gpu import CUPY
     from experiments.benchmarks.ours import Ours
 
-    ours = Ours(Job(net, "cupy", batch), impl=replace(CUPY, base=IMPLEMENTATIONS[base]))
+    impl = replace(CUPY, operations=IMPLEMENTATIONS[whose].operations)
+    ours = Ours(Job(net, "cupy", batch), impl=impl)
 
     def train(batches: int) -> float:
         start = time.perf_counter()

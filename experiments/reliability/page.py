@@ -17,8 +17,8 @@ HEAD = """# Reliability
 What was tried to break the engine, its files and its commands, and what came of it. Every section
 names the command that tries it again, and below each table stands where and at which commit it
 was tried. A `+` after a commit says that there were changes that were not committed. This page is
-made by `python -m experiments.reliability page`, from the files of
-`experiments/results/reliability`.
+made from the files of `experiments/results/reliability` by
+`python -m experiments.reliability page`.
 """
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import yaml
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 import cnnexp as package
 from cnnexp.app.check import check
 from cnnexp.app.composing import make_app
-from cnnexp.app.config_sources import CONFIG_NAME
+from cnnexp.app.config_sources import CONFIG_NAME, ConfSource, _fast_loader
 from cnnexp.app.locations import config_root
 from cnnexp.app.schema import ImplConfig
 from cnnexp.data import SOURCES
@@ -313,3 +314,16 @@ def test_configs_are_found_inside_the_package_first(tmp_path, monkeypatch):
     (inside / "conf" / "config.yaml").touch()
     monkeypatch.setattr(locations, "PACKAGE", inside)
     assert config_root() == inside
+
+
+def test_our_files_are_read_as_omegaconf_reads_them():
+    """They are read by another parser, which must tell numbers from texts in the same way."""
+    folder = config_root() / "conf"
+    source = ConfSource("main", f"conf://{folder}")
+    for path in sorted(folder.rglob("*.yaml")):
+        name = path.relative_to(folder).as_posix()
+        assert source.load_config(name).config == OmegaConf.load(path), name
+    text = "[1e-3, 1_0, .5, 1:30, true, no, 'yes', ~, 2026-01-31, +1E5, .inf, 0o17]"
+    assert yaml.load(text, Loader=_fast_loader()) == OmegaConf.create(text)
+    with pytest.raises(yaml.constructor.ConstructorError, match="duplicate key"):
+        yaml.load("{a: 1, a: 2}", Loader=_fast_loader())

@@ -98,10 +98,10 @@ def test_a_layer_of_the_table() -> None:
         ("check-layer nowhere.Cube", "plugins: cannot import 'nowhere'"),
         (
             "check-layer my_cube.Cubed factr=3",
-            "Cubed: factr: no such option. Did you mean",
+            "cubed: factr: no such option. Did you mean",
         ),
         ("check-layer my_cube.Cubed --shape 3,x", "--shape must be rows,columns,channels, or one"),
-        ("check-layer max_pool", "MaxPool2D: kernel_size is missing"),
+        ("check-layer max_pool", "max_pool has options that must be given"),
         ("check-layer group_norm groups=3", "--shape is needed: groups must divide the 4 channels"),
     ],
 )

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from cnnexp import load_run
 from cnnexp.app import sweep_points
-from cnnexp.app.foreign import JobFailed, Outcome
+from cnnexp.app.foreign import Failed, JobFailed
 from cnnexp.app.main import main
 from cnnexp.app.search import GRID, allow_failures, is_search, objective, search_faults
 from cnnexp.runs import environment
@@ -93,9 +93,8 @@ def test_the_objective_of_a_run():
 
 
 def test_failures_raise_in_a_search():
-    assert Outcome([], 0.5).return_value == 0.5
     with pytest.raises(JobFailed, match="it broke"):
-        _ = Outcome([], None, "it broke").return_value
+        _ = Failed([], _return_value="it broke").return_value
 
 
 def test_a_search_goes_on_after_failures_unless_a_limit_was_asked_for():

@@ -2,36 +2,76 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import pytest
 
-from tests.docs.notebooks import NOTEBOOKS, run_notebook, shown
+from tests.docs.notebooks import LESSONS, NOTEBOOKS, exercises, has, run_notebook, shown
+from tests.docs.pages import ROOT
 from tests.docs.running import words
 
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
+LINK = re.compile(r"\]\((?!http)([^)#]+)")
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_prints_what_it_is_kept_with(path):
+    """Exercises too: their checks fail as they are found, and pass with the solutions."""
     pytest.importorskip("nbclient", reason="nbclient is not installed")
     pytest.importorskip("ipykernel", reason="ipykernel is not installed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the machinery around notebooks
         notebook = run_notebook(path)
-    kept = nbformat.read(path, as_version=4)
-    assert [words(text) for text in shown(notebook)] == [words(text) for text in shown(kept)]
+    assert [words(text) for text in shown(notebook)] == [words(text) for text in shown(read(path))]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_kept_with_its_outputs(path):
-    kept = nbformat.read(path, as_version=4)
-    code = [cell for cell in kept.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count for cell in code)
+    code = [cell for cell in read(path).cells if cell.cell_type == "code"]
+    ran = [cell for cell in code if not (has(cell, "exercise") or has(cell, "check"))]
+    assert all(cell.execution_count for cell in ran)
+    assert not any(cell.outputs for cell in code if cell not in ran)
     assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
     assert any("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_links_of_a_notebook_lead_somewhere(path):
+    texts = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
+    for target in LINK.findall("\n".join(texts)):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_has_a_goal_and_exercises_with_hidden_solutions(path):
+    notebook = read(path)
+    assert "**Goal:**" in notebook.cells[0].source
+    assert "minutes" in notebook.cells[0].source
+    found = exercises(notebook)
+    assert 2 <= len(found) <= 4
+    for _, check, solution in found:
+        assert has(check, "check") and "assert" in check.source
+        assert has(solution, "solution")
+    assert sum(has(cell, "solution") for cell in notebook.cells) == len(found)
+    for one in found:
+        assert one.exercise.source != one.code
+        compile(one.code, str(path), "exec")
+
+
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["first_run", "inside_a_cnn", "naive_to_fast"]
+    names = [path.stem for path in NOTEBOOKS]
+    assert [int(path.stem[0]) for path in LESSONS] == list(range(1, 8))
+    assert set(names) - {path.stem for path in LESSONS} == {"first_run"}
+
+
+@pytest.mark.parametrize("page", ["course.md", "course/teacher.md"])
+def test_the_pages_of_the_course_name_every_lesson(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    for path in LESSONS:
+        assert path.name in text

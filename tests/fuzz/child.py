@@ -29,7 +29,17 @@ from tests.fuzz.reader import READERS, Reader, corpus_of
 
 SECONDS, MEMORY = 5.0, 1 << 30  # of the processor, and bytes of resident memory
 ADDRESSES = 6 << 30  # bytes of memory that may be asked for; most of it is never used
-MODULES = ("runs", "archives", "data", "tables", "pictures", "settings", "downloads", "broken")
+MODULES = (
+    "runs",
+    "archives",
+    "networks",
+    "data",
+    "tables",
+    "pictures",
+    "settings",
+    "downloads",
+    "broken",
+)
 REFUSED, READ, ERROR, SLOW, LARGE, CRASH = range(1, 7)
 ROW = np.dtype([("outcome", "u1"), ("microseconds", "u4"), ("kilobytes", "u4")])
 SAME = 3  # faults of one kind that are kept

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnexp import load_run
+from cnnexp.app import tracking
 from cnnexp.app.resume import complete
 from cnnexp.errors import CnnexpError, RunError, ShapeError, foreign
 from cnnexp.report import confusions, diagnostics, summary
@@ -285,6 +286,38 @@ class Predictions(Log):
 
     def read(self, content: bytes) -> None:
         confusions.mistaken(self.put(content))
+
+
+class Trackers(RunReader):
+    """``trackers.json``, what each tracker calls the run; damaged, it counts as absent."""
+
+    name, file, every = "trackers_json", "trackers.json", 100
+
+    def made_seeds(self) -> list[bytes]:
+        entries = [
+            {"type": "tensorboard", "found": {"folder": "tensorboard"}, "epochs": 2},
+            {"type": "wandb", "found": {"id": "x", "step": 3}, "epochs": 0},
+        ]
+        return [json.dumps(entries).encode(), b"[]"]
+
+    def make(self, rng: random.Random) -> bytes:
+        return changed_list(self.seeds[0], rng) if rng.random() < 0.6 else super().make(rng)
+
+    def read(self, content: bytes) -> None:
+        saved = tracking.read_saved(self.put(content))
+        for k, name in enumerate(("tensorboard", "wandb", "mlflow")):
+            entry = tracking._entry(saved, k, name)
+            assert entry["type"] == name
+            assert type(entry.get("epochs", 0)) is int
+
+    def command(self, content: bytes, rng: random.Random) -> None:
+        self.call(content, *rng.choice([["show", RUN], ["resume", RUN]]))
+
+
+def changed_list(content: bytes, rng: random.Random) -> bytes:
+    """Return a JSON list in which one value is another, absent, or nested very deeply."""
+    whole = json.loads(changed(json.dumps({"results": json.loads(content)}).encode(), rng))
+    return json.dumps(whole.get("results", whole)).encode()
 
 
 def digit(root: Path) -> Path:

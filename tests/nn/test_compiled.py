@@ -7,9 +7,10 @@ pytest.importorskip("numba", reason="impl=compiled needs Numba")
 
 from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Softmax
 from cnnexp.engine import IMPLEMENTATIONS, Context, Limits, Window
-from cnnexp.engine.compiled import direct
-from cnnexp.engine.compiled.direct import Direct, floor_of
-from cnnexp.engine.compiled.winograd import Winograd
+from cnnexp.engine.compiled import direct, packed, winograd
+from cnnexp.engine.compiled.convolution import method_for
+from cnnexp.engine.compiled.direct import floor_of
+from cnnexp.engine.compiled.one_pass import Direct, Packed, Winograd
 from cnnexp.nn.plan import finish
 from tests.engine.geometries import GEOMETRIES, TINY, Geometry
 from tests.nn.test_fusions import (
@@ -26,6 +27,7 @@ from tests.nn.test_fusions import (
 LARGE = [  # several blocks of the direct kernels, and more samples than the transforms take at once
     Geometry(14, 15, 2, 1, "valid", 1, 3, 70),
     Geometry(11, 12, 3, 1, "same", 8, 8, 70),
+    Geometry(12, 11, 5, 1, "same", 2, 3, 70),
 ]
 
 
@@ -37,17 +39,19 @@ def compiled(g, *between, **options):
     return network(g, *between, impl="compiled", **options)
 
 
-def is_direct(g) -> bool:
-    W = np.empty((*np.broadcast_to(g.f, 2), g.n_c, g.n_f))
-    return g.groups == 1 and direct.suits(W, g.n_c, g.window)
+def kind_of(g):
+    """Return the fusion for a convolution of the table; None for groups of channels."""
+    W = np.empty((*np.broadcast_to(g.f, 2), g.n_c // g.groups, g.n_f))
+    kinds = {direct: Direct, winograd: Winograd, packed: Packed, None: None}
+    return kinds[method_for(W, g.n_c, g.window)]
 
 
 @pytest.mark.parametrize(("g", "pool"), pooled_cases())
 @pytest.mark.few(25)
 def test_conv_relu_max_pool_equals_naive(g, pool):
     net = compiled(g, MaxPool2D(*pool))
-    if is_direct(g):
-        assert fusions(net)[0] is Direct
+    if kind_of(g) is not Winograd:  # which takes some pooling windows only
+        assert fusions(net)[0] is kind_of(g)
     check_equal(net, of_naive(g, MaxPool2D(*pool)), *samples(g))
 
 
@@ -102,7 +106,9 @@ def test_layers_before_it_get_their_gradient():
         check_equal(net, expected, X, np.arange(9) % 3)
 
 
-@pytest.mark.parametrize(("g", "pool"), [c for c in pooled_cases() if is_direct(c.values[0])])
+@pytest.mark.parametrize(
+    ("g", "pool"), [c for c in pooled_cases() if kind_of(c.values[0]) is not Winograd]
+)
 @pytest.mark.few(25)
 def test_a_tied_gradient_goes_to_the_first_as_under_naive(g, pool):
     net = tied(g, pool, impl="compiled")
@@ -110,7 +116,7 @@ def test_a_tied_gradient_goes_to_the_first_as_under_naive(g, pool):
 
 
 @pytest.mark.parametrize("pool", [None, (2, 2)])
-@pytest.mark.parametrize("g", [Geometry(8, 8, 2, 1, "valid", 1, 4, 7), MORE[0]], ids=str)
+@pytest.mark.parametrize("g", [Geometry(8, 8, 2, 1, "valid", 1, 4, 7), MORE[0], MORE[2]], ids=str)
 def test_the_same_bits_on_any_number_of_workers(g, pool):
     between = [] if pool is None else [MaxPool2D(*pool)]
     X, Y = samples(g)
@@ -174,4 +180,4 @@ def test_the_summary_names_what_is_computed_together():
     text = Network(layers, impl="compiled", limits=Limits()).build((14, 14, 1)).summary()
     assert "conv1+relu1 (one pass)" in text
     assert "conv2+relu2+max_pool1 (Winograd, one pass)" in text
-    assert "conv3+relu3 (activation in place)" in text
+    assert "conv3+relu3 (packed, one pass)" in text

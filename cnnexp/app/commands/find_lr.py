@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from cnnexp.app.arguments import add_settings, parser_of
-from cnnexp.app.commands.profile import config_of
 from cnnexp.app.experiment import build_trainer, images_of, recheck
 from cnnexp.app.locations import near
+from cnnexp.app.networks import config_of
 from cnnexp.app.options import Plain
 from cnnexp.app.screen import writing
 from cnnexp.errors import RunError

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 
 from cnnexp.app.arguments import add_settings, parser_of
-from cnnexp.app.commands.profile import configs_of, images_of, made_up, networks_of
+from cnnexp.app.networks import configs_of, images_of, networks_of
 from cnnexp.errors import OptionError
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.gradient_check import GradientCheck, check_gradients
+from cnnexp.nn.timing import made_up
 from cnnexp.report.formats import aligned
 
 EPILOG = """\
@@ -36,7 +37,9 @@ def main(words: list[str]) -> int:
     agree = True
     for name, network in networks_of(configs, images).items():
         with one_blas_thread():
-            found = check_gradients(network, made_up(network, images, given.samples), given.entries)
+            found = check_gradients(
+                network, made_up(network, given.samples, images.classes), given.entries
+            )
         print("\n".join([f"impl={name}, {given.samples} samples, float64", *_table(found), ""]))
         worst = max(found, key=lambda check: check.difference)
         agree = agree and worst.difference <= BOUND

@@ -7,19 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
-
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.check import check
-from cnnexp.app.commands.profile import images_of, networks_of
-from cnnexp.app.composing import make_app
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.experiment import logged, prepare, recorded, save_classes
 from cnnexp.app.job import record_of
 from cnnexp.app.messages import dotted
 from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.networks import images_of, networks_of
 from cnnexp.app.options import Plain
-from cnnexp.app.own import load_named
+from cnnexp.app.own import composer
 from cnnexp.app.rerun import composed_again
 from cnnexp.app.screen import say
 from cnnexp.app.single_run import carry_out, composed, told
@@ -59,10 +56,7 @@ def main(words: list[str]) -> int:
     )
     given = parser.parse_intermixed_args(words)
     state = state_in(given.file)
-    try:
-        return _import(given.file, state, given.changes, given.like)
-    finally:
-        GlobalHydra.instance().clear()
+    return _import(given.file, state, given.changes, given.like)
 
 
 def state_in(path: Path) -> dict[str, Any]:
@@ -88,22 +82,20 @@ def state_in(path: Path) -> dict[str, Any]:
 
 def _import(path: Path, state: Mapping[str, Any], words: list[str], like: Path | None) -> int:
     """Check that the weights fit, and carry out a run that takes them."""
+    check_words(words)
     changes = [dotted(word) for word in words]
-    if like is None:
-        check_words(words)
-        load_named(changes)
-        app = make_app()
-        cfg = composed(app, CONFIG_NAME, changes)
-    else:
-        app, cfg, _ = composed_again(like, words)
-    config = check(cfg) | {"init_from": None, "trackers": []}
-    weights = _fitting(path, state, network_of(config))
-    record = replace(record_of(config, cfg.hydra), reason=f"imported from {path}")
-    return told(
-        carry_out(
+    with composer(changes) as app:
+        if like is None:
+            cfg = composed(app, CONFIG_NAME, changes)
+        else:
+            app, cfg, _ = composed_again(like, words)
+        config = check(cfg) | {"init_from": None, "trackers": []}
+        weights = _fitting(path, state, network_of(config))
+        record = replace(record_of(config, cfg.hydra), reason=f"imported from {path}")
+        folder = carry_out(
             app, CONFIG_NAME, cfg, record, lambda folder, record: take(folder, record, weights)
         )
-    )
+    return told(folder)
 
 
 def network_of(config: Plain) -> Network:

@@ -7,26 +7,14 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from hydra.core.global_hydra import GlobalHydra
-
 from cnnexp.app.arguments import add_settings, parser_of
-from cnnexp.app.check import check, check_data
-from cnnexp.app.check_model import Images
-from cnnexp.app.composing import make_app
-from cnnexp.app.experiment import images_of as images_of_dataset
-from cnnexp.app.experiment import recheck
-from cnnexp.app.messages import dotted
+from cnnexp.app.networks import IMPL, configs_of, images_of, networks_of
 from cnnexp.app.options import Plain
-from cnnexp.app.own import load_named
 from cnnexp.app.screen import telling
-from cnnexp.engine import IMPLEMENTATIONS
-from cnnexp.errors import ConfigError, OptionError
+from cnnexp.errors import OptionError
 from cnnexp.nn.network import Network
-from cnnexp.nn.runner import Batch
-from cnnexp.nn.timing import loop_seconds, measure
+from cnnexp.nn.timing import loop_seconds, made_up, measure
 from cnnexp.report.profiles import COLUMNS, csv_rows, table_of
-from cnnexp.runs import rebuild
 from cnnexp.runs.files import csv_text, write_output
 from cnnexp.runs.foreign_text import cell
 
@@ -42,7 +30,6 @@ examples
   python -m cnnexp profile model=deep data=mnist impl=fast impl.fuse=false
   python -m cnnexp profile impl=sg,fast --seconds 60 --csv layers.csv
 """
-IMPL = "impl"
 
 
 def main(words: list[str]) -> int:
@@ -54,7 +41,7 @@ def main(words: list[str]) -> int:
     images = images_of(first)
     networks = networks_of(configs, images)
     left_out = leave_out(networks, given.seconds)
-    batch = made_up(next(iter(networks.values())), images, first["batch_size"])
+    batch = made_up(next(iter(networks.values())), first["batch_size"], images.classes)
     found = measure(networks, batch, given.seconds)
     print("\n".join([*_heading(first, networks), "", *table_of(found), *left_out]))
     if given.csv:
@@ -81,66 +68,6 @@ def _check(given: argparse.Namespace) -> None:
         raise OptionError(f"--csv {given.csv}: must be a file in a folder that is there.")
 
 
-def config_of(command: str, words: list[str]) -> Plain:
-    """Return the checked settings for a command that takes one implementation."""
-    configs = configs_of(words, "fast")
-    if len(configs) > 1:
-        raise OptionError(f"{command} takes one implementation. Got {IMPL}={','.join(configs)}.")
-    return next(iter(configs.values()))
-
-
-def configs_of(words: list[str], *default: str) -> dict[str, Plain]:
-    """Return the checked settings for each implementation that some words name.
-
-    Parameters
-    ----------
-    words : list of str
-        Settings, as ``key=value``.
-    *default : str
-        The implementations if none is named; all if not given.
-
-    Raises
-    ------
-    ConfigError
-        With all faults.
-    """
-    if faults := [f"{word}: cannot be read as key=value." for word in words if "=" not in word]:
-        raise ConfigError(faults)
-    overrides = [dotted(word) for word in words]
-    named = [o.partition("=")[2].split(",") for o in overrides if o.partition("=")[0] == IMPL]
-    others = [override for override in overrides if override.partition("=")[0] != IMPL]
-    names = dict.fromkeys(name.strip() for name in (named[-1] if named else default or _all()))
-    load_named(overrides)
-    app = make_app()
-    try:
-        return {name: check(app.settings([f"{IMPL}={name}", *others])) for name in names}
-    finally:
-        GlobalHydra.instance().clear()
-
-
-def _all() -> list[str]:
-    """Return all implementations, those in loops first."""
-    installed = (name for name in IMPLEMENTATIONS if not IMPLEMENTATIONS[name].missing())
-    return sorted(installed, key=lambda name: IMPLEMENTATIONS[name].releases_gil)
-
-
-def images_of(config: Plain) -> Images:
-    """Return shape and classes of the images; they are read only where that is not known before."""
-    images = check_data(config, [])
-    if images.shape is None or images.outputs is None:
-        images = images_of_dataset(rebuild.plan_dataset(config).load())
-    return images
-
-
-def networks_of(configs: Mapping[str, Plain], images: Images) -> dict[str, Network]:
-    """Build the same network under each implementation."""
-    networks = {}
-    for name, config in configs.items():
-        recheck(config, images)
-        networks[name] = rebuild.build_network(config, images.shape or ())
-    return networks
-
-
 def leave_out(networks: dict[str, Network], seconds: float) -> list[str]:
     """Take out what would be far too slow even for one sample, and say so.
 
@@ -160,15 +87,6 @@ def leave_out(networks: dict[str, Network], seconds: float) -> list[str]:
     if not networks:
         raise OptionError(f"--seconds {seconds:g} is too short: {'; '.join(lines)}.")
     return lines
-
-
-def made_up(network: Network, images: Images, size: int) -> Batch:
-    """Return a batch of random images, the same for everybody."""
-    generator = np.random.default_rng(0)
-    X = generator.random((size, *(images.shape or ())))
-    if len(network.output_shape) > 1 or not images.classes:  # real values, such as the input
-        return network.batch(X, generator.standard_normal((size, *network.output_shape)))
-    return network.batch(X, generator.integers(0, images.classes, size))
 
 
 def _heading(config: Plain, networks: Mapping[str, Network]) -> list[str]:

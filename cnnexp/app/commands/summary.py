@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnnexp.app.arguments import add_settings, parser_of
-from cnnexp.app.commands.profile import config_of, images_of, networks_of
+from cnnexp.app.networks import config_of, images_of, networks_of
 from cnnexp.nn.memory import StepMemory, megabytes
 from cnnexp.nn.network import Network
 from cnnexp.registry import made

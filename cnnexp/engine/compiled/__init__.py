@@ -8,22 +8,23 @@ a network uses this implementation.
 
 from __future__ import annotations
 
+from functools import partial
+
+from cnnexp.engine.compiled import update_kernels
 from cnnexp.engine.compiled.batch_norm import BATCH_NORM, BATCH_NORM_TRAINING, BatchNormPass
 from cnnexp.engine.compiled.convolution import CONV
-from cnnexp.engine.compiled.direct import Direct
-from cnnexp.engine.compiled.preparing import prepare
-from cnnexp.engine.compiled.winograd import Winograd
+from cnnexp.engine.compiled.one_pass import Direct, Packed, Winograd
+from cnnexp.engine.compiled.preparing import prepare, ready
 from cnnexp.engine.fast import FAST
 from cnnexp.engine.operations import IMPLEMENTATIONS, Implementation
 
-OWN = (
-    Direct("conv", "pointwise", "max_pool"),
-    Winograd("conv", "pointwise", "max_pool"),
+CONV_POINTWISE = ("conv", "pointwise")
+OWN = [
+    *(kind(*CONV_POINTWISE, "max_pool") for kind in (Direct, Winograd, Packed)),
+    *(kind(*CONV_POINTWISE) for kind in (Direct, Winograd, Packed)),
     BatchNormPass("batch_norm", "pointwise", "max_pool"),
     BatchNormPass("batch_norm", "pointwise"),
-    Direct("conv", "pointwise"),
-    Winograd("conv", "pointwise"),
-)
+]
 # `fast` pools before it normalises, which saves passes over memory that are not made here.
 OF_FAST = [fusion for fusion in FAST.fusions if fusion.pattern[:2] != ("conv", "batch_norm")]
 
@@ -38,5 +39,9 @@ COMPILED = Implementation(
     needs="numba",
     extra="compiled",
     prepare=prepare,
+    updates={
+        "momentum": partial(ready, update_kernels.momentum),
+        "adam": partial(ready, update_kernels.adam),
+    },
 )
 IMPLEMENTATIONS.register("compiled")(COMPILED)

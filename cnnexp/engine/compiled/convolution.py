@@ -1,46 +1,51 @@
-"""A convolution by itself: in one pass, by Winograd's method, or as `fast` computes it."""
+"""A convolution by itself: by one of the three methods, or as `fast` computes it."""
 
 from __future__ import annotations
 
-from cnnexp.engine.compiled import direct, winograd
+from typing import Any
+
+from cnnexp.engine.compiled import direct, packed, winograd
 from cnnexp.engine.compiled.kernel import Kernel
 from cnnexp.engine.context import Array, Context
 from cnnexp.engine.fast import convolution
-from cnnexp.engine.fast.convolution import flat_gradient
-from cnnexp.engine.fast.winograd import suits
-from cnnexp.engine.layout import batch_first
+from cnnexp.engine.layout import batch_first, batch_last
 from cnnexp.engine.operations import Cache, Gradients, Operation, Params
 from cnnexp.engine.window import Window
+
+METHODS: tuple[Any, ...] = (direct, winograd, packed)  # the first that suits is taken
+
+
+def method_for(W: Array, channels: int, window: Window) -> Any:
+    """Return the method for a convolution; None if there is none, as for groups of channels."""
+    return next((method for method in METHODS if method.suits(W, channels, window)), None)
 
 
 def kernels_for(W: Array, channels: int, window: Window) -> list[Kernel]:
     """Return the kernels that compute it."""
-    if direct.suits(W, channels, window):
-        return direct.kernels_for(W)
-    return winograd.kernels() if suits(W, channels, window) else []
+    method = method_for(W, channels, window)
+    return method.kernels_for(W) if method else []
 
 
 def forward(A_prev: Array, params: Params, window: Window, context: Context) -> tuple[Array, Cache]:
     """Return ``Z`` (n_m, oh, ow, n_f) and a cache."""
-    W, channels = params["W"], A_prev.shape[3]
-    if direct.suits(W, channels, window):
-        Z, kept = direct.forward(A_prev, params, window, None, None, context)
-        return batch_first(Z.reshape(len(Z), *window.out, -1)), kept
-    if suits(W, channels, window):
-        return winograd.conv_forward(A_prev, params, window, context)
-    return convolution.forward(A_prev, params, window, context)
+    method = method_for(params["W"], A_prev.shape[3], window)
+    if method is None:
+        Z, kept = convolution.forward(A_prev, params, window, context)
+        return Z, (None, kept)
+    Z, kept = method.forward(A_prev, params, window, None, None, context)
+    return batch_first(Z), (method, kept)
 
 
 def backward(
     dZ: Array, params: Params, window: Window, cache: Cache, context: Context
 ) -> tuple[Array | None, Gradients]:
     """Return ``dA_prev``, ``dW`` and ``db``."""
-    if isinstance(cache, direct.Kept):
-        dA_prev, dW, db = direct.backward(flat_gradient(dZ), window, None, None, cache, context)
-        return dA_prev, {"W": dW, "b": db}
-    if isinstance(cache, winograd.Kept):
-        return winograd.conv_backward(dZ, window, cache, context)
-    return convolution.backward(dZ, params, window, cache, context)
+    method, kept = cache
+    if method is None:
+        return convolution.backward(dZ, params, window, kept, context)
+    found: tuple[Array | None, Gradients]
+    found = method.backward(batch_last(dZ), window, None, None, kept, context)
+    return found
 
 
 CONV = Operation(forward, backward)

@@ -21,7 +21,7 @@ backward pass takes the same blocks, and gives each gradient to the place that w
 there is one pixel, and nobody to win against.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 # What reads as slow Python here runs as machine code: a loop costs nothing, and a call to NumPy
 # would be one more pass over memory.
 
@@ -41,71 +41,76 @@ def run_of(taps: int) -> int:
     return min(1024, 6144 // taps // 16 * 16) + 16
 
 
-@helper
-def copy_windows(X, cols, run, k, start, stop, ow, f_h, f_w, s_h, s_w, p_w, q_h, q_w):
-    """Copy the windows of pixel `k` at the places start … stop into `cols`, row by row."""
-    n_m = X.shape[3]
-    q = start
-    while q < stop:
-        place = q // n_m
-        first = q - place * n_m
-        length = min(n_m - first, stop - q)
-        y = (place // ow * q_h + k // p_w) * s_h
-        x = (place % ow * q_w + k % p_w) * s_w
-        row = q - start
-        for u in range(f_h):
-            for v in range(f_w):
-                for c in range(len(X)):
-                    pixel = X[c, y + u, x + v, first : first + length]
-                    into = cols[row : row + length]
-                    for i in range(length):
-                        into[i] = pixel[i]
-                    row += run
-        q += length
+def through_windows(take):
+    """Return a function that calls `take(pixels, part of a row)` for all pixels of some windows.
+
+    The windows are those of pixel `k` of the pooling windows at the places start … stop; their rows
+    lie `run` apart in `cols`.
+    """
+
+    @helper
+    def through_windows(
+        X, cols, run, k, start, stop, ow, f_h, f_w, s_h, s_w, d_h, d_w, p_w, q_h, q_w
+    ):
+        n_m = X.shape[3]
+        q = start
+        while q < stop:
+            place = q // n_m
+            first = q - place * n_m
+            length = min(n_m - first, stop - q)
+            y = (place // ow * q_h + k // p_w) * s_h
+            x = (place % ow * q_w + k % p_w) * s_w
+            row = q - start
+            for u in range(f_h):
+                for v in range(f_w):
+                    for c in range(len(X)):
+                        pixels = X[c, y + u * d_h, x + v * d_w, first : first + length]
+                        take(pixels, cols[row : row + length])
+                        row += run
+            q += length
+
+    return through_windows
 
 
 @helper
-def add_windows(X, cols, run, k, start, stop, ow, f_h, f_w, s_h, s_w, p_w, q_h, q_w):
-    """Add `cols` to the pixels that `copy_windows` copies there."""
-    n_m = X.shape[3]
-    q = start
-    while q < stop:
-        place = q // n_m
-        first = q - place * n_m
-        length = min(n_m - first, stop - q)
-        y = (place // ow * q_h + k // p_w) * s_h
-        x = (place % ow * q_w + k % p_w) * s_w
-        row = q - start
-        for u in range(f_h):
-            for v in range(f_w):
-                for c in range(len(X)):
-                    pixel = X[c, y + u, x + v, first : first + length]
-                    part = cols[row : row + length]
-                    for i in range(length):
-                        pixel[i] += part[i]
-                    row += run
-        q += length
+def copy(pixels, part):
+    """Copy pixels into a row."""
+    for i in range(len(part)):
+        part[i] = pixels[i]
 
 
-@kernels("in4 in2 in1 number out2 bytes2 int int int int int int int int int int")
+@helper
+def add(pixels, part):
+    """Add a row to pixels."""
+    for i in range(len(part)):
+        pixels[i] += part[i]
+
+
+copy_windows, add_windows = through_windows(copy), through_windows(add)
+
+
+@kernels("in4 in2 in1 number out2 bytes2" + 12 * " int")
 def direct_forward(taps: int) -> Any:
     """Return the forward function for filters of at most so many weights, zeros behind them.
 
     It takes images ``X`` (n_c, h, w, n_m) with their padding, filters ``W`` (n_f, taps), biases,
     and the smallest result (0 for ReLU, else -inf), and writes the maxima ``A`` and the numbers of
     the winners (n_f, oh · ow · n_m). Then follow: whether winners are kept; the columns of the
-    result; the kernel and the stride of the convolution; the window and the stride of the pooling.
+    result; kernel, stride and dilation of the convolution; window and stride of the pooling.
     """
     run = run_of(taps)
 
-    def direct_forward(X, W, b, floor, A, winner, keep, ow, f_h, f_w, s_h, s_w, p_h, p_w, q_h, q_w):
+    def direct_forward(
+        X, W, b, floor, A, winner, keep, ow, f_h, f_w, s_h, s_w, d_h, d_w, p_h, p_w, q_h, q_w
+    ):
         n_f, places = A.shape
+        window = (ow, f_h, f_w, s_h, s_w, d_h, d_w, p_w, q_h, q_w)
         cols = np.zeros(taps * run, X.dtype)
         for start in range(0, places, run):
             stop = min(start + run, places)
             size = stop - start
             for k in range(p_h * p_w):
-                copy_windows(X, cols, run, k, start, stop, ow, f_h, f_w, s_h, s_w, p_w, q_h, q_w)
+                copy_windows(X, cols, run, k, start, stop, *window)
                 for f in range(n_f):
                     w, bias, best = W[f], b[f], A[f, start:stop]
                     if k == 0:
@@ -138,12 +143,29 @@ def direct_forward(taps: int) -> Any:
     return direct_forward
 
 
-@kernel(
-    "in2 in2 int bytes2 in4 in2 out2 out1 out4 int int int int int int int int int int",
-    sums=True,
-)
+@kernel("in2 in2 int bytes2 in4 in2 out2 out1 out4" + 12 * " int", sums=True)
 def direct_backward(
-    dA, A, relu, winner, X, W, dW, db, dX, need, ow, f_h, f_w, s_h, s_w, p_h, p_w, q_h, q_w
+    dA,
+    A,
+    relu,
+    winner,
+    X,
+    W,
+    dW,
+    db,
+    dX,
+    need,
+    ow,
+    f_h,
+    f_w,
+    s_h,
+    s_w,
+    d_h,
+    d_w,
+    p_h,
+    p_w,
+    q_h,
+    q_w,
 ):
     """Add the gradients of filters and biases to `dW` and `db`, and those of images to `dX`.
 
@@ -152,6 +174,7 @@ def direct_backward(
     whether those of images are needed. The other numbers are those of the forward pass.
     """
     n_f, places = A.shape
+    window = (ow, f_h, f_w, s_h, s_w, d_h, d_w, p_w, q_h, q_w)
     taps = W.shape[1]
     run = min(1024, 6144 // taps // 16 * 16) + 16
     cols, d_cols = np.empty(taps * run, X.dtype), np.empty(taps * run, X.dtype)
@@ -171,7 +194,7 @@ def direct_backward(
                 total += value
             db[f] += total
         for k in range(p_h * p_w):
-            copy_windows(X, cols, run, k, start, stop, ow, f_h, f_w, s_h, s_w, p_w, q_h, q_w)
+            copy_windows(X, cols, run, k, start, stop, *window)
             if need:
                 for i in range(len(d_cols)):
                     d_cols[i] = 0
@@ -190,7 +213,7 @@ def direct_backward(
                         for i in range(size):
                             part[i] += w * d[i]
             if need:
-                add_windows(dX, d_cols, run, k, start, stop, ow, f_h, f_w, s_h, s_w, p_w, q_h, q_w)
+                add_windows(dX, d_cols, run, k, start, stop, *window)
 
 
 @helper

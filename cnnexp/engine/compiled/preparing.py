@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy.typing as npt
 
-from cnnexp.engine.compiled import batch_norm, convolution, direct_kernels, winograd
+from cnnexp.engine.compiled import (
+    batch_norm,
+    batch_norm_kernels,
+    convolution,
+    direct_kernels,
+    packed_kernels,
+    update_kernels,
+    winograd_kernels,
+)
 from cnnexp.engine.compiled.kernel import Kernel
 
 _logger = logging.getLogger("cnnexp.compiling")  # the command line shows what it says
@@ -16,9 +24,9 @@ _logger = logging.getLogger("cnnexp.compiling")  # the command line shows what i
 
 def every_kernel() -> list[Kernel]:
     """Return all kernels that there are."""
-    forward = [direct_kernels.direct_forward(taps) for taps in direct_kernels.TAPS]
-    norms = dict.fromkeys([*batch_norm.kernels_for(False), *batch_norm.kernels_for(True)])
-    return [*forward, direct_kernels.direct_backward, *winograd.kernels(), *norms]
+    found = [direct_kernels.direct_forward(taps) for taps in direct_kernels.TAPS]
+    files = [direct_kernels, winograd_kernels, packed_kernels, batch_norm_kernels, update_kernels]
+    return found + [k for file in files for k in vars(file).values() if isinstance(k, Kernel)]
 
 
 def kernels_of(steps: Iterable[Any]) -> list[Kernel]:
@@ -54,3 +62,9 @@ def make_ready(kernels: Sequence[Kernel], dtype: npt.DTypeLike) -> int:
     for kernel in kernels:
         kernel.make_ready(dtype)
     return len(absent)
+
+
+def ready(kernel: Kernel, dtype: npt.DTypeLike) -> Kernel:
+    """Return a kernel, loaded or compiled for a type of numbers."""
+    make_ready([kernel], dtype)
+    return kernel

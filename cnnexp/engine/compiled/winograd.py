@@ -13,21 +13,18 @@ power of two, which changes no digit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from cnnexp.engine.compiled import winograd_kernels
-from cnnexp.engine.compiled.direct import floor_of
 from cnnexp.engine.compiled.kernel import Kernel, plain
 from cnnexp.engine.context import Array, Context
 from cnnexp.engine.fast import winograd
-from cnnexp.engine.fast.convolution import flat_gradient, tiled_input
+from cnnexp.engine.fast.convolution import tiled_input
 from cnnexp.engine.fast.winograd import SCALE, Block, Tiling
-from cnnexp.engine.fast.winograd_pool import WinogradPointwiseMaxPool
-from cnnexp.engine.layout import batch_first, unpadded
-from cnnexp.engine.operations import Cache, Fusion, Gradients, Params
+from cnnexp.engine.layout import unpadded
+from cnnexp.engine.operations import Gradients, Params
 from cnnexp.engine.window import Window
 
 GROWTH = 10.0**2 * 19.0**2  # by which both transforms may enlarge a product
@@ -40,14 +37,18 @@ class Kept(NamedTuple):
     V: list[Array]
     tiling: Tiling
     X_shape: tuple[int, ...]
-    pool: int
     scaled: bool
     A: Array
     winner: Array
 
 
-def kernels() -> list[Kernel]:
-    """Return the kernels of this file."""
+def suits(W: Array, channels: int, conv: Window) -> bool:
+    """Say whether filters are 3x3, and channels so many that fewer multiplications are quicker."""
+    return winograd.suits(W, channels, conv) and bool(W.shape[2] == channels)
+
+
+def kernels_for(W: Array) -> list[Kernel]:
+    """Return the kernels that compute a convolution with these filters."""
     found = winograd_kernels
     return [
         found.transform_images,
@@ -78,7 +79,7 @@ def forward(
     fill = (b == 0).astype(np.uint8)
     filled = _filled(X, tiling) if fill.any() else np.zeros((1, 1, 1), np.uint8)
     factor, least = kind(1 / SCALE if scaled else 1), kind(-np.inf if floor is None else floor)
-    kept = Kept(U, [], tiling, X.shape, p, scaled, A, winner)
+    kept = Kept(U, [], tiling, X.shape, scaled, A, winner)
     for block in _blocks(tiling, n_c, n_f, X, context):
         at, tiles = _corners(block), block.shape[0] * block.shape[1] * n_m
         name = f"V{block.number}" if context.keep_cache else "V"
@@ -93,11 +94,17 @@ def forward(
 
 
 def backward(
-    dA: Array, conv: Window, floor: float | None, kept: Kept, context: Context
+    dA: Array,
+    conv: Window,
+    pool: Window | None,
+    floor: float | None,
+    kept: Kept,
+    context: Context,
 ) -> tuple[Array | None, Gradients]:
     """Return ``dA_prev``, ``dW`` and ``db`` for `dA` (n_f, rows, columns, n_m)."""
-    U, A, need = kept.U, kept.A, context.need_dA_prev
+    dA, U, A, need = plain(dA), kept.U, kept.A, context.need_dA_prev
     kind, (n_f, n_c), n_m = A.dtype.type, U.shape[1:], A.shape[3]
+    p, relu = pool.rows.width if pool else 1, int(floor is not None)
     scaled = _may_overflow(largest(dA), largest(U), n_f)
     factor = kind(1 / SCALE if scaled else 1)
     dU, db = context.zeros("dU", U.shape, U.dtype), np.zeros(n_f, U.dtype)
@@ -106,9 +113,7 @@ def backward(
     for block, V in zip(blocks, kept.V, strict=True):
         at, tiles = _corners(block), block.shape[0] * block.shape[1] * n_m
         dM = context.array("M", (36, n_f, tiles), A.dtype)
-        winograd_kernels.transform_outputs_back(
-            dA, A, int(floor is not None), kept.winner, factor, dM, db, kept.pool, *at
-        )
+        winograd_kernels.transform_outputs_back(dA, A, relu, kept.winner, factor, dM, db, p, *at)
         dU += np.matmul(dM, V.transpose(0, 2, 1))
         if need:
             dV = context.array("dV", V.shape, A.dtype)
@@ -118,71 +123,6 @@ def backward(
     by_pixel = dU.reshape(6, 6, n_f, n_c)
     dW = winograd.both_axes(winograd.matrices(A.dtype).filter.T, by_pixel, "dW", context)
     return unpadded(dX, conv) if need else None, {"W": dW.transpose(0, 1, 3, 2), "b": db}
-
-
-def conv_forward(
-    A_prev: Array, params: Params, window: Window, context: Context
-) -> tuple[Array, Kept]:
-    """Return ``Z`` (n_m, oh, ow, n_f) and a cache."""
-    Z, kept = forward(A_prev, params, window, None, None, context)
-    return batch_first(Z), kept
-
-
-def conv_backward(
-    dZ: Array, window: Window, kept: Kept, context: Context
-) -> tuple[Array | None, Gradients]:
-    """Return ``dA_prev``, ``dW`` and ``db``."""
-    return backward(_images(dZ), window, None, kept, context)
-
-
-class Winograd(Fusion):
-    """Convolution and activation, and max-pooling of 2x2 or 4x4.
-
-    Parameters
-    ----------
-    pattern : str
-        The operations of the layers; max-pooling may be left out.
-    """
-
-    name = "Winograd, one pass"
-
-    def __init__(self, *pattern: str) -> None:
-        self.pattern = pattern
-
-    def applies(self, layers: Sequence[Any]) -> bool:
-        """Say whether there are enough channels, and pooling windows tile a tile of outputs."""
-        conv, activation, *pool = layers
-        if pool:
-            return WinogradPointwiseMaxPool().applies(layers)
-        suits = winograd.suits(conv.params["W"], conv.input_shape[2], conv.geometry)
-        return conv.groups == 1 and suits and bool(activation.geometry.from_output)
-
-    def kernels(self, layers: Sequence[Any]) -> list[Kernel]:
-        """Return the kernels that it needs for some layers."""
-        return kernels()
-
-    def forward(
-        self, layers: Sequence[Any], A_prev: Array, context: Context
-    ) -> tuple[Array, Cache]:
-        """Return the result of the last layer."""
-        conv, activation, *pool = (layer.geometry for layer in layers)
-        floor = floor_of(activation)
-        window = pool[0] if pool else None
-        A, kept = forward(A_prev, layers[0].params, conv, window, floor, context)
-        if floor is None:
-            activation.apply(A, out=A)
-        return batch_first(A), kept
-
-    def backward(
-        self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
-    ) -> tuple[Array | None, Gradients]:
-        """Return the gradients, through activation and pooling first."""
-        conv, activation = layers[0].geometry, layers[1].geometry
-        floor, dZ = floor_of(activation), _images(dA)
-        if floor is None:
-            dZ = context.like("dZ", cache.A)
-            activation.gradient(_images(dA), cache.A, out=dZ)
-        return backward(dZ, conv, floor, cache, context)
 
 
 def largest(A: Array) -> float:
@@ -211,9 +151,3 @@ def _filled(X: Array, tiling: Tiling) -> Array:
     by_tile = winograd.filled_patches(X, tiling)
     pixels = by_tile.transpose(2, 0, 3, 1, 4)
     return pixels.reshape(4 * tiling.rows, 4 * tiling.cols, -1).view(np.uint8)
-
-
-def _images(dA: Array) -> Array:
-    """Return gradients (n_m, rows, columns, n_f) as (n_f, rows, columns, n_m) in memory."""
-    _, rows, cols, n_f = dA.shape
-    return plain(flat_gradient(dA)).reshape(n_f, rows, cols, -1)

@@ -11,10 +11,9 @@ window, each one long addition.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from cnnexp.engine.context import Array, Context
 from cnnexp.engine.window import Window
@@ -45,20 +44,21 @@ class Columns(NamedTuple):
         """Return those of a layer's window."""
         return cls(window.kernel, window.stride, window.out, window.dilation)
 
-    def view(self, X: Array) -> Array:
-        """Return the windows as a view (f_h, f_w, n_c, oh, ow, n_m)."""
+    def view(self, X: Array, xp: Any = np) -> Array:
+        """Return the windows as a view (f_h, f_w, n_c, oh, ow, n_m); `xp` is the module of `X`."""
         n_c, _, _, n_m = X.shape
         to_c, to_h, to_w, to_i = X.strides
         (d_h, d_w), (s_h, s_w) = self.dilation, self.stride
         strides = (d_h * to_h, d_w * to_w, to_c, s_h * to_h, s_w * to_w, to_i)
-        return as_strided(X, (*self.kernel, n_c, *self.out, n_m), strides)
+        shape = (*self.kernel, n_c, *self.out, n_m)
+        return xp.lib.stride_tricks.as_strided(X, shape, strides)  # type: ignore[no-any-return]
 
     def matrix(self, X: Array, groups: int, context: Context) -> Array:
         """Copy the windows into a matrix (K, long), or one for each group of channels.
 
         K counts the weights of a filter, and the long axis positions and samples.
         """
-        view = self.view(X)
+        view = self.view(X, context.xp)
         f_h, f_w, n_c, *rest = view.shape
         by_group = view.reshape(f_h, f_w, groups, n_c // groups, *rest)
         by_group = by_group.transpose(2, 0, 1, 3, 4, 5, 6)

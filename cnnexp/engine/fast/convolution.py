@@ -8,6 +8,8 @@ processor. Groups of channels are a stack of such products.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from cnnexp.engine.context import Array, Context
@@ -21,9 +23,16 @@ from cnnexp.engine.window import Window
 
 def forward(A_prev: Array, params: Params, window: Window, context: Context) -> tuple[Array, Cache]:
     """Return ``Z`` (n_m, oh, ow, n_f) and a cache."""
-    W, b = params["W"], params["b"]
-    if winograd.suits(W, A_prev.shape[3], window):
+    if winograd.suits(params["W"], A_prev.shape[3], window):
         return _winograd_forward(A_prev, params, window, context)
+    return columns_forward(A_prev, params, window, context)
+
+
+def columns_forward(
+    A_prev: Array, params: Params, window: Window, context: Context
+) -> tuple[Array, Cache]:
+    """Return ``Z`` (n_m, oh, ow, n_f) and a cache, by one product."""
+    W, b = params["W"], params["b"]
     X = padded_batch_last(A_prev, window, 0.0, context)
     groups = len(X) // W.shape[2]
     cols = Columns.of(window).matrix(X, groups, context)
@@ -37,13 +46,20 @@ def forward(A_prev: Array, params: Params, window: Window, context: Context) -> 
 def backward(
     dZ: Array, params: Params, window: Window, cache: Cache, context: Context
 ) -> tuple[Array | None, Gradients]:
-    """Return ``dA_prev``, ``dW`` and ``db``: two products, and the columns added to the image."""
-    W = params["W"]
+    """Return ``dA_prev``, ``dW`` and ``db``."""
     if isinstance(cache, winograd.Convolution):
         return _winograd_backward(dZ, window, cache, context)
+    return columns_backward(dZ, params, window, cache, context)
+
+
+def columns_backward(
+    dZ: Array, params: Params, window: Window, cache: Cache, context: Context
+) -> tuple[Array | None, Gradients]:
+    """Return ``dA_prev``, ``dW`` and ``db``: two products, and the columns added to the image."""
+    W = params["W"]
     cols, X_shape = cache
     groups = X_shape[0] // W.shape[2]
-    filters, flat = _filters(W, groups), flat_gradient(dZ)
+    filters, flat = _filters(W, groups), flat_gradient(dZ, context.xp)
     dZ_parts = _like(flat, filters)
     dW = outer(cols, dZ_parts, context.limits)
     if groups > 1:
@@ -116,10 +132,11 @@ def _winograd_backward(
     return dA_prev, {"W": work.filter_gradient(), "b": dZ_in.sum(axis=(1, 2, 3))}
 
 
-def flat_gradient(dA: Array) -> Array:
+def flat_gradient(dA: Array, xp: Any = np) -> Array:
     """Return gradients (n_m, oh, ow, n_f) as a matrix (n_f, oh · ow · n_m)."""
     inner = batch_last(dA)
-    return np.ascontiguousarray(inner).reshape(inner.shape[0], -1)
+    return xp.ascontiguousarray(inner).reshape(inner.shape[0], -1)  # type: ignore[no-any-return]
 
 
 CONV = Operation(forward, backward)
+BY_COLUMNS = Operation(columns_forward, columns_backward)  # never by tiles

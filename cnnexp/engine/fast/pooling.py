@@ -22,7 +22,7 @@ def max_forward(
 ) -> tuple[Array, Cache]:
     """Return the maxima (n_m, oh, ow, n_c), and where each pixel was greater than those before."""
     X = padded_batch_last(A_prev, window, -np.inf, context)
-    view = Columns.of(window).view(X)
+    view = Columns.of(window).view(X, context.xp)
     A = context.array("A", view.shape[2:], X.dtype)
     running = RunningMax(A, window.size, context)
     for k, pixel in enumerate(np.ndindex(window.kernel)):
@@ -47,9 +47,9 @@ def avg_forward(
 ) -> tuple[Array, Cache]:
     """Return the means (n_m, oh, ow, n_c)."""
     X = padded_batch_last(A_prev, window, 0.0, context)
-    view = Columns.of(window).view(X)
+    view = Columns.of(window).view(X, context.xp)
     A = context.array("A", view.shape[2:], X.dtype)
-    np.add.reduce(view, axis=(0, 1), out=A)
+    np.sum(view, axis=(0, 1), out=A)
     A *= X.dtype.type(1 / window.size)
     return batch_first(A), X.shape
 

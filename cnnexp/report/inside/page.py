@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
-from string import Template
 
 import cnnexp
+from cnnexp.report.frame import page_from
 from cnnexp.report.inside.plates import Plate
 from cnnexp.runs.finding import name_in
 from cnnexp.runs.policy import GROUPS
@@ -20,12 +19,11 @@ ORDER = ("How it learnt", "What it has learnt", "What it sees", "Where it errs")
 
 def page_of(run: Run, plates: Sequence[Plate]) -> str:
     """Return the page as HTML."""
-    template = Template(
-        resources.files("cnnexp.report.inside").joinpath("page.html").read_text("utf-8")
-    )
     sections = [heading for heading in ORDER if any(plate.section == heading for plate in plates)]
-    return template.substitute(
-        title=escape(f"Inside {run.path.name}"),
+    return page_from(
+        "cnnexp.report.inside",
+        f"Inside {run.path.name}",
+        scripts=False,
         lead=escape(_lead(run)),
         path=escape(str(run.path)) if str(run.path) != run.path.name else "",
         links=" · ".join(f'<a href="#{_anchor(name)}">{escape(name)}</a>' for name in sections),

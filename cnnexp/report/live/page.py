@@ -10,13 +10,13 @@ import json
 import math
 from collections.abc import Sequence
 from html import escape
-from string import Template
 from typing import Any
 
 import numpy as np
 
 import cnnexp
 from cnnexp.errors import OptionError, RunError, foreign
+from cnnexp.report.frame import page_from
 from cnnexp.report.inside.gallery import class_names
 from cnnexp.report.inside.plates import Array
 from cnnexp.report.live.description import (
@@ -48,9 +48,9 @@ def live_page(run: Run) -> str:
     """
     check_layers(run.network.layers)
     described = describe(run)
-    template = Template(source("page.html"))
-    return template.substitute(
-        title=escape(described["title"]),
+    return page_from(
+        "cnnexp.report.live",
+        described["title"],
         style=source("style.css"),
         data=_in_script(json.dumps(described, separators=(",", ":"))),
         script=joined("app"),

@@ -1,0 +1,86 @@
+"""Kernels around the products of a packed convolution: what moves numbers, in one pass each.
+
+The windows of a block of places are copied into a matrix that stays in the second-level cache, and
+BLAS multiplies it there. What follows is done while the product is in the cache too: bias, floor,
+and the maximum over the pixels of a pooling window::
+
+    image ── pack ──> cols (taps, block) ── product ──> Z (n_f, block) ── take ──> A, winner
+    image <── unpack ── d_cols  <── product ── dZ (n_f, block) <── give ── dA, A, winner
+
+Places are counted as in `direct_kernels`, whose loop over windows is used here as well.
+"""
+
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnnexp.engine.compiled.direct_kernels import add_windows, copy_windows
+from cnnexp.engine.compiled.kernel import kernel
+
+
+@kernel("in4 out2" + 14 * " int")
+def pack(X, cols, k, start, stop, ow, f_h, f_w, s_h, s_w, d_h, d_w, p_h, p_w, q_h, q_w):
+    """Copy the windows of pixel `k` at the places start … stop into the rows of `cols`."""
+    window = (ow, f_h, f_w, s_h, s_w, d_h, d_w, p_w, q_h, q_w)
+    copy_windows(X, cols.reshape(-1), cols.shape[1], k, start, stop, *window)
+
+
+@kernel("out4 in2" + 14 * " int")
+def unpack(X, cols, k, start, stop, ow, f_h, f_w, s_h, s_w, d_h, d_w, p_h, p_w, q_h, q_w):
+    """Add the rows of `cols` to the pixels that `pack` copies there."""
+    window = (ow, f_h, f_w, s_h, s_w, d_h, d_w, p_w, q_h, q_w)
+    add_windows(X, cols.reshape(-1), cols.shape[1], k, start, stop, *window)
+
+
+@kernel("in2 in1 number out2 bytes2 int int int int")
+def take(Z, b, floor, A, winner, keep, k, last, start):
+    """Take candidate `k` into the maxima `A` from a place on; the last one is also floored.
+
+    Z (n_f, block) are sums without their bias. With `keep` the number of the winner is noted.
+    """
+    n_f, size = Z.shape
+    for f in range(n_f):
+        value, bias, best = Z[f], b[f], A[f, start : start + size]
+        if k == 0:
+            for i in range(size):
+                best[i] = value[i] + bias
+        elif keep:
+            won, here = winner[f, start : start + size], np.uint8(k)
+            for i in range(size):
+                z = value[i] + bias
+                greater = (z > best[i]) | (z != z)
+                before = won[i] if k > 1 else np.uint8(0)
+                best[i] = z if greater else best[i]
+                won[i] = here if greater else before
+        else:
+            for i in range(size):
+                z = value[i] + bias
+                best[i] = z if (z > best[i]) | (z != z) else best[i]
+        if last:
+            for i in range(size):
+                best[i] = floor if best[i] < floor else best[i]
+
+
+@kernel("in2 in2 int bytes2 out2 out1 int int int", sums=True)
+def give(dA, A, relu, winner, dZ, db, k, pooled, start):
+    """Write the gradients that pixel `k` won, from a place on, and add up those of the biases.
+
+    With `relu` only results above 0 let gradients pass.
+    """
+    n_f, size = dZ.shape
+    zero = dZ.dtype.type(0)
+    for f in range(n_f):
+        given, result, d = dA[f, start : start + size], A[f, start : start + size], dZ[f]
+        total = zero
+        for i in range(size):
+            value = given[i] if (result[i] > 0) | (relu == 0) else zero
+            d[i] = value
+            total += value
+        if k == 0:
+            db[f] += total
+        if pooled:
+            won, here = winner[f, start : start + size], np.uint8(k)
+            for i in range(size):
+                d[i] = d[i] if won[i] == here else zero
