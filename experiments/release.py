@@ -84,7 +84,7 @@ def age_of(task: Task) -> Age:
         return Age("not measured")
     found = stated(path)
     if not found.commits:
-        return Age("names no commit")
+        return Age("no commit is named")
     age = _age(found.commits, task.of)
     state = f"with uncommitted changes; {age.state}" if found.dirty else age.state
     return age._replace(state=state)
