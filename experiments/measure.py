@@ -68,6 +68,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except (NoCommit, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on with what is not measured yet")
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -157,6 +160,7 @@ def measure(tasks: Sequence[Task]) -> int:
         elif not carry_out(task, folder, commit):
             failed.append(task.name)
     print(f"{len(tasks) - len(failed)} of {len(tasks)} measured at {commit[:SHORT]}")
+    print(f"runs are kept in {folder}; git worktree remove --force {folder} deletes them")
     if failed:
         print(f"not measured: {', '.join(failed)}. The same command tries these again.")
     return bool(failed)

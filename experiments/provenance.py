@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 import csv
+import io
 import re
 import subprocess
+import tarfile
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -108,18 +111,42 @@ def changes_since(commit: str, paths: tuple[str, ...]) -> tuple[str, ...]:
     NoCommit
         If the repository has no such commit.
     """
-    excluded = [f":(exclude){pattern}" for pattern in NO_CODE]
-    names = git("diff", "--name-only", commit, "HEAD", "--", *paths, *excluded).splitlines()
-    return tuple(name for name in names if _differs(name, commit))
+    then, now = code_at(commit), code_at("HEAD")
+    below = [
+        name
+        for name in sorted(then.keys() | now.keys())
+        if any(name == path or name.startswith(f"{path}/") for path in paths)
+    ]
+    return tuple(name for name in below if meaning(name, then) != meaning(name, now))
 
 
-def _differs(name: str, commit: str) -> bool:
-    """Whether a file means something else than at a commit."""
-    try:
-        then, now = (git("show", f"{when}:{name}") for when in (commit, "HEAD"))
-    except NoCommit:
-        return True  # it was not there, or is there no more
-    return not name.endswith(".py") or statements(then) != statements(now)
+@cache
+def code_at(commit: str) -> dict[str, bytes]:
+    """Return the files of code at a commit, by name."""
+    command = ["git", "-C", str(ROOT), "archive", "--format=tar", commit]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        raise NoCommit(done.stderr.decode(errors="replace").strip())
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        members = [m for m in archive if m.isfile() and is_code(m.name)]
+        return {m.name: archive.extractfile(m).read() for m in members}  # type: ignore[union-attr]
+
+
+def is_code(name: str) -> bool:
+    """Whether a file is neither a result nor a page."""
+    below = any(name.startswith(f"{folder}/") for folder in NO_CODE)
+    return not below and not any(fnmatch(name, pattern) for pattern in NO_CODE)
+
+
+def meaning(name: str, files: dict[str, bytes]) -> str | bytes:
+    """Return what a file says, of Python its statements; nothing if it is not there."""
+    content = files.get(name, b"")
+    return _statements(content) if name.endswith(".py") and content else content
+
+
+@cache
+def _statements(content: bytes) -> str:
+    return statements(content.decode())
 
 
 def statements(source: str) -> str:

@@ -84,7 +84,7 @@ def age_of(task: Task) -> Age:
         return Age("not measured")
     found = stated(path)
     if not found.commits:
-        return Age("names no commit")
+        return Age("no commit is named")
     age = _age(found.commits, task.of)
     state = f"with uncommitted changes; {age.state}" if found.dirty else age.state
     return age._replace(state=state)
@@ -137,23 +137,18 @@ def with_marks(text: str) -> str:
 
 
 def mark(files: Sequence[str]) -> str:
-    """Return where some files come from, in a sentence each; those of today's code share one."""
+    """Return where some files come from; those of which the same holds share a line."""
     tasks = {task.file: task for task in TASKS}
-    ages = {file: age_of(tasks[file]) for file in files}
-    today = [file for file, age in ages.items() if age.state == TODAY]
-    lines = [f"- `{file}`: {_sentence(age)}" for file, age in ages.items() if file not in today]
-    if today:
-        lines.insert(0, f"- {', '.join(f'`{file}`' for file in today)}: of today's code.")
+    sentences: dict[str, list[str]] = {}
+    for file in files:
+        age = age_of(tasks[file])
+        commits = f"measured at commit {', '.join(age.commits)}; " if age.commits else ""
+        state = age.state if age.state == TODAY else commits + age.state
+        sentences.setdefault(state, []).append(f"`{file.removeprefix('reliability/')}`")
+    lines = [f"- {', '.join(names)}: {state}." for state, names in sentences.items()]
     return "\n".join(
         ["Where these figures come from (`python -m experiments.release`):", "", *lines]
     )
-
-
-def _sentence(age: Age) -> str:
-    """Say how old a file is."""
-    if not age.commits:
-        return f"{age.state}."
-    return f"measured at commit {', '.join(age.commits)}; {age.state}."
 
 
 if __name__ == "__main__":

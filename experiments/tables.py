@@ -61,6 +61,7 @@ def block(results: Results) -> str:
     if results.study in FIGURES:
         parts.append(f"![{FIGURES[results.study][0]}](figures/{results.study}.png)\n")
     where = f"{facts['date']}, {facts['cpu']}, {facts['cores']} cores, NumPy {facts['numpy']}"
+    where += f", at commit {facts['commit']}" if "commit" in facts else ""
     parts.append(f"`{facts['command']}`  \n{where}; {facts['data']}.\n")
     return "\n" + "\n".join(parts) + "\n"
 

@@ -19,9 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnexp.nn.losses import METRICS
-from cnnexp.runs.environment import git
+from cnnexp.runs.environment import cpu_name
 from cnnexp.train import OPTIMIZERS
 from cnnexp.train.schedules import ReduceOnPlateau, Triangle
+from experiments.benchmarks.results import refuse_changes
+from experiments.provenance import commit
 from tests.nn.networks import IMPLEMENTATIONS
 from tests.nn.test_fifty_steps import CASES, STEPS, difference
 from tests.train import test_schedules as schedules
@@ -255,13 +257,11 @@ def write(found: list[Row]) -> None:
     """Write the file of results, with what was compared."""
     import torch
 
-    code = git() or {"commit": "unknown", "dirty": False}
-    changed = " and changes" if code["dirty"] else ""
     with RESULTS.open("w", encoding="utf-8", newline="") as file:
         file.write("# python -m tests.agreement; float64, implementations")
         file.write(f" {', '.join(IMPLS)}\n")
         file.write(f"# torch {torch.__version__}, numpy {np.__version__},")
-        file.write(f" python {sys.version.split()[0]}, commit {code['commit'][:12]}{changed}\n")
+        file.write(f" python {sys.version.split()[0]}, {cpu_name()}, commit {commit()}\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in found:
@@ -271,6 +271,7 @@ def write(found: list[Row]) -> None:
 
 
 if __name__ == "__main__":
+    refuse_changes(RESULTS.parent)
     with contextlib.suppress(BrokenPipeError):
         measured = []
         for row in rows():

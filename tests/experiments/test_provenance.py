@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from experiments import claims, measure, original_code, provenance, release, summaries, tasks
+from experiments.benchmarks import NAMES as BENCHMARKS
 from experiments.benchmarks import results, speed
 from experiments.benchmarks.jobs import Job
 from experiments.provenance import ROOT, NoCommit, Stated
+from experiments.reliability import NAMES as PARTS
 from experiments.tasks import TASKS
 
 A_CLASS = 'class A:\n    """An A."""\n\n    x = 1\n'
@@ -26,9 +28,14 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(text, encoding="utf-8")
     _git(tmp_path, "init", "-q")
     commit(tmp_path, "one")
-    provenance.changes_since.cache_clear()
     yield tmp_path
+    forget()
+
+
+def forget() -> None:
+    """Forget what was read of a repository."""
     provenance.changes_since.cache_clear()
+    provenance.code_at.cache_clear()
 
 
 def _git(folder: Path, *words: str) -> str:
@@ -40,7 +47,7 @@ def _git(folder: Path, *words: str) -> str:
 def commit(folder: Path, message: str) -> str:
     _git(folder, "add", "-A")
     _git(folder, "commit", "-qm", message)
-    provenance.changes_since.cache_clear()
+    forget()
     return _git(folder, "rev-parse", "HEAD").strip()
 
 
@@ -71,7 +78,7 @@ def test_comments_and_docstrings_are_no_change(repository: Path) -> None:
     commit(repository, "words")
     assert provenance.changes_since(first, ("cnnexp",)) == ()
     (repository / "cnnexp/a.py").write_text(A_CLASS.replace("1", "2"))
-    (repository / "cnnexp/new.py").write_text("")
+    (repository / "cnnexp/new.py").write_text("y = 1\n")
     commit(repository, "code")
     assert provenance.changes_since(first, ("cnnexp",)) == ("cnnexp/a.py", "cnnexp/new.py")
     assert provenance.changes_since(first, ("conf",)) == ()
@@ -129,6 +136,9 @@ def test_tasks_name_what_is_there() -> None:
     for name in modules:
         path = ROOT / name.replace(".", "/")
         assert path.is_dir() or path.with_suffix(".py").exists()
+    commands = {tuple(task.command.split()[2:4]) for task in TASKS}
+    for module, names in (("benchmarks", BENCHMARKS), ("reliability", PARTS)):
+        assert {(f"experiments.{module}", name) for name in names} <= commands
     studies = {task.study for task in TASKS} - {""}
     assert studies == {path.stem for path in (ROOT / "experiments").glob("*.yaml")}
 
