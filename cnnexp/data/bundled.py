@@ -108,7 +108,7 @@ class Sklearn(Source):
 
     def __post_init__(self) -> None:
         if self.set in SETS:
-            require("sklearn", "data=sklearn", "sklearn", "scikit-learn")
+            require("sklearn", f"set={self.set}", "sklearn", "scikit-learn")
             return
         if self.set in DOWNLOADED:
             raise OptionError(

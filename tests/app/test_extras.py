@@ -39,7 +39,7 @@ def without(monkeypatch, tmp_path):
             ["inspect", "stride-groups", "--input", "4x4", "--filter", "2", "--out", "a.png"],
             "--out needs matplotlib, {} 'cnnexp[plots]'",
         ),
-        (["data=sklearn", "model=flat"], "data=sklearn needs scikit-learn, {} 'cnnexp[sklearn]'"),
+        (["data=sklearn", "model=flat"], "data.set=iris needs scikit-learn, {} 'cnnexp[sklearn]'"),
         (
             ["augment=mixup", "model=flat"],
             "augment.transforms.0 (mixup): mixup needs SciPy, {} 'cnnexp[mixup]'",
