@@ -196,3 +196,26 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), list(names), n=1, cutoff=0.6)
     return f" Did you mean '{names[near[0]]}'?" if near else ""
+
+
+def require(module: str, who: str, extra: str, package: str = "") -> None:
+    """Raise an OptionError that names the extra to install, unless a module is installed.
+
+    Parameters
+    ----------
+    module : str
+        What is imported; it is looked for, and not imported here.
+    who : str
+        The setting or the option that needs it, as the user wrote it.
+    extra : str
+        The extra of this package that brings it.
+    package : str, optional
+        The name of what is installed, where it is not that of the module.
+    """
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise OptionError(
+            f"{who} needs {package or module}, which is not installed:"
+            f" pip install 'cnnexp[{extra}]'."
+        )

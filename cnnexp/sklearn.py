@@ -19,14 +19,20 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 
 from cnnexp.errors import OptionError
 from cnnexp.nn.layer import make_layer
 from cnnexp.nn.network import Network
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "cnnexp.sklearn needs scikit-learn, which is not installed: pip install 'cnnexp[sklearn]'."
+    ) from error
 
 try:
     from sklearn.utils.validation import validate_data

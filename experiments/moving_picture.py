@@ -143,8 +143,9 @@ def screenshot(page: Any) -> Image.Image:
 
 def save(path: Path, shown: list[Frame]) -> None:
     """Write a GIF that repeats; all frames have the colours of one palette."""
-    sheet = Image.new("RGB", (WIDTH, sum(image.height for image, _ in shown[::6])))
-    for k, (image, _) in enumerate(shown[::6]):
+    small = [image.reduce(3) for image, _ in shown]
+    sheet = Image.new("RGB", (small[0].width, sum(image.height for image in small)))
+    for k, image in enumerate(small):
         sheet.paste(image, (0, k * image.height))
     palette = sheet.quantize(COLORS, method=Image.Quantize.MAXCOVERAGE)
     flat = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image, _ in shown]

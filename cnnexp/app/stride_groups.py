@@ -9,7 +9,7 @@ from pathlib import Path
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.screen import telling
 from cnnexp.engine.window import Padding, Window
-from cnnexp.errors import OptionError, ShapeError
+from cnnexp.errors import OptionError, ShapeError, require
 from cnnexp.report.inside.meetings import lines_of
 from cnnexp.report.inside.stride_groups import check_drawable, save_stride_groups
 
@@ -31,6 +31,7 @@ def main(words: list[str]) -> int:
     if given.out is None:
         print("\n".join(lines_of(window)).rstrip())
         return 0
+    require("matplotlib", "--out", "plots")
     check_drawable(window, given.out)
     with telling(given.out):
         save_stride_groups(given.out, window)

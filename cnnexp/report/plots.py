@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnexp.errors import OptionError
+from cnnexp.errors import OptionError, require
 from cnnexp.report import diagnostics
 from cnnexp.report.drawing import (
     INK,
@@ -223,6 +223,7 @@ def _figure(panels: Sequence[Panel], title: str) -> Figure:
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in our style, whatever the user's is."""
+    require("matplotlib", "a picture", "plots")
     import matplotlib
 
     with matplotlib.rc_context():

@@ -14,7 +14,7 @@ import cnnexp
 from cnnexp.runs.code import command, git, project, user
 from cnnexp.runs.fingerprint import RESULTS_VERSION
 
-PACKAGES = ("numpy", "hydra-core", "omegaconf", "pandas", "scikit-learn")
+PACKAGES = ("numpy", "hydra-core", "omegaconf", "pandas")
 SAME_BITS = ("results_version", "numpy", "blas", "cpu", "machine")  # what the bits depend on
 
 

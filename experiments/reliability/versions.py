@@ -126,13 +126,29 @@ def counts(text: str) -> dict[str, Any]:
 def constraints() -> str:
     """Return every lower bound of pyproject.toml as a version that pip must take."""
     project = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    wanted = [*project["dependencies"], *needed(project["optional-dependencies"], "test")]
     bounds = (re.match(r"([\w-]+)>=([\d.]+)", text) for text in wanted)
     pins = sorted(f"{found[1]}=={found[2]}" for found in bounds if found)
     head = (
         "# The lower bounds of pyproject.toml: python -m experiments.reliability versions --write\n"
     )
     return head + "\n".join(pins) + "\n"
+
+
+def needed(extras: dict[str, list[str]], extra: str) -> Iterator[str]:
+    """Return what an extra installs, with what the extras do that it names.
+
+    Examples
+    --------
+    >>> list(needed({"a": ["cnnexp[b,c]", "x>=1"], "b": ["y"], "c": ["z>=2"]}, "a"))
+    ['y', 'z>=2', 'x>=1']
+    """
+    for text in extras[extra]:
+        own = re.fullmatch(r"cnnexp\[(.*)\]", text)
+        if own is None:
+            yield text
+        for name in own[1].split(",") if own else ():
+            yield from needed(extras, name)
 
 
 def section(frame: pd.DataFrame) -> str:

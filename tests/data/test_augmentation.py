@@ -172,6 +172,13 @@ def test_displacements_have_the_deviation_that_was_asked_for_at_the_edges_too():
     assert neighbours == pytest.approx(math.exp(-1 / (4 * 9)), abs=0.01)
 
 
+@pytest.mark.parametrize("deviation", [0.3, 1, 2.5, 6])
+def test_smoothing_is_scipys_gaussian_bit_for_bit(deviation):
+    expected = ndimage.gaussian_filter1d(np.eye(28), deviation, axis=0, mode="constant")
+    expected /= np.sqrt(np.square(expected).sum(axis=1, keepdims=True))
+    np.testing.assert_array_equal(smoother(28, deviation), expected.astype(np.float32))
+
+
 def test_smoothing_is_by_a_gaussian():
     middle = smoother(41, 2.0)[20]
     expected = np.exp(-((np.arange(41) - 20.0) ** 2) / 8)

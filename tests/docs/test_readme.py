@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 
+from experiments import moving_picture
 from tests.docs.pages import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,6 +33,18 @@ def test_the_moving_picture_moves_and_is_small():
     assert path.stat().st_size < 1e6
     with pillow.open(path) as picture:
         assert picture.n_frames > 20
+
+
+def test_a_moving_picture_has_its_frames_and_times(tmp_path):
+    pillow = pytest.importorskip("PIL.Image")
+    colours = ["white", "black", "red", "orange", "blue", "green", "grey"]
+    size = (moving_picture.WIDTH, 20)
+    frames = [(pillow.new("RGB", size, colour), 100 * k) for k, colour in enumerate(colours, 1)]
+    moving_picture.save(tmp_path / "a.gif", frames)
+    with pillow.open(tmp_path / "a.gif") as picture:
+        assert (picture.n_frames, picture.size) == (7, size)
+        picture.seek(6)
+        assert picture.info["duration"] == 700
 
 
 def test_it_is_short():

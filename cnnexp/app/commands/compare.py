@@ -18,6 +18,7 @@ from cnnexp.app.text_formats import (
     joined,
     write_texts,
 )
+from cnnexp.errors import require
 from cnnexp.report import formats, grouping, page, plots, selection, sentences, table
 from cnnexp.report.histories import parse_target
 from cnnexp.runs.foreign_text import printable
@@ -98,6 +99,9 @@ def _names(text: str) -> list[str]:
 def _check_outputs(given: argparse.Namespace) -> None:
     """Refuse outputs that cannot be written before anything is read."""
     check_text_formats(given)
+    for option in ("plot", "html"):
+        if getattr(given, option):
+            require("matplotlib", f"--{option}", "plots")
     if given.plot:
         plots.check_ending(given.plot)
     check_files(given.plot, given.html)

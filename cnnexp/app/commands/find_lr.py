@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from cnnexp.app.arguments import add_settings, parser_of
@@ -56,7 +57,10 @@ def main(words: list[str]) -> int:
         )
     found = suggest(points)
     print("\n".join([_heading(config, points, given.steps), *_table(points), *_say(found)]))
-    print(f"\n{' and '.join(near(path) for path in _write(given.out, points, found))}")
+    written = _write(given.out, points, found)
+    print(f"\n{' and '.join(map(near, written))}")
+    if len(written) == 1:
+        print("the plot needs matplotlib, which is not installed: pip install 'cnnexp[plots]'")
     return 0
 
 
@@ -107,7 +111,10 @@ def _say(found: Suggestion) -> list[str]:
 
 
 def _write(wanted: Path | None, points: list[RatePoint], found: Suggestion) -> list[Path]:
-    """Write both files into a folder, a new one if none was named, and return their paths."""
+    """Write CSV and plot into a folder, a new one if none was named, and return their paths.
+
+    Without matplotlib there is no plot.
+    """
     from cnnexp.report.rates import draw_rates
 
     folder = wanted or Path("outputs", "find_lr", datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
@@ -116,6 +123,8 @@ def _write(wanted: Path | None, points: list[RatePoint], found: Suggestion) -> l
             folder = claim(folder)
         folder.mkdir(parents=True, exist_ok=True)
         replace_csv(folder / CSV, RatePoint._fields, points)
+        if find_spec("matplotlib") is None:
+            return [folder / CSV]
         marks = {"steepest": found.steepest, "a tenth of the lowest": found.tenth}
         named = {name: rate for name, rate in marks.items() if rate is not None}
         draw_rates(folder / PNG, points, named)

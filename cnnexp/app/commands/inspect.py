@@ -10,7 +10,7 @@ from cnnexp.app import stride_groups
 from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say, writing
-from cnnexp.errors import OptionError, did_you_mean
+from cnnexp.errors import OptionError, did_you_mean, require
 from cnnexp.report.inside.gallery import plates_of, save_gallery
 from cnnexp.report.inside.plates import Specimen
 from cnnexp.runs.archives import refuse_archive
@@ -46,6 +46,7 @@ def main(words: list[str]) -> int:
     add("--out", type=Path, metavar="FOLDER", help="where to write; default: RUN/inspect")
     add_reading_options(parser)
     given = parser.parse_intermixed_args(words)
+    require("matplotlib", "inspect", "plots")
     run = load_given_run(given)
     run.check_files()
     folder = given.out or given.run / "inspect"

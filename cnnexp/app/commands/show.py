@@ -15,7 +15,7 @@ from cnnexp.app.check import check
 from cnnexp.app.composing import make_app
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import telling
-from cnnexp.errors import CnnexpError, RunError, foreign
+from cnnexp.errors import CnnexpError, RunError, foreign, require
 from cnnexp.report.summary import Section, sections
 from cnnexp.runs.files import is_folder
 from cnnexp.runs.finding import flat_row, flatten, refuse_folder_of_runs
@@ -64,6 +64,7 @@ def _draw(run: Run, path: Path) -> None:
     from cnnexp.report.table import Comparison
     from cnnexp.runs.finding import load_runs
 
+    require("matplotlib", "--plot", "plots")
     check_ending(path)
     with telling(path):
         save_plot(path, picture_of(Comparison(load_runs(run.path))), str(run.path))

@@ -16,7 +16,7 @@ from cnnexp.data.augmentation.base import (
     between,
     check_range,
 )
-from cnnexp.errors import OptionError
+from cnnexp.errors import OptionError, require
 
 
 @AUGMENTATIONS.register("erase")
@@ -143,6 +143,7 @@ class Mixup(Augmentation):
         check_range("alpha", self.alpha, 0)
         if not self.alpha:
             raise OptionError("alpha must be above 0. Got 0.")
+        require("scipy", "mixup", "mixup", "SciPy")
 
     def draws(self, image_shape: tuple[int, ...]) -> int:
         """Return 2: the ratio and the partner."""
