@@ -86,7 +86,7 @@ def _check_sweep(cfg: DictConfig) -> None:
         raise ConfigError(faults)
 
 
-def make_app(config_dir: str | None = None, project: bool = True) -> App:
+def make_app(config_dir: str | None = None, project: bool = True, rows: str = ROWS) -> App:
     """Return the driver, with configs, schemas and experiments in its search path.
 
     Parameters
@@ -95,6 +95,8 @@ def make_app(config_dir: str | None = None, project: bool = True) -> App:
         A folder of configs that the user named.
     project : bool
         Whether ``conf`` and ``experiments`` of the working folder count as well.
+    rows : str
+        The scheme of the source that knows our tables.
     """
     version.setbase("1.3")
     root = config_root()
@@ -110,7 +112,7 @@ def make_app(config_dir: str | None = None, project: bool = True) -> App:
         places.append(("command-line", f"{OWN}://{Path(config_dir).resolve()}"))
     for provider, path in reversed(places):  # each stands before those that are there
         search_path.prepend(provider=provider, path=path, anchor=SearchPathQuery(provider="main"))
-    search_path.append("tables", f"{ROWS}://", SearchPathQuery(provider="main"))
+    search_path.append("tables", f"{rows}://", SearchPathQuery(provider="main"))
     GlobalHydra.instance().clear()
     return App.create_main_hydra2("cnnexp", search_path)  # type: ignore[return-value]
 

@@ -19,6 +19,7 @@ from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.hydra_bridge import get_args_parser
 from cnnexp.app.messages import dotted
 from cnnexp.app.own import composer
+from cnnexp.app.showing import shown
 
 
 def hydra_main(argv: list[str]) -> int:
@@ -28,6 +29,9 @@ def hydra_main(argv: list[str]) -> int:
     args = parser.parse_intermixed_args(argv)
     args.overrides = [] if args.hydra_help else [dotted(word) for word in args.overrides]
     logging.raiseExceptions = False  # who reads --info through a pipe may leave early
+    if (text := shown(args)) is not None:
+        print(text, end="", flush=True)
+        return 0
     with composer(args.overrides, args.config_dir) as app:
         return _dispatch(app, args, parser)
 

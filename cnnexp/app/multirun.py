@@ -2,11 +2,13 @@
 
 All points are expanded (`sweep_grid`), composed and checked (`sweep_points`) before anything
 starts. Each is given a folder by its fingerprint (`sweeps`), and what is left to do runs in
-processes (`processes`). Hydra's launchers and sweepers are called by `foreign` alone.
+processes (`processes`). Hydra's launchers and sweepers are called by `foreign` alone. Both are
+imported when there is something to run.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -18,13 +20,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig
 
-from cnnexp.app import foreign
 from cnnexp.app.composing import App
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.hydra_bridge import Callbacks
 from cnnexp.app.locations import near
 from cnnexp.app.messages import in_our_words
-from cnnexp.app.processes import run_jobs, side_by_side
 from cnnexp.app.progress import screen_may_be_gone
 from cnnexp.app.screen import say
 from cnnexp.app.search import allow_failures, is_search
@@ -41,6 +41,7 @@ from cnnexp.runs import trust
 from cnnexp.runs.code import command
 from cnnexp.runs.folders import claim, remove_empty, run_around
 from cnnexp.runs.record import holds_a_run, now
+from cnnexp.runs.sources import sources_of
 
 OURS = "cnnexp"  # the launcher of conf/hydra/launcher/processes.yaml
 OF_A_START = ("sweep.dir", "hydra.sweep.dir", "sweep.rerun")  # and not of the sweep
@@ -77,9 +78,13 @@ def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> 
 
         def run(jobs: Sequence[Job]) -> None:
             if is_ours(cfg):
+                from cnnexp.app.processes import run_jobs, side_by_side
+
                 n_jobs = cfg.hydra.launcher.get("n_jobs") or side_by_side(jobs)
                 run_jobs(jobs, n_jobs, sweep.jobs)
             else:
+                from cnnexp.app import foreign
+
                 launcher = foreign.launcher_of(cfg, context, task)
                 most = cfg.hydra.sweeper.get("max_batch_size")
                 foreign.run_by(launcher, jobs, sweep, most)
@@ -101,14 +106,16 @@ def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> 
 
 def carry_out(cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep: Sweep) -> None:
     """Expand and run a grid, or let a sweeper search."""
-    composer = SweepComposer(context.config_loader, cfg)
+    composer, sources = SweepComposer(context.config_loader, cfg), functools.cache(sources_of)
 
     def points(words: Sequence[Sequence[str]]) -> list[Point]:
-        return [make_point(overrides, composer, sweep.search) for overrides in words]
+        return [make_point(overrides, composer, sweep.search, sources) for overrides in words]
 
     if sweep.search:
         if cfg.sweep.points is not None:
             raise ConfigError(["sweep.points: lists a grid, and a search chooses its own points."])
+        from cnnexp.app import foreign
+
         foreign.search(cfg, context, task, sweep, points)
         return
     parse = OverridesParser.create(config_loader=context.config_loader).parse_overrides
@@ -135,6 +142,8 @@ def is_ours(cfg: DictConfig) -> bool:
 
 def _told_by_the_table(sweep: Sweep, error: Exception) -> bool:
     """Say whether an error of a sweeper only says that jobs have failed."""
+    from cnnexp.app import foreign
+
     if isinstance(error, foreign.JobFailed):
         sweep.trouble.append(
             "the search stopped, because hydra.sweeper.max_failure_rate was passed"

@@ -10,32 +10,51 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from cnnexp.app.options import AUTO_OR_COUNT, Plain, default_value, one_of, ranged
-from cnnexp.data import SOURCES
-from cnnexp.data.dataset import Preparation
-from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import OptionError, did_you_mean
-from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.registry import Registry
 from cnnexp.runs import version1
 from cnnexp.runs.policy import CheckpointPolicy
-from cnnexp.train import OPTIMIZERS, SCHEDULES
-from cnnexp.train.trainer import EVALUATE
 
 SCHEMA = "schema"
 DTYPES = ("float32", "float64")
-TABLES: dict[str, Registry[Any]] = {
-    "impl": IMPLEMENTATIONS,
-    "data": SOURCES,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "loss": LOSSES,
-}
+EVALUATE = ("each_epoch", "at_end")  # as `cnnexp.train.trainer` has them
+
+
+class Tables(Mapping[str, Registry[Any]]):
+    """The table of each group, imported when it is looked at: to show settings, few of them are."""
+
+    places = {
+        "impl": ("cnnexp.engine", "IMPLEMENTATIONS"),
+        "data": ("cnnexp.data", "SOURCES"),
+        "optimizer": ("cnnexp.train", "OPTIMIZERS"),
+        "schedule": ("cnnexp.train", "SCHEDULES"),
+        "loss": ("cnnexp.nn.losses", "LOSSES"),
+    }
+
+    def __getitem__(self, group: str) -> Registry[Any]:
+        module, name = self.places[group]
+        table: Registry[Any] = getattr(import_module(module), name)
+        return table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __contains__(self, group: object) -> bool:
+        return group in self.places
+
+
+TABLES = Tables()
 
 
 @dataclass
@@ -141,8 +160,7 @@ class SweepConfig:
     points: list[Any] | None = None
 
     def __post_init__(self) -> None:
-        names = figure_names()
-        if self.objective is not None and self.objective not in names:
+        if self.objective is not None and self.objective not in (names := figure_names()):
             near = version1.new_name(self.objective)
             hint = f" Did you mean '{near}'?" if near in names else did_you_mean(near, names)
             raise OptionError(
@@ -153,6 +171,8 @@ class SweepConfig:
 
 def figure_names() -> list[str]:
     """Return the names of all figures of a run that can be minimised."""
+    from cnnexp.nn.losses import METRICS
+
     measured = ["loss", *METRICS]
     parts = [f"{part}_{name}" for part in ("validation", "test", "train") for name in measured]
     best = [f"best_{name}" for name in parts if name.startswith("validation")]
@@ -268,7 +288,11 @@ def classes_of(group: str, name: str) -> tuple[type, ...]:
     """Return the dataclasses whose fields are the options of a choice of a group."""
     if group == "impl":
         return (ImplConfig,)
-    return (TABLES[group][name], *((Preparation,) if group == "data" else ()))
+    if group == "data":
+        from cnnexp.data.dataset import Preparation
+
+        return (TABLES[group][name], Preparation)
+    return (TABLES[group][name],)
 
 
 def defaults_of(*classes: type) -> Plain:
@@ -292,13 +316,13 @@ def config_at(path: str) -> DictConfig | None:
     if path == f"{SCHEMA}/config":
         return _root()
     if path == f"{SCHEMA}/impl":  # the same for all of them
-        return _closed({"name": "fast"} | defaults_of(ImplConfig))
+        return closed({"name": "fast"} | defaults_of(ImplConfig))
     if name in TABLES.get(group, ()):
-        return _closed({"name": name} | defaults_of(*classes_of(group, name)))
+        return closed({"name": name} | defaults_of(*classes_of(group, name)))
     return None
 
 
-def _closed(keys: Plain) -> DictConfig:
+def closed(keys: Plain) -> DictConfig:
     """Return settings to which no key can be added."""
     closed = OmegaConf.create(keys)
     OmegaConf.set_struct(closed, True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -19,7 +19,7 @@ from cnnexp.errors import ConfigError
 from cnnexp.runs.fingerprint import fingerprint
 from cnnexp.runs.reading import load_run
 from cnnexp.runs.rebuild import options_of
-from cnnexp.runs.sources import sources_of
+from cnnexp.runs.sources import Source, sources_of
 
 
 @dataclass
@@ -47,7 +47,12 @@ class Point:
     faults: tuple[str, ...] = ()
 
 
-def make_point(overrides: Sequence[str], composer: SweepComposer, search: bool = False) -> Point:
+def make_point(
+    overrides: Sequence[str],
+    composer: SweepComposer,
+    search: bool = False,
+    sources: Callable[[tuple[str, ...]], list[Source] | None] = sources_of,
+) -> Point:
     """Compose and check one point.
 
     Parameters
@@ -58,6 +63,8 @@ def make_point(overrides: Sequence[str], composer: SweepComposer, search: bool =
         Composes it.
     search : bool
         Whether the point was chosen by results, which has rules of its own.
+    sources : callable
+        Returns the sources of some modules; a sweep reads each once.
 
     Raises
     ------
@@ -79,7 +86,7 @@ def make_point(overrides: Sequence[str], composer: SweepComposer, search: bool =
     weights = None
     if config["init_from"] is not None:
         weights = load_run(config["init_from"]).weights_checksum
-    key = fingerprint(config, source.checksum, weights, sources_of(config["plugins"]))
+    key = fingerprint(config, source.checksum, weights, sources(tuple(config["plugins"])))
     return Point(words, config, composed.hydra, key)
 
 
@@ -140,21 +147,21 @@ def chosen(thing: Overridden, keys: Sequence[str]) -> list[str]:
     return [override for override in thing.overrides if override.partition("=")[0] in keys]
 
 
-class Source(NamedTuple):
+class Data(NamedTuple):
     """What is known of a data set once it was read."""
 
     checksum: str
     images: Images
 
 
-def source_of(config: Plain) -> Source:
+def source_of(config: Plain) -> Data:
     """Read the data set of a config; each is read once."""
     name = config["data"]["name"]
     return _read(name, json.dumps(options_of(SOURCES[name], config["data"])))
 
 
 @lru_cache(maxsize=16)
-def _read(name: str, options: str) -> Source:
+def _read(name: str, options: str) -> Data:
     raw = SOURCES[name](**json.loads(options)).load()
     images = Images(name, raw.X.shape[1:], len(raw.classes), raw.target_shape)
-    return Source(raw.checksum, images)
+    return Data(raw.checksum, images)

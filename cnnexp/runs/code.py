@@ -48,13 +48,11 @@ def project(package: Repository | None) -> Repository | None:
 
 def _repository(folder: Path) -> Repository | None:
     try:
-        return {
-            "commit": _ask_git(folder, "rev-parse", "HEAD"),
-            "dirty": bool(_ask_git(folder, "status", "--porcelain", "-uno") or _new_files(folder)),
-            "folder": _ask_git(folder, "rev-parse", "--show-toplevel"),
-        }
+        commit, _, top = _ask_git(folder, "rev-parse", "HEAD", "--show-toplevel").partition("\n")
+        dirty = bool(_ask_git(folder, "status", "--porcelain", "-uno") or _new_files(folder))
     except (OSError, subprocess.SubprocessError):
         return None
+    return {"commit": commit, "dirty": dirty, "folder": top}
 
 
 def _new_files(folder: Path) -> list[str]:

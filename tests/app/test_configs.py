@@ -1,7 +1,9 @@
 """Every config composes, fits its data, and builds; any field of a layer can be set and swept."""
 
+import argparse
 import dataclasses
 import itertools
+import json
 import re
 from pathlib import Path
 
@@ -14,9 +16,10 @@ from omegaconf import OmegaConf
 import cnnexp as package
 from cnnexp.app.check import check
 from cnnexp.app.composing import make_app
-from cnnexp.app.config_sources import CONFIG_NAME, ConfSource, _fast_loader
+from cnnexp.app.config_sources import CONFIG_NAME, TABLES_FILE, ConfSource, _fast_loader
 from cnnexp.app.locations import config_root
-from cnnexp.app.schema import ImplConfig
+from cnnexp.app.schema import EVALUATE, TABLES, ImplConfig, classes_of, defaults_of
+from cnnexp.app.showing import shown
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
 from cnnexp.engine import IMPLEMENTATIONS, automatic
@@ -24,7 +27,7 @@ from cnnexp.errors import ConfigError
 from cnnexp.nn.layer import LAYERS
 from cnnexp.nn.losses import LOSSES
 from cnnexp.runs.rebuild import build_network
-from cnnexp.train import OPTIMIZERS, SCHEDULES
+from cnnexp.train import OPTIMIZERS, SCHEDULES, trainer
 from tests.commandline import succeed
 from tests.data.made import put_cifar
 
@@ -327,3 +330,56 @@ def test_our_files_are_read_as_omegaconf_reads_them():
     assert yaml.load(text, Loader=_fast_loader()) == OmegaConf.create(text)
     with pytest.raises(yaml.constructor.ConstructorError, match="duplicate key"):
         yaml.load("{a: 1, a: 2}", Loader=_fast_loader())
+
+
+def tables() -> dict[str, dict]:
+    """Return what ``tables.json`` must hold: the options of each of our rows."""
+    return {
+        f"schema/{group}/{name}": {"name": name} | defaults_of(*classes_of(group, name))
+        for group, table in TABLES.items()
+        for name in table
+        if group != "impl" and table[name].__module__.startswith("cnnexp.")
+    }
+
+
+def test_settings_are_shown_from_a_file_that_holds_what_our_tables_hold():
+    """Else run: python -m tests.app.test_configs."""
+    assert json.loads(TABLES_FILE.read_text(encoding="utf-8")) == tables()
+    assert EVALUATE == trainer.EVALUATE
+
+
+def asked(*words: str, **flags: object) -> argparse.Namespace:
+    flags = {"cfg": "job", "config_dir": None, "config_name": None, "package": None} | flags
+    return argparse.Namespace(overrides=list(words), resolve=False, **flags)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("optimizer=adam", "optimizer.beta1=0.8", "learning_rate=0.3"),
+        ("experiments=search_cnn", "model=resnet", "model.layers.0.filters=3"),
+        ("data=csv", "data.file=a b.csv", "schedule=one_cycle", "loss=huber", "augment=affine"),
+    ],
+    ids=" ".join,
+)
+def test_settings_are_shown_as_they_are_composed(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_app().show_cfg(CONFIG_NAME, list(words), "job", None)
+    composed = capsys.readouterr().out
+    assert shown(asked(*words)) == composed
+
+
+def test_where_more_has_a_say_settings_are_composed_in_the_usual_way(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for word in ("plugins=[x]", "+a=1", "~ema", "hydra.job.name=x", "optimizer@a=adam", "lr=3"):
+        assert shown(asked(word)) is None, word
+    for flags in ({"cfg": "all"}, {"config_dir": "x"}, {"config_name": "x"}, {"package": "x"}):
+        assert shown(asked(**flags)) is None, flags
+    (tmp_path / "conf").mkdir()
+    assert shown(asked()) is None
+
+
+if __name__ == "__main__":
+    rows = (f"  {json.dumps(key)}: {json.dumps(row)}" for key, row in tables().items())
+    TABLES_FILE.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")

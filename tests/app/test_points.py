@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from cnnexp import load_run
+from cnnexp.app.check import plain
+from cnnexp.app.composing import make_app
+from cnnexp.app.config_sources import CONFIG_NAME
+from cnnexp.app.sweep_composer import SweepComposer
 from cnnexp.app.sweep_grid import expand, glob_keys, written
 from cnnexp.app.sweep_points import Point, faults_of
 from cnnexp.errors import ConfigError
@@ -155,3 +160,27 @@ def test_a_fault_that_names_its_point_is_not_told_twice():
         Point(["impl=fast"], faults=("epochs: no",)),
     ]
     assert faults_of(points) == [needs, "impl=fast: epochs: no"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "jobs"),
+    [
+        (["seed=1,2", "epochs=3", "model=flat"], [["seed=1", "epochs=3", "model=flat"]]),
+        (["seed=1,2", "+data.x=1", "~note"], [["seed=1", "+data.x=1", "~note=null"]]),
+        (["optimizer=sgd,adam"], [["optimizer=sgd"], ["optimizer=adam"]]),
+        (["experiments=depth", "seed=1"], [["model=flat", "seed=1", "experiments=depth"]]),
+    ],
+    ids=["same choices", "a key is added", "other choices", "a study"],
+)
+@pytest.mark.few(2)
+def test_a_job_is_composed_as_hydra_composes_it(typed, jobs):
+    """Composed from files once for jobs of the same choices, and each other one from that."""
+    app = make_app()
+    cfg = app.compose_config(CONFIG_NAME, ["sweep.dir=S", *typed], RunMode.MULTIRUN)
+    cfg.hydra.mode, cfg.sweep.points = RunMode.MULTIRUN, None
+    composer = SweepComposer(app.config_loader, cfg)
+    for words in [*jobs, jobs[0]]:
+        words = ["sweep.dir=S", *(word.replace("seed=1", "seed=2") for word in words)]
+        found, own = composer.compose(words), app.config_loader.load_sweep_config(cfg, words)
+        assert found.settings == plain(own)
+        assert found.hydra == OmegaConf.to_container(own.hydra)

@@ -336,3 +336,23 @@ def test_find_lr_takes_one_implementation_and_a_finite_loss(data):
     )
     ended = cnnexp("find-lr", *settings(data), "--from", "1e20", "--to", "1e30")
     assert ended.code == 2 and "Begin with a smaller rate" in ended.err
+
+
+@pytest.mark.parametrize("there", ["nothing", "an empty folder", "a file of mine"])
+def test_a_mistake_in_the_data_leaves_no_run(there, tmp_path, monkeypatch):
+    """Nothing was trained; the folder can be named again once the mistake is mended."""
+    monkeypatch.chdir(tmp_path)
+    Path("table.csv").write_text("a,b,y\n1,2,x\n3,nan,z\n")
+    run = Path("new", "run") if there == "nothing" else Path("mine")
+    if there != "nothing":
+        run.mkdir()
+    if there == "a file of mine":
+        (run / "mine.txt").touch()
+    words = ("data=csv", "data.file=table.csv", "model=linear", f"hydra.run.dir={run}")
+    ended = cnnexp(*words, "data.target=y")
+    assert ended.code == 2 and "table.csv: " in ended.err
+    if there == "a file of mine":
+        assert {path.name for path in run.iterdir()} > {"mine.txt", "run.json"}
+    else:
+        left = {path.name for path in tmp_path.rglob("*")}
+        assert left == ({"table.csv"} if there == "nothing" else {"table.csv", "mine"})
