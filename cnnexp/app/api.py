@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 
 from cnnexp.app.check import check
 from cnnexp.app.composing import App
@@ -171,14 +170,7 @@ def _names_folder(word: str) -> bool:
 
 def _new_place(app: App, words: Sequence[str]) -> Path:
     """Return the folder that a sweep gets by its settings; by default one that is not there yet."""
-    cfg = app.compose_config(
-        config_name=CONFIG_NAME,
-        overrides=list(words),
-        run_mode=RunMode.MULTIRUN,
-        with_log_configuration=False,
-        validate_sweep_overrides=False,
-    )
-    wanted = Path(cfg.hydra.sweep.dir)
+    wanted = Path(app.settings(words, sweep=True).hydra.sweep.dir)
     if any(map(_names_folder, words)):
         return wanted
     others = (wanted.with_name(f"{wanted.name}_{k}") for k in itertools.count(2))

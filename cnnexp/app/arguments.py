@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from cnnexp.app.commands import SUMMARIES
+from cnnexp.app.named_run import HELP, named_run
 from cnnexp.runs.plugins import parse_names
 from cnnexp.runs.reading import Run, load_run
 
@@ -22,6 +23,13 @@ def parser_of(command: str, epilog: str, description: str = "") -> argparse.Argu
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def parser_of_run(command: str, epilog: str, or_else: str = "") -> argparse.ArgumentParser:
+    """Return the parser of a command that looks at a run, ``run``, or at what `or_else` says."""
+    parser = parser_of(command, epilog)
+    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP + or_else)
+    return parser
 
 
 def add_settings(parser: argparse.ArgumentParser, words: str = "settings as for a run") -> None:

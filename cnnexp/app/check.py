@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cnnexp.app.check_model import Images, check_augment, check_model
+from cnnexp.app.check_model import Images, check_augment, check_model, doubtful_task
 from cnnexp.app.check_training import check_training, chosen_figure
 from cnnexp.app.options import Plain, check_options
 from cnnexp.app.schema import TABLES, AugmentConfig, Config, ModelConfig, SweepConfig, classes_of
@@ -198,6 +198,24 @@ def suited_batch_size(config: Plain) -> int:
     if limit := config["data"].get("limit"):
         count = min(count, limit)
     return default_batch_size(count)
+
+
+def recheck(config: Plain, images: Images) -> None:
+    """Check the model against the images that were read; some sources tell only now.
+
+    Raises
+    ------
+    ConfigError
+        With all faults.
+    """
+    faults: list[str] = []
+    check_model(config, images, faults)
+    check_augment(config, images, faults)
+    faults += doubtful_task(config, images)
+    if not faults:
+        faults += weights_faults(config, images.shape)
+    if faults:
+        raise ConfigError(faults)
 
 
 def run_of(path: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from cnnexp.app.options import Plain, check_options, shown
+from cnnexp.data import Dataset
 from cnnexp.data.augmentation import AUGMENTATIONS, Geometric
 from cnnexp.data.augmentation.pipeline import not_images
 from cnnexp.errors import CnnexpError
@@ -39,6 +40,12 @@ class Images(NamedTuple):
     shape: tuple[int, ...] | None
     classes: int | None
     targets: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Images:
+        """Return what a network for a data set must take and give."""
+        classes = len(dataset.classes)
+        return cls(dataset.name, dataset.image_shape, classes, dataset.target_shape)
 
     @property
     def outputs(self) -> int | None:

@@ -56,13 +56,16 @@ class App(Hydra):
             if element.provider in ("command-line", "project")
         ]
 
-    def settings(self, overrides: Sequence[str] = ()) -> DictConfig:
-        """Return the settings of a run with some overrides, which nothing is done with yet."""
+    def settings(
+        self, overrides: Sequence[str] = (), name: str = CONFIG_NAME, sweep: bool = False
+    ) -> DictConfig:
+        """Return the settings of a run or a sweep, which nothing is done with yet."""
         return self.compose_config(
-            config_name=CONFIG_NAME,
+            config_name=name,
             overrides=list(overrides),
-            run_mode=RunMode.RUN,
+            run_mode=RunMode.MULTIRUN if sweep else RunMode.RUN,
             with_log_configuration=False,
+            validate_sweep_overrides=not sweep,
         )
 
     def compose_defaults(self) -> DictConfig:

@@ -5,20 +5,15 @@ Whoever calls `begin` or `go_on` holds the folder: nobody else writes in it mean
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 import shlex
-import sys
-import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from cnnexp.app.check import weights_faults
-from cnnexp.app.check_model import Images, check_augment, check_model, doubtful_task
+from cnnexp.app.check import recheck
+from cnnexp.app.check_model import Images
 from cnnexp.app.locations import near
 from cnnexp.app.options import Plain
 from cnnexp.app.progress import Progress
@@ -26,23 +21,15 @@ from cnnexp.app.screen import warn
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.app.tracking import Trackers, telling
 from cnnexp.data import Dataset
-from cnnexp.errors import (
-    CallbackError,
-    CnnexpError,
-    ConfigError,
-    RunError,
-    foreign,
-    system_reason,
-)
+from cnnexp.errors import RunError, foreign
 from cnnexp.nn.network import Network
 from cnnexp.registry import made
 from cnnexp.runs import checkpoint, code, rebuild
 from cnnexp.runs.checkpoint import Checkpoint
-from cnnexp.runs.files import open_to_append
 from cnnexp.runs.per_class import Classified
-from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.runs.reading import load_run
 from cnnexp.runs.record import DataRecord, Origin, Record, described, sources_in
+from cnnexp.runs.recording import recorded
 from cnnexp.runs.writing import RunWriter
 from cnnexp.train import (
     CALLBACKS,
@@ -88,7 +75,7 @@ def begin(
     CnnexpError
         If the data or the weights that the config names cannot be used.
     """
-    with logged(folder), stop_on_signals() as stop, recorded(folder, record) as writer:
+    with stop_on_signals() as stop, recorded(folder, record, warn) as writer:
         if changes is None:
             changes = code.changes(record.environment, folder)
         code.keep(folder, changes, sources_in(record) or [])
@@ -111,7 +98,7 @@ def go_on(folder: Path, record: Record, saved: Checkpoint | None, label: str = "
     """
     with stop_on_signals() as stop:
         trainer, record = prepare(folder, record, saved)
-        with logged(folder), recorded(folder, record) as writer:
+        with recorded(folder, record, warn) as writer:
             writer.rewind(saved)
             train_to_the_end(trainer, writer, stop, label)
     return _unless_interrupted(writer.record)
@@ -121,26 +108,6 @@ def _unless_interrupted(record: Record) -> Record:
     if record.status == "interrupted":
         raise Interrupted
     return record
-
-
-@contextmanager
-def recorded(folder: Path, record: Record) -> Iterator[RunWriter]:
-    """Give a writer for a folder, and record an error that ends the run."""
-    writer = RunWriter(folder, record, CheckpointPolicy(**record.config["checkpoint"]))
-    try:
-        yield writer
-    except CnnexpError as error:
-        trace = isinstance(error, CallbackError)  # whose it is wants to see where
-        log.error("%s", traceback.format_exc() if trace else error)
-        writer.finish("failed", str(error))
-        raise
-    except (KeyboardInterrupt, SystemExit):
-        writer.finish("interrupted")
-        raise
-    except BaseException as error:
-        log.error("%s", traceback.format_exc())
-        writer.finish("failed", f"{type(error).__name__}: {error}")
-        raise
 
 
 def prepare(
@@ -162,7 +129,7 @@ def prepare(
     dataset = rebuild.plan_dataset(config).load()
     _expect_same(record, "data", record.data, dataset.checksum)
     if saved is None:
-        recheck(config, images_of(dataset))
+        recheck(config, Images.of(dataset))
     kept = ("micro_batch", "inference_micro_batch")
     overrides = {key: size for key, size in (record.network or {}).items() if key in kept}
     largest = checkpoint.largest_array(saved) if saved is not None else None
@@ -178,12 +145,6 @@ def prepare(
         network.load_weights(run.weights)
         record = replace(record, init_from={"checksum": run.weights_checksum})
     return trainer, described(record, dataset, network)
-
-
-def images_of(dataset: Dataset) -> Images:
-    """Return what a network for a data set must take and give."""
-    classes = len(dataset.classes)
-    return Images(dataset.name, dataset.image_shape, classes, dataset.target_shape)
 
 
 def _expect_same(
@@ -225,24 +186,6 @@ def build_trainer(config: Plain, network: Network, dataset: Dataset) -> Trainer:
         diagnose=config["diagnostics"],
         augmentations=rebuild.build_augmentations(config),
     )
-
-
-def recheck(config: Plain, images: Images) -> None:
-    """Check the model against the images that were read; some sources tell only now.
-
-    Raises
-    ------
-    ConfigError
-        With all faults.
-    """
-    faults: list[str] = []
-    check_model(config, images, faults)
-    check_augment(config, images, faults)
-    faults += doubtful_task(config, images)
-    if not faults:
-        faults += weights_faults(config, images.shape)
-    if faults:
-        raise ConfigError(faults)
 
 
 def train_to_the_end(trainer: Trainer, writer: RunWriter, stop: StopRequest, label: str) -> None:
@@ -334,41 +277,3 @@ def _diverged(event: Diverged, progress: Progress) -> tuple[str, str]:
     reason = f"epoch {event.epoch}, batch {event.batch}: {event.reason}"
     progress.say(f"diverged in {reason}; a smaller learning_rate may help")
     return "diverged", reason
-
-
-@contextmanager
-def logged(folder: Path) -> Iterator[None]:
-    """Write what is logged to ``train.log`` in a run folder."""
-    path = folder / "train.log"
-    file = io.TextIOWrapper(open_to_append(path), "utf-8")
-    handler = _Lines(file)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        handler.close()
-        try:
-            file.close()
-        except OSError as error:
-            handler.trouble = error
-        if handler.trouble is not None:
-            why = system_reason(handler.trouble)
-            warn(f"warning: {path}: some of its lines may be lost: {why}.")
-
-
-class _Lines(logging.StreamHandler[io.TextIOWrapper]):
-    """Writes lines; one that cannot be written does not end the run."""
-
-    trouble: OSError | None = None
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Keep the error, to tell of it at the end."""
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            super().handleError(record)
-        else:
-            self.trouble = error

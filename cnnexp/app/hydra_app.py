@@ -70,13 +70,5 @@ def preset_sweeps(app: App, name: str, overrides: list[str]) -> bool:
     sweeping = ("experiments=", "hydra.mode=", "sweep.points=")
     if not any(override.startswith(sweeping) for override in overrides):
         return False
-    from cnnexp.app.job import is_sweep
-
-    cfg = app.compose_config(
-        config_name=name,
-        overrides=overrides,
-        run_mode=RunMode.MULTIRUN,
-        with_log_configuration=False,
-        validate_sweep_overrides=False,
-    )
-    return is_sweep(cfg)
+    cfg = app.settings(overrides, name, sweep=True)
+    return bool(cfg.hydra.mode == RunMode.MULTIRUN or cfg.sweep.points is not None)

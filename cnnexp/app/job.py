@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cnnexp.app.check import check
@@ -79,8 +78,3 @@ def record_of(config: Plain, hydra: Any, environment: Plain | None = None) -> Re
         group: str(hydra.runtime.choices.get(group)) for group in GROUPS
     }
     return new_record(config, choices, list(hydra.overrides.task), environment)
-
-
-def is_sweep(cfg: DictConfig) -> bool:
-    """Say whether a composed config is one of a sweep."""
-    return bool(cfg.hydra.mode == RunMode.MULTIRUN or cfg.sweep.points is not None)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cnnexp.app.check import check, check_data
+from cnnexp.app.check import check, check_data, recheck
 from cnnexp.app.check_model import Images
-from cnnexp.app.experiment import images_of as images_of_dataset
-from cnnexp.app.experiment import recheck
 from cnnexp.app.messages import dotted
 from cnnexp.app.options import Plain
 from cnnexp.app.own import composer
@@ -62,7 +60,7 @@ def images_of(config: Plain) -> Images:
     """Return shape and classes of the images; they are read only where that is not known before."""
     images = check_data(config, [])
     if images.shape is None or images.outputs is None:
-        images = images_of_dataset(rebuild.plan_dataset(config).load())
+        images = Images.of(rebuild.plan_dataset(config).load())
     return images
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from cnnexp.app.check import check_plain
+from cnnexp.app.check import check_plain, recheck
 from cnnexp.app.check_model import Images
-from cnnexp.app.experiment import recheck
 from cnnexp.app.options import Plain
 from cnnexp.app.search import search_faults
 from cnnexp.app.sweep_composer import SweepComposer

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from cnnexp import load_run
-from cnnexp.app import experiment, stopping
+from cnnexp.app import stopping
 from cnnexp.app.locations import near
 from cnnexp.app.main import main
-from cnnexp.runs import environment, files, pickles
+from cnnexp.runs import environment, files, pickles, recording
 from cnnexp.runs.files import CsvLog
 from cnnexp.runs.writing import RunWriter
 from cnnexp.train import SCHEDULES
@@ -488,7 +488,7 @@ def test_lines_that_train_log_does_not_take_end_no_run(
         words = [*settings(data), f"hydra.run.dir={run}"]
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "open_to_append", lambda path: Full())
+        patch.setattr(recording, "open_to_append", lambda path: Full())
         assert main(words) == 0
     error = capsys.readouterr().err
     assert error.startswith(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnnexp.app.arguments import parser_of
+from cnnexp.app.arguments import parser_of_run
 from cnnexp.app.locations import near
-from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say, writing
 from cnnexp.runs.archives import ENDING
 from cnnexp.runs.archiving import Archived, ended_runs, write_archive
@@ -28,8 +27,7 @@ examples
 
 def main(words: list[str]) -> int:
     """Write an archive."""
-    parser = parser_of("archive", EPILOG)
-    parser.add_argument("run", type=named_run, metavar="RUN", help=f"{HELP}; or a folder of runs")
+    parser = parser_of_run("archive", EPILOG, "; or a folder of runs")
     parser.add_argument(
         "file",
         nargs="?",

@@ -7,10 +7,9 @@ import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from cnnexp.app.arguments import add_reading_options, add_settings, load_given_run, parser_of
+from cnnexp.app.arguments import add_reading_options, add_settings, load_given_run, parser_of_run
 from cnnexp.app.check import check_data
 from cnnexp.app.composing import make_app
-from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.options import Plain
 from cnnexp.app.screen import say, warn, writing
 from cnnexp.errors import ConfigError, OptionError
@@ -36,8 +35,7 @@ examples:
 
 def main(words: list[str]) -> int:
     """Evaluate a run's network and print the figures."""
-    parser = parser_of("evaluate", EPILOG)
-    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    parser = parser_of_run("evaluate", EPILOG)
     add_settings(parser, "data=NAME, and settings of it: data.KEY=")
     parser.add_argument(
         "--per-class", action="store_true", help="print precision and recall of each class as well"

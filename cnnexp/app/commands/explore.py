@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
-from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of_run
 from cnnexp.app.screen import say, warn, writing
 from cnnexp.errors import OptionError
 from cnnexp.report.inside.page import EXPLORE as FILE
@@ -27,8 +26,7 @@ examples
 
 def main(words: list[str]) -> int:
     """Write the page."""
-    parser = parser_of("explore", EPILOG)
-    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    parser = parser_of_run("explore", EPILOG)
     parser.add_argument(
         "--out", type=Path, metavar="FILE.html", help=f"where to write; default: RUN/{FILE}"
     )

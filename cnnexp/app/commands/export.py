@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnexp import __version__
-from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
-from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of_run
 from cnnexp.app.screen import say, writing
 from cnnexp.errors import OptionError
 from cnnexp.exchange.onnx_graph import OPSET, onnx_model
@@ -50,8 +49,7 @@ class Exported(NamedTuple):
 
 def main(words: list[str]) -> int:
     """Write the network of a run."""
-    parser = parser_of("export", EPILOG)
-    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    parser = parser_of_run("export", EPILOG)
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="a new file; an old one is replaced"
     )

@@ -9,7 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cnnexp.app.arguments import add_settings, parser_of
-from cnnexp.app.experiment import build_trainer, images_of, recheck
+from cnnexp.app.check import recheck
+from cnnexp.app.check_model import Images
+from cnnexp.app.experiment import build_trainer
 from cnnexp.app.locations import near
 from cnnexp.app.networks import config_of
 from cnnexp.app.options import Plain
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 def _trainer(config: Plain) -> Trainer:
     """Return the trainer of a run with these settings."""
     dataset = rebuild.plan_dataset(config).load()
-    recheck(config, images_of(dataset))
+    recheck(config, Images.of(dataset))
     network = rebuild.build_network(config, dataset.image_shape)
     if config["init_from"] is not None:
         network.load_weights(load_run(config["init_from"]).weights)

@@ -10,7 +10,7 @@ from typing import Any
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.check import check
 from cnnexp.app.config_sources import CONFIG_NAME
-from cnnexp.app.experiment import logged, prepare, recorded, save_classes
+from cnnexp.app.experiment import prepare, save_classes
 from cnnexp.app.job import record_of
 from cnnexp.app.messages import dotted
 from cnnexp.app.named_run import HELP, named_run
@@ -18,7 +18,7 @@ from cnnexp.app.networks import images_of, networks_of
 from cnnexp.app.options import Plain
 from cnnexp.app.own import composer
 from cnnexp.app.rerun import composed_again
-from cnnexp.app.screen import say
+from cnnexp.app.screen import say, warn
 from cnnexp.app.single_run import carry_out, composed, told
 from cnnexp.app.words import check_words
 from cnnexp.errors import CnnexpError, OptionError, foreign
@@ -27,6 +27,7 @@ from cnnexp.exchange.torch_reading import read_state, weights_from
 from cnnexp.nn.network import Network
 from cnnexp.runs.files import read_bytes
 from cnnexp.runs.record import Record
+from cnnexp.runs.recording import recorded
 from cnnexp.train.events import named
 
 ENDINGS = (".pt", ".pth")
@@ -113,7 +114,7 @@ def _fitting(path: Path, state: Mapping[str, Any], network: Network) -> dict[str
 
 def take(folder: Path, record: Record, weights: dict[str, Any]) -> Record:
     """Write weights into a run folder, with the figures of what is not trained on."""
-    with logged(folder), recorded(folder, record) as writer:
+    with recorded(folder, record, warn) as writer:
         trainer, writer.record = prepare(folder, writer.record)
         network, dataset = trainer.network, trainer.dataset
         network.load_weights(weights)

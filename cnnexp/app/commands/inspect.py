@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnexp.app import stride_groups
-from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
-from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of_run
 from cnnexp.app.screen import say, writing
 from cnnexp.errors import OptionError, did_you_mean, require
 from cnnexp.report.inside.gallery import plates_of, save_gallery
@@ -39,9 +38,8 @@ def main(words: list[str]) -> int:
         raise OptionError(
             f"inspect {words[0]}: there is no such run folder. Did you mean '{STRIDE_GROUPS}'?"
         )
-    parser = parser_of("inspect", EPILOG)
+    parser = parser_of_run("inspect", EPILOG, f"; or {STRIDE_GROUPS}")
     add = parser.add_argument
-    add("run", type=named_run, metavar="RUN", help=f"{HELP}; or {STRIDE_GROUPS}")
     add("images", nargs="*", default=[], type=Path, metavar="IMAGE", help="what to look at")
     add("--out", type=Path, metavar="FOLDER", help="where to write; default: RUN/inspect")
     add_reading_options(parser)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from cnnexp.app.arguments import parser_of
-from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.arguments import parser_of_run
 from cnnexp.app.screen import say
 from cnnexp.runs.labels import set_note
 from cnnexp.runs.record import read_record
@@ -20,8 +19,7 @@ A run that is about to begin gets one by note="…". show prints it.
 
 def main(words: list[str]) -> int:
     """Write or print a note."""
-    parser = parser_of("note", EPILOG)
-    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    parser = parser_of_run("note", EPILOG)
     parser.add_argument("text", nargs="?", metavar="TEXT", help="the note")
     given = parser.parse_args(words)
     if given.text is not None:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
+from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of_run
 from cnnexp.app.exit_codes import USER_ERROR
-from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import say, warn
 from cnnexp.data.image_folder import pictures
 from cnnexp.data.images import ENDINGS
@@ -31,8 +30,7 @@ FAINTEST = 0.0005  # a smaller probability is not shown
 
 def main(words: list[str]) -> int:
     """Predict and print a line for each picture."""
-    parser = parser_of("predict", EPILOG)
-    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    parser = parser_of_run("predict", EPILOG)
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="picture or folder")
     parser.add_argument("--json", action="store_true", help="print all probabilities, as JSON")
     add_reading_options(parser)

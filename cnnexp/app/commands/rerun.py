@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from cnnexp.app.arguments import add_reading_options, parser_of
-from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.arguments import add_reading_options, parser_of_run
 from cnnexp.app.rerun import rerun
 
 EPILOG = """\
@@ -18,8 +17,7 @@ With the same code, data and machine a rerun without changes repeats the run bit
 
 def main(words: list[str]) -> int:
     """Train again with the settings of a run."""
-    parser = parser_of("rerun", EPILOG)
-    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    parser = parser_of_run("rerun", EPILOG)
     parser.add_argument(
         "changes", nargs="*", default=[], metavar="KEY=VALUE", help="what is to be different"
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from cnnexp.app.arguments import add_reading_options, add_settings, parser_of
+from cnnexp.app.arguments import add_reading_options, add_settings, parser_of_run
 from cnnexp.app.exit_codes import code_of
-from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.resume import resume
 from cnnexp.app.screen import say
 from cnnexp.app.sweep_again import is_a_sweep, resume_sweep
@@ -22,9 +21,7 @@ whole training: with more epochs their first steps would have had other learning
 
 def main(words: list[str]) -> int:
     """Resume a run."""
-    parser = parser_of("resume", EPILOG)
-    what = f"{HELP}, or the folder of a sweep"
-    parser.add_argument("run", type=named_run, metavar="RUN", help=what)
+    parser = parser_of_run("resume", EPILOG, ", or the folder of a sweep")
     add_settings(
         parser,
         "epochs, checkpoint.every, impl.threads or trackers; of a sweep: sweep.rerun, sweep.jobs or"

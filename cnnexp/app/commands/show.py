@@ -10,10 +10,9 @@ from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 
-from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of
+from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of_run
 from cnnexp.app.check import check
 from cnnexp.app.composing import make_app
-from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.screen import telling
 from cnnexp.errors import CnnexpError, RunError, foreign, require
 from cnnexp.report.summary import Section, sections
@@ -37,8 +36,7 @@ examples
 
 def main(words: list[str]) -> int:
     """Show a run."""
-    parser = parser_of("show", EPILOG)
-    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    parser = parser_of_run("show", EPILOG)
     parser.add_argument("--config", action="store_true", help="list every setting")
     parser.add_argument("--json", action="store_true", help="print run.json")
     parser.add_argument(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from cnnexp.app.arguments import parser_of
-from cnnexp.app.named_run import HELP, named_run
+from cnnexp.app.arguments import parser_of_run
 from cnnexp.app.screen import say
 from cnnexp.runs.labels import add_tags
 
@@ -19,8 +18,7 @@ A run that is about to begin gets them by tags=[baseline,paper].
 
 def main(words: list[str]) -> int:
     """Tag a run."""
-    parser = parser_of("tag", EPILOG)
-    parser.add_argument("run", type=named_run, metavar="RUN", help=HELP)
+    parser = parser_of_run("tag", EPILOG)
     parser.add_argument("tags", nargs="*", metavar="TAG", help="words")
     parser.add_argument("--remove", nargs="+", default=[], metavar="TAG", help="take these away")
     given = parser.parse_intermixed_args(words)
