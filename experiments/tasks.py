@@ -78,6 +78,7 @@ TASKS = (
     # Speed and memory.
     benchmark("speed", 50, *TRAINING, needs=("torch",)),
     benchmark("compiled", 15, *TRAINING, needs=("numba",)),
+    benchmark("peers", 20, *TRAINING, needs=("torch", "numba")),
     benchmark("memory", 10, *ENGINE, needs=("torch",)),
     benchmark("layer_pass", 8, *ENGINE),
     benchmark("growth", 10, *ENGINE),

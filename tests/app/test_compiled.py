@@ -99,7 +99,7 @@ def test_kernels_are_compiled_ahead_of_time(tmp_path, monkeypatch):
     assert compiled == names
 
 
-@pytest.mark.parametrize("model", ["resnet", "cnn"])
+@pytest.mark.parametrize("model", ["cnn", pytest.param("resnet", marks=pytest.mark.long)])
 def test_a_run_that_is_resumed_ends_with_the_same_bits(model, tmp_path):
     """All three kinds of convolutions, batch normalisation and Adam's moments."""
     pytest.importorskip("numba", reason="impl=compiled needs Numba")
