@@ -77,9 +77,8 @@ TASKS = (
          ("cnnexp/exchange", *ENGINE), ("torch", "onnx", "onnxruntime")),
     # Speed and memory.
     benchmark("speed", 50, *TRAINING, needs=("torch",)),
-    benchmark("workers", 10, *TRAINING),
-    benchmark("naive_to_fast", 3, *ENGINE),
     benchmark("compiled", 15, *TRAINING, needs=("numba",)),
+    benchmark("peers", 20, *TRAINING, needs=("torch", "numba")),
     benchmark("memory", 10, *ENGINE, needs=("torch",)),
     benchmark("layer_pass", 8, *ENGINE),
     benchmark("growth", 10, *ENGINE),

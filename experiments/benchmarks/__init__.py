@@ -4,6 +4,7 @@ NAMES = (
     "agreement",
     "speed",
     "compiled",
+    "peers",
     "workers",
     "gpu",
     "memory",

@@ -1,7 +1,7 @@
 """`impl=compiled` beside `fast` and PyTorch: training and inference, batches of 128.
 
 The rows are those of ``speed``, timed in the same way, all in turns; `over_fast` is the time over
-that of `fast` in the same row of turns.
+that of `fast`, the median of the quotients of turns side by side.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from experiments.benchmarks import speed
-from experiments.benchmarks.jobs import NETS
+from experiments.benchmarks.jobs import NETS, NORMALISED
 
 SUMMARY = "impl=compiled beside fast and PyTorch"
 NEEDS = ("numba",)
 SHOWN = ("pass", "net", "batch", "threads", "by", "microseconds_per_sample", "ratio", "over_fast")
-MEASURED = ("original_cnn", "lenet5", "deep", "flat")
+MEASURED = ("original_cnn", "lenet5", "deep", "flat", *NORMALISED)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--nets", nargs="+", choices=NETS, default=MEASURED)
+    parser.add_argument("--nets", nargs="+", choices=(*NETS, *NORMALISED), default=MEASURED)
     parser.add_argument("--threads", nargs="+", type=int, default=speed.THREADS)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
     parser.add_argument("--no-peer", action="store_true", help="leave PyTorch out")
@@ -33,14 +33,4 @@ def measure(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
     asked.impls = ["compiled", "fast"]
     for net in asked.nets:
         for threads in asked.threads:
-            rows = list(speed.measure_net(asked, net, threads, None, [speed.MAIN_BATCH]))
-            for row in rows:
-                times = [r for r in rows if _same(r, row) and r["by"] == "fast"]
-                over = (
-                    times and row["microseconds_per_sample"] / times[0]["microseconds_per_sample"]
-                )
-                yield row | {"over_fast": over or ""}
-
-
-def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(one[key] == other[key] for key in ("pass", "batch"))
+            yield from speed.measure_net(asked, net, threads, None, [speed.MAIN_BATCH])

@@ -14,10 +14,12 @@ from cnnexp.data.dataset import Scale
 
 MODELS = Path(__file__).parents[2] / "conf" / "model"
 NETS = ("original_cnn", "lenet5", "cnn", "deep", "flat")
+NORMALISED = ("lenet5_bn", "resnet")  # with batch normalisation; resnet has residual blocks
 IMPLS = ("naive", "sg", "im2col", "fast")  # measured unless others are named
 ALL_IMPLS = (*IMPLS, "compiled")
 BATCH_NORM = "+batch_norm"
 LAYOUTS = ("channels_first", "channels_last")  # how PyTorch keeps its images
+OTHERS = ("torch.compile", "jax")  # peers that compile the whole step
 IMAGE_SHAPE = (28, 28, 1)  # MNIST's
 LIT = 0.2  # of the pixels, as in MNIST
 CLASSES = 10

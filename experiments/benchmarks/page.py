@@ -6,14 +6,16 @@ No figure there is typed by hand.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnexp.runs.files import replace_file
 from experiments.benchmarks import results
+from experiments.benchmarks.contenders import compiled, peers
 from experiments.benchmarks.goals import reached
 from experiments.benchmarks.jobs import BATCH_NORM, LAYOUTS
+from experiments.benchmarks.markdown import markdown, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +25,6 @@ FRONT = Path(__file__).parents[2] / "README.md"
 BLOCK = "<!-- table: {} -->\n{}<!-- end of table -->"
 NO_FILE = "Not measured yet.\n"
 
-Cells = Sequence[Sequence[Any]]
 Table = tuple[str, Callable[[Any], str]]  # its file, and what makes it
 
 
@@ -70,31 +71,6 @@ def where(frame: pd.DataFrame) -> str:
         f" ({architectures}){torch}; cnnexp {first['cnnexp']} at {commits};"
         f" {first['date']}.\n"
     )
-
-
-def markdown(header: Sequence[str], cells: Cells) -> str:
-    """Return a Markdown table; the first column stands to the left."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    lines = [header, rule, *cells]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
-
-
-def number(value: float) -> str:
-    """Return a figure with three digits that mean something.
-
-    Examples
-    --------
-    >>> [number(value) for value in (0.01234, 1.5, 21.26, 1234.5)]
-    ['0.0123', '1.50', '21.3', '1,234']
-    """
-    if value != value:
-        return ""
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    for limit, digits in ((10, 1), (1, 2), (0.1, 3)):
-        if abs(value) >= limit:
-            return f"{value:.{digits}f}"
-    return f"{value:.3g}"
 
 
 def in_order(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -362,6 +338,8 @@ TABLES: dict[str, Table] = {
     "training": ("speed", comparison("training")),
     "inference": ("speed", comparison("inference")),
     "implementations": ("speed", implementations),
+    "compiled": ("compiled", compiled),
+    "peers": ("peers", peers),
     "goals": ("speed", goals),
     "mnist_99": ("mnist_99_peers", mnist),
     "memory": ("memory", memory),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,21 +121,31 @@ class Peer:
 
     def _parameters(self) -> dict[tuple[str, tuple[int, ...]], Any]:
         """Return the parameters by our names, with the image shape before a flattening."""
-        found: dict[tuple[str, tuple[int, ...]], Any] = {}
-        counts = {"conv": 0, "dense": 0}
+        flattened: dict[nn.Module, tuple[int, ...]] = {}
         shape: tuple[int, ...] = ()
         x = torch.zeros((1, IMAGE_SHAPE[2], *IMAGE_SHAPE[:2]), dtype=self.X.dtype)
+        self.module.eval()  # or zeros would be part of running statistics
         for part in self.module:
             if isinstance(part, nn.Flatten):
                 shape = tuple(x.shape[1:])
-            if isinstance(part, (nn.Conv2d, nn.Linear)):
-                kind = "conv" if isinstance(part, nn.Conv2d) else "dense"
-                counts[kind] += 1
-                found[f"{kind}{counts[kind]}.W", shape if kind == "dense" else ()] = part.weight
-                found[f"{kind}{counts[kind]}.b", ()] = part.bias
-                shape = ()
+            if isinstance(part, nn.Linear):
+                flattened[part], shape = shape, ()
             x = part(x)
+        self.module.train()
+        found: dict[tuple[str, tuple[int, ...]], Any] = {}
+        for path, part in named_parts(self.module, "", {}):
+            names = ("W", "b") if hasattr(part, "in_features") or part.weight.ndim > 1 else NORM
+            found[f"{path}.{names[0]}", flattened.get(part, ())] = part.weight
+            found[f"{path}.{names[1]}", ()] = part.bias
         return found
+
+
+class CompiledPeer(Peer):
+    """The same, with the network compiled by PyTorch, and channels last."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(replace(job, by="channels_last"))
+        self.module = torch.compile(self.module)  # type: ignore[assignment]
 
 
 @functools.cache
@@ -175,10 +186,7 @@ def made_layer(options: dict[str, Any], x: torch.Tensor) -> nn.Module:
     kind, width = options["type"], options.get("kernel_size", 0)
     n_in = int(x.shape[1])
     if kind == "conv":
-        padding, stride = options.get("padding", "valid"), options.get("stride", 1)
-        if padding == "same" and stride > 1:  # which PyTorch does not have
-            padding = width // 2
-        return nn.Conv2d(n_in, options["filters"], width, stride, padding)
+        return made_conv(options, x)
     if kind == "residual":
         return Residual(options, x)
     if kind == "global_avg_pool":
@@ -209,6 +217,48 @@ class Residual(nn.Module):
         """Return the sum."""
         total: torch.Tensor = self.body(x) + self.shortcut(x)
         return total
+
+
+KINDS = {
+    nn.Conv2d: "conv",
+    nn.Linear: "dense",
+    nn.BatchNorm2d: "batch_norm",
+    nn.BatchNorm1d: "batch_norm",
+    Residual: "residual",
+}
+NORM = ("scale", "shift")
+
+
+def named_parts(
+    module: nn.Module, prefix: str, counts: dict[str, int]
+) -> Iterator[tuple[str, Any]]:
+    """Yield all parts that have parameters, with the paths that ours have."""
+    for part in module.children():
+        kind = KINDS.get(type(part))
+        if kind is None:
+            yield from named_parts(part, prefix, counts)
+            continue
+        counts[kind] = counts.get(kind, 0) + 1
+        path = f"{prefix}{kind}{counts[kind]}"
+        if isinstance(part, Residual):
+            yield from named_parts(part.body, f"{path}.", {})
+            yield from named_parts(part.shortcut, f"{path}.shortcut.", {})
+        else:
+            yield path, part
+
+
+def made_conv(options: dict[str, Any], x: torch.Tensor) -> nn.Module:
+    """Return a convolution; where a stride leaves "same" unequal, the larger part is behind."""
+    width, stride = options["kernel_size"], options.get("stride", 1)
+    padding = options.get("padding", "valid")
+    if stride == 1 or padding == "valid":
+        return nn.Conv2d(int(x.shape[1]), options["filters"], width, stride, padding)
+    pads = []
+    for size in (int(x.shape[3]), int(x.shape[2])):
+        whole = max((-(-size // stride) - 1) * stride + width - size, 0)
+        pads += [whole // 2, whole - whole // 2]
+    conv = nn.Conv2d(int(x.shape[1]), options["filters"], width, stride)
+    return nn.Sequential(nn.ZeroPad2d(tuple(pads)), conv) if any(pads) else conv
 
 
 def optimizer_of(

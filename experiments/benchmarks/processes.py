@@ -102,6 +102,14 @@ def runner_of(job: Job) -> Runner:
             from experiments.benchmarks.peer import Peer
 
             _runners[job] = Peer(job)
+        elif job.by == "torch.compile":
+            from experiments.benchmarks.peer import CompiledPeer
+
+            _runners[job] = CompiledPeer(job)
+        elif job.by == "jax":
+            from experiments.benchmarks.jax_peer import JaxPeer
+
+            _runners[job] = JaxPeer(job)
         else:
             from experiments.benchmarks.ours import Ours
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from cnnexp import Conv2D, Dense, Flatten, Network, Softmax
+from cnnexp import Conv2D, Dense, Flatten, Network, Softmax, load_run
 from cnnexp.engine import IMPLEMENTATIONS, automatic
 from cnnexp.engine.operations import Implementation
 from cnnexp.errors import OptionError
@@ -97,3 +97,19 @@ def test_kernels_are_compiled_ahead_of_time(tmp_path, monkeypatch):
     Network(layers, impl="compiled").build((6, 6, 1))
     names = [direct_kernels.direct_forward(4).name, direct_kernels.direct_backward.name]
     assert compiled == names
+
+
+@pytest.mark.parametrize("model", ["cnn", pytest.param("resnet", marks=pytest.mark.long)])
+def test_a_run_that_is_resumed_ends_with_the_same_bits(model, tmp_path):
+    """All three kinds of convolutions, batch normalisation and Adam's moments."""
+    pytest.importorskip("numba", reason="impl=compiled needs Numba")
+    settings = ("impl=compiled", f"model={model}", "optimizer=adam", "schedule=constant")
+    settings += ("data.limit=40",)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    succeed(*settings, "epochs=2", f"hydra.run.dir={whole}")
+    succeed(*settings, "epochs=1", f"hydra.run.dir={parts}")
+    succeed("resume", str(parts), "epochs=2")
+    expected, found = (load_run(folder).network.weights() for folder in (whole, parts))
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)

@@ -129,3 +129,12 @@ def test_a_page_without_a_place_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(page, "PAGE", tmp_path / "README.md")
     with pytest.raises(SystemExit, match="no place"):
         page.write(tmp_path)
+
+
+def test_ratios_of_peers_are_medians_of_the_quotients_of_turns() -> None:
+    """The quotient of the medians is 2: the turns of the two are not sorted alike."""
+    peers = module_of("peers")
+    eager, other = peers.Job("flat", "channels_last"), peers.Job("flat", "jax")
+    rows = list(peers.rows_of({eager: [1.0, 2.0, 4.0], other: [4.0, 6.0, 2.0]}))
+    assert [row["ratio"] for row in rows] == [1.0, 3.0]
+    assert {row["best_peer"] for row in rows} == {"channels_last"}

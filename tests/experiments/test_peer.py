@@ -27,6 +27,12 @@ def test_gradients_and_two_steps_are_those_of_pytorch(net: str, layout: str) -> 
     assert figures["step_difference"] < agreement.TOLERANCE["float64"]
 
 
+@pytest.mark.long
+def test_residual_blocks_and_batch_norm_are_those_of_pytorch() -> None:
+    figures = agreement.differences(job_of("resnet"))
+    assert max(figures.values()) < agreement.TOLERANCE["float64"]
+
+
 @pytest.mark.parametrize("net", NETS)
 def test_in_float32_they_differ_by_rounding_alone(net: str) -> None:
     figures = agreement.differences(job_of(net, "float32"))
