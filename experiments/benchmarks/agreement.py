@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks.jobs import ALL_IMPLS, IMPLS, LAYOUTS, NETS, Job, made_samples
+from cnnexp.engine import IMPLEMENTATIONS
+from experiments.benchmarks.jobs import ALL_IMPLS, LAYOUTS, NETS, Job, made_samples
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.processes import Worker
 
@@ -30,7 +31,12 @@ Figures = dict[str, float]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS)
-    parser.add_argument("--impls", nargs="+", choices=ALL_IMPLS, default=IMPLS)
+    parser.add_argument("--impls", nargs="+", choices=ALL_IMPLS, default=_installed())
+
+
+def _installed() -> list[str]:
+    """Return all implementations but those that need what is not installed."""
+    return [name for name in ALL_IMPLS if not IMPLEMENTATIONS[name].missing()]
 
 
 def measure(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
