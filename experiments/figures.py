@@ -375,7 +375,7 @@ def both_ways(axes: Axes, cases: pd.DataFrame, x: str, y: str) -> None:
         ends.append((name, rows[x].iloc[-1], rows[y].iloc[-1], style))
     axes.set_xlabel(ACROSS[x])
     unit = "time per sample" if y == "seconds" else "iterations for 64 samples"
-    axes.set_ylabel(f"{unit}, logarithmic")
+    axes.set_ylabel(f"{unit}, logarithmic\n(lower is better)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(EngFormatter(unit="s" if y == "seconds" else "", sep=" "))
     axes.yaxis.set_minor_formatter(NullFormatter())
