@@ -36,7 +36,7 @@ def peers(frame: pd.DataFrame) -> str:
         ratios = [with_quartiles(found[by]) if by in found else "" for by in order]
         quickest = winner({by: float(row["ratio"]) for by, row in found.items()})
         cells.append([net, threads, number(eager["microseconds_per_sample"]), *ratios, quickest])
-    header = ["net", "threads", "PyTorch eager [µs a sample]", *(f"{by} ÷ it" for by in order)]
+    header = ["net", "threads", "PyTorch eager [µs per sample]", *(f"{by} ÷ it" for by in order)]
     return markdown([*header, "quickest"], cells)
 
 
