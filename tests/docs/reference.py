@@ -146,7 +146,7 @@ def of_section(section: Section) -> str:
     name = code(section.name) if re.search("[:=]", section.name) else section.name
     parts = [f"## {name}", section.what]
     if section.settings:
-        head = ("setting", "takes", "range", "default", "since", "meaning")
+        head = ("setting", "takes; range", "default", "meaning", "since")
         parts.append(table(head, [row_of(section, setting) for setting in section.settings]))
     return "\n\n".join(parts)
 
@@ -155,7 +155,8 @@ def row_of(section: Section, setting: Setting) -> list[str]:
     """Return the cells of a setting."""
     key = f'<a id="{anchor(section, setting)}"></a>`{setting.key}`'
     default = setting.default if setting.default == NO_DEFAULT else code(setting.default)
-    return [key, setting.type, setting.allowed, default, setting.since, setting.meaning]
+    takes = f"{setting.type}; {setting.allowed}" if setting.allowed else setting.type
+    return [key, takes, default, setting.meaning, setting.since]
 
 
 # Commands ----------------------------------------------------------------------------------------
@@ -242,7 +243,8 @@ def of_action(action: argparse.Action) -> list[str]:
         kind = {int: "a whole number", float: "a number"}.get(action.type, "")  # type: ignore
         takes = f"{code(str(action.metavar)) if action.option_strings else ''} {kind}".strip()
         takes += {"+": " one or more", "*": " any number"}.get(str(action.nargs), "")
-    default = "" if action.default in (None, False, [], argparse.SUPPRESS) else str(action.default)
+    given = [] if action.default in (None, False, argparse.SUPPRESS) else action.default
+    default = ", ".join(map(str, given if isinstance(given, list | tuple) else [given]))
     text = (action.help or "").replace("%%", "%")
     return [names, takes, code(default), text]
 
