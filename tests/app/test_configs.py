@@ -363,6 +363,7 @@ def asked(*words: str, **flags: object) -> argparse.Namespace:
     ],
     ids=" ".join,
 )
+@pytest.mark.few(2)
 def test_settings_are_shown_as_they_are_composed(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make_app().show_cfg(CONFIG_NAME, list(words), "job", None)

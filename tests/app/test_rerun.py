@@ -205,18 +205,27 @@ def test_a_study_is_refused():
     assert (ended.code, "a study sets many settings" in ended.err) == (2, True)
 
 
-def test_another_model_chooses_its_own_loss_unless_one_was_typed(place):
+DIABETES = ("data=sklearn", "data.set=diabetes")
+
+
+def loss_of(run):
+    record = read_record(Path(run))
+    return record.config["loss"]["name"], record.choices["loss"]
+
+
+def test_another_model_chooses_its_own_loss():
     """The loss of a recorded model=regression came from that model."""
-    one = ("data=sklearn", "data.set=diabetes", "optimizer=adam", *QUICK)
-    succeed(*one, "model=regression", "hydra.run.dir=one")
+    succeed(*DIABETES, *QUICK, "optimizer=adam", "model=regression", "hydra.run.dir=one")
     ended = cnnexp("rerun", "one", "model=flat", "data=digits", "hydra.run.dir=two")
     assert ended.code == 0, ended.err
-    two = read_record(Path("two"))
-    assert (two.config["loss"]["name"], two.choices["loss"]) == ("cross_entropy", "cross_entropy")
-    succeed(
-        "rerun", "two", "model=regression", "data=sklearn", "data.set=diabetes", "hydra.run.dir=3"
-    )
-    assert read_record(Path("3")).config["loss"]["name"] == "mean_squared_error"
-    succeed(*one, "model=regression", "loss=huber", "hydra.run.dir=typed")
-    succeed("rerun", "typed", "model=regression", "hydra.run.dir=4")
-    assert read_record(Path("4")).config["loss"]["name"] == "huber"
+    assert loss_of("two") == ("cross_entropy", "cross_entropy")
+
+
+@pytest.mark.long
+def test_another_model_takes_the_loss_that_was_typed():
+    succeed(*QUICK, "optimizer=adam", "hydra.run.dir=one")
+    succeed("rerun", "one", "model=regression", *DIABETES, "hydra.run.dir=two")
+    assert loss_of("two") == ("mean_squared_error", "mean_squared_error")
+    succeed(*DIABETES, *QUICK, "model=regression", "loss=huber", "hydra.run.dir=typed")
+    succeed("rerun", "typed", "model=regression", "hydra.run.dir=three")
+    assert loss_of("three") == ("huber", "huber")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import os
@@ -26,7 +27,7 @@ from cnnexp.runs.files import keep_rows
 from cnnexp.runs.finding import flat_row
 from cnnexp.runs.histograms import read_histograms
 from cnnexp.runs.reading import Run
-from tests.fuzz.inputs import changed, changed_pickle, programs
+from tests.fuzz.inputs import ODD, changed, changed_pickle, places, programs
 from tests.fuzz.reader import Reader, call, one_in
 from tests.runs.small import train, write_data
 
@@ -291,7 +292,7 @@ class Predictions(Log):
 class Trackers(RunReader):
     """``trackers.json``, what each tracker calls the run; damaged, it counts as absent."""
 
-    name, file, every = "trackers_json", "trackers.json", 100
+    name, file, every = "trackers_json", "trackers.json", 500
 
     def made_seeds(self) -> list[bytes]:
         entries = [
@@ -316,8 +317,16 @@ class Trackers(RunReader):
 
 def changed_list(content: bytes, rng: random.Random) -> bytes:
     """Return a JSON list in which one value is another, absent, or nested very deeply."""
-    whole = json.loads(changed(json.dumps({"results": json.loads(content)}).encode(), rng))
-    return json.dumps(whole.get("results", whole)).encode()
+    whole = {"list": json.loads(content)}
+    holder, key = rng.choice(list(places(whole)))
+    kind = rng.randrange(8)
+    if kind == 0:
+        return b"[" * 5000 + b"]" * 5000
+    if kind == 1:
+        del holder[key]
+    else:
+        holder[key] = copy.deepcopy(rng.choice(ODD))
+    return json.dumps(whole.get("list")).encode()
 
 
 def digit(root: Path) -> Path:

@@ -55,6 +55,30 @@ def test_conv_relu_max_pool_equals_naive(g, pool):
     check_equal(net, of_naive(g, MaxPool2D(*pool)), *samples(g))
 
 
+@pytest.mark.parametrize(
+    "g",
+    [
+        Geometry(6, 6, 3, 1, "same", 1, 4, 3),
+        Geometry(6, 6, 3, 1, "same", 8, 8, 3),
+        Geometry(1, 1, 3, 1, "same", 8, 9, 3),
+        Geometry(6, 6, 5, 1, "valid", 9, 4, 3),
+    ],
+    ids=str,
+)
+def test_a_pooling_window_of_one_pixel(g, monkeypatch):
+    """There is no winner to note; what memory held before is no winner either."""
+    real = np.empty
+
+    def used_before(shape, dtype=float, **options):
+        array = real(shape, dtype, **options)
+        array.fill(np.nan if array.dtype.kind == "f" else 3)
+        return array
+
+    net, wanted = compiled(g, MaxPool2D(1)), of_naive(g, MaxPool2D(1))
+    monkeypatch.setattr(np, "empty", used_before)
+    check_equal(net, wanted, *samples(g))
+
+
 @pytest.mark.parametrize("g", [*GEOMETRIES, *MORE], ids=str)
 @pytest.mark.few(15)
 def test_conv_relu_equals_naive_fused_and_alone(g):

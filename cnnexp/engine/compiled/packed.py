@@ -58,10 +58,11 @@ def forward(
     filters = W.reshape(-1, b.size)
     A = context.array("A", (b.size, *(pool or conv).out, X.shape[3]), X.dtype)
     flat = A.reshape(b.size, -1)
-    keep = pool is not None and context.keep_cache
+    pixels = pool.size if pool else 1
+    keep = pixels > 1 and context.keep_cache
     winner = context.array("winner", flat.shape if keep else (1, 1), np.uint8)
     least = X.dtype.type(-np.inf if floor is None else floor)
-    numbers, pixels = numbers_of(conv, pool), pool.size if pool else 1
+    numbers = numbers_of(conv, pool)
     for start, stop in _blocks(flat, len(filters), context):
         cols = context.array("cols", (len(filters), stop - start), X.dtype)
         Z = context.array("Z", (b.size, stop - start), X.dtype)
@@ -93,7 +94,7 @@ def backward(
         cols = context.array("cols", (taps, stop - start), X.dtype)
         dZ = context.array("dZ", (n_f, stop - start), X.dtype)
         for k in range(pixels):
-            packed_kernels.give(dA, A, relu, winner, dZ, db, k, int(pool is not None), start)
+            packed_kernels.give(dA, A, relu, winner, dZ, db, k, int(pixels > 1), start)
             packed_kernels.pack(X, cols, k, start, stop, *numbers)
             dW += cols @ dZ.T
             if need:
