@@ -358,7 +358,7 @@ def asked(*words: str, **flags: object) -> argparse.Namespace:
     [
         (),
         ("optimizer=adam", "optimizer.beta1=0.8", "learning_rate=0.3"),
-        ("experiments=search_cnn", "model=resnet", "model.layers.0.filters=3"),
+        ("experiments=initialisation", "model=resnet", "model.layers.0.filters=3"),
         ("data=csv", "data.file=a b.csv", "schedule=one_cycle", "loss=huber", "augment=affine"),
     ],
     ids=" ".join,
