@@ -200,9 +200,9 @@ def warm() -> Iterator[None]:
         to_container=OmegaConf.to_container,
     )
     described = remembered(environment.describe_environment)
-    composing.register_schemas()
+    composing.register_sources()
     with (
-        mock.patch.object(composing, "register_schemas", lambda: None),
+        mock.patch.object(composing, "register_sources", lambda: None),
         mock.patch.object(show, "default_settings", remembered(show.default_settings)),
         mock.patch.object(single_run, "OmegaConf", plain),
         mock.patch.object(ConfigLoaderImpl, "load_configuration", compose),

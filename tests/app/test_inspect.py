@@ -33,7 +33,7 @@ def test_pictures_go_into_the_run_and_leave_the_rest_alone(
     shown = succeed("inspect", run, picture)
     folder = run / "inspect"
     assert shown == f"8 pictures in {folder}; all of them on one page: {folder}/index.html\n"
-    assert "One.png: maps after conv1" in (folder / "index.html").read_text()
+    assert "One.png: feature maps after conv1" in (folder / "index.html").read_text()
     assert all(path.read_bytes() == content for path, content in before.items())
 
 

@@ -178,7 +178,11 @@ def test_a_curve_ends_before_its_first_figure_that_is_not_finite() -> None:
 def test_one_run_shows_training_and_test(finished: list[Path]) -> None:
     comparison = table.Comparison(table.read(finished[:1]))
     axes = drawn(comparison, 0)
-    assert sorted(names_in(axes)) == ["test", "train"]
+    assert [name.partition(":")[0] for name in sorted(names_in(axes))] == [
+        "chance",
+        "test",
+        "train",
+    ]
     bars = drawn(comparison, 3)
     assert [label.get_text() for label in bars.get_yticklabels()] == ["training", "evaluation"]
     assert bars.patches[0].get_width() == pytest.approx(comparison.frame["seconds"][0])
