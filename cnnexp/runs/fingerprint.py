@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 RESULTS_VERSION = 4
 """Raised only when the same config gives other numbers than before."""
 
+OF_IMPLEMENTATION = {"compiled": 1}
+"""The same for runs under one implementation alone; one that is not here has 0."""
+
 PATHS = tuple(
     ("data", key)
     for key in ("dir", "file", "test_file", "images", "labels", "test_images", "test_labels")
@@ -84,7 +87,13 @@ def fingerprint(
             kept[group].pop(key, None)
     code = [[source["name"], source["checksum"]] for source in sources or ()]
     parts = [kept, data_checksum, weights_checksum, RESULTS_VERSION]
+    parts += [OF_IMPLEMENTATION[name] for name in OF_IMPLEMENTATION if name == _impl(config)]
     return _digest([*parts, code] if code else parts)
+
+
+def _impl(config: dict[str, Any]) -> str | None:
+    found: str | None = (config.get("impl") or {}).get("name")
+    return found
 
 
 def _digest(content: Any) -> str:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cnnexp.train.optimizer import Optimizer
 from cnnexp.train.transforms import AdamMoments, ClipNorm, Momentum, Transform, WeightDecay
 
 if TYPE_CHECKING:
     from cnnexp.nn.network import Network
-    from cnnexp.train.optimizer import Optimizer
     from cnnexp.train.transforms import Array, State
 
 Step = Callable[..., None]
@@ -24,7 +24,8 @@ Step = Callable[..., None]
 
 def step_of(optimizer: Optimizer, network: Network) -> Callable[..., bool]:
     """Return the optimizer's `step`, in one pass where that is possible for this network."""
-    return partial(optimizer.step, one_pass=one_pass(optimizer, network))
+    found = one_pass(optimizer, network)
+    return optimizer.step if found is None else partial(optimizer.step, one_pass=found)
 
 
 def one_pass(optimizer: Optimizer, network: Network) -> Step | None:
@@ -34,7 +35,10 @@ def one_pass(optimizer: Optimizer, network: Network) -> Step | None:
     before, core, after = _parts(chain)
     made = PASSES.get(type(core))
     updates = network.implementation.updates
-    if made is None or optimizer.layerwise or made[0] not in updates:
+    own = type(optimizer).step is not Optimizer.step  # the user's, which knows of no kernels
+    if made is None or own or optimizer.layerwise or made[0] not in updates:
+        return None
+    if after and type(core) is Momentum:  # whose kernel decays before alone
         return None
     name, step = made
     return partial(step, updates[name](network.dtype), core, before, after)
@@ -54,7 +58,7 @@ def _momentum(
     kernel: Step,
     core: Momentum,
     before: float,
-    after: float,
+    _after: float,
     values: Array,
     gradient: Array,
     state: State,

@@ -55,6 +55,14 @@ def test_conv_relu_max_pool_equals_naive(g, pool):
     check_equal(net, of_naive(g, MaxPool2D(*pool)), *samples(g))
 
 
+@pytest.mark.parametrize("f", [2, 7])
+def test_a_pooling_window_of_more_pixels_than_a_byte_counts(f):
+    g = Geometry(17 + f - 1, 17 + f - 1, f, 1, "valid", 2, 3, 4)
+    for size in (16, 17):
+        pair = (make(g, MaxPool2D(size)) for make in (compiled, of_naive))
+        check_equal(*pair, *samples(g))
+
+
 @pytest.mark.parametrize(
     "g",
     [

@@ -57,6 +57,25 @@ def test_it_equals_naive(pool, dtype, tolerance, fuse):
     check_trained(net, network(*behind, impl="naive", dtype=dtype), tolerance)
 
 
+@pytest.mark.parametrize("size", [16, 17])
+def test_winners_of_a_large_window_are_told_apart(size):
+    """A byte counts to 255: windows of 289 pixels are pooled by themselves."""
+    nets = []
+    for impl in ("compiled", "naive"):
+        layers = [
+            Conv2D(2, 2),
+            BatchNorm(),
+            ReLU(),
+            MaxPool2D(size),
+            Flatten(),
+            Dense(3),
+            Softmax(),
+        ]
+        nets.append(Network(layers, impl=impl, dtype="float64").build((18, 18, 1)))
+    X = np.random.default_rng(5).standard_normal((4, 18, 18, 1))
+    check_equal(*nets, X, np.arange(4) % 3)
+
+
 def test_other_activations_and_pooling_with_padding_are_computed_as_under_fast():
     net = network(MaxPool2D(2), activation=Tanh)
     assert fusions(net)[0] is BatchNormInPlace

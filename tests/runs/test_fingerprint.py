@@ -132,3 +132,10 @@ def test_the_values_of_before_are_those_that_runs_without_them_had():
 def test_a_hash_of_settings_leaves_out_what_is_for_people():
     named = {**CONFIG, "name": "mine", "tags": ["a"], "note": "first"}
     assert config_hash(named) == config_hash(CONFIG) != config_hash({**CONFIG, "epochs": 3})
+
+
+def test_the_version_of_an_implementation_counts_for_its_runs_alone(monkeypatch):
+    compiled = fingerprint(changed("impl.name", "compiled"), CHECKSUM)
+    monkeypatch.setitem(module.OF_IMPLEMENTATION, "compiled", 99)
+    assert fingerprint(CONFIG, CHECKSUM) == WANTED
+    assert fingerprint(changed("impl.name", "compiled"), CHECKSUM) != compiled

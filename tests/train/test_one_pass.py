@@ -8,7 +8,7 @@ pytest.importorskip("numba", reason="impl=compiled needs Numba")
 from cnnexp import Dense, Network, Softmax
 from cnnexp.nn.parameters import Parameter
 from cnnexp.train import OPTIMIZERS
-from cnnexp.train.one_pass import one_pass
+from cnnexp.train.one_pass import one_pass, step_of
 
 PARAMETERS = (
     Parameter("b", "bias", slice(0, 5), (5,)),
@@ -73,3 +73,34 @@ def test_a_step_that_may_not_be_finite_changes_nothing():
         found = optimizer.step(values, gradient, state, 0.1, PARAMETERS, one_pass=whole)
         assert found is taken
         assert (values == before).all() is np.bool_(not taken)
+
+
+class SGDW(OPTIMIZERS["sgd"]):
+    """Weight decay that is apart from the gradient, behind momentum."""
+
+    decoupled = True
+
+
+def test_decay_behind_momentum_is_not_forgotten():
+    steps = {}
+    for impl in ("fast", "compiled"):
+        optimizer = SGDW(momentum=0.9, weight_decay=0.5)
+        values = np.arange(25.0)
+        state = optimizer.initial_state(PARAMETERS, values)
+        step = step_of(optimizer, network(impl))
+        step(values, np.zeros(25), state, 0.1, PARAMETERS)
+        steps[impl] = values
+    np.testing.assert_allclose(steps["compiled"], steps["fast"], rtol=1e-14)
+    assert (steps["fast"] != np.arange(25.0)).any()
+
+
+@pytest.mark.parametrize("impl", ["fast", "compiled"])
+def test_an_optimizer_with_a_step_of_its_own_is_left_alone(impl):
+    class Own(OPTIMIZERS["sgd"]):
+        def step(self, values, gradient, state, learning_rate, parameters):
+            values -= 1
+            return True
+
+    values = np.zeros(25)
+    assert step_of(Own(), network(impl))(values, np.ones(25), {}, 0.1, PARAMETERS)
+    assert (values == -1).all()

@@ -15,7 +15,7 @@ import numpy as np
 
 from cnnexp.engine.batch_norm import running_statistics, statistics, update_statistics
 from cnnexp.engine.compiled import batch_norm_kernels
-from cnnexp.engine.compiled.direct import floor_of
+from cnnexp.engine.compiled.direct import MOST_PIXELS, floor_of
 from cnnexp.engine.compiled.kernel import Kernel, plain
 from cnnexp.engine.context import Array, Context
 from cnnexp.engine.layout import batch_first, batch_last
@@ -192,9 +192,12 @@ class BatchNormPass(Fusion):
         self.pattern = pattern
 
     def applies(self, layers: Sequence[Any]) -> bool:
-        """Say whether the activation is a floor, and there is no padding."""
+        """Say whether the activation is a floor, and pooling has no padding nor a large window."""
         pools = [layer.geometry for layer in layers[2:]]
-        fits = all(not pool.has_padding and pool.dilation == (1, 1) for pool in pools)
+        fits = all(
+            not pool.has_padding and pool.dilation == (1, 1) and pool.size <= MOST_PIXELS
+            for pool in pools
+        )
         return fits and floor_of(layers[1].geometry) is not None
 
     def kernels(self, layers: Sequence[Any]) -> list[Kernel]:

@@ -23,6 +23,8 @@ from cnnexp.engine.layout import padded_batch_last, unpadded
 from cnnexp.engine.operations import Gradients, Params
 from cnnexp.engine.window import Window
 
+MOST_PIXELS = 256  # of a pooling window, because the winner is noted in a byte
+
 
 class Kept(NamedTuple):
     """The cache: images with padding, filters, the result, and which pixel of a window won."""

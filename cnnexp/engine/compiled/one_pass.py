@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnexp.engine.compiled import direct, packed, winograd
-from cnnexp.engine.compiled.direct import floor_of
+from cnnexp.engine.compiled.direct import MOST_PIXELS, floor_of
 from cnnexp.engine.compiled.kernel import Kernel
 from cnnexp.engine.context import Array, Context
 from cnnexp.engine.fast.pooled_conv import ConvPointwiseMaxPool
@@ -44,8 +44,11 @@ class OnePass(Fusion):
         return not pool or self.pools(layers)
 
     def pools(self, layers: Sequence[Any]) -> bool:
-        """Say whether each output is computed once, and pooling may come before the activation."""
-        return ConvPointwiseMaxPool().applies(layers)
+        """Say whether each output is computed once, and pooling may come before the activation.
+
+        A winner is noted in a byte, so larger windows are pooled by themselves.
+        """
+        return layers[2].geometry.size <= MOST_PIXELS and ConvPointwiseMaxPool().applies(layers)
 
     def kernels(self, layers: Sequence[Any]) -> list[Kernel]:
         """Return the kernels that it needs for some layers."""
