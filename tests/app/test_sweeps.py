@@ -316,6 +316,7 @@ def of_models(*words: str) -> int:
     return main(["-m", "epochs=1", "data.limit=60", "sweep.dir=S", IN_PROCESS, *words])
 
 
+@pytest.mark.long
 def test_a_glob_stands_for_what_fits_and_the_rest_is_left_out(capsys):
     assert of_models("model=glob([flat,lenet5,linear])") == 0
     lines = capsys.readouterr().out.splitlines()

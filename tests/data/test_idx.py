@@ -111,6 +111,7 @@ def test_mnist_is_mnist(mnist_folder):
     ]
 
 
+@pytest.mark.long
 def test_mnist_may_be_divided_by_a_ratio(mnist_folder):
     found = Dataset.prepare(Mnist(dir=str(mnist_folder)), Preparation(split=0.95, limit=100))
     assert (found.train.count, found.test.count) == (100, 100)
