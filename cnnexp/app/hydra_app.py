@@ -20,6 +20,7 @@ from cnnexp.app.hydra_bridge import get_args_parser
 from cnnexp.app.messages import dotted
 from cnnexp.app.own import composer
 from cnnexp.app.showing import shown
+from cnnexp.errors import ConfigError
 
 
 def hydra_main(argv: list[str]) -> int:
@@ -71,4 +72,11 @@ def preset_sweeps(app: App, name: str, overrides: list[str]) -> bool:
     if not any(override.startswith(sweeping) for override in overrides):
         return False
     cfg = app.settings(overrides, name, sweep=True)
+    if cfg.sweep.points == [] and cfg.hydra.mode != RunMode.MULTIRUN:
+        raise ConfigError(
+            [
+                "sweep.points: the list is empty. One run has none: leave the key out, or write"
+                " points: null. For a sweep, list its combinations."
+            ]
+        )
     return bool(cfg.hydra.mode == RunMode.MULTIRUN or cfg.sweep.points is not None)

@@ -150,7 +150,7 @@ def _in_file(error: Any, compose: Callable[[], DictConfig]) -> str:
     key = str(error.full_key)
     if isinstance(error, (ConfigAttributeError, ConfigKeyError)):
         return _unknown_key(key, error, compose)
-    return f"{key}: {_reason(key, error)}"
+    return f"{key}: {_reason(key, error)}" if key else _reason(key, error)
 
 
 def _unknown_key(key: str, cause: object, compose: Callable[[], DictConfig]) -> str:
@@ -214,7 +214,15 @@ def _reason(key: str, cause: object) -> str:
     first = (str(cause).strip().splitlines() or ["cannot be composed."])[0]
     if "not Optional" in first:
         return "must have a value; null is not allowed."
-    if "is not a ListConfig" in first or first == "Cannot merge DictConfig with ListConfig":
+    mixed = first == "Cannot merge DictConfig with ListConfig"
+    if mixed and not key:  # OmegaConf does not say where in the file, nor which of the two it was
+        return (
+            "a list stands where there must be settings, as key: value (a mapping), or settings"
+            " where there must be a list."
+        )
+    if mixed and isinstance(getattr(cause, "parent_node", None), DictConfig):
+        return "must be settings, as key: value (a mapping), not a list."
+    if mixed or "is not a ListConfig" in first:
         return f"must be a list, for example {key}=[…]."
     return first
 

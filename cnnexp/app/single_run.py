@@ -24,7 +24,7 @@ from cnnexp.app.locations import config_root, near
 from cnnexp.app.resume import saying_how_to_go_on
 from cnnexp.app.search import objective
 from cnnexp.errors import CnnexpError, ConfigError, RunError, system_reason
-from cnnexp.runs.folders import claim, hold, remove_empty, run_around, run_below
+from cnnexp.runs.folders import LOCK, claim, hold, remove_empty, run_around, run_below
 from cnnexp.runs.record import Record, holds_a_run, read_record, write_record
 from cnnexp.runs.writing import EPOCHS
 
@@ -73,8 +73,7 @@ def carry_out(
     except OSError as error:
         raise RunError(f"hydra.run.dir={wanted}: cannot be made: {system_reason(error)}.") from None
     folder = folder.absolute()  # hydra.job.chdir=true changes into it
-    with unless_nothing_began(folder, kept), saying_how_to_go_on(folder), hold(folder):
-        refuse_second(folder)
+    with saying_how_to_go_on(folder), held(folder, kept):
         write_record(folder, record)
         cfg.hydra.run.dir = str(folder)
         callbacks = Callbacks(cfg)
@@ -93,8 +92,11 @@ def carry_out(
 
 
 @contextmanager
-def unless_nothing_began(folder: Path, kept: Path) -> Iterator[None]:
-    """Leave nothing behind where a mistake was found before the first step, as in the data.
+def held(folder: Path, kept: Path) -> Iterator[None]:
+    """Hold the folder of a new run, and leave nothing behind where nothing began.
+
+    A mistake may be found before the first step, as in the data. Only what this process wrote is
+    removed then: what is there before it holds the folder may belong to another one.
 
     Parameters
     ----------
@@ -102,16 +104,40 @@ def unless_nothing_began(folder: Path, kept: Path) -> Iterator[None]:
         The run folder; what it holds already stays there.
     kept : Path
         The first folder on the way up that was there before.
+
+    Raises
+    ------
+    RunError
+        If another process holds the folder, or there is a run in it.
     """
-    empty = not any(folder.iterdir())
+    nothing_began = False
     try:
-        yield
-    except CnnexpError:
-        if empty and not (folder / EPOCHS).exists():
-            for path in folder.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with hold(folder):
+            refuse_second(folder)
+            empty = is_empty(folder)
+            try:
+                yield
+            except CnnexpError:
+                nothing_began = empty and not (folder / EPOCHS).exists()
+                if nothing_began:
+                    remove_contents(folder)
+                raise
+    finally:
+        if nothing_began and is_empty(folder):  # the lock is let go
+            (folder / LOCK).unlink(missing_ok=True)
             remove_empty(folder, kept)
-        raise
+
+
+def is_empty(folder: Path) -> bool:
+    """Say whether a folder holds nothing but the file of its lock."""
+    return all(path.name == LOCK for path in folder.iterdir())
+
+
+def remove_contents(folder: Path) -> None:
+    """Remove everything in a folder but the file of its lock."""
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def refuse_folder_key(overrides: Sequence[str], keys: Sequence[str], why: str) -> None:

@@ -7,7 +7,6 @@ a folder of configs), so it is carried out only if the user's own signature stan
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from cnnexp.app.hydra_app import hydra_main
 from cnnexp.app.locations import near
 from cnnexp.app.screen import warn
 from cnnexp.app.sweep_grid import quoted
-from cnnexp.app.sweeps import INDEX, how_begun, read_index
+from cnnexp.app.sweeps import INDEX, read_index, same_command
 from cnnexp.errors import ConfigError, RunError
 from cnnexp.runs import trust
 from cnnexp.runs.archives import place_of
@@ -79,16 +78,13 @@ def last_start(folder: Path) -> dict[str, Any]:
     """Return what was noted of the last start of a sweep, if the user's signature is beside it."""
     start: dict[str, Any] = (read_index(folder)["started"] or [{}])[-1]
     if not fits(start, {"words": [str], "folder": str}):
-        typed: Any = start.get("command")
-        command = f": {shlex.join(typed)}" if fits(typed, [str]) else how_begun(folder)
         raise RunError(
-            f"{folder}: it is not recorded what was typed to start this sweep. Type it"
-            f" again{command}"
+            f"{folder}: it is not recorded what was typed to start this sweep. Go on by"
+            f" {same_command(folder)}."
         )
     if not trust.is_signed([start["folder"], *start["words"]], start.get("signature")):
-        command = shlex.join(["-m", *start["words"], f"sweep.dir={folder}"])
         raise RunError(
             f"{folder}: nothing shows that it was you who started this sweep, and its settings may"
-            f" name code. If you trust them, type its command again: python -m cnnexp {command}"
+            f" name code. Go on by {same_command(folder)}."
         )
     return start

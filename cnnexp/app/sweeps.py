@@ -195,8 +195,10 @@ def read_index(folder: Path) -> dict[str, Any]:
                 index = json.loads(read_bytes(path))
                 _check_index(index)
         except RunError as error:
-            begun = "start the sweep again; its jobs are found by their own records"
-            raise RunError(f"{error} Remove it, and {begun}{how_begun(folder)}") from None
+            raise RunError(
+                f"{error} Remove it, and start the sweep again by {same_command(folder)}; its jobs"
+                " are found by their own records."
+            ) from None
     return index
 
 
@@ -210,16 +212,12 @@ def _check_index(index: Any) -> None:
         raise ValueError(f"it names the folder {odd[0]!r}, and jobs have numbers")
 
 
-def how_begun(folder: Path) -> str:
-    """Return ``: COMMAND``, which started the sweep in a folder, as its jobs have it, or ``.``."""
-    for record in records_in(folder).values():
-        words: Any = record.environment.get("command")
-        if fits(words, [str]) and "resume" not in words:
-            kept = [
-                word for word in words if not word.startswith(("sweep.dir=", "hydra.sweep.dir="))
-            ]
-            return f": {shlex.join([*kept, f'sweep.dir={near(folder)}'])}"
-    return "."
+def same_command(folder: Path) -> str:
+    """Return, in words, how a sweep goes on without a command that the user has signed.
+
+    Records in a folder may be a stranger's: a command from them is not named.
+    """
+    return f"the same command as before, with {shlex.quote(f'sweep.dir={near(folder)}')}"
 
 
 def decide(job: Job, rerun: str, record: Record | None = None) -> Job:

@@ -122,14 +122,17 @@ def _network(run: Run) -> list[str]:
         *network.summary().splitlines(),
         f"samples of {' x '.join(map(str, shape))}; threads: {used['threads']}, micro-batches of"
         f" {used['micro_batch']} samples",
-        *_device(used.get("device") or {}),
+        *_device(used.get("device")),
     ]
 
 
-def _device(found: Mapping[str, str]) -> list[str]:
-    """Say which GPU computed it, if any."""
+def _device(found: object) -> list[str]:
+    """Say which GPU computed it, if any; what another program recorded may lack its name."""
+    if not found or not isinstance(found, Mapping):
+        return []
     versions = ", ".join(f"{name} {value}" for name, value in found.items() if name != "device")
-    return [f"computed on {found['device']} ({versions})"] if found else []
+    name = found.get("device", "a device without a name")
+    return [f"computed on {name} ({versions})" if versions else f"computed on {name}"]
 
 
 def _config(

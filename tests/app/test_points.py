@@ -184,3 +184,17 @@ def test_a_job_is_composed_as_hydra_composes_it(typed, jobs):
         found, own = composer.compose(words), app.config_loader.load_sweep_config(cfg, words)
         assert found.settings == plain(own)
         assert found.hydra == OmegaConf.to_container(own.hydra)
+
+
+@pytest.mark.parametrize("words", [(), ("--cfg", "job")])
+def test_a_preset_with_no_combinations_is_told_so(words):
+    """As it was printed with --cfg job by an earlier version; it was said to be a sweep."""
+    preset = Path("experiments/old.yaml")
+    preset.parent.mkdir()
+    preset.write_text("# @package _global_\nsweep:\n  points: []\n")
+    ended = cnnexp("--config-dir", ".", "experiments=old", "hydra.run.dir=R", *words)
+    if words:
+        assert ended.code == 0 and "points: []" in ended.out
+        return
+    assert ended.code == 2
+    assert ended.err.startswith("error: sweep.points: the list is empty. One run has none: leave")

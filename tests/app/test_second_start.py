@@ -1,0 +1,79 @@
+"""A run that is under way is left alone by a second start in its folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cnnexp.app import single_run
+from cnnexp.errors import DataError, RunError
+from cnnexp.runs.folders import LOCK
+from tests.commandline import cnnexp
+
+ANOTHER = """
+import sys
+from pathlib import Path
+from cnnexp.runs.folders import hold
+folder = Path(sys.argv[1])
+with hold(folder):
+    (folder / "run.json").write_text("{}")
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def another_is_quicker(monkeypatch):
+    """Another process takes the folder after this one has looked at it."""
+    hold = single_run.hold
+    started = []
+
+    @contextmanager
+    def hold_late(folder):
+        command = [sys.executable, "-c", ANOTHER, str(folder)]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
+        assert started[-1].stdout.readline() == "held\n"
+        with hold(folder):
+            yield
+
+    monkeypatch.setattr(single_run, "hold", hold_late)
+    yield
+    for process in started:
+        process.communicate("")
+        assert process.returncode == 0
+
+
+def test_a_second_start_deletes_nothing_of_the_first(another_is_quicker, tmp_path, monkeypatch):
+    """Both found the folder empty."""
+    monkeypatch.chdir(tmp_path)
+    ended = cnnexp("data=digits", "model=flat", "epochs=1", "hydra.run.dir=R")
+    assert ended.code == 2
+    assert "R: another process is writing this run." in ended.err
+    assert sorted(path.name for path in Path("R").iterdir()) == [LOCK, "run.json"]
+
+
+def test_a_second_start_after_the_first_has_ended_deletes_nothing(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "kept").write_text("")
+    again = pytest.raises(RunError, match="there is a run in this folder already")
+    with again, single_run.held(tmp_path, tmp_path):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} >= {"run.json", "kept"}
+
+
+@pytest.mark.parametrize("there", [[], ["kept"]])
+def test_only_what_a_failed_start_wrote_is_removed(there, tmp_path):
+    folder = tmp_path / "new" / "R"
+    folder.mkdir(parents=True)
+    for name in there:
+        (folder / name).write_text("")
+    with pytest.raises(DataError), single_run.held(folder, tmp_path):
+        (folder / "run.json").write_text("{}")
+        raise DataError("no data")
+    assert (folder / "run.json").exists() == folder.exists() == bool(there)
+    assert (tmp_path / "new").exists() == bool(there)
