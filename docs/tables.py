@@ -55,8 +55,13 @@ def table(path: Path, columns: str | None = None, kept: str | None = None) -> st
 
 
 def figure(text: str) -> str:
-    """Return a cell, rounded to three figures if it is a number with a decimal point."""
-    if not re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", text):
+    """Return a cell: a number with a decimal point or an exponent rounded to three figures.
+
+    From 1000 on such a number is whole, with commas; whole numbers get commas from 10,000 on.
+    """
+    if re.fullmatch(r"[1-9]\d{4,}", text):
+        return f"{int(text):,}"
+    if not re.fullmatch(r"-?\d+(\.\d+(e[+-]?\d+)?|e[+-]?\d+)", text):
         return text
     value = float(text)
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

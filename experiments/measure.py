@@ -1,7 +1,7 @@
 """Measure everything again, at one clean commit: ``python -m experiments.measure``.
 
     python -m experiments.measure --list              what there is, how long it takes, what is old
-    python -m experiments.measure                     everything; asked again, it goes on
+    python -m experiments.measure                     everything; asked again, it continues
     python -m experiments.measure --old               only what is older than its code
     python -m experiments.measure --only speed seeds  these
     python -m experiments.measure --pages             the pages and figures, from the files
@@ -9,7 +9,7 @@
 The newest commit that changed code is checked out into a folder of its own, where nothing else can
 change it, and each command runs there. Its file is copied into ``experiments/results`` as soon as
 it is whole. A file that already names this commit is not measured again, so a measurement that was
-stopped goes on where it was. Uncommitted changes are refused: what is measured could never be
+stopped continues where it was. Uncommitted changes are refused: what is measured could never be
 measured again. Each file has the machine, the versions and the commit.
 
 Nothing else should run on the machine meanwhile.
@@ -69,7 +69,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on with what is not measured yet")
+        print("stopped; the same command continues with what is not measured yet")
         return 130
 
 

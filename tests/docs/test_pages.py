@@ -92,6 +92,9 @@ def test_a_table_from_a_file(folder, monkeypatch):
     begin, end = "<!-- table: steps.csv columns=ms_per_batch -->\n", "<!-- end of table -->"
     filled = TABLES["with_tables"](f"{begin}old{end}\n")
     assert filled == f"{begin}\n| ms per batch |\n| ---: |\n| 1,235 |\n| 1.23 |\n\n{end}\n"
+    for cell, shown in {"2.2449e+05": "224,490", "2.5e-07": "2.5e-07", "47251": "47,251"}.items():
+        assert TABLES["figure"](cell) == shown
+    assert [TABLES["figure"](cell) for cell in ("2026", "00017", "1e")] == ["2026", "00017", "1e"]
     some = begin.replace(" -->", " rows=step:last -->")
     filled = TABLES["with_tables"](f"{some}old{end}")
     assert filled == f"{some}\n| ms per batch |\n| ---: |\n| 1.23 |\n\n{end}"

@@ -5,9 +5,9 @@ loop over positions and samples computes a sum and compares it with the maximum 
 output of the convolution is never written. Arrays are batch-last: `q` counts windows of the pooling
 and samples together, ``q = (row · columns + column) · n_m + sample``, one long run for each filter.
 
-The windows of a block of such places are copied side by side into `cols`, one row for each weight,
-as wide as a constant: then all rows lie at constant distances, which the compiler needs to know to
-compute several places with one instruction::
+The windows of a block of such positions are copied side by side into `cols`, one row for each
+weight, as wide as a constant: then all rows lie at constant distances, which the compiler needs to
+know to compute several positions with one instruction::
 
     image (n_c, h, w, n_m)            cols (taps, run)         one filter
     . . . . . . .    pixel k of all      x x x x x x x x x     w0 ─┐
@@ -17,7 +17,7 @@ compute several places with one instruction::
 
 The pixels of a pooling window are taken in order, k = 0, 1, …; a value wins if it is strictly
 greater than the maximum so far, or NaN, and the number of the winner is kept in a byte. The
-backward pass takes the same blocks, and gives each gradient to the place that won. Without pooling
+backward pass takes the same blocks, and gives each gradient to the pixel that won. Without pooling
 there is one pixel, and nobody to win against.
 """
 
@@ -37,15 +37,15 @@ TAPS = (4, 9, 16, 25, 32)  # weights of a filter for which there are kernels; ot
 
 
 def run_of(taps: int) -> int:
-    """Return the places of a block: as many as fit the first-level cache with all their rows."""
+    """Return the positions of a block: as many as fit the first-level cache with all their rows."""
     return min(1024, 6144 // taps // 16 * 16) + 16
 
 
 def through_windows(take):
     """Return a function that calls `take(pixels, part of a row)` for all pixels of some windows.
 
-    The windows are those of pixel `k` of the pooling windows at the places start … stop; their rows
-    lie `run` apart in `cols`.
+    The windows are those of pixel `k` of the pooling windows at the positions start … stop; their
+    rows lie `run` apart in `cols`.
     """
 
     @helper

@@ -105,7 +105,7 @@ def backward(
 
 
 def _blocks(A: Array, taps: int, context: Context) -> list[tuple[int, int]]:
-    """Cut the places of a result (n_f, places) so that columns fill half of the cache."""
+    """Cut the positions of a result (n_f, places) so that columns fill half of the cache."""
     most = max(context.limits.cache // (2 * taps * A.itemsize), 1)
     count = -(-A.shape[1] // most)
     size = -(-A.shape[1] // count)

@@ -1,13 +1,13 @@
 """Kernels around the products of a packed convolution: what moves numbers, in one pass each.
 
-The windows of a block of places are copied into a matrix that stays in the second-level cache, and
-BLAS multiplies it there. What follows is done while the product is in the cache too: bias, floor,
-and the maximum over the pixels of a pooling window::
+The windows of a block of positions are copied into a matrix that stays in the second-level cache,
+and BLAS multiplies it there. What follows is done while the product is in the cache too: bias,
+floor, and the maximum over the pixels of a pooling window::
 
     image ── pack ──> cols (taps, block) ── product ──> Z (n_f, block) ── take ──> A, winner
     image <── unpack ── d_cols  <── product ── dZ (n_f, block) <── give ── dA, A, winner
 
-Places are counted as in `direct_kernels`, whose loop over windows is used here as well.
+Positions are counted as in `direct_kernels`, whose loop over windows is used here as well.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -22,7 +22,7 @@ from cnnexp.engine.compiled.kernel import kernel
 
 @kernel("in4 out2" + 14 * " int")
 def pack(X, cols, k, start, stop, ow, f_h, f_w, s_h, s_w, d_h, d_w, p_h, p_w, q_h, q_w):
-    """Copy the windows of pixel `k` at the places start … stop into the rows of `cols`."""
+    """Copy the windows of pixel `k` at the positions start … stop into the rows of `cols`."""
     window = (ow, f_h, f_w, s_h, s_w, d_h, d_w, p_w, q_h, q_w)
     copy_windows(X, cols.reshape(-1), cols.shape[1], k, start, stop, *window)
 
@@ -36,7 +36,7 @@ def unpack(X, cols, k, start, stop, ow, f_h, f_w, s_h, s_w, d_h, d_w, p_h, p_w, 
 
 @kernel("in2 in1 number out2 bytes2 int int int int")
 def take(Z, b, floor, A, winner, keep, k, last, start):
-    """Take candidate `k` into the maxima `A` from a place on; the last one is also floored.
+    """Take candidate `k` into the maxima `A` from a position on; the last one is also floored.
 
     Z (n_f, block) are sums without their bias. With `keep` the number of the winner is noted.
     """
@@ -65,7 +65,7 @@ def take(Z, b, floor, A, winner, keep, k, last, start):
 
 @kernel("in2 in2 int bytes2 out2 out1 int int int", sums=True)
 def give(dA, A, relu, winner, dZ, db, k, pooled, start):
-    """Write the gradients that pixel `k` won, from a place on, and add up those of the biases.
+    """Write the gradients that pixel `k` won, from a position on, and add up those of the biases.
 
     With `relu` only results above 0 let gradients pass.
     """
