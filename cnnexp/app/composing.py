@@ -33,6 +33,7 @@ from cnnexp.app.locations import config_root, project_root
 from cnnexp.app.messages import in_our_words
 from cnnexp.app.options import check_options
 from cnnexp.app.schema import Config, SweepConfig
+from cnnexp.app.texts import as_typed
 from cnnexp.errors import CnnexpError, ConfigError
 
 
@@ -40,7 +41,9 @@ class App(Hydra):
     """Hydra with our order of steps and our messages."""
 
     def compose_config(self, *args: Any, **kwargs: Any) -> DictConfig:
-        """Compose, with errors in our words."""
+        """Compose, with errors in our words, from texts as they were typed."""
+        if "overrides" in kwargs:
+            kwargs["overrides"] = [as_typed(word) for word in kwargs["overrides"]]
         with composing(self.compose_defaults, self.config_folders()):
             cfg = super().compose_config(*args, **kwargs)
             if RunMode.MULTIRUN in (*args, *kwargs.values()):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import logging
 import sys
 
@@ -20,7 +21,7 @@ from cnnexp.app.hydra_bridge import get_args_parser
 from cnnexp.app.messages import dotted
 from cnnexp.app.own import composer
 from cnnexp.app.showing import shown
-from cnnexp.errors import ConfigError
+from cnnexp.errors import ConfigError, did_you_mean
 
 
 def hydra_main(argv: list[str]) -> int:
@@ -42,7 +43,7 @@ def _dispatch(app: App, args: argparse.Namespace, parser: argparse.ArgumentParse
     if args.hydra_help:
         app.hydra_help(config_name=name, args_parser=parser, args=args)
     elif args.cfg:
-        app.show_cfg(name, args.overrides, args.cfg, args.package, args.resolve)
+        _show_cfg(app, args, name)
     elif args.shell_completion:
         with contextlib.suppress(Exception):  # what cannot be completed yet is not for the prompt
             app.shell_completion(config_name=name, overrides=args.overrides)
@@ -52,6 +53,27 @@ def _dispatch(app: App, args: argparse.Namespace, parser: argparse.ArgumentParse
         return _train(app, args, name)
     sys.stdout.flush()
     return 0
+
+
+def _show_cfg(app: App, args: argparse.Namespace, name: str) -> None:
+    """Show settings; Hydra ends the program where there is no such part."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            app.show_cfg(name, args.overrides, args.cfg, args.package, args.resolve)
+    except SystemExit:
+        raise ConfigError([_no_part(app, args, name)]) from None
+    print(said.getvalue(), end="", file=sys.stderr)
+
+
+def _no_part(app: App, args: argparse.Namespace, name: str) -> str:
+    """Say that settings have no such part, or that it is null."""
+    cfg = app.settings(args.overrides, name)
+    keys = [str(key) for key in cfg if args.cfg != "job" or key != "hydra"]
+    if args.package in keys:
+        return f"--package {args.package}: is null, so there is nothing to show."
+    near = did_you_mean(args.package, keys)
+    return f"--package {args.package}: no such part.{near} Parts: {', '.join(keys)}."
 
 
 def _train(app: App, args: argparse.Namespace, name: str) -> int:

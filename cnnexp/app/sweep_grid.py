@@ -14,6 +14,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override, ValueType
 from omegaconf import DictConfig, OmegaConf
 
+from cnnexp.app.texts import as_typed
 from cnnexp.errors import ConfigError
 
 POINTS = "sweep.points"
@@ -25,7 +26,7 @@ def words_of(cfg: DictConfig) -> list[str]:
     """Return what a composed config varies: values of its sweeper, and what was typed."""
     params = (cfg.hydra.sweeper.get("params") or {}).items()
     typed = [w for w in cfg.hydra.overrides.task if w.lstrip("+").partition("=")[0] != POINTS]
-    return [*(f"{key}={value}" for key, value in params), *typed]
+    return [*(as_typed(f"{key}={value}") for key, value in params), *typed]
 
 
 def expand(cfg: DictConfig, parse: Callable[[list[str]], list[Override]]) -> list[list[str]]:

@@ -28,7 +28,7 @@ from cnnexp.nn.layer import LAYERS
 from cnnexp.nn.losses import LOSSES
 from cnnexp.runs.rebuild import build_network
 from cnnexp.train import OPTIMIZERS, SCHEDULES, trainer
-from tests.commandline import succeed
+from tests.commandline import cnnexp, succeed
 from tests.data.made import put_cifar
 
 CONF = config_root() / "conf"
@@ -308,6 +308,19 @@ def test_checking_twice_changes_nothing():
     cfg = compose("sweep.dir=S")  # by default it has the time in its name
     assert check(cfg) == check(cfg)
     assert "units" not in cfg.model.layers[4]  # filled in for the run, not in what was asked
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nope"], "error: --package nope: no such part. Did you mean 'note'? Parts: model, impl,"),
+        (["batch_size"], "error: --package batch_size: is null, so there is nothing to show.\n"),
+        (["model.nope"], "error: --package model.nope: no such part."),
+    ],
+)
+def test_a_part_of_the_settings_that_is_not_there(words, said):
+    ended = cnnexp("--cfg", "job", "--package", *words)
+    assert (ended.code, ended.err[: len(said)], ended.out) == (2, said, "")
 
 
 def test_configs_are_found_inside_the_package_first(tmp_path, monkeypatch):

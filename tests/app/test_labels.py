@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cnnexp.app.commands import rm
-from cnnexp.runs import environment
+from cnnexp.runs import environment, labels
 from cnnexp.runs.record import read_record
 from tests.commandline import cnnexp, succeed
 
@@ -93,6 +94,27 @@ def test_a_run_that_goes_on_is_left_alone(words):
     Path("one/run.json").write_text(json.dumps(record))
     ended = cnnexp(*(word.format("one") for word in words))
     assert (ended.code, "one: is still going on" in ended.err) == (2, True)
+    assert Path("one/run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("tag", "one", "a"), "one: cannot be written: Permission denied. Check who may"),
+        (("note", "one", "a"), "one: cannot be written: Permission denied. Check who may"),
+        (("rm", "--yes", "one"), "one: cannot be moved: .trash: Permission denied. Check who may"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_to(words, said, monkeypatch):
+    succeed(*QUICK, "hydra.run.dir=one")
+
+    def refuse(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(labels, "write_record", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    ended = cnnexp(*words)
+    assert (ended.code, ended.err.startswith(f"error: {said}")) == (2, True), ended.err
     assert Path("one/run.json").exists()
 
 

@@ -36,6 +36,13 @@ def sweep(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize("interval", ["nan", "inf", "-1", "0"])
+def test_an_interval_that_is_no_time(interval, tmp_path):
+    ended = cnnexp("watch", tmp_path, f"--interval={interval}")
+    said = f"error: --interval must be above 0, and finite. Got {interval}.\n"
+    assert (ended.code, ended.err) == (2, said)
+
+
 def test_how_far_each_run_is(sweep):
     names, (done, under_way) = watched([sweep])
     assert names == ["learning_rate"]

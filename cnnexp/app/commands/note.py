@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnnexp.app.arguments import parser_of_run
-from cnnexp.app.screen import say
+from cnnexp.app.screen import say, writing
 from cnnexp.runs.labels import set_note
 from cnnexp.runs.record import read_record
 
@@ -23,6 +23,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("text", nargs="?", metavar="TEXT", help="the note")
     given = parser.parse_args(words)
     if given.text is not None:
-        set_note(given.run, given.text)
+        with writing(given.run):
+            set_note(given.run, given.text)
     say(read_record(given.run).config.get("note") or "no note")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.locations import near
 from cnnexp.app.screen import say
-from cnnexp.errors import OptionError
+from cnnexp.errors import OptionError, system_reason
 from cnnexp.runs.labels import check_trash, throw_away
 
 EPILOG = """\
@@ -33,8 +33,17 @@ def main(words: list[str]) -> int:
         say("nothing was moved")
         return 0
     for run in given.runs:
-        say(f"{run}: moved to {near(throw_away(run))}")
+        say(f"{run}: moved to {near(_moved(run))}")
     return 0
+
+
+def _moved(run: Path) -> Path:
+    """Move a run to the trash, or say why the system refused that."""
+    try:
+        return throw_away(run)
+    except OSError as error:
+        place = near(Path(error.filename or run))
+        raise OptionError(f"{run}: cannot be moved: {place}: {system_reason(error)}.") from None
 
 
 def _agreed(runs: list[Path]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnnexp.app.arguments import parser_of_run
-from cnnexp.app.screen import say
+from cnnexp.app.screen import say, writing
 from cnnexp.runs.labels import add_tags
 
 EPILOG = """\
@@ -22,6 +22,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("tags", nargs="*", metavar="TAG", help="words")
     parser.add_argument("--remove", nargs="+", default=[], metavar="TAG", help="take these away")
     given = parser.parse_intermixed_args(words)
-    found = add_tags(given.run, given.tags, given.remove)
+    with writing(given.run):
+        found = add_tags(given.run, given.tags, given.remove)
     say(f"{given.run}: {', '.join(found) or 'no tags'}")
     return 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 
 from cnnexp.app.arguments import parser_of
+from cnnexp.errors import OptionError
 from cnnexp.report.watching import show, watch
 
 EPILOG = """\
@@ -33,6 +35,8 @@ def main(words: list[str]) -> int:
     )
     parser.add_argument("--once", action="store_true", help="show the table once")
     given = parser.parse_args(words)
+    if not 0 < given.interval < math.inf:
+        raise OptionError(f"--interval must be above 0, and finite. Got {given.interval:g}.")
     if given.once or not sys.stdout.isatty():
         show(given.paths)
         return 0

@@ -1,0 +1,91 @@
+"""What is typed for a text stays as it was typed, though Hydra could read a number."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import cnnexp as package
+from cnnexp.app.texts import as_typed
+from tests.commandline import succeed
+
+SMALL = ["model=flat", "epochs=1", "data.limit=40"]
+NUMBERS = ["2024_01_01", "1e-3", "1.10", "true", "007", "-0", "+1", ".5", "1_000", "2024", "nan"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def shown(*words):
+    return yaml.safe_load(succeed("--cfg", "job", *words))
+
+
+@pytest.mark.parametrize("text", NUMBERS)
+def test_a_text_is_shown_as_it_was_typed(text):
+    keys = ("name", "note", "init_from", "sweep.dir")
+    found = shown(*(f"{key}={text}" for key in keys), f"tags=[{text},a]")
+    texts = [found["name"], found["note"], found["init_from"], found["sweep"]["dir"]]
+    assert [str(value) for value in [*texts, *found["tags"]]] == [text] * 5 + ["a"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "name=null",
+        "name='1.10'",
+        'name="1.10"',
+        "name=glob(*)",
+        "name=choice(1.10,2.20)",
+        "name=${seed}",
+        "~name=1.10",
+        "+epochs=1_0",
+        "learning_rate=1e-3",
+        "early_stopping.min_delta=1e-3",
+        "best_weights=true",
+        "impl.threads=1_0",
+        "optimizer.weight_decay=1e-4",
+        "data.limit=1_000",
+        "nothing.of_the_kind=1.10",
+        "model.layers.0.filters=[1_0]",
+        "sweep.points=[{name: 1.10}]",
+        "name",
+    ],
+)
+def test_other_words_are_left_alone(word):
+    assert as_typed(word) == word
+
+
+@pytest.mark.parametrize("key", ["data.dir", "data.file", "hydra.run.dir", "hydra.sweep.dir"])
+def test_other_texts(key):
+    assert as_typed(f"{key}=2024_01_01") == f"{key}='2024_01_01'"
+
+
+def test_spaces_around_elements_stay():
+    assert as_typed("tags=[ 1.10 , b],[]") == "tags=[ '1.10' , b],[]"
+
+
+def test_a_run_and_one_that_begins_with_its_weights():
+    succeed(*SMALL, "hydra.run.dir=1.10", "name=1e-3", "tags=[1e-3,007,true]")
+    record = json.loads(Path("1.10/run.json").read_text(encoding="utf-8"))
+    assert record["config"]["name"] == "1e-3"
+    assert record["config"]["tags"] == ["1e-3", "007", "true"]
+    succeed(*SMALL, "init_from=1.10", "hydra.run.dir=2024_01_01")
+    assert Path("2024_01_01/run.json").is_file()
+    succeed("rerun", "1.10", "hydra.run.dir=1.20", "note=1e-3")
+    record = json.loads(Path("1.20/run.json").read_text(encoding="utf-8"))
+    assert record["config"]["note"] == "1e-3"
+
+
+def test_a_sweep():
+    succeed("-m", *SMALL, "seed=0,1", "note=1e-3,1e-4", "sweep.dir=2024_01_01")
+    records = [json.loads(p.read_text("utf-8")) for p in Path("2024_01_01").glob("*/run.json")]
+    assert {record["config"]["note"] for record in records} <= {"1e-3", "1e-4"}
+    succeed("resume", "2024_01_01")
+
+
+def test_python_may_type_words_too():
+    run = package.run(["name=1.10"], model="flat", epochs=1, data={"limit": 40}, note="1e-3")
+    assert (run.config["name"], run.config["note"]) == ("1.10", "1e-3")
