@@ -1,7 +1,8 @@
 """Where a figure comes from: the commit it was measured at, and whether its code has changed since.
 
 Results and pages are no code: a commit counts as clean if nothing but them was changed. A Python
-file has changed if its statements have; comments and docstrings change no figure.
+file has changed if its statements have; comments and docstrings change no figure. Of a notebook
+that is measured, only the statements of its cells with the tag ``measured`` count.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ast
 import csv
 import io
+import json
 import re
 import subprocess
 import tarfile
@@ -18,10 +20,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.tasks import TASKS
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
-CODE = ("cnnexp", "conf", "experiments", "tests", "pyproject.toml")
-NO_CODE = ("experiments/results", "experiments/figures", "*.md", "*.png", "*.ipynb")
+NOTEBOOK = ".ipynb"
+MEASURED = tuple(path for task in TASKS for path in task.of if path.endswith(NOTEBOOK))
+CODE = ("cnnexp", "conf", "experiments", "tests", "pyproject.toml", *MEASURED)
+NO_CODE = ("experiments/results", "experiments/figures", "*.md", "*.png")
 SHORT = 10  # digits of a commit
 IN_TEXT = re.compile(r"^#.*\bcommit:? ([0-9a-f]{7,40})( and changes|\+)?", re.MULTILINE)
 
@@ -65,7 +71,19 @@ def changed_files(root: Path | None = None) -> list[str]:
     """Return the files of code with changes that are not committed, new ones among them."""
     excluded = [f":(exclude){pattern}" for pattern in NO_CODE]
     lines = git("status", "--porcelain", "--", *CODE, *excluded, root=root).splitlines()
-    return [line[3:] for line in lines]
+    found = [line[3:] for line in lines]
+    return [name for name in found if not name.endswith(NOTEBOOK) or _has_other_cells(name, root)]
+
+
+def _has_other_cells(name: str, root: Path | None) -> bool:
+    """Say whether the measured cells of a notebook are not those of the commit."""
+    path = (root or ROOT) / name
+    try:
+        then = {name: git("show", f"HEAD:{name}", root=root).encode()}
+    except NoCommit:  # a new file
+        then = {}
+    now = {name: path.read_bytes()} if path.exists() else {}
+    return meaning(name, then) != meaning(name, now)
 
 
 def changes() -> list[str]:
@@ -133,15 +151,27 @@ def code_at(commit: str) -> dict[str, bytes]:
 
 
 def is_code(name: str) -> bool:
-    """Whether a file is neither a result nor a page."""
+    """Say whether a file is neither a result nor a page."""
     below = any(name.startswith(f"{folder}/") for folder in NO_CODE)
     return not below and not any(fnmatch(name, pattern) for pattern in NO_CODE)
 
 
 def meaning(name: str, files: dict[str, bytes]) -> str | bytes:
-    """Return what a file says, of Python its statements; nothing if it is not there."""
+    """Return what a file says, of Python its statements; nothing if it is not there.
+
+    Of a notebook: the statements of its measured cells.
+    """
     content = files.get(name, b"")
+    if name.endswith(NOTEBOOK) and content:
+        return _statements("\n".join(measured_cells(content)).encode())
     return _statements(content) if name.endswith(".py") and content else content
+
+
+def measured_cells(notebook: bytes | str) -> list[str]:
+    """Return the code of a notebook that a benchmark measures: its cells with that tag."""
+    cells = json.loads(notebook)["cells"]
+    tagged = [cell for cell in cells if "measured" in cell["metadata"].get("tags", [])]
+    return ["".join(cell["source"]) for cell in tagged]
 
 
 @cache

@@ -72,9 +72,11 @@ def part(words: str, minutes: float, *of: str, needs: tuple[str, ...] = ()) -> T
 TASKS = (
     # First what tells whether the rest is worth measuring.
     benchmark("agreement", 2, *TRAINING, needs=("torch",)),
-    Task("pytorch", "python -m tests.agreement", "pytorch.csv", 2, TRAINING, ("torch",)),
+    Task("pytorch", "python -m tests.agreement", "pytorch.csv", 2,
+         (*TRAINING, "tests/agreement.py", "tests/nn/networks.py", "tests/nn/test_fifty_steps.py",
+          "tests/train/test_schedules.py", "tests/train/test_optimizers.py"), ("torch",)),
     Task("exchange", "python -m experiments.exchange", "exchange.csv", 2,
-         ("cnnexp/exchange", *ENGINE), ("torch", "onnx", "onnxruntime")),
+         ("cnnexp/exchange", *ENGINE, "experiments/exchange.py"), ("torch", "onnx", "onnxruntime")),
     # Speed and memory.
     benchmark("speed", 50, *TRAINING, needs=("torch",)),
     benchmark("compiled", 15, *TRAINING, needs=("numba",)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -82,6 +83,40 @@ def test_comments_and_docstrings_are_no_change(repository: Path) -> None:
     commit(repository, "code")
     assert provenance.changes_since(first, ("cnnexp",)) == ("cnnexp/a.py", "cnnexp/new.py")
     assert provenance.changes_since(first, ("conf",)) == ()
+
+
+def notebook(folder: Path, measured: str, other: str) -> None:
+    cells = [
+        {"source": ["import numpy\n", measured], "metadata": {"tags": ["measured"]}},
+        {"source": [other], "metadata": {}},
+    ]
+    (folder / "docs/notebooks").mkdir(parents=True, exist_ok=True)
+    (folder / provenance.MEASURED[0]).write_text(json.dumps({"cells": cells}))
+
+
+def test_of_a_notebook_the_measured_cells_count(repository: Path) -> None:
+    """They changed unseen: no notebook counted as code."""
+    paths = ("docs/notebooks/6_naive_to_fast.ipynb",)
+    assert paths == provenance.MEASURED
+    notebook(repository, "x = 1", "y = 1")
+    assert provenance.changed_files() == [*paths]
+    first = commit(repository, "lesson")
+    notebook(repository, "x = 1  # one", "y = 2")
+    assert provenance.changed_files() == []
+    commit(repository, "words")
+    assert provenance.changes_since(first, paths) == ()
+    notebook(repository, "x = 2", "y = 2")
+    assert provenance.changed_files() == [*paths]
+    code = commit(repository, "code")
+    assert provenance.changes_since(first, paths) == paths
+    assert provenance.last_change() == code
+
+
+def test_a_task_depends_on_its_own_script() -> None:
+    for task in TASKS:
+        words = task.command.split()
+        script = f"{words[2].replace('.', '/')}.py"
+        assert task.study or not (ROOT / script).exists() or script in task.of, task.name
 
 
 def test_an_unknown_commit(repository: Path) -> None:
