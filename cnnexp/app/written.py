@@ -15,7 +15,7 @@ from cnnexp.app.schema import Config
 from cnnexp.errors import OptionError
 from cnnexp.runs.policy import GROUPS
 
-NESTED_LISTS = {"model.layers", "augment.transforms"}
+NESTED_LISTS = {"model.layers", "augment.transforms", grid.POINTS}
 Overrides = str | Sequence[str] | Mapping[str, Any]
 
 
@@ -34,7 +34,7 @@ def written(overrides: Overrides, settings: Mapping[str, Any], several: bool = F
     Raises
     ------
     OptionError
-        If a value cannot be written.
+        If a value cannot be written, or a list of values to sweep over is empty.
 
     Examples
     --------
@@ -72,6 +72,8 @@ def _values(name: str, value: Any) -> str:
     choices = _as_list(value)
     if choices is None or (name in _lists() and _as_list((choices or [None])[0]) is None):
         return _text(name, value)
+    if not choices:
+        raise OptionError(f"{name}: the list is empty. Give the values to sweep over.")
     return ",".join(_text(name, choice) for choice in choices)
 
 

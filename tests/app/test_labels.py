@@ -61,6 +61,22 @@ def test_tags_are_added_and_taken_away():
     assert succeed("tag", "one", "--remove", "c").strip() == "one: no tags"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([""], "a tag is a text that is not empty, and without commas. Got ''."),
+        (["b", " "], "a tag is a text that is not empty, and without commas. Got ' '."),
+        (["b,c"], "a tag is a text that is not empty, and without commas. Got 'b,c'."),
+        (["b", "--remove", "nothere"], "one: has no tag 'nothere'. Tags: a."),
+    ],
+)
+def test_tags_that_are_refused(words, said):
+    succeed(*QUICK, "tags=[a]", "hydra.run.dir=one")
+    ended = cnnexp("tag", "one", *words)
+    assert (ended.code, ended.err) == (2, f"error: {said}\n")
+    assert config_of("one")["tags"] == ["a"]
+
+
 def test_a_note_is_written_printed_and_replaced():
     succeed(*QUICK, "hydra.run.dir=one")
     assert succeed("note", "one").strip() == "no note"

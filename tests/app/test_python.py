@@ -184,3 +184,17 @@ def test_a_folder_is_called_folder_here():
             RunError, match=r"^folder=taken: there is a (single )?run in this folder"
         ):
             call({"model": "flat"}, folder="taken")
+
+
+@pytest.mark.parametrize("settings", [{"seed": []}, {"data": {"limit": ()}}])
+def test_an_empty_list_has_nothing_to_sweep_over(settings):
+    with pytest.raises(OptionError, match=r"^(seed|data.limit): the list is empty. Give the"):
+        cnnexp.sweep(epochs=1, **settings)
+
+
+def test_the_points_of_a_sweep_are_a_list_of_settings():
+    with pytest.raises(ConfigError, match="points: the list is empty, so there is nothing to"):
+        cnnexp.sweep(sweep={"points": []})
+    for points in ([{"seed": 0}], [{"seed": 0}, {"impl": ["sg", "naive"]}]):
+        words = written({}, {"sweep": {"points": points}}, several=True)
+        assert words == written({}, {"sweep": {"points": points}})

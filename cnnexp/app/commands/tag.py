@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cnnexp.app.arguments import parser_of_run
 from cnnexp.app.screen import say, writing
+from cnnexp.errors import OptionError
 from cnnexp.runs.labels import add_tags
+from cnnexp.runs.record import read_record
 
 EPILOG = """\
 examples
@@ -22,7 +26,16 @@ def main(words: list[str]) -> int:
     parser.add_argument("tags", nargs="*", metavar="TAG", help="words")
     parser.add_argument("--remove", nargs="+", default=[], metavar="TAG", help="take these away")
     given = parser.parse_intermixed_args(words)
+    if odd := [tag for tag in given.tags if not tag.strip() or "," in tag]:
+        raise OptionError(f"a tag is a text that is not empty, and without commas. Got {odd[0]!r}.")
+    before = read_record(given.run).config.get("tags") or []
+    if absent := [tag for tag in given.remove if tag not in before]:
+        raise OptionError(f"{given.run}: has no tag {absent[0]!r}. Tags: {_listed(before)}.")
     with writing(given.run):
         found = add_tags(given.run, given.tags, given.remove)
-    say(f"{given.run}: {', '.join(found) or 'no tags'}")
+    say(f"{given.run}: {_listed(found)}")
     return 0
+
+
+def _listed(tags: Sequence[str]) -> str:
+    return ", ".join(tags) or "no tags"
