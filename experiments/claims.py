@@ -13,9 +13,9 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,12 +39,16 @@ SIZES = (7, 14, 28, 56, 112)
 
 
 class Claim(NamedTuple):
-    """One claim: what it is of, what the original says, what is found here, and the command."""
+    """One claim: what it is of, what the original says, what is found here, and the command.
+
+    `origin` is what the file says of itself, for a figure that is read from one.
+    """
 
     claim: str
     the_original: str
     here: str
     command: str
+    origin: Mapping[str, str] | None = None
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -56,11 +60,21 @@ def main(words: Sequence[str] | None = None) -> int:
     found, machine = list(claims()), describe()
     for row in found:
         print(f"{row.claim}: {row.the_original} | {row.here}")
-    results.write(output, [row._asdict() | machine for row in found])
+    results.write(output, [as_row(claim, machine) for claim in found])
     if output == FILE:
         page = ROOT / "docs" / "original.md"
         subprocess.run([sys.executable, ROOT / "docs" / "tables.py", page], check=True)
     return 0
+
+
+def as_row(claim: Claim, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a line of the file: the claim, and where and at which commit its figure was taken.
+
+    What the file of a study does not say of its origin is left empty.
+    """
+    row = claim._asdict()
+    origin = row.pop("origin")
+    return row | (machine if origin is None else {name: origin.get(name, "") for name in machine})
 
 
 def claims() -> Iterator[Claim]:
@@ -107,17 +121,18 @@ def seconds_per_sample(impl: str) -> list[float]:
 
 def errors() -> Iterator[Claim]:
     """Yield what the original says of errors."""
-    flat, cnn = (outcomes.load(study).epochs for study in ("original_flat", "original_cnn"))
+    studies = [outcomes.load(study) for study in ("original_flat", "original_cnn")]
+    (flat, flat_origin), (cnn, cnn_origin) = ((study.epochs, study.facts) for study in studies)
     without, with_one = "no convolution: test error at most", "one convolution: test error"
     for bound, words in ((0.10, "within 1 min"), (0.05, "within 3 min")):
         here = first_at(flat, "test_error", bound)
         claim = f"{without} {percent(bound, 0)}"
-        yield Claim(claim, words, here, STUDY.format("original_flat"))
+        yield Claim(claim, words, here, STUDY.format("original_flat"), flat_origin)
     first = f"{percent(cnn['test_error'].iloc[0])} in {duration(cnn['seconds'].iloc[0])}"
-    command = STUDY.format("original_cnn")
-    yield Claim(f"{with_one} after an epoch", "below 30 %, a little over 2 min", first, command)
-    claim = f"{with_one} after more epochs"
-    yield Claim(claim, "below 3 %", first_at(cnn, "test_error", 0.03), command)
+    claim, words = f"{with_one} after an epoch", "below 30 %, a little over 2 min"
+    yield Claim(claim, words, first, STUDY.format("original_cnn"), cnn_origin)
+    claim, here = f"{with_one} after more epochs", first_at(cnn, "test_error", 0.03)
+    yield Claim(claim, "below 3 %", here, STUDY.format("original_cnn"), cnn_origin)
 
 
 def counts() -> Iterator[Claim]:

@@ -310,3 +310,22 @@ def test_the_counts_among_the_claims() -> None:
     assert found["95 % of 70,000 images"] == "66,500"
     assert found["iterations of stride groups for filters of 3x3"].startswith("9, 9, 9, 9, 9 for")
     assert any("1,416,896,000; of 66,500: 1,438,528,000" in here for here in found.values())
+
+
+def test_the_errors_among_the_claims_are_of_the_commit_of_their_file() -> None:
+    """They were given that of the measurement of the times."""
+    machine = {"cpu": "this one", "commit": "today", "date": "today"}
+    times = claims.Claim("a", "b", "c", claims.COMMAND)
+    assert claims.as_row(times, machine) | machine == claims.as_row(times, machine)
+    files = {}
+    for study in ("original_flat", "original_cnn"):
+        facts = claims.outcomes.load(study).facts
+        files[claims.STUDY.format(study)] = {name: facts.get(name, "") for name in machine}
+    rows = [claims.as_row(claim, machine) for claim in claims.errors()]
+    assert [{name: row[name] for name in machine} for row in rows] == [
+        files[row["command"]] for row in rows
+    ]
+    kept = pd.read_csv(claims.FILE, dtype=str, keep_default_na=False)
+    for row in kept.to_dict("records"):
+        if row["command"] in files:
+            assert {name: row[name] for name in machine} == files[row["command"]]
