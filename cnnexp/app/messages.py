@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import yaml
@@ -54,6 +55,7 @@ MEANT = {
     "folder": "hydra.run.dir",
     "name": "hydra.run.dir",
 }  # what people of other habits type first
+MIXED = "Cannot merge DictConfig with ListConfig"  # OmegaConf says it of both directions
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 
 
@@ -150,7 +152,26 @@ def _in_file(error: Any, compose: Callable[[], DictConfig]) -> str:
     key = str(error.full_key)
     if isinstance(error, (ConfigAttributeError, ConfigKeyError)):
         return _unknown_key(key, error, compose)
-    return f"{key}: {_reason(key, error)}" if key else _reason(key, error)
+    if key:
+        return f"{key}: {_reason(key, error)}"
+    if str(error).startswith(MIXED):
+        return _mixed_up(error)
+    return _reason(key, error)
+
+
+def _mixed_up(error: Exception) -> str:
+    """Say where in a file a list stands in the place of settings, or settings in that of a list.
+
+    OmegaConf's error does not say where; the frames that it passed through hold the place.
+    """
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    found = [f.f_locals.get("self") for f in frames if f.f_code.co_name == "_merge_with"]
+    place = found[-1] if found else None
+    if isinstance(place, (DictConfig, ListConfig)) and (key := place._get_full_key(None)):
+        if isinstance(place, DictConfig):
+            return f"{key}: must be settings, as key: value (a mapping), not a list."
+        return f"{key}: must be a list, not settings."
+    return "must be settings, as key: value (a mapping), not a list, or a list, not settings."
 
 
 def _unknown_key(key: str, cause: object, compose: Callable[[], DictConfig]) -> str:
@@ -214,15 +235,9 @@ def _reason(key: str, cause: object) -> str:
     first = (str(cause).strip().splitlines() or ["cannot be composed."])[0]
     if "not Optional" in first:
         return "must have a value; null is not allowed."
-    mixed = first == "Cannot merge DictConfig with ListConfig"
-    if mixed and not key:  # OmegaConf does not say where in the file, nor which of the two it was
-        return (
-            "a list stands where there must be settings, as key: value (a mapping), or settings"
-            " where there must be a list."
-        )
-    if mixed and isinstance(getattr(cause, "parent_node", None), DictConfig):
+    if first == MIXED and isinstance(getattr(cause, "parent_node", None), DictConfig):
         return "must be settings, as key: value (a mapping), not a list."
-    if mixed or "is not a ListConfig" in first:
+    if first == MIXED or "is not a ListConfig" in first:
         return f"must be a list, for example {key}=[…]."
     return first
 

@@ -3,24 +3,31 @@
 from pathlib import Path
 
 import pytest
+from omegaconf.errors import ConfigTypeError
 
+from cnnexp.app import messages
 from tests.commandline import cnnexp
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("m", "model: [1, 2]\n"), ("o", "model:\n  layers: {a: 1}\n")]
+    ("text", "reason"),
+    [
+        ("model: [1, 2]", "model: must be settings, as key: value (a mapping), not a list."),
+        ("model:\n  layers: {a: 1}", "model.layers: must be a list, not settings."),
+    ],
 )
-def test_a_list_and_settings_are_mixed_up_in_a_file(name, text, tmp_path, monkeypatch):
-    """The key is not known; it was left empty in the message, and the list asked for."""
+def test_a_list_and_settings_are_mixed_up_in_a_file(text, reason, tmp_path, monkeypatch):
+    """The key was left empty in the message, and a list asked for where one was."""
     monkeypatch.chdir(tmp_path)
     Path("experiments").mkdir()
-    Path(f"experiments/{name}.yaml").write_text(f"# @package _global_\n{text}")
-    ended = cnnexp("--config-dir", ".", f"experiments={name}")
-    assert (ended.code, ended.err) == (
-        2,
-        f"error: experiments/{name}.yaml: a list stands where there must be settings, as key: value"
-        " (a mapping), or settings where there must be a list.\n",
-    )
+    Path("experiments/m.yaml").write_text(f"# @package _global_\n{text}\n")
+    ended = cnnexp("--config-dir", ".", "experiments=m")
+    assert (ended.code, ended.err) == (2, f"error: experiments/m.yaml: {reason}\n")
+
+
+def test_without_the_place_both_are_named():
+    mixed = ConfigTypeError(f"{messages.MIXED}\n    full_key: ")
+    assert messages._mixed_up(mixed).startswith("must be settings, as key: value (a mapping)")
 
 
 @pytest.mark.parametrize(
