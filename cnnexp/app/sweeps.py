@@ -156,6 +156,7 @@ class Sweep:
                 known = {record.fingerprint: name for name, record in self._recorded.items()}
                 self._names |= {key: name for key, name in known.items() if key is not None}
                 index["started"].append(self._start)
+            self._tell_of_equal(points)
             for point in points:
                 name = self._place(point.fingerprint)
                 if name not in self._jobs:
@@ -169,6 +170,13 @@ class Sweep:
             replace_json(self.folder / INDEX, index | {"jobs": self._names})
         if not self.search:
             show_plan(self.jobs)
+
+    def _tell_of_equal(self, points: Sequence[Point]) -> None:
+        """Say how many combinations of a grid have the result of another one, and are no jobs."""
+        equal = len(points) - len({point.fingerprint for point in points})
+        if equal and not self.search:
+            one = "combination is" if equal == 1 else "combinations are"
+            say(f"{equal} {one} the same job as another one")
 
     def _place(self, key: str) -> str:
         """Return the folder's name of a job; one that now holds another run is not its folder."""

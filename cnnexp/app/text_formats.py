@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,28 @@ def add_text_formats(parser: argparse.ArgumentParser) -> None:
             metavar="FILE",
             help=f"the table as {what}, into FILE.{name} or instead of the table on the screen",
         )
+
+
+def parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """Parse words with these options among them.
+
+    Raises
+    ------
+    OptionError
+        If the FILE of a format has not its ending.
+    """
+    whole = joined(words)
+    given, left = parser.parse_known_args(whole)
+    if left:
+        word = left[0]
+        for name in TEXT_FORMATS:
+            if (f"--{name}={SCREEN}", word) in itertools.pairwise(whole):
+                raise OptionError(
+                    f"--{name} {word}: the name of its FILE ends in .{name}. Write"
+                    f" --{name} {word}.{name}, or put {word} before the options, if it is a run."
+                )
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return given
 
 
 def joined(words: Sequence[str]) -> list[str]:

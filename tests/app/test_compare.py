@@ -12,6 +12,7 @@ import pytest
 
 from cnnexp.app.main import main
 from cnnexp.app.text_formats import joined
+from tests.commandline import cnnexp
 from tests.conftest import LEARNING_RATES
 
 Captured = pytest.CaptureFixture[str]
@@ -215,6 +216,16 @@ def test_a_path_after_a_format_is_no_file_to_write_into() -> None:
     assert joined(["--json", "a.json", "--csv"]) == ["--json=a.json", "--csv=-"]
     assert joined(["--csv", "a.json"]) == ["--csv=-", "a.json"]
     assert joined(["--csv=a.txt", "--md", "-"]) == ["--csv=a.txt", "--md=-"]
+
+
+@pytest.mark.parametrize("words", ["compare t", "compare t u", "diff t u"])
+def test_a_file_of_a_format_has_its_ending(words: str) -> None:
+    ended = cnnexp(*words.split(), "--md", "t")
+    assert ended.code == 2
+    assert ended.err == (
+        "error: --md t: the name of its FILE ends in .md. Write --md t.md, or put t before the"
+        " options, if it is a run.\n"
+    )
 
 
 def test_a_narrow_terminal_gets_what_fits(

@@ -243,6 +243,21 @@ def test_equal_points_are_run_once(capsys):
     assert record_in(Path("S/0"))["resumed"] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["epochs=1,1"], "1 combination is the same job as another one\n"),
+        (["epochs=1,1,1"], "2 combinations are the same job as another one\n"),
+        (["seed=0,1", "name=a,b"], "2 combinations are the same job as another one\n"),
+        (["seed=0,1"], ""),
+    ],
+)
+def test_it_is_said_how_many_points_are_equal(words, said, capsys):
+    main([*grid(*words), IN_PROCESS])
+    shown = [line for line in capsys.readouterr().out.splitlines(True) if "same job" in line]
+    assert "".join(shown) == said
+
+
 @pytest.mark.long
 def test_batches_of_a_grid_are_one_sweep(capsys):
     assert in_process("seed=1,2,1", "hydra.sweeper.max_batch_size=2") == 0

@@ -15,7 +15,7 @@ from cnnexp.app.text_formats import (
     check_files,
     check_text_formats,
     is_shown,
-    joined,
+    parsed,
     write_texts,
 )
 from cnnexp.errors import require
@@ -48,7 +48,7 @@ examples
 
 def main(words: list[str]) -> int:
     """Compare runs."""
-    given = _parser().parse_args(joined(words))
+    given = parsed(_parser(), words)
     target = parse_target(given.target) if given.target else None
     _check_outputs(given)
     frame = table.read(given.paths)

@@ -12,7 +12,7 @@ from cnnexp.app.text_formats import (
     add_text_formats,
     check_text_formats,
     is_shown,
-    joined,
+    parsed,
     write_texts,
 )
 from cnnexp.errors import foreign
@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
         "--code", action="store_true", help="show the lines of the kept code that differ"
     )
     add_text_formats(parser)
-    given = parser.parse_args(joined(words))
+    given = parsed(parser, words)
     check_text_formats(given)
     a, b = load_run(given.a), load_run(given.b)
     with foreign(f"{a.path / FILE} or {b.path / FILE}"):
