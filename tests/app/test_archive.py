@@ -68,7 +68,7 @@ def test_a_run_begins_from_the_weights_in_an_archive(grid):
         (["archive", "."], "holds more than runs, for example grid.zip. Name the runs or sweeps"),
     ],
 )
-@pytest.mark.few(8)
+@pytest.mark.few(4)
 def test_mistakes(words, text, grid):
     succeed("archive", "grid")
     ended = cnnexp(*words)

@@ -78,7 +78,7 @@ def own_data(tmp_path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-@pytest.mark.few(10)
+@pytest.mark.few(6)
 def test_every_config_composes_and_passes_the_checks(path, own_data, tmp_path):
     group, name = path.parent.name, path.stem
     extra = own_data.get(name, []) if group == "data" else []
@@ -204,7 +204,7 @@ def layer_fields():
 
 
 @pytest.mark.parametrize(("k", "field", "value"), list(layer_fields()))
-@pytest.mark.few(8)
+@pytest.mark.few(4)
 def test_any_field_of_a_layer_can_be_set(k, field, value):
     """Whether or not the preset names it."""
     config = check(compose(f"model.layers.{k}.{field}={value}"))

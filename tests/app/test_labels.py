@@ -85,6 +85,7 @@ def test_a_note_is_written_printed_and_replaced():
     assert succeed("note", "one", "").strip() == "no note"
 
 
+@pytest.mark.long
 def test_a_comparison_shows_names_and_tags_and_finds_by_them():
     succeed(*QUICK, "name=low", "learning_rate=0.01", "hydra.run.dir=runs/one")
     succeed(*QUICK, "tags=[good,new]", "hydra.run.dir=runs/two")

@@ -79,6 +79,7 @@ def test_a_run_and_one_that_begins_with_its_weights():
     assert record["config"]["note"] == "1e-3"
 
 
+@pytest.mark.long
 def test_a_sweep():
     succeed("-m", *SMALL, "seed=0,1", "note=1e-3,1e-4", "sweep.dir=2024_01_01")
     records = [json.loads(p.read_text("utf-8")) for p in Path("2024_01_01").glob("*/run.json")]

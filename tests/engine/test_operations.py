@@ -56,7 +56,7 @@ def assert_close(found, expected, tolerance):
 @pytest.mark.parametrize("impl", FAST_IMPLEMENTATIONS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(("operation", "g"), CASES)
-@pytest.mark.few(300)
+@pytest.mark.few(200)
 def test_equals_naive(operation: str, g: Geometry, impl: str, dtype: type):
     A, (W, b) = images(g, dtype), weights(g, dtype)
     expected = run("naive", operation, g, A, W, b)

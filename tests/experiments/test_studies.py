@@ -191,6 +191,7 @@ def test_results_are_those_of_the_runs(tiny_study):
     assert found.facts["data"].startswith("digits, 10 samples")
 
 
+@pytest.mark.long
 def test_results_are_read_back_as_they_were_written(tiny_study, page):
     found = outcomes.collect(tiny_study)["naive_vs_sg"]
     outcomes.save(found)
@@ -201,6 +202,7 @@ def test_results_are_read_back_as_they_were_written(tiny_study, page):
     )
 
 
+@pytest.mark.long
 def test_a_study_that_is_not_at_its_end_is_passed_over(tiny_study):
     shutil.rmtree(tiny_study / "2")
     assert outcomes.collect(tiny_study) == {}

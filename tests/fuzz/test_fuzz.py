@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="needs limits of the process"
 )
 FAULTS = (ERROR, SLOW, LARGE, CRASH)
-GROUPS = (("runs", "settings"), ("data", "pictures"))
+GROUPS = (("runs", "settings"), pytest.param(("data", "pictures"), marks=pytest.mark.long))
 
 
 def wrong(found: list[Found]) -> list[str]:

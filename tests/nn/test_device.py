@@ -75,6 +75,7 @@ def targets_of(loss: Any) -> Any:
 @pytest.mark.parametrize("wanted", ["base", pytest.param("naive", marks=pytest.mark.long)])
 @pytest.mark.parametrize("base", ON_HOST)
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.few(30)
 def test_every_layer_and_loss_agrees_with_the_host(case, base, wanted, device):
     layers, loss = CASES[case]
     X, Y = np.random.default_rng(0).standard_normal((10, 6, 6, 2)), targets_of(loss)
@@ -107,6 +108,7 @@ def operation_on(
 
 
 @on_devices
+@pytest.mark.few(60)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("other", ["base", pytest.param("naive", marks=pytest.mark.long)])
 @pytest.mark.parametrize("base", ON_HOST)
