@@ -30,6 +30,7 @@ html_show_copyright = False
 
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # the tests run them; here they are shown as they were kept
+suppress_warnings = ["misc.highlighting_failure"]  # `!` with a backslash
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings have types, and shapes
 autodoc_member_order = "bysource"
