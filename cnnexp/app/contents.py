@@ -16,7 +16,8 @@ from cnnexp.nn.profile import ProfileRow
 from cnnexp.runs.histograms import Histogram
 from cnnexp.runs.per_class import ClassRow
 from cnnexp.runs.process import Process
-from cnnexp.runs.record import DataRecord, NetworkRecord, Origin, Record, Resume
+from cnnexp.runs.record import Record
+from cnnexp.runs.record_parts import DataRecord, NetworkRecord, Origin, Resume
 from cnnexp.runs.writing import PARTS
 from cnnexp.train.diagnostics import DiagnosticRow
 from cnnexp.train.events import BatchDone, EpochDone

@@ -28,7 +28,8 @@ from cnnexp.runs import checkpoint, code, rebuild
 from cnnexp.runs.checkpoint import Checkpoint
 from cnnexp.runs.per_class import Classified
 from cnnexp.runs.reading import load_run
-from cnnexp.runs.record import DataRecord, Origin, Record, described, sources_in
+from cnnexp.runs.record import Record, described, sources_in
+from cnnexp.runs.record_parts import DataRecord, Origin
 from cnnexp.runs.recording import recorded
 from cnnexp.runs.writing import RunWriter
 from cnnexp.train import (

@@ -32,7 +32,8 @@ from cnnexp.runs.fingerprint import NEWER
 from cnnexp.runs.folders import hold
 from cnnexp.runs.plugins import load_plugins_of, refusal
 from cnnexp.runs.process import this_process
-from cnnexp.runs.record import FILE, Record, Resume, now, read_record
+from cnnexp.runs.record import FILE, Record, now, read_record
+from cnnexp.runs.record_parts import Resume
 from cnnexp.runs.sources import changed
 from cnnexp.runs.trust import sign_trackers
 

@@ -245,9 +245,8 @@ class Dropout(Layer):
         draws = -(-size // 4)  # a draw of 64 bits serves four values
         words = context.random(draws).bit_generator.random_raw(n_m * draws)
         bits = words.view(np.uint16).reshape(n_m, 4 * draws)[:, :size].reshape(shape)
-        whole = shape == A_prev.shape
-        if context.xp is not np:  # a device gets the mask when it is complete
-            whole = False
+        # A device gets the mask when it is complete.
+        whole = context.xp is np and shape == A_prev.shape
         mask = context.like("mask", A_prev) if whole else np.empty(shape, A_prev.dtype)
         np.less(bits, max(kept, 1), out=mask, casting="unsafe")
         mask *= A_prev.dtype.type(65536 / max(kept, 1))

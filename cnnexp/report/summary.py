@@ -20,7 +20,7 @@ from cnnexp.runs.files import is_file, whole_lines
 from cnnexp.runs.finding import flatten, name_in
 from cnnexp.runs.policy import GROUPS
 from cnnexp.runs.reading import Run
-from cnnexp.runs.record import Resume
+from cnnexp.runs.record_parts import Resume
 
 if TYPE_CHECKING:
     from rich.text import Text

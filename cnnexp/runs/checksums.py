@@ -25,7 +25,8 @@ from typing import Final
 from cnnexp.errors import RunError
 from cnnexp.runs.files import LARGEST_TEXT, Prefix, checksum, is_file, read_bytes
 from cnnexp.runs.pickles import LARGEST
-from cnnexp.runs.record import FILE, CheckpointEntry, Checksums, Record, read_record
+from cnnexp.runs.record import FILE, Record, read_record
+from cnnexp.runs.record_parts import CheckpointEntry, Checksums
 
 CHECKPOINT = "checkpoint.pkl"
 WEIGHTS: Final = "weights.pkl"  # also a key of Checksums

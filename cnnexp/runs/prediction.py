@@ -15,7 +15,7 @@ from cnnexp.errors import DataError, RunError
 from cnnexp.runs import rebuild
 from cnnexp.runs.evaluation import scales_of
 from cnnexp.runs.reading import Run
-from cnnexp.runs.record import DataRecord
+from cnnexp.runs.record_parts import DataRecord
 
 
 def predict(run: Run, paths: Sequence[Path], left_out: list[str]) -> list[dict[str, Any]]:

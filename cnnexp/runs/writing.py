@@ -30,7 +30,8 @@ from cnnexp.runs.files import (
 )
 from cnnexp.runs.heartbeat import Heartbeat
 from cnnexp.runs.policy import CheckpointPolicy
-from cnnexp.runs.record import CheckpointEntry, Checksums, Record, now, write_record
+from cnnexp.runs.record import Record, now, write_record
+from cnnexp.runs.record_parts import CheckpointEntry, Checksums
 
 if TYPE_CHECKING:
     from cnnexp.nn.profile import Profile, ProfileRow
