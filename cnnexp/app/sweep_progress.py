@@ -67,13 +67,15 @@ class SweepProgress:
         self._jobs, self._beside, self._folder = jobs, beside, folder
         self._keys = varying(beside)
         self._running: dict[str, Job] = {}
+        self._printing: dict[str, Job] = {}  # those whose last lines may not be shown yet
         self._read: Counter[str] = Counter()  # bytes that were shown of each job's lines
         self._began, self._drawn = time.monotonic(), 0.0
         self._live = Live(console=Console(), auto_refresh=False, transient=True)
         self._live.start()
 
     def file_of(self, job: Job) -> Path:
-        """Return where a job prints."""
+        """Return where a job prints; it may end before the next look."""
+        self._printing[job.folder.name] = job
         return self._folder / job.folder.name
 
     def look(self, running: Sequence[Job]) -> None:
@@ -82,18 +84,20 @@ class SweepProgress:
             return
         self._drawn = time.monotonic()
         with screen_may_be_gone():
-            now = {job.folder.name: job for job in running}
-            for job in (self._running | now).values():
-                self._show_lines(job)
-            self._running = now
+            self._running = {job.folder.name: job for job in running}
+            self._show_new_lines()
+            self._printing = dict(self._running)
             self._live.update(self._panel(), refresh=True)
 
     def close(self) -> None:
         """Show the last lines, and leave the terminal as it was."""
         with screen_may_be_gone():
-            for job in self._running.values():
-                self._show_lines(job)
+            self._show_new_lines()
             self._live.stop()
+
+    def _show_new_lines(self) -> None:
+        for job in self._printing.values():
+            self._show_lines(job)
 
     def _show_lines(self, job: Job) -> None:
         """Show the whole lines that a job has printed since the last look."""

@@ -81,6 +81,20 @@ def test_lines_of_jobs_stand_above_whole_and_once(monkeypatch):
     assert not file.exists()
 
 
+def test_a_job_that_begins_and_ends_between_two_looks(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    jobs = [job("0", "running"), job("1", "running"), job("2", "running")]
+    with shown(jobs, jobs) as progress:
+        for one in jobs:
+            progress.file_of(one).write_text(f"[{one.folder.name}] epoch 1/1\n")
+            progress.look([one])  # one runs each time, so most looks are too soon
+            one.status, one.launched = "finished", True
+    printed = ESCAPES.sub("", terminal.getvalue())
+    assert [printed.count(f"[{k}] epoch 1/1") for k in range(3)] == [1, 1, 1]
+
+
 @pytest.mark.parametrize(("stream", "term"), [(io.StringIO, "xterm"), (Terminal, "dumb")])
 def test_elsewhere_nothing_is_drawn(stream, term, monkeypatch):
     monkeypatch.setattr(sys, "stdout", stream())
