@@ -78,8 +78,7 @@ TASKS = (
     Task("exchange", "python -m experiments.exchange", "exchange.csv", 2,
          ("cnnexp/exchange", *ENGINE, "experiments/exchange.py"), ("torch", "onnx", "onnxruntime")),
     # Speed and memory.
-    benchmark("speed", 50, *TRAINING, needs=("torch",)),
-    benchmark("compiled", 15, *TRAINING, needs=("numba",)),
+    benchmark("speed", 30, *TRAINING, needs=("torch", "numba")),
     benchmark("peers", 20, *TRAINING, needs=("torch", "numba")),
     benchmark("memory", 10, *ENGINE, needs=("torch",)),
     benchmark("layer_pass", 8, *ENGINE),

@@ -3,7 +3,6 @@
 NAMES = (
     "agreement",
     "speed",
-    "compiled",
     "peers",
     "workers",
     "gpu",

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnexp.engine import IMPLEMENTATIONS
-from experiments.benchmarks.jobs import ALL_IMPLS, LAYOUTS, NETS, Job, made_samples
+from experiments.benchmarks.jobs import IMPLS, LAYOUTS, NETS, Job, installed, made_samples
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.processes import Worker
 
@@ -33,12 +32,7 @@ Figures = dict[str, float]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS)
-    parser.add_argument("--impls", nargs="+", choices=ALL_IMPLS, default=_installed())
-
-
-def _installed() -> list[str]:
-    """Return all implementations but those that need what is not installed."""
-    return [name for name in ALL_IMPLS if not IMPLEMENTATIONS[name].missing()]
+    parser.add_argument("--impls", nargs="+", choices=IMPLS, default=installed())
 
 
 def measure(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:

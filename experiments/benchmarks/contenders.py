@@ -1,7 +1,8 @@
-"""Tables that name who is quickest, compiled code among them."""
+"""Tables that name who is quickest, ours or another."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from experiments.benchmarks.markdown import markdown, number
@@ -9,26 +10,45 @@ from experiments.benchmarks.markdown import markdown, number
 if TYPE_CHECKING:
     import pandas as pd
 
+OURS = ("compiled", "fast")
 
-def compiled(frame: pd.DataFrame) -> str:
-    """Return the table of compiled kernels beside `fast` and PyTorch."""
-    cells = []
-    keys = ["pass", "net", "batch", "threads"]
-    for (which, net, batch, threads), part in frame.groupby(keys, sort=False):
-        rows = part.set_index("by")
-        own = {by: rows.loc[by] for by in ("compiled", "fast") if by in rows.index}
-        ratios = [with_quartiles(row) for row in own.values()]
-        quicker = winner({by: float(row["ratio"]) for by, row in own.items()})
-        over = number(own["compiled"]["over_fast"]) if "compiled" in own else ""
-        cells.append([net, which, f"{batch:,}", threads, *ratios, over, quicker])
-    header = ["net", "", "batch", "threads", "compiled ÷ PyTorch's", "fast ÷ PyTorch's"]
-    return markdown([*header, "compiled ÷ fast", "quickest"], cells)
+
+def comparison(which: str) -> Callable[[pd.DataFrame], str]:
+    """Return what makes the table of training or of inference against PyTorch."""
+
+    def make(frame: pd.DataFrame) -> str:
+        frame = frame[(frame["pass"] == which) & frame["ratio"].notna()]
+        for column in ("batch", "threads", "net", "blas_architecture"):
+            frame = frame.sort_values(column, key=in_order, kind="stable")
+        keys = ["net", "batch", "blas_architecture", "threads"]
+        cells = []
+        for (net, batch, architecture, threads), part in frame.groupby(keys, sort=False):
+            rows = part.set_index("by")
+            peer = str(rows["best_peer"].iloc[0])
+            row = [net, f"{batch:,}", architecture, threads]
+            row += [number(rows.loc[peer, "seconds_per_epoch"]), peer.replace("_", " ")]
+            found = {by: rows.loc[by] for by in OURS if by in rows.index}
+            ratios = [with_quartiles(found[by]) if by in found else "" for by in OURS]
+            quickest = winner({by: float(found[by]["ratio"]) for by in found})
+            cells.append([*row, *ratios, quickest])
+        header = ["net", "batch", "BLAS for", "threads", "PyTorch [s]", "its layout"]
+        return markdown([*header, *(f"{by} ÷ PyTorch" for by in OURS), "quickest"], cells)
+
+    return make
+
+
+def in_order(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return what to sort by: numbers by their size, names as they first came."""
+    if column.name in ("batch", "threads"):
+        return column.astype(int)
+    places = {name: k for k, name in enumerate(dict.fromkeys(column))}
+    return column.map(places)
 
 
 def peers(frame: pd.DataFrame) -> str:
     """Return the table of all peers: microseconds per sample over PyTorch's in eager mode."""
     cells = []
-    order = ("compiled", "fast", "torch.compile", "jax")
+    order = (*OURS, "torch.compile", "jax")
     for (net, threads), part in frame.groupby(["net", "threads"], sort=False):
         rows = part.set_index("by")
         eager = rows.loc[str(rows["best_peer"].iloc[0])]

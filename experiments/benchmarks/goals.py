@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from experiments.benchmarks.speed import MAIN_BATCH, MANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pandas as pd
 
-BATCH, AT_ONCE = 128, 10_000
-SETTINGS = ("SkylakeX", "Haswell")  # OpenBLAS with AVX-512, and without
-# our time over PyTorch's: with AVX-512 on 1 and on 2 threads, then without
+NETS = ("original_cnn", "lenet5", "deep", "flat")
+# our time over PyTorch's, for each of these nets on one and on two threads
 TRAINING = {
-    "original_cnn": (0.30, 0.30, 0.38, 0.38),
-    "lenet5": (0.57, 0.60, 0.70, 0.75),
-    "deep": (0.56, 0.60, 0.87, 0.88),
-    "flat": (0.50, 0.80, 0.55, 0.90),
+    "compiled": ((0.22, 0.25), (0.45, 0.45), (0.55, 0.60), (0.65, 0.80)),
+    "fast": ((0.42, 0.42), (0.70, 0.65), (0.85, 0.95), (0.85, 0.95)),
 }
-# with AVX-512 and without, on 1 thread
-INFERENCE = {"original_cnn": (0.18, 0.25), "lenet5": (0.38, 0.55), "deep": (0.48, 0.75)}
+INFERENCE = {
+    "compiled": ((0.18, 1.0), (0.40, 1.0), (0.60, 1.0), (0.90, 1.0)),
+    "fast": ((0.50, 1.05), (0.60, 1.05), (0.85, 1.05), (1.0, 1.05)),
+}
 
 
-def reached(frame: pd.DataFrame) -> Iterator[tuple[str, str, str, int, float, float]]:
-    """Yield what, net, setting, threads, goal and ratio, from the rows of ``speed.csv``."""
-    ours = frame[frame["by"] == "fast"]
-    for net, goals in TRAINING.items():
-        for place, goal in enumerate(goals):
-            setting, threads = SETTINGS[place // 2], place % 2 + 1
-            yield (
-                f"training, batches of {BATCH}",
-                net,
-                setting,
-                threads,
-                goal,
-                _ratio(ours, ("training", net, setting, threads, BATCH)),
-            )
-    for net, pair in INFERENCE.items():
-        for setting, goal in zip(SETTINGS, pair, strict=True):
-            found = _ratio(ours, ("inference", net, setting, 1, AT_ONCE))
-            yield f"inference, {AT_ONCE:,} images", net, setting, 1, goal, found
+class Goal(NamedTuple):
+    """A goal, and what was measured; not a number if it was not."""
+
+    which: str
+    by: str
+    net: str
+    threads: int
+    goal: float
+    ratio: float
 
 
-def _ratio(ours: pd.DataFrame, wanted: tuple[str, str, str, int, int]) -> float:
-    """Return the ratio of one row; not a number if it was not measured."""
-    keys = ["pass", "net", "blas_architecture", "threads", "batch"]
-    rows = ours[(ours[keys] == list(wanted)).all(axis=1)]
-    return float(rows["ratio"].iloc[0]) if len(rows) else float("nan")
+def reached(frame: pd.DataFrame) -> Iterator[Goal]:
+    """Yield all goals, from the rows of ``speed.csv`` with OpenBLAS as it is set."""
+    frame = frame[frame["blas_architecture"] == frame["blas_architecture"].iloc[0]]
+    keys = ["pass", "by", "net", "batch", "threads"]
+    ratios = frame.set_index(keys)["ratio"].to_dict()
+    parts = (("training", MAIN_BATCH, TRAINING), ("inference", MANY, INFERENCE))
+    for which, batch, goals in parts:
+        for by, of_nets in goals.items():
+            for net, pair in zip(NETS, of_nets, strict=True):
+                for threads, goal in enumerate(pair, start=1):
+                    ratio = ratios.get((which, by, net, batch, threads), float("nan"))
+                    yield Goal(which, by, net, threads, goal, ratio)

@@ -15,8 +15,7 @@ from cnnexp.data.dataset import Scale
 MODELS = Path(__file__).parents[2] / "conf" / "model"
 NETS = ("original_cnn", "lenet5", "cnn", "deep", "flat")
 NORMALISED = ("lenet5_bn", "resnet")  # with batch normalisation; resnet has residual blocks
-IMPLS = ("naive", "sg", "im2col", "fast")  # measured unless others are named
-ALL_IMPLS = (*IMPLS, "compiled")
+IMPLS = ("naive", "sg", "im2col", "fast", "compiled")  # the quickest last
 BATCH_NORM = "+batch_norm"
 LAYOUTS = ("channels_first", "channels_last")  # how PyTorch keeps its images
 OTHERS = ("torch.compile", "jax")  # peers that compile the whole step
@@ -83,6 +82,13 @@ def with_batch_norm(layers: Layers) -> Layers:
         found += [options | {"activation": None}, {"type": "batch_norm"}]
         found += [{"type": activation}] if activation else []
     return found
+
+
+def installed() -> list[str]:
+    """Return the implementations that can be measured here, in the order of `IMPLS`."""
+    from cnnexp.engine import IMPLEMENTATIONS
+
+    return [name for name in IMPLS if not IMPLEMENTATIONS[name].missing()]
 
 
 @functools.cache

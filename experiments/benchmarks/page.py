@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnexp.runs.files import replace_file
 from experiments.benchmarks import results
-from experiments.benchmarks.contenders import compiled, peers
+from experiments.benchmarks.contenders import OURS, comparison, peers
 from experiments.benchmarks.goals import reached
 from experiments.benchmarks.jobs import BATCH_NORM, LAYOUTS
 from experiments.benchmarks.markdown import markdown, number
@@ -73,50 +73,25 @@ def where(frame: pd.DataFrame) -> str:
     )
 
 
-def in_order(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return what to sort by: numbers by their size, names as they first came."""
-    if column.name in ("batch", "threads"):
-        return column.astype(int)
-    places = {name: k for k, name in enumerate(dict.fromkeys(column))}
-    return column.map(places)
-
-
-def comparison(which: str) -> Callable[[pd.DataFrame], str]:
-    """Return what makes the table of training or of inference against PyTorch."""
-
-    def make(frame: pd.DataFrame) -> str:
-        frame = frame[frame["pass"] == which]
-        for column in ("batch", "threads", "net", "blas_architecture"):
-            frame = frame.sort_values(column, key=in_order, kind="stable")
-        keys = ["net", "batch", "blas_architecture", "threads"]
-        cells = []
-        for (net, batch, architecture, threads), part in frame.groupby(keys, sort=False):
-            times = part.set_index("by")["seconds_per_epoch"]
-            ours = part[part["by"] == "fast"]
-            if ours.empty or ours["ratio"].isna().all():
-                continue
-            row = ours.iloc[0]
-            peer = str(row["best_peer"])
-            seconds = number(times["fast"]), number(times[peer]), peer.replace("_", " ")
-            ratio = f"**{row['ratio']:.2f}**", f"{row['ratio_low']:.2f}–{row['ratio_high']:.2f}"
-            cells.append([net, f"{batch:,}", architecture, threads, *seconds, *ratio])
-        header = ["net", "batch", "BLAS for", "threads", "ours [s]", "PyTorch [s]"]
-        return markdown([*header, "its layout", "ours ÷ PyTorch's", "quartiles"], cells)
-
-    return make
-
-
 def against_pytorch(frame: pd.DataFrame) -> str:
     """Return the ratios of the project's page; where PyTorch is faster they are bold."""
-    ours = frame[(frame["by"] == "fast") & frame["ratio"].notna()]
-    nets = list(dict.fromkeys(ours["net"]))
-    slower = f"{(ours['ratio'] > 1).sum()} of the {len(ours)} settings measured"
+    ours = frame[frame["by"].isin(OURS) & frame["ratio"].notna()]
+    nets, names = (list(dict.fromkeys(ours[column])) for column in ("net", "by"))
+    slower = " and ".join(
+        f"{(part['ratio'] > 1).sum()} of {len(part)} with `impl={by}`"
+        for by, part in ours.groupby("by")
+    )
     ours = ours[ours["blas_architecture"] == ours["blas_architecture"].iloc[0]]
-    keys = ["net", "pass", "batch", "threads"]
+    keys = ["net", "by", "pass", "batch", "threads"]
     ratios = ours.drop_duplicates(keys).set_index(keys)["ratio"].to_dict()
-    cells = [[net, *(_ratio(ratios.get((net, *setting))) for setting in SETTINGS)] for net in nets]
+    cells = [
+        [net, by, *(_ratio(ratios.get((net, by, *setting))) for setting in SETTINGS)]
+        for net in nets
+        for by in names
+    ]
     header = [f"{which}, batch {batch}, {cores(n)}" for which, batch, n in SETTINGS]
-    return f"{markdown(['our time ÷ PyTorch', *header], cells)}\nPyTorch is faster in {slower}.\n"
+    table = markdown(["our time ÷ PyTorch", "impl", *header], cells)
+    return f"{table}\nOf the settings measured, PyTorch is faster in {slower}.\n"
 
 
 SETTINGS = (
@@ -310,11 +285,13 @@ def kill_and_resume(frame: pd.DataFrame) -> str:
 
 def goals(frame: pd.DataFrame) -> str:
     """Return the table of what was to be reached and what was."""
-    cells = [
-        [what, net, setting, threads, f"{goal:.2f}", f"{ratio:.2f}", f"{ratio / goal - 1:+.0%}"]
-        for what, net, setting, threads, goal, ratio in reached(frame)
-    ]
-    header = ["", "net", "BLAS for", "threads", "goal", "measured", "above the goal"]
+    cells = []
+    for goal in reached(frame):
+        if goal.ratio == goal.ratio:  # it was measured
+            row = [goal.which, goal.net, goal.by, goal.threads]
+            ratios = f"{goal.goal:.2f}", f"{goal.ratio:.2f}", f"{goal.ratio / goal.goal - 1:+.0%}"
+            cells.append([*row, *ratios])
+    header = ["", "net", "impl", "threads", "goal", "measured", "above the goal"]
     return markdown(header, cells)
 
 
@@ -338,7 +315,6 @@ TABLES: dict[str, Table] = {
     "training": ("speed", comparison("training")),
     "inference": ("speed", comparison("inference")),
     "implementations": ("speed", implementations),
-    "compiled": ("compiled", compiled),
     "peers": ("peers", peers),
     "goals": ("speed", goals),
     "mnist_99": ("mnist_99_peers", mnist),

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.benchmarks import agreement
 from experiments.benchmarks.jobs import (
-    ALL_IMPLS,
     IMPLS,
     LAYOUTS,
     MNIST,
     NETS,
     NORMALISED,
     Job,
+    installed,
     layers_of,
 )
 from experiments.benchmarks.machine import describe, has_torch
@@ -56,8 +56,10 @@ SHOWN = (
     "seconds_per_epoch",
     "ratio",
 )
+MEASURED = (*NETS, *NORMALISED)
 BATCHES, THREADS = (32, 128, 512), (1, 2)
 MAIN_BATCH = 128  # all implementations are timed with it, and other settings of OpenBLAS
+ALWAYS = ("fast", "compiled")  # timed with the other batch sizes too
 MANY = 10_000  # images of an inference
 ROUNDS_OF_MANY = 3
 TURN = 0.1  # seconds of one contender's turn
@@ -68,10 +70,10 @@ Timer = Callable[[], float]  # microseconds per sample
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS)
+    parser.add_argument("--nets", nargs="+", choices=MEASURED, default=MEASURED)
     parser.add_argument("--batches", nargs="+", type=int, default=BATCHES)
     parser.add_argument("--threads", nargs="+", type=int, default=THREADS)
-    parser.add_argument("--impls", nargs="+", choices=ALL_IMPLS, default=IMPLS)
+    parser.add_argument("--impls", nargs="+", choices=IMPLS, default=installed())
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
     parser.add_argument("--no-peer", action="store_true", help="leave PyTorch out")
     parser.add_argument("--one-setting", action="store_true", help="OpenBLAS as it is set now")
@@ -132,12 +134,15 @@ def measure_net(
 
 
 def _impls(asked: argparse.Namespace, batch: int) -> list[str]:
-    """Return the implementations that are timed with a batch size, the last in the table first.
+    """Return the implementations that are timed with a batch size, the quickest first.
 
     The loops are timed in another way.
     """
-    wanted = [by for by in reversed(ALL_IMPLS) if by in asked.impls and by != "naive"]
-    return wanted if batch == MAIN_BATCH else wanted[:1]
+    return [
+        by
+        for by in reversed(IMPLS)
+        if by in asked.impls and by != "naive" and (batch == MAIN_BATCH or by in ALWAYS)
+    ]
 
 
 def check(worker: Worker, net: str, threads: int) -> None:
@@ -163,7 +168,7 @@ def measure_jobs(workers: dict[Job, Worker], rounds: int) -> Iterator[Row]:
     samples = _samples_of_a_turn(workers[jobs[0]], jobs[0])
     yield from measure_inference(workers, jobs, samples, jobs[0].batch, rounds)
     if jobs[0].batch == MAIN_BATCH:
-        quickest = ("fast", "compiled", jobs[0].by, *LAYOUTS)
+        quickest = (*ALWAYS, *LAYOUTS)
         jobs = [job for job in jobs if job.by in quickest]
         yield from measure_inference(workers, jobs, MANY, MANY, min(rounds, ROUNDS_OF_MANY))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments.benchmarks import NAMES, machine, page, processes, results
+from experiments.benchmarks import NAMES, contenders, machine, page, processes, results
 from experiments.benchmarks.__main__ import main, module_of
 
 LONG = (
@@ -120,8 +120,36 @@ def test_ratios_above_one_are_bold_and_counted() -> None:
         keys | {"by": "sg", "pass": "training", "threads": 1, "ratio": 3},
     ]
     text = page.against_pytorch(pd.DataFrame(rows))
-    assert "| cnn | 0.50 | **1.25** |  |" in text
-    assert "in 2 of the 3 settings" in text
+    assert "| cnn | fast | 0.50 | **1.25** |  |" in text
+    assert "in 2 of 3 with `impl=fast`." in text
+
+
+def test_the_quickest_of_three_is_named() -> None:
+    keys = {"pass": "training", "net": "cnn", "batch": 128, "threads": 1, "best_peer": "first"}
+    keys |= {"blas_architecture": "one", "ratio_low": 0.5, "ratio_high": 1.5}
+    rows = [
+        keys | {"by": "first", "ratio": 1.0, "seconds_per_epoch": 8.0},
+        keys | {"by": "compiled", "ratio": 0.75},
+        keys | {"by": "fast", "ratio": 1.25},
+    ]
+    text = contenders.comparison("training")(pd.DataFrame(rows))
+    ratios = "**0.75** (0.50-1.50) | **1.25** (0.50-1.50)".replace("-", "–")
+    assert f"| cnn | 128 | one | 1 | 8.00 | first | {ratios} | compiled |" in text
+    text = contenders.comparison("training")(pd.DataFrame(rows[::2]))
+    assert "| PyTorch |" in text
+
+
+def test_goals_are_read_from_the_rows() -> None:
+    keys = {"net": "flat", "threads": 2, "blas_architecture": "one"}
+    rows = [
+        keys | {"pass": "training", "by": "compiled", "batch": 128, "ratio": 0.4},
+        keys | {"pass": "inference", "by": "fast", "batch": 10_000, "ratio": 2.1},
+        keys | {"pass": "training", "by": "fast", "batch": 32, "ratio": 9},
+    ]
+    text = page.goals(pd.DataFrame(rows))
+    assert "| training | flat | compiled | 2 | 0.80 | 0.40 | -50% |" in text
+    assert "| inference | flat | fast | 2 | 1.05 | 2.10 | +100% |" in text
+    assert text.count("flat") == 2
 
 
 def test_a_page_without_a_place_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
