@@ -235,9 +235,8 @@ def test_what_a_killed_download_left_is_gone_after_the_next(source):
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
     source.load()
-    assert sorted(path.name for path in source.folder.iterdir()) == sorted(
-        [*PACKED, ".download.lock"]
-    )
+    found = {path.name for path in source.folder.iterdir()}
+    assert found - {".download.lock"} == set(PACKED)  # some versions of filelock delete theirs
 
 
 def test_a_full_disk_says_what_to_do(source, monkeypatch):
