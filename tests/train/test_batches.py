@@ -263,13 +263,12 @@ def test_a_lock_that_the_thread_holds_is_never_copied_by_a_fork():
         return number
 
     items = made_ahead(make, range(1000))
-    next(items)
     for _ in range(10):
         at_work.clear()
-        assert at_work.wait(5)
+        next(items)  # makes room for another one, so that the thread begins again after `clear`
+        assert at_work.wait(60)
         pid = os.fork()
         if pid == 0:
             os._exit(0 if lock.acquire(timeout=1) else 1)
         assert os.waitpid(pid, 0)[1] == 0
-        next(items)
     items.close()
