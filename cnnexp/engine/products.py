@@ -52,7 +52,12 @@ def product(W: Array, X: Array, out: Array, limits: Limits) -> Array:
 
 
 def outer(X: Array, Y: Array, limits: Limits) -> Array:
-    """Return ``X @ Y.T`` (m, k) for `X` (m, long) and `Y` (k, long): a sum over the long axis."""
+    """Return ``X @ Y.T`` (m, k) for `X` (m, long) and `Y` (k, long): a sum over the long axis.
+
+    Of stacks of matrices it returns a stack.
+    """
+    if X.ndim > 2 and len(X) == 1:
+        return outer(X[0], Y[0], limits)[None]
     if X.ndim > 2:
         stack: Array = np.matmul(X, Y.swapaxes(1, 2))
         return stack

@@ -44,6 +44,7 @@ from cnnexp.engine.operations import (
     Operation,
     Params,
 )
+from cnnexp.engine.products import outer
 from cnnexp.engine.shared import NUMPY
 from cnnexp.engine.window import AxisGroup, Window
 
@@ -87,7 +88,7 @@ def conv_backward(
         part = dZ_in[:, rows.positions, cols.positions]
         dZ_flat = context.array("dZ", (len(flat), W_rows.shape[1], flat.shape[2]), dZ.dtype)
         dZ_flat.reshape(part.shape)[...] = part
-        dW_rows += dZ_flat @ flat.transpose(0, 2, 1)
+        dW_rows += outer(dZ_flat, flat, context.limits)
         if dA is None:
             continue
         d_cols = context.array("d_cols", (len(flat), flat.shape[1] - 1, flat.shape[2]), dZ.dtype)

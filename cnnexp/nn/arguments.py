@@ -159,8 +159,26 @@ def as_numbers(name: str, values: Any) -> Array:
     return found
 
 
-def as_finite(name: str, values: Array, dtype: np.dtype[Any]) -> Array:
+def wrong_ending(loss: Loss, last: Layer) -> OptionError:
+    """Return the error of a network that does not end in the layer that its loss needs."""
+    return OptionError(
+        f"the loss is {LOSSES.name_of(type(loss)).replace('_', '-')}, so the last layer must be"
+        f" {loss.fuses} after a dense layer. Got {last.type} of output shape {last.output_shape}."
+    )
+
+
+def check_sample_shape(found: Shape, expected: Shape) -> None:
+    """Raise ShapeError if samples are not of the shape that a network was built for."""
+    if found != expected:
+        raise ShapeError(
+            f"X must be samples of shape {expected}, the network was built for them. Got {found}."
+        )
+
+
+def as_finite(name: str, values: Array, dtype: np.dtype[Any], first: int = 0) -> Array:
     """Return an array in a type of numbers in which all of them are finite.
+
+    Of a part of an array, `first` is the number of its first row.
 
     The sum tells in one pass and without memory; only if it is not finite, which a sum of large
     numbers may be too, each number is looked at.
@@ -174,7 +192,6 @@ def as_finite(name: str, values: Array, dtype: np.dtype[Any]) -> Array:
         found = values.astype(dtype, copy=False)
         if not np.isfinite(found.sum()) and not np.isfinite(found).all():
             where = np.argwhere(~np.isfinite(found))[0].tolist()
-            raise ShapeError(
-                f"{name} must be finite. Got {found[tuple(where)]} as {dtype}, at {where}."
-            )
+            value, where[0] = found[tuple(where)], where[0] + first
+            raise ShapeError(f"{name} must be finite. Got {value} as {dtype}, at {where}.")
     return found

@@ -2,7 +2,7 @@
 
 A micro-batch should be so large that its work outweighs the fixed cost of a call to NumPy, a few
 microseconds each, and so small that the largest result of its layers stays near the processor. The
-size depends on the network and on the cache, never on the number of workers.
+size depends on the network, the mini-batch and the cache, never on the number of workers.
 
 A device has thousands of workers of its own: there a micro-batch is a whole mini-batch, unless its
 feature maps would take gigabytes.
@@ -18,11 +18,12 @@ from cnnexp.nn.plan import Plan
 
 FEWEST, USUAL, MOST = 16, 64, 128  # samples of a micro-batch; powers of two
 ENOUGH_WORK = 8_000_000  # multiply-adds of a micro-batch
+MUCH_WORK = 4 * ENOUGH_WORK  # of half a micro-batch, so that to cut it costs little
 MOST_ON_DEVICE = 4096
 DEVICE_BYTES = 2 << 30  # of all that a micro-batch needs on a device
 
 
-def automatic_micro_batch(plan: Plan, parameters: Parameters) -> int:
+def automatic_micro_batch(plan: Plan, parameters: Parameters, batch_size: int | None = None) -> int:
     """Return the samples of a micro-batch in training.
 
     Parameters
@@ -31,6 +32,9 @@ def automatic_micro_batch(plan: Plan, parameters: Parameters) -> int:
         The compiled network. Its implementation says how large results may get.
     parameters : Parameters
         Its parameters, in the type of its numbers.
+    batch_size : int, optional
+        Samples of a mini-batch. One that is a single micro-batch has one worker at work: it is cut
+        in two where half of it is much work.
     """
     if plan.implementation.device is not None:
         return _on_device(plan, parameters)
@@ -45,7 +49,18 @@ def automatic_micro_batch(plan: Plan, parameters: Parameters) -> int:
     most_bytes = plan.implementation.caches * plan.limits.cache
     while samples > FEWEST and samples * largest > most_bytes:
         samples //= 2
-    return samples
+    half = -(-(batch_size or 0) // 2)
+    alone = 2 < 2 * half <= samples and plan.implementation.releases_gil
+    return half if alone and half * work >= MUCH_WORK else samples
+
+
+def in_inference(samples: int) -> int:
+    """Return the samples of a micro-batch in inference, given those in training.
+
+    Nothing is kept there, so twice as many are as near. Where even the most are little work, the
+    fixed cost of calls counts, and it is four times as many.
+    """
+    return (4 if samples == MOST else 2) * samples
 
 
 def _on_device(plan: Plan, parameters: Parameters) -> int:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cnnexp.engine import Array, Implementation, Limits, to_host
-from cnnexp.errors import CnnexpError, OptionError, ShapeError
+from cnnexp.errors import CnnexpError, ShapeError
 from cnnexp.nn import arguments
 from cnnexp.nn.blas import ignore_fp_warnings, one_blas_thread
 from cnnexp.nn.executor import Executor, Serial, Threads, automatic_threads
 from cnnexp.nn.introspection import Introspection
 from cnnexp.nn.layer import Layer, Shape, name_layers, shape_after, walk
 from cnnexp.nn.losses import LOSSES, Loss
-from cnnexp.nn.micro_batch import automatic_micro_batch
+from cnnexp.nn.micro_batch import automatic_micro_batch, in_inference
 from cnnexp.nn.parameters import Parameter, Parameters
 from cnnexp.nn.plan import Plan
 from cnnexp.nn.processes import POSSIBLE, Processes
@@ -181,11 +182,17 @@ class Network(Introspection, Saving):
         if self.threads == "auto":
             self.threads = automatic_threads(self.implementation)
         samples = automatic_micro_batch(self._plan, self._parameters)
-        if self.micro_batch == "auto":
+        self._automatic = self.micro_batch == "auto"
+        if self._automatic:
             self.micro_batch = samples
         if self.inference_micro_batch == "auto":
-            self.inference_micro_batch = 2 * samples  # nothing is kept there
+            self.inference_micro_batch = in_inference(samples)
         self._runner = self._new_runner()
+
+    def suit_batches(self, samples: int) -> None:
+        """Let workers share even mini-batches of so few samples, if the micro-batch is "auto"."""
+        if self._automatic:
+            self.micro_batch = automatic_micro_batch(self._plan, self._parameters, samples)
 
     def _new_runner(self) -> Runner:
         """Return a runner of mini-batches for this process."""
@@ -219,8 +226,7 @@ class Network(Introspection, Saving):
         Returns
         -------
         loss, error : float
-            Means over the mini-batch before the step. The error is None if it is not among the
-            metrics.
+            Means over the mini-batch before the step; the error is None if it is no metric.
 
         Raises
         ------
@@ -306,7 +312,11 @@ class Network(Introspection, Saving):
 
     def predict(self, X: Array) -> Array:
         """Return the output of the last layer, (n_m, …)."""
-        return self._activate(self._outputs(self._samples(X)))
+        return self._outputs(
+            self._samples(X, whole=False),
+            lambda part, first: arguments.as_finite("X", part, self.dtype, first),
+            self._activate,
+        )
 
     def profile(self) -> Profile:
         """Measure every step of training from now on, and return the profile.
@@ -346,13 +356,13 @@ class Network(Introspection, Saving):
         """The layers without a last one that is computed with the loss."""
         return self.layers[:-1] if self._ends_in_loss else self.layers
 
-    def _outputs(self, X: Array) -> Array:
-        """Return the input of the loss, for samples `X`."""
+    def _outputs(self, X: Array, *around: Any) -> Array:
+        """Return the input of the loss, for samples `X`; `around` is for `Runner.outputs`."""
         size = int(self.inference_micro_batch)
         if len(X) <= size:
             size = min(size, int(self.micro_batch))
         with self._lock, one_blas_thread():
-            return self._ready().outputs(X, size)
+            return self._ready().outputs(X, size, *around)
 
     def _activate(self, Z: Array) -> Array:
         """Return the network's output, given the input of the loss."""
@@ -365,14 +375,10 @@ class Network(Introspection, Saving):
     def _need_loss(self) -> None:
         """Raise OptionError if the last layer does not suit the loss."""
         if self.loss.fuses and not (self._ends_in_loss and len(self.output_shape) == 1):
-            raise OptionError(
-                f"the loss is {LOSSES.name_of(type(self.loss)).replace('_', '-')}, so the last"
-                f" layer must be {self.loss.fuses} after a dense layer."
-                f" Got {self.layers[-1].type} of output shape {self.output_shape}."
-            )
+            raise arguments.wrong_ending(self.loss, self.layers[-1])
 
-    def _samples(self, X: Array) -> Array:
-        """Return samples in the network's dtype and shape; build the network if needed."""
+    def _samples(self, X: Array, whole: bool = True) -> Array:
+        """Return samples in the network's shape, as a `whole` also in its dtype and finite."""
         if not hasattr(X, "take_rows"):  # rows that are computed when they are used stay so
             X = arguments.as_numbers("X", X)
         if X.ndim < 2 or not len(X):
@@ -381,14 +387,10 @@ class Network(Introspection, Saving):
         self.build(with_channel if X.ndim == 3 else X.shape[1:])
         if X.shape[1:] != self.input_shape == with_channel:
             X = X[..., None]
-        if X.shape[1:] != self.input_shape:
-            raise ShapeError(
-                f"X must be samples of shape {self.input_shape}, the network was built for them."
-                f" Got {X.shape[1:]}."
-            )
+        arguments.check_sample_shape(X.shape[1:], self.input_shape)
         if hasattr(X, "take_rows"):  # such rows are finite: the data set has looked at them
             return X.astype(self.dtype, copy=False)
-        return arguments.as_finite("X", X, self.dtype)
+        return arguments.as_finite("X", X, self.dtype) if whole else X
 
     def _need_built(self, what: str) -> None:
         if not self.built:

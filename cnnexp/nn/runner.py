@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -160,15 +160,35 @@ class Runner:
                         views[name][...] = value
         return merged
 
-    def outputs(self, X: Array, micro_batch: int | None) -> Array:
-        """Return the outputs of the last step for samples `X`; nothing is kept."""
+    def outputs(
+        self,
+        X: Array,
+        micro_batch: int | None,
+        prepare: Callable[[Array, int], Array] | None = None,
+        complete: Callable[[Array], Array] | None = None,
+    ) -> Array:
+        """Return the outputs of the last step for samples `X`; nothing is kept.
+
+        Parameters
+        ----------
+        X : array (n, …)
+        micro_batch : int, optional
+            Samples of a micro-batch; all, if not given.
+        prepare : callable, optional
+            Called with the samples of a micro-batch and the number of the first, by the worker
+            that needs what it returns next.
+        complete : callable, optional
+            What is applied to the outputs of a micro-batch.
+        """
         slices = micro_batches(len(X), micro_batch)
         found: list[Any] = [None] * len(slices)
 
         def job(worker: int, k: int) -> None:
             contexts = self._contexts_of(worker, training=False)
-            A = self.xp.asarray(X[slices[k]])
-            found[k] = host_copy(finish(self.plan.forward(A, contexts))[0])
+            part = X[slices[k]]
+            A = self.xp.asarray(prepare(part, slices[k].start) if prepare else part)
+            Z = host_copy(finish(self.plan.forward(A, contexts))[0])
+            found[k] = complete(Z) if complete else Z
 
         self.executor.map(job, len(slices))
         return np.concatenate(found)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnnexp.runs.sources import Source
 
-RESULTS_VERSION = 4
+RESULTS_VERSION = 5
 """Raised only when the same config gives other numbers than before."""
 
 OF_IMPLEMENTATION = {"compiled": 1}

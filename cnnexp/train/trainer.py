@@ -101,7 +101,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self._check()
-        self.network.build(self.dataset.image_shape)
+        self.network.build(self.dataset.image_shape).suit_batches(self.batch_size)
         self._batches = mini_batches(
             self.network, self.dataset, self.batch_size, self.seed, self.augmentations
         )
