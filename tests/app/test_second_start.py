@@ -46,10 +46,13 @@ def another_is_quicker(monkeypatch):
 
     @contextmanager
     def hold_late(folder):
-        with another(folder, "run.json"), hold(folder):
+        others.enter_context(another(folder, "run.json"))
+        with hold(folder):
             yield
 
     monkeypatch.setattr(single_run, "hold", hold_late)
+    with ExitStack() as others:
+        yield
 
 
 def test_a_second_start_deletes_nothing_of_the_first(another_is_quicker, tmp_path, monkeypatch):
