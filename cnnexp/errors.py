@@ -36,6 +36,10 @@ class RunError(CnnexpError):
     """A run folder is absent, damaged, in use, or does not allow what was asked."""
 
 
+class UnreadableRun(RunError):
+    """The system does not let a file of a run be read, as without permission."""
+
+
 class CallbackError(CnnexpError):
     """A callback of the user's raised an error, and the run has ended with it."""
 
@@ -112,7 +116,8 @@ def foreign(
         raise
     except Exception as found:
         message = f"{path}: {_trouble(found)}."
-        raise error(" ".join(filter(None, (message, remedy)))) from None
+        kind = UnreadableRun if error is RunError and isinstance(found, OSError) else error
+        raise kind(" ".join(filter(None, (message, remedy)))) from None
 
 
 def _trouble(found: Exception) -> str:

@@ -63,7 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
             print("\n".join(listed(tasks)))
             return 0
         if asked.pages:
-            return sum(_run(command, ROOT) != 0 for command in PAGES)
+            return sum(_run(page.split(), ROOT) != 0 for page in PAGES)
         return measure(tasks)
     except (NoCommit, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -188,7 +188,7 @@ def is_measured(task: Task, commit: str) -> bool:
 def carry_out(task: Task, folder: Path, commit: str) -> bool:
     """Run a task in its folder and keep what it wrote; say whether it went well."""
     start = time.monotonic()
-    done = all(_run(command, folder) == 0 for command in commands(task, folder))
+    done = all(_run(words, folder) == 0 for words in commands(task, folder))
     written = folder / "experiments" / "results" / task.file
     minutes = (time.monotonic() - start) / 60
     if not done or not written.exists() or stated(written).commits != (commit[:SHORT],):
@@ -205,15 +205,17 @@ def carry_out(task: Task, folder: Path, commit: str) -> bool:
     return True
 
 
-def commands(task: Task, folder: Path) -> list[str]:
-    """Return what to run: a study leaves run folders, from which its file is made."""
+def commands(task: Task, folder: Path) -> list[list[str]]:
+    """Return the words of what to run: a study leaves run folders, from which its file is made."""
+    words = task.command.split()
     if not task.study:
-        return [task.command]
+        return [words]
     runs = folder / "outputs" / task.name
-    if swept(task.study):
-        return [f"{task.command} sweep.dir={runs}", f"python -m experiments.tables --runs {runs}"]
-    shutil.rmtree(runs, ignore_errors=True)  # a single run that was stopped begins again
-    return [f"{task.command} hydra.run.dir={runs}", f"python -m experiments.tables --runs {runs}"]
+    key = "sweep.dir" if swept(task.study) else "hydra.run.dir"
+    if key == "hydra.run.dir":
+        shutil.rmtree(runs, ignore_errors=True)  # a single run that was stopped begins again
+    tables = ["python", "-m", "experiments.tables", "--runs", str(runs)]
+    return [[*words, f"{key}={runs}"], tables]
 
 
 def note_time(task: str, minutes: float, commit: str) -> None:
@@ -229,12 +231,12 @@ def note_time(task: str, minutes: float, commit: str) -> None:
         writer.writerows(sorted(rows, key=lambda row: row["task"]))
 
 
-def _run(command: str, folder: Path) -> int:
+def _run(command: Sequence[str], folder: Path) -> int:
     """Run a command in a folder, with the code of that folder; what it prints goes to a log."""
-    words = [sys.executable if word == "python" else word for word in shlex.split(command)]
+    words = [sys.executable if word == "python" else word for word in command]
     CHECKOUTS.mkdir(parents=True, exist_ok=True)
     with (CHECKOUTS / "measure.log").open("a", encoding="utf-8") as log:
-        log.write(f"\n$ {command}\n")
+        log.write(f"\n$ {shlex.join(command)}\n")
         log.flush()
         env = os.environ | {"PYTHONPATH": str(folder)}
         return subprocess.run(

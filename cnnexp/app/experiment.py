@@ -19,6 +19,7 @@ from cnnexp.app.options import Plain
 from cnnexp.app.progress import Progress
 from cnnexp.app.screen import warn
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
+from cnnexp.app.sweep_job import CHANGED
 from cnnexp.app.tracking import Trackers, telling
 from cnnexp.data import Dataset
 from cnnexp.errors import RunError, foreign
@@ -83,10 +84,7 @@ def begin(
         trainer, writer.record = prepare(folder, writer.record)
         writer.write()
         if planned and writer.record.fingerprint != planned:
-            raise RunError(
-                "its data, or the code that its plugins name, changed after the sweep began. Start"
-                " the sweep again: it then trains all jobs with what is there."
-            )
+            raise RunError(f"its data, or the code that its plugins name, {CHANGED}")
         train_to_the_end(trainer, writer, stop, label)
     return _unless_interrupted(writer.record)
 

@@ -64,7 +64,7 @@ def _collect_less() -> None:
     """Let the garbage collector look less often, and not at what is there by now.
 
     Imports and settings make many objects that stay. Walking through all of them again and again
-    took a tenth of the time of a short command.
+    takes time that a short command would notice.
     """
     gc.freeze()
     gc.set_threshold(5000, 20, 20)

@@ -124,6 +124,8 @@ def _missing(error: MissingConfigException) -> str:
     options = list(error.options)
     extra = EXTRAS.get((group, name))
     hint = f" It comes with an extra: pip install 'cnnexp[{extra}]'." if extra else ""
+    if group == "augment" and _is_transform(name):
+        hint = f" {name} is a transform: give it by 'augment.transforms=[{{type: {name}}}]'."
     if name.endswith((".yaml", ".yml")):
         hint = (
             f" Files of yours are found with --config-dir FOLDER {group}={Path(name).stem}, if they"
@@ -133,6 +135,12 @@ def _missing(error: MissingConfigException) -> str:
         f"{group}={name}: there is no such option.{did_you_mean(name, options)}{hint}"
         f" Options of {group}: {', '.join(options)}."
     )
+
+
+def _is_transform(name: str) -> bool:
+    from cnnexp.data.augmentation import AUGMENTATIONS  # slow to load
+
+    return name in AUGMENTATIONS
 
 
 def _several_values(override: str) -> str:

@@ -24,6 +24,7 @@ from cnnexp.app.tracking import own_trackers
 from cnnexp.app.words import check_words
 from cnnexp.errors import ConfigError, foreign
 from cnnexp.runs.environment import differences
+from cnnexp.runs.finding import refuse_folder_of_runs
 from cnnexp.runs.fingerprint import FOR_PEOPLE, PATHS
 from cnnexp.runs.plugins import load_plugins_of, refusal
 from cnnexp.runs.policy import GROUPS
@@ -73,6 +74,7 @@ def composed_again(
     config_dir: str | None = None,
 ) -> tuple[App, DictConfig, Again]:
     """Return the settings of a run, some of them changed; parameters are those of `rerun`."""
+    refuse_folder_of_runs(run)
     record = read_record(run)
     if missing := load_plugins_of(run, record, plugins):
         raise refusal(run, missing)

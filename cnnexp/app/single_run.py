@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -121,11 +121,12 @@ def held(folder: Path, kept: Path) -> Iterator[None]:
                 nothing_began = empty and not (folder / EPOCHS).exists()
                 if nothing_began:
                     remove_contents(folder)
+                    remove_lock(folder)
+                    remove_empty(folder, kept)
                 raise
     finally:
-        if nothing_began and is_empty(folder):  # the lock is let go
-            (folder / LOCK).unlink(missing_ok=True)
-            remove_empty(folder, kept)
+        if nothing_began:
+            remove_empty(folder, kept)  # under Windows, where the lock's file goes with the lock
 
 
 def is_empty(folder: Path) -> bool:
@@ -138,6 +139,17 @@ def remove_contents(folder: Path) -> None:
     for path in folder.iterdir():
         if path.name != LOCK:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def remove_lock(folder: Path) -> None:
+    """Remove the file of a lock that this process holds.
+
+    Once the lock is let go, the file may be another process's, which holds the folder by it. One
+    that has opened the file, and gets the lock after it is gone, sees that and opens a new one:
+    filelock does so.
+    """
+    with suppress(PermissionError):  # of Windows
+        (folder / LOCK).unlink()
 
 
 def refuse_folder_key(overrides: Sequence[str], keys: Sequence[str], why: str) -> None:

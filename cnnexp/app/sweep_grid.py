@@ -14,10 +14,9 @@ from typing import Any
 from hydra.core.override_parser.types import Override, ValueType
 from omegaconf import DictConfig, OmegaConf
 
-from cnnexp.app.texts import as_typed
+from cnnexp.app.texts import POINTS, as_typed
 from cnnexp.errors import ConfigError
 
-POINTS = "sweep.points"
 BARE = re.compile(r"[A-Za-z_][\w./-]*")  # a text that needs no quotation marks
 WORDS = ("null", "true", "false", "nan", "inf")  # and stand for something else without them
 

@@ -12,6 +12,10 @@ from cnnexp.runs.process import is_here
 from cnnexp.runs.record import FILE, Record, read_record
 
 DONE = ("finished", "diverged")
+CHANGED = (
+    "changed after the sweep began. Start the sweep again: it then trains all jobs with what is"
+    " there."
+)
 REASONS = {
     "killed": "its process has gone without a word",
     "interrupted": "a signal asked it to stop",

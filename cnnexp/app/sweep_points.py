@@ -50,7 +50,7 @@ def make_point(
     overrides: Sequence[str],
     composer: SweepComposer,
     search: bool = False,
-    sources: Callable[[tuple[str, ...]], list[Source] | None] = sources_of,
+    sources: Callable[[tuple[str, ...]], Sequence[Source] | None] = sources_of,
 ) -> Point:
     """Compose and check one point.
 

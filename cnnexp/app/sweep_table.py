@@ -9,6 +9,7 @@ from typing import Any
 from cnnexp.app.screen import say
 from cnnexp.app.sweep_job import Job
 from cnnexp.app.sweep_points import varying
+from cnnexp.report import formats
 
 FIGURES = {"test_error": 4, "seconds": 2}  # shown in every table, with so many decimals
 
@@ -37,13 +38,9 @@ def table_of(jobs: Sequence[Job], objective: str) -> list[dict[str, str]]:
 
 def aligned(rows: Sequence[dict[str, str]]) -> list[str]:
     """Return a table as lines of text, columns of numbers to the right."""
-    columns = []
-    for name in rows[0]:
-        cells = [row[name] for row in rows]
-        width = max(map(len, [name, *cells]))
-        right = all(_is_number(cell) for cell in cells)
-        columns.append([c.rjust(width) if right else c.ljust(width) for c in [name, *cells]])
-    return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+    names = list(rows[0])
+    right = [k for k, name in enumerate(names) if all(_is_number(row[name]) for row in rows)]
+    return formats.aligned([names, *(list(row.values()) for row in rows)], right)
 
 
 def short(value: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from cnnexp.app.locations import near
 from cnnexp.app.screen import say
-from cnnexp.app.sweep_job import DONE, Job
+from cnnexp.app.sweep_job import CHANGED, DONE, Job
 from cnnexp.app.sweep_points import Point, faults_of, unfit
 from cnnexp.app.sweep_table import show_plan
 from cnnexp.errors import ConfigError, RunError, foreign
@@ -96,8 +96,7 @@ class Sweep:
         for job in todo:
             job.todo, job.launched = False, True
         self.trouble += [
-            f"job {job.folder.name}: its data or its code changed after the sweep began. Start the"
-            " sweep again: it then trains all jobs with what is there."
+            f"job {job.folder.name}: its data or its code {CHANGED}"
             for job in todo
             if (record := job.record()) is not None
             and record.status in DONE

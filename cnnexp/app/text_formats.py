@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cnnexp.app.screen import say, telling
 from cnnexp.errors import OptionError
 from cnnexp.report import formats
-from cnnexp.runs.files import write_output
+from cnnexp.runs.files import is_folder, write_output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,14 +45,15 @@ def parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Na
     """
     whole = joined(words)
     given, left = parser.parse_known_args(whole)
-    if left:
-        word = left[0]
-        for name in TEXT_FORMATS:
-            if (f"--{name}={SCREEN}", word) in itertools.pairwise(whole):
+    absent = [str(path) for path in getattr(given, "paths", ()) if not is_folder(path)]
+    for name in TEXT_FORMATS:
+        for option, word in itertools.pairwise(whole):
+            if option == f"--{name}={SCREEN}" and word in (*left[:1], *absent):
                 raise OptionError(
                     f"--{name} {word}: the name of its FILE ends in .{name}. Write"
                     f" --{name} {word}.{name}, or put {word} before the options, if it is a run."
                 )
+    if left:
         parser.error(f"unrecognized arguments: {' '.join(left)}")
     return given
 

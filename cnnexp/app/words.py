@@ -16,6 +16,7 @@ from typing import NoReturn
 from cnnexp.app.hydra_bridge import get_args_parser
 from cnnexp.app.locations import CHOICES, config_files
 from cnnexp.app.messages import dotted
+from cnnexp.app.screen import warn
 from cnnexp.errors import ConfigError, did_you_mean
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "sweep.dir")
@@ -113,9 +114,17 @@ def _folder_faults(override: str, value: str) -> Iterator[str]:
 
 
 def _given_twice(overrides: Sequence[str]) -> Iterator[str]:
-    """Yield the groups that are given several options; of values the last one counts."""
+    """Yield the groups that are given several options.
+
+    Of values the last one counts, as a shell's alias with settings in it needs; a line says so.
+    """
     seen: dict[str, str] = {}
     for override in overrides:
         key = override.partition("=")[0].lstrip("+")
-        if key in CHOICES and seen.setdefault(key, override) != override:
-            yield f"{key} is given twice: {seen[key]} and {override}."
+        before, seen[key] = seen.get(key, override), override
+        if before == override:
+            continue
+        if key in CHOICES:
+            yield f"{key} is given twice: {before} and {override}."
+        else:
+            warn(f"warning: {key} is given twice; {override} counts, and not {before}.")

@@ -12,10 +12,11 @@ import numpy as np
 
 from cnnexp.app import sweep_grid as grid
 from cnnexp.app.schema import Config
+from cnnexp.app.texts import POINTS
 from cnnexp.errors import OptionError
 from cnnexp.runs.policy import GROUPS
 
-NESTED_LISTS = {"model.layers", "augment.transforms", grid.POINTS}
+NESTED_LISTS = {"model.layers", "augment.transforms", POINTS}
 Overrides = str | Sequence[str] | Mapping[str, Any]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnexp.report.selection import check_columns, ordered
 from cnnexp.report.table import FIGURES, TARGET, comparable
+from cnnexp.runs.finding import NO_RECORD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def grouped(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     check_columns("--group-by", keys, frame)
-    runs = frame[frame["status"] != "damaged"]
+    runs = frame[~frame["status"].isin(NO_RECORD)]
     comparables = [runs[key].map(comparable) for key in keys]
     groups = runs.groupby(comparables, dropna=False, sort=False)
     figures = [c for c in FIGURES if c in runs and runs[c].notna().any()]

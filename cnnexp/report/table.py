@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnexp.errors import RunError
 from cnnexp.report.histories import History, history_of, seconds_to
-from cnnexp.runs.finding import load_runs
+from cnnexp.runs.finding import NO_RECORD, load_runs
 from cnnexp.runs.policy import GROUPS
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ class Comparison:
 
     @cached_property
     def readable(self) -> pd.DataFrame:
-        """The runs that are not damaged."""
-        return self.frame[self.frame["status"] != "damaged"]
+        """The runs whose record could be read."""
+        return self.frame[~self.frame["status"].isin(NO_RECORD)]
 
     @cached_property
     def varying(self) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cnnexp.errors import RunError
 from cnnexp.report.histories import read_history
 from cnnexp.report.table import Comparison, read
+from cnnexp.runs.finding import NO_RECORD
 from cnnexp.runs.foreign_text import printable
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def watched(paths: Sequence[str | Path]) -> tuple[list[str], list[Watched]]:
 
 
 def _watched(comparison: Comparison, row: pd.Series[Any], names: Sequence[str]) -> Watched:
-    history = read_history(row["run"]) if row["status"] != "damaged" else {}
+    history = read_history(row["run"]) if row["status"] not in NO_RECORD else {}
     figure = next((name for name in FIGURES if _finite(history.get(name, ()))), "")
     curve, seconds = _finite(history.get(figure, ())), _finite(history.get("seconds", ()))
     epochs = int(row["epochs"]) if not _absent(row.get("epochs")) else 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnexp.errors import RunError, foreign
+from cnnexp.errors import RunError, UnreadableRun, foreign
 from cnnexp.runs.files import entries_of, is_file, is_folder
 from cnnexp.runs.fingerprint import FOR_PEOPLE
 from cnnexp.runs.folders import is_number
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cnnexp.runs.reading import Run
 
+NO_RECORD = ("damaged", "unreadable")  # the status of runs of which nothing else is known
 COLUMNS = ("run", "status", *GROUPS, "learning_rate", "epochs", "batch_size", "seed", "dtype")
 
 
@@ -48,7 +49,8 @@ def load_runs(*paths: str | Path) -> pd.DataFrame:
     DataFrame
         A row for each run: ``run`` (its path), ``status``, the names chosen in the groups
         (``model``, ``impl``, ``data``, ``optimizer``, ``schedule``), all settings under their
-        dotted paths, and the results. A damaged folder has the status ``damaged`` and a ``reason``.
+        dotted paths, and the results. One whose record is no record has the status ``damaged``, one
+        that the system does not let be read ``unreadable``, and both a ``reason``.
 
     Raises
     ------
@@ -100,13 +102,14 @@ def find_runs(path: str | Path) -> Iterator[str]:
 
 
 def flat_row(folder: str) -> dict[str, Any]:
-    """Return one run as a row of the table; a damaged one as a row that says what is wrong."""
+    """Return one run as a row of the table; one without a record as a row that says why."""
     try:
         with foreign(os.path.join(folder, FILE)):
             return _row(folder, read_record(folder))
+    except UnreadableRun as error:
+        return {"run": folder, "status": "unreadable", "reason": str(error)}
     except RunError as error:
-        reason = str(error)
-    return {"run": folder, "status": "damaged", "reason": reason}
+        return {"run": folder, "status": "damaged", "reason": str(error)}
 
 
 def _row(folder: str, record: Record) -> dict[str, Any]:

@@ -131,17 +131,10 @@ def write(folder: Path, parts: Mapping[str, Classified], names: Sequence[str]) -
     )
 
 
-def table(rows: Sequence[ClassRow]) -> list[str]:
-    """Return rows as the lines of a table, for people to read."""
+def as_texts(rows: Sequence[ClassRow]) -> list[tuple[str, ...]]:
+    """Return rows of a part for people to read, below the names of their columns."""
     cells: list[tuple[str, ...]] = [COLUMNS[1:]]
     for row in rows:
         figures = (f"{figure:.4f}" for figure in (row.precision, row.recall, row.f1))
         cells.append((row.name, f"{row.samples:,}", *figures))
-    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if k == 0 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
+    return cells

@@ -28,6 +28,8 @@ from cnnexp.runs.version1 import FORMAT as FORMAT_1
 from cnnexp.runs.version1 import translate_record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cnnexp.data.dataset import Dataset
     from cnnexp.nn.network import Network
 
@@ -216,7 +218,7 @@ def described(record: Record, dataset: Dataset, network: Network) -> Record:
     )
 
 
-def sources_in(record: Record) -> list[Source] | None:
+def sources_in(record: Record) -> Sequence[Source] | None:
     """Return the sources of a run's modules: those that were signed, else as they are now."""
     signed = record.plugins
     return signed["modules"] if signed else sources_of(record.config.get("plugins") or [])

@@ -41,14 +41,14 @@ class Signed(TypedDict):
     signature: str
 
 
-def sources_of(modules: Iterable[str]) -> list[Source] | None:
+def sources_of(modules: Iterable[str]) -> tuple[Source, ...] | None:
     """Return name, source file and checksum of imported modules and of what belongs to them.
 
     That is the packages around them and the modules beside them that they import, and so on.
 
     Returns
     -------
-    list of Source or None
+    tuple of Source or None
         None where one of the modules has no source file that can be read.
     """
     found: dict[str, Source] = {}
@@ -71,7 +71,7 @@ def sources_of(modules: Iterable[str]) -> list[Source] | None:
             (other, _file_below(root, other, name)) for other in _imported(name, path, content)
         )
         waiting += [(other, file, False) for other, file in others if file is not None]
-    return [found[name] for name in sorted(found)]
+    return tuple(found[name] for name in sorted(found))
 
 
 def _file_of(name: str) -> Path | None:

@@ -45,7 +45,7 @@ def sign(modules: Sequence[str]) -> Signed | None:
     key, sources = signing_key(make=True), sources_of(modules)
     if key is None or sources is None:
         return None
-    return {"modules": sources, "signature": _signature(key, modules, sources)}
+    return {"modules": list(sources), "signature": _signature(key, modules, list(sources))}
 
 
 def why_foreign(modules: Sequence[str], signed: Signed | None, run: Path) -> str:

@@ -101,6 +101,7 @@ def carry_out(words: Sequence[str], folder: Path) -> Cost:
 def _carried_out(words: Sequence[str], folder: Path) -> Cost:
     root = str(Path(__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": root}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # users have their code compiled once
     others = {child.pid for child in psutil.Process().children()}
     before, start = cpu_of_children(), time.perf_counter()
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)

@@ -12,7 +12,7 @@ import pytest
 
 from cnnexp.app.main import main
 from cnnexp.app.text_formats import joined
-from tests.commandline import cnnexp
+from tests.commandline import cnnexp, succeed
 from tests.conftest import LEARNING_RATES
 
 Captured = pytest.CaptureFixture[str]
@@ -173,6 +173,20 @@ def test_a_run_that_is_still_going_on_and_one_that_has_begun_are_shown(
     assert "1 damaged: no run here: there is no run.json." in out
 
 
+def test_a_run_that_the_system_does_not_let_be_read_is_not_called_damaged(
+    finished: list[Path], tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0], tmp_path / "0")
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "run.json").symlink_to("run.json")  # root may read what has no permission
+    out = succeed("compare", str(tmp_path))
+    assert "1    unreadable" in out and "1 unreadable: run.json: cannot be read: " in out
+    assert "damaged" not in out
+    assert "unreadable: run.json" in succeed("compare", str(tmp_path), "--group-by", "model")
+    ended = cnnexp("show", str(tmp_path / "1"))
+    assert ended.code == 2 and "run.json: cannot be read: " in ended.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -218,7 +232,7 @@ def test_a_path_after_a_format_is_no_file_to_write_into() -> None:
     assert joined(["--csv=a.txt", "--md", "-"]) == ["--csv=a.txt", "--md=-"]
 
 
-@pytest.mark.parametrize("words", ["compare t", "compare t u", "diff t u"])
+@pytest.mark.parametrize("words", ["compare", "compare t", "compare t u", "diff t u"])
 def test_a_file_of_a_format_has_its_ending(words: str) -> None:
     ended = cnnexp(*words.split(), "--md", "t")
     assert ended.code == 2

@@ -152,6 +152,7 @@ def test_another_machine_is_told():
     ("words", "message"),
     [
         (["rerun", "nothing"], "nothing: no run here: there is no run.json."),
+        (["rerun", "."], ".: not a run, but it holds 1, for example ./one."),
         (["rerun", "one", "optimizr=adam"], "optimizr: no such key. Did you mean 'optimizer'?"),
         (["rerun", "one", "epochs=0"], "epochs must be at least 1"),
         (["rerun", "one", "epochs=1,2"], "gives several values to one run"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,33 +19,40 @@ import sys
 from pathlib import Path
 from cnnexp.runs.folders import hold
 folder = Path(sys.argv[1])
+folder.mkdir(exist_ok=True)
 with hold(folder):
-    (folder / "run.json").write_text("{}")
+    for name in sys.argv[2:]:
+        (folder / name).write_text("{}")
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+@contextmanager
+def another(folder, *files):
+    """Another process that holds a folder, and has written some files."""
+    command, pipe = [sys.executable, "-c", ANOTHER, str(folder), *files], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield
+        process.communicate("")
+    assert process.returncode == 0
 
 
 @pytest.fixture
 def another_is_quicker(monkeypatch):
     """Another process takes the folder after this one has looked at it."""
     hold = single_run.hold
-    started = []
 
     @contextmanager
     def hold_late(folder):
-        command = [sys.executable, "-c", ANOTHER, str(folder)]
-        pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
-        assert started[-1].stdout.readline() == "held\n"
+        others.enter_context(another(folder, "run.json"))
         with hold(folder):
             yield
 
     monkeypatch.setattr(single_run, "hold", hold_late)
-    yield
-    for process in started:
-        process.communicate("")
-        assert process.returncode == 0
+    with ExitStack() as others:
+        yield
 
 
 def test_a_second_start_deletes_nothing_of_the_first(another_is_quicker, tmp_path, monkeypatch):
@@ -64,6 +71,27 @@ def test_a_second_start_after_the_first_has_ended_deletes_nothing(tmp_path):
     with again, single_run.held(tmp_path, tmp_path):
         pass
     assert {path.name for path in tmp_path.iterdir()} >= {"run.json", "kept"}
+
+
+def test_a_start_that_fails_leaves_another_ones_lock(tmp_path, monkeypatch):
+    """The other one holds the folder as soon as the lock is let go, and has written nothing yet."""
+    folder, hold = tmp_path / "R", single_run.hold
+    folder.mkdir()
+
+    @contextmanager
+    def hold_before_another(folder):
+        try:
+            with hold(folder):
+                yield
+        finally:
+            others.enter_context(another(folder))
+
+    monkeypatch.setattr(single_run, "hold", hold_before_another)
+    with ExitStack() as others:
+        with pytest.raises(DataError), single_run.held(folder, tmp_path):
+            raise DataError("no data")
+        with pytest.raises(RunError, match="another process is writing this run"), hold(folder):
+            pass
 
 
 @pytest.mark.parametrize("there", [[], ["kept"]])

@@ -132,6 +132,14 @@ def test_help_for_a_key(words: str, expected: str) -> None:
     assert expected in succeed("help", words)
 
 
+@pytest.mark.parametrize("key", ["early_stopping", "checkpoint", "sweep"])
+def test_help_for_a_section_shows_it_once(key: str) -> None:
+    head, *lines = succeed("help", key).splitlines()
+    assert head.startswith(f"{key}: ")
+    entries = [line for line in lines if line and not line.startswith(" ")]
+    assert entries and all(entry.startswith(f"{key}.") for entry in entries)
+
+
 def test_help_for_a_mistyped_key() -> None:
     ended = cnnexp("help", "lerning_rate")
     assert ended.code == 2

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.commandline import succeed
+
 SHOW = """
 import json, sys
 before = set(sys.modules)
@@ -75,6 +77,24 @@ def test_training_a_network_needs_little_more(tmp_path):
 def test_showing_a_config_does_not_load_what_trains_or_draws(tmp_path):
     code = "from cnnexp.app.main import main\nmain(['--cfg', 'job', 'optimizer=adam'])"
     assert loaded(code, tmp_path) & {*HEAVY, "numpy"} == {"hydra", "omegaconf"}
+
+
+def test_showing_a_config_loads_neither_the_tables_nor_what_is_behind_them(tmp_path):
+    code = (
+        "from cnnexp.app.main import main\n"
+        "assert main(['--cfg', 'job', 'optimizer=adam']) == 0\n"
+        "slow = {'data', 'engine', 'nn', 'report', 'runs.record', 'train'}\n"
+        "found = {f'cnnexp.{name}' for name in slow} & set(sys.modules)\n"
+        "assert not found, found"
+    )
+    loaded(code, tmp_path)
+
+
+def test_a_finished_sweep_that_is_asked_for_again_loads_what_its_checks_need(tmp_path):
+    words = ["-m", "model=flat", "epochs=1", "data.limit=30", f"sweep.dir={tmp_path / 'sweep'}"]
+    succeed(*words)
+    code = f"from cnnexp.app.main import main\nassert main({words}) == 0"
+    assert loaded(code, tmp_path) & HEAVY == {"hydra", "omegaconf"}
 
 
 def test_the_help_page_loads_next_to_nothing(tmp_path):

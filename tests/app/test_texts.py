@@ -50,7 +50,10 @@ def test_a_text_is_shown_as_it_was_typed(text):
         "data.limit=1_000",
         "nothing.of_the_kind=1.10",
         "model.layers.0.filters=[1_0]",
-        "sweep.points=[{name: 1.10}]",
+        "sweep.points=[{epochs: 1_0, note: '1.10'}]",
+        "sweep.points=[{}]",
+        "name=12:30",
+        "name=]",
         "name",
     ],
 )
@@ -61,6 +64,40 @@ def test_other_words_are_left_alone(word):
 @pytest.mark.parametrize("key", ["data.dir", "data.file", "hydra.run.dir", "hydra.sweep.dir"])
 def test_other_texts(key):
     assert as_typed(f"{key}=2024_01_01") == f"{key}='2024_01_01'"
+
+
+@pytest.mark.parametrize(
+    ("word", "typed"),
+    [
+        ("sweep.points=[{name: 1.10}]", "sweep.points=[{name: '1.10'}]"),
+        (
+            "+sweep.points=[{name: 1.10,seed: 1_0},{tags: [1e3, a], note:true}]",
+            "+sweep.points=[{name: '1.10',seed: 1_0},{tags: ['1e3', a], note:'true'}]",
+        ),
+        (
+            "sweep.points=[{trackers: [{type: mlflow, experiment: 1.10}]}]",
+            "sweep.points=[{trackers: [{type: mlflow, experiment: '1.10'}]}]",
+        ),
+        (
+            "early_stopping={metric: 1_0, min_delta: 1e-3}",
+            "early_stopping={metric: '1_0', min_delta: 1e-3}",
+        ),
+        (
+            "sweep.points=[{note: 'a, {b}', name: 1.10}]",
+            "sweep.points=[{note: 'a, {b}', name: '1.10'}]",
+        ),
+        ("tags=['1.10', 1.10]", "tags=['1.10', '1.10']"),
+        ("trackers.0.experiment=1.10", "trackers.0.experiment='1.10'"),
+    ],
+)
+def test_texts_in_mappings(word, typed):
+    assert as_typed(word) == typed
+
+
+def test_a_point_of_a_sweep_keeps_the_name_that_was_typed():
+    succeed("-m", *SMALL, "sweep.points=[{name: 1.10}, {name: 1.20, seed: 1}]", "sweep.dir=points")
+    records = [json.loads(p.read_text("utf-8")) for p in Path("points").glob("*/run.json")]
+    assert sorted(record["config"]["name"] for record in records) == ["1.10", "1.20"]
 
 
 def test_spaces_around_elements_stay():

@@ -231,11 +231,13 @@ def test_measuring_goes_on_where_it_was(
 
 def test_a_study_is_run_in_a_folder_of_its_own(tmp_path: Path) -> None:
     (seeds,) = [task for task in TASKS if task.name == "seeds"]
-    run, table = measure.commands(seeds, tmp_path)
-    assert run == f"python -m cnnexp experiments=seeds sweep.dir={tmp_path}/outputs/seeds"
-    assert table == f"python -m experiments.tables --runs {tmp_path}/outputs/seeds"
+    folder = tmp_path / "a folder's name"  # which no shell may take apart
+    run, table = measure.commands(seeds, folder)
+    python = ["python", "-m"]
+    assert run == [*python, "cnnexp", "experiments=seeds", f"sweep.dir={folder}/outputs/seeds"]
+    assert table == [*python, "experiments.tables", "--runs", f"{folder}/outputs/seeds"]
     (flat,) = [task for task in TASKS if task.name == "original_flat"]
-    assert "hydra.run.dir=" in measure.commands(flat, tmp_path)[0]
+    assert measure.commands(flat, folder)[0][-1].startswith("hydra.run.dir=")
 
 
 # Marks on pages ----------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ def test_what_a_module_imports_beside_it_belongs_to_it(modules):
         "mine_package.third",
         "mine_second",
     ]
-    assert sources_of([]) == []
+    assert sources_of([]) == ()  # which those who keep it cannot change
     assert sources_of(["mine_absent"]) is None
 
 

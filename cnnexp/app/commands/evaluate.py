@@ -13,8 +13,9 @@ from cnnexp.app.composing import make_app
 from cnnexp.app.options import Plain
 from cnnexp.app.screen import say, warn, writing
 from cnnexp.errors import ConfigError, OptionError
+from cnnexp.report.formats import aligned
 from cnnexp.runs.evaluation import Chosen, Evaluation, classified, evaluate, samples_of
-from cnnexp.runs.per_class import FILES, ClassRow, table, write
+from cnnexp.runs.per_class import FILES, ClassRow, as_texts, write
 from cnnexp.runs.reading import Run
 
 PARTS = {"test": "test part", "all": "all samples"}
@@ -77,7 +78,7 @@ def _print(
     figures = "  ".join(f"{name} {value:.4f}" for name, value in found.figures.items())
     say(f"data={dataset.name}, {PARTS[part]}: {figures}  n {dataset.test.count:,}")
     if rows:
-        say("\n".join(["", *table(rows)]))
+        say("\n".join(["", *aligned(as_texts(rows), right=range(1, 5))]))
 
 
 def chosen_samples(run: Run, overrides: Sequence[str]) -> Chosen:

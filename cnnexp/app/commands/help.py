@@ -14,6 +14,7 @@ from cnnexp.errors import UnknownName, did_you_mean
 from cnnexp.runs.plugins import load_plugins
 
 WIDTH = 88
+GROUP = "group"  # what the docstring of `Config` calls settings with settings of their own
 EPILOG = """\
 KEY is a setting as it is typed, a single option of layers or of a group, or a choice of a group;
 a column of a CSV file, a field of run.json, or a file of a run folder.
@@ -64,7 +65,11 @@ def _entry(key: str) -> str:
 def _of_settings(key: str) -> Iterator[str]:
     """Yield the texts for the settings of a name, and for a section of it."""
     chosen = [s for s in sections() if key in (s.name, re.sub("^.*(?:=|: )", "", s.name))]
-    found = [(s, setting) for s, setting in find(key) if not chosen or setting.key == key]
+    found = [
+        (section, setting)
+        for section, setting in find(key)
+        if not chosen or (setting.key == key and setting.type != GROUP)  # which has a section
+    ]
     for setting, places in _grouped(found):
         yield "\n".join(_of(setting, places))
     yield from ("\n".join(_of_section(section)) for section in chosen)

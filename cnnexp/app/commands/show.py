@@ -17,7 +17,7 @@ from cnnexp.app.screen import telling
 from cnnexp.errors import CnnexpError, RunError, foreign, require
 from cnnexp.report.summary import Section, sections
 from cnnexp.runs.files import is_folder
-from cnnexp.runs.finding import flat_row, flatten, refuse_folder_of_runs
+from cnnexp.runs.finding import NO_RECORD, flat_row, flatten, refuse_folder_of_runs
 from cnnexp.runs.foreign_text import json_of, printable
 from cnnexp.runs.policy import GROUPS
 from cnnexp.runs.reading import Run
@@ -74,7 +74,7 @@ def _load(given: argparse.Namespace) -> Run:
         raise RunError(f"{given.run}: there is no such folder.")
     refuse_folder_of_runs(given.run)
     row = flat_row(str(given.run))
-    if row["status"] == "damaged":
+    if row["status"] in NO_RECORD:
         raise RunError(row["reason"])
     return load_given_run(given)
 
