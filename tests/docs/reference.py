@@ -25,7 +25,7 @@ from typing import Any
 from unittest import mock
 
 from cnnexp.app import contents, since
-from cnnexp.app.commands import COMMANDS, SUMMARIES
+from cnnexp.app.commands import SUMMARIES, command_of
 from cnnexp.app.commands.list import KINDS, Entry
 from cnnexp.app.hydra_bridge import get_args_parser
 from cnnexp.app.settings import NO_DEFAULT, Section, Setting, sections
@@ -175,7 +175,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     names = ("parse_args", "parse_intermixed_args", "parse_known_args")
     with mock.patch.multiple(argparse.ArgumentParser, **dict.fromkeys(names, catch)):
         try:
-            COMMANDS[command]([])
+            command_of(command)([])
         except Caught as caught:
             parser: argparse.ArgumentParser = caught.args[0]
             return parser
