@@ -28,7 +28,6 @@ from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.hydra_app import preset_sweeps
 from cnnexp.app.job import record_of, train_task
 from cnnexp.app.locations import near
-from cnnexp.app.messages import dotted
 from cnnexp.app.multirun import run_sweep
 from cnnexp.app.own import composer
 from cnnexp.app.progress import QUIET
@@ -189,8 +188,7 @@ def _as_command(
     words: list[str], config_dir: Folder | None, progress: bool, *flags: str
 ) -> Iterator[App]:
     """Give what composes the settings, with this process as it is for the command meanwhile."""
-    words[:] = [dotted(word) for word in words]
-    check_words(words)
+    words[:] = check_words(words).overrides
     argv, quiet = sys.argv, os.environ.get(QUIET)
     with _undisturbed():
         sys.argv = ["cnnexp", *flags, *words]  # what a run records, to be typed again

@@ -5,9 +5,8 @@ Whatever Hydra, OmegaConf or YAML raise on it becomes one message.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,20 +43,11 @@ class App(Hydra):
         """Compose, with errors in our words, from texts as they were typed."""
         if "overrides" in kwargs:
             kwargs["overrides"] = [as_typed(word) for word in kwargs["overrides"]]
-        with composing(self.compose_defaults, self.config_folders()):
+        with composing(self.compose_defaults):
             cfg = super().compose_config(*args, **kwargs)
             if RunMode.MULTIRUN in (*args, *kwargs.values()):
                 _check_sweep(cfg)
         return cfg
-
-    def config_folders(self) -> list[str]:
-        """Return the folders that the user named."""
-        found = self.config_loader.get_search_path().get_path()
-        return [
-            element.path.partition("://")[2]
-            for element in found
-            if element.provider in ("command-line", "project")
-        ]
 
     def settings(
         self, overrides: Sequence[str] = (), name: str = CONFIG_NAME, sweep: bool = False
@@ -124,70 +114,20 @@ def make_app(config_dir: str | None = None, project: bool = True, rows: str = RO
 
 
 @contextmanager
-def composing(compose: Callable[[], DictConfig], folders: Iterable[str] = ()) -> Iterator[None]:
+def composing(compose: Callable[[], DictConfig]) -> Iterator[None]:
     """Raise whatever goes wrong while a config is composed as ConfigError.
 
-    Parameters
-    ----------
-    compose : callable
-        Gives the config without overrides.
-    folders : iterable of str
-        Where config files lie, for the message to name the one that cannot be read.
+    `compose` gives the config without overrides, for messages about them.
     """
     try:
         with in_our_words(compose):
             yield
-    except CnnexpError:
+    except (CnnexpError, MemoryError, OSError):
         raise
     except yaml.reader.ReaderError as error:
         raise ConfigError([f"{error.name}: not valid YAML: {error.reason}."]) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError([_not_utf8(folders, error)]) from None
     except RecursionError:
         raise ConfigError(["a config file or an override is nested too deeply."]) from None
-    except MemoryError:
-        raise
-    except OSError as error:
-        if error.errno is not None:  # of the system; OmegaConf has some of its own
-            raise
-        raise ConfigError([_no_mapping(folders)]) from None
     except Exception as error:
         text = " ".join(str(error).split())[:300].rstrip(".")
         raise ConfigError([f"the settings cannot be composed: {text or repr(error)}."]) from None
-
-
-def _no_mapping(folders: Iterable[str]) -> str:
-    """Name the config file that holds neither a mapping nor a list."""
-
-    def fault(content: bytes) -> str:
-        try:
-            found = yaml.safe_load(content)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            return ""
-        single = isinstance(found, (bool, int, float, bytes))
-        return f"must hold settings, as key: value. It holds {found!r:.60} alone." if single else ""
-
-    other = "a config file holds a single value, where settings are expected as key: value."
-    return _first_fault(folders, fault) or other
-
-
-def _not_utf8(folders: Iterable[str], error: UnicodeDecodeError) -> str:
-    """Name the config file that is not UTF-8, the encoding of YAML here."""
-
-    def fault(content: bytes) -> str:
-        try:
-            content.decode()
-        except UnicodeDecodeError as found:
-            return f"byte {found.start + 1} is not UTF-8. Save the file in the encoding UTF-8."
-        return ""
-
-    return _first_fault(folders, fault) or f"a config file is not UTF-8: {error.reason}."
-
-
-def _first_fault(folders: Iterable[str], fault_of: Callable[[bytes], str]) -> str:
-    """Return the path of the first config file with a fault, and the fault."""
-    for path in (path for folder in folders for path in sorted(Path(folder).rglob("*.yaml"))):
-        with contextlib.suppress(OSError):
-            if fault := fault_of(path.read_bytes()):
-                return f"{path}: {fault}"
-    return ""

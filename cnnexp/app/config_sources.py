@@ -15,12 +15,12 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import Any, ClassVar
 
 import yaml
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from cnnexp.app.hydra_bridge import FileConfigSource, SourcesRegistry, get_yaml_loader
 from cnnexp.app.options import Plain
@@ -38,16 +38,24 @@ CONFIG_NAME = "config"  # of the config that all others are parts of
 MOST_VALUES = 100_000  # of a config file, with all that its aliases repeat
 
 
-class ConfSource(FileConfigSource):
+class Named:
+    """A source that stands in the search path under a name, before ``://``."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    def scheme(cls) -> str:
+        """Return the name."""
+        return cls.name
+
+
+class ConfSource(Named, FileConfigSource):
     """Our own folder ``conf``, whose files libyaml reads where PyYAML has it, five times as fast.
 
     PyYAML's own parser has the better messages, and reads everybody else's files.
     """
 
-    @staticmethod
-    def scheme() -> str:
-        """Return what stands before ``://`` in the search path."""
-        return CONF
+    name = CONF
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read a file."""
@@ -79,30 +87,28 @@ def _fast_loader() -> Any:
     return Loader
 
 
-class OwnSource(FileConfigSource):
+class OwnSource(Named, FileConfigSource):
     """The folder of ``--config-dir``, whose files may be anybody's."""
 
-    @staticmethod
-    def scheme() -> str:
-        """Return what stands before ``://`` in the search path."""
-        return OWN
+    name = OWN
 
     def is_config(self, config_path: str) -> bool:
         """Say whether a path is a config; ours alone is the primary one."""
         return config_path.removesuffix(".yaml") != CONFIG_NAME and super().is_config(config_path)
 
-    def load_config(self, config_path: str) -> Any:
-        """Read a file, unless its aliases make it enormous.
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a file.
 
         Raises
         ------
         ConfigError
-            If they do.
+            If it is not UTF-8, holds a single value, or its aliases make it enormous.
         """
         path = Path(self.path, self._normalize_file_name(config_path))
         if path.exists():
+            refuse_other_bytes(path)
             with path.open(encoding="utf-8") as file:  # a file has a name, for YAML's messages
-                refuse_expansion(file, path)
+                refuse_contents(yaml.compose(file, Loader=get_yaml_loader()), path)
         return super().load_config(config_path)
 
 
@@ -112,12 +118,8 @@ class ProjectSource(OwnSource):
     Anything else may belong to another program that keeps its settings there.
     """
 
+    name = PROJECT
     groups: ClassVar[Sequence[str]] = GROUPS
-
-    @staticmethod
-    def scheme() -> str:
-        """Return what stands before ``://`` in the search path."""
-        return PROJECT
 
     def is_group(self, config_path: str) -> bool:
         """Say whether a path is one of the groups, or the folder around them."""
@@ -138,24 +140,17 @@ class ProjectSource(OwnSource):
 class ExperimentsSource(ProjectSource):
     """A folder of which Hydra sees one group, ``experiments``."""
 
+    name = GROUP
     groups = (GROUP,)
 
-    @staticmethod
-    def scheme() -> str:
-        """Return what stands before ``://`` in the search path."""
-        return GROUP
 
-
-class TablesSource(ConfigSource):
+class TablesSource(Named, ConfigSource):
     """Our tables: the options of each row, under ``schema/GROUP/NAME``, for the files to build on.
 
     A row that a user's module adds has no file, and is found under ``GROUP/NAME``.
     """
 
-    @staticmethod
-    def scheme() -> str:
-        """Return what stands before ``://`` in the search path."""
-        return ROWS
+    name = ROWS
 
     def available(self) -> bool:
         """Say that it is there."""
@@ -168,7 +163,7 @@ class TablesSource(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         """Say whether a path is that of a row."""
-        return config_at(config_path) is not None
+        return self.row(config_path) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Return the tables, or the rows of one."""
@@ -179,29 +174,26 @@ class TablesSource(ConfigSource):
         return [] if results_filter is ObjectType.GROUP else list(rows)
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return the options of a row."""
-        found: Any = config_at(config_path)
+        """Return the options of a row, with where they are from."""
+        found: Any = self.row(config_path)
         return ConfigResult(self.provider, self.full_path(), found, {"package": None})
+
+    def row(self, config_path: str) -> DictConfig | None:
+        """Return the options of a row, if there is one at a path."""
+        return config_at(config_path)
 
 
 class WrittenTables(TablesSource):
     """What our tables hold, from a file: to import them takes NumPy, and a third of a second."""
 
-    @staticmethod
-    def scheme() -> str:
-        """Return what stands before ``://`` in the search path."""
-        return WRITTEN
+    name = WRITTEN
 
-    def is_config(self, config_path: str) -> bool:
-        """Say whether a path is that of a row."""
-        whole = config_path in (f"{SCHEMA}/config", f"{SCHEMA}/impl")
-        return whole or config_path in written_tables()
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        """Return the options of a row."""
+    def row(self, config_path: str) -> DictConfig | None:
+        """Return the options of a row, if there is one at a path."""
+        if config_path in (f"{SCHEMA}/config", f"{SCHEMA}/impl"):
+            return config_at(config_path)
         known = written_tables().get(config_path)
-        found: Any = config_at(config_path) if known is None else closed(known)
-        return ConfigResult(self.provider, self.full_path(), found, {"package": None})
+        return None if known is None else closed(known)
 
 
 @cache
@@ -214,8 +206,17 @@ def written_tables() -> dict[str, Plain]:
     return found
 
 
-def refuse_expansion(text: TextIO, path: Path) -> None:
-    """Raise ConfigError if YAML stands for more than `MOST_VALUES` values.
+def refuse_other_bytes(path: Path) -> None:
+    """Raise ConfigError for a file that is not UTF-8, the encoding of YAML here."""
+    try:
+        path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        fault = f"byte {error.start + 1} is not UTF-8. Save the file in the encoding UTF-8."
+        raise ConfigError([f"{path}: {fault}"]) from None
+
+
+def refuse_contents(root: yaml.Node | None, path: Path) -> None:
+    """Raise ConfigError for a single value, and for more than `MOST_VALUES` of them.
 
     An alias repeats what it names, and OmegaConf copies it each time: ten lines of nine aliases
     each would make thousands of millions of values.
@@ -231,20 +232,18 @@ def refuse_expansion(text: TextIO, path: Path) -> None:
             known[id(node)] = 1.0 + sum(count(inner) for pair in pairs for inner in pair)
         return known[id(node)]
 
-    if count(yaml.compose(text, Loader=yaml.SafeLoader)) > MOST_VALUES:
+    if count(root) > MOST_VALUES:
         raise ConfigError(
             [f"{path}: has more than {MOST_VALUES:,} values, with all that its aliases repeat."]
+        )
+    if isinstance(root, yaml.ScalarNode) and not root.tag.endswith((":str", ":null")):
+        raise ConfigError(
+            [f"{path}: must hold settings, as key: value. It holds {root.value:.60} alone."]
         )
 
 
 def register_sources() -> None:
     """Let Hydra know the sources."""
-    for source in (
-        ConfSource,
-        ExperimentsSource,
-        OwnSource,
-        ProjectSource,
-        TablesSource,
-        WrittenTables,
-    ):
+    files = (ConfSource, ExperimentsSource, OwnSource, ProjectSource)
+    for source in (*files, TablesSource, WrittenTables):
         SourcesRegistry.instance().register(source)

@@ -18,30 +18,27 @@ from hydra.types import RunMode
 from cnnexp.app.composing import App
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.hydra_bridge import get_args_parser
-from cnnexp.app.messages import dotted
 from cnnexp.app.own import composer
 from cnnexp.app.showing import shown
+from cnnexp.app.words import check_words
 from cnnexp.errors import ConfigError, did_you_mean
 
 
 def hydra_main(argv: list[str]) -> int:
     """Do what Hydra's flags and overrides ask for."""
-    parser = get_args_parser()
-    parser.prog = "cnnexp"
-    args = parser.parse_intermixed_args(argv)
-    args.overrides = [] if args.hydra_help else [dotted(word) for word in args.overrides]
+    args = check_words(argv)
     logging.raiseExceptions = False  # who reads --info through a pipe may leave early
     if (text := shown(args)) is not None:
         print(text, end="", flush=True)
         return 0
     with composer(args.overrides, args.config_dir) as app:
-        return _dispatch(app, args, parser)
+        return _dispatch(app, args)
 
 
-def _dispatch(app: App, args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+def _dispatch(app: App, args: argparse.Namespace) -> int:
     name = args.config_name or CONFIG_NAME
     if args.hydra_help:
-        app.hydra_help(config_name=name, args_parser=parser, args=args)
+        app.hydra_help(config_name=name, args_parser=get_args_parser(), args=args)
     elif args.cfg:
         _show_cfg(app, args, name)
     elif args.shell_completion:

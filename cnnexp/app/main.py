@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from cnnexp.app.commands import SUMMARIES, command_of
 from cnnexp.app.compiling import show_compiling
 from cnnexp.app.exit_codes import FAILED, INTERRUPTED, USER_ERROR
 from cnnexp.app.screen import warn
@@ -89,15 +90,13 @@ def _short_warnings() -> Iterator[None]:
 
 
 def _dispatch(words: list[str]) -> int:
-    if words[:1] == ["help"] and _is_page(words[1:]):
-        words = [*words[1:2], "--help"]
+    if words[:1] == ["help"] and (len(words) == 1 or words[1] in SUMMARIES):
+        words = [*words[1:2], "--help"]  # help is --help, help compare is compare --help
     if words and "=" not in words[0] and words[0][:1] not in "-+~":
-        from cnnexp.app.commands import COMMANDS
-
         name, *rest = words
-        if name not in COMMANDS:
-            raise UnknownName(_no_command(name, rest, list(COMMANDS)))
-        return COMMANDS[name](rest)
+        if name not in SUMMARIES:
+            raise UnknownName(_no_command(name, rest))
+        return command_of(name)(rest)
     if {"--help", "-h"} & {*words}:
         from cnnexp.app.help import show_help
 
@@ -108,25 +107,16 @@ def _dispatch(words: list[str]) -> int:
         print(f"cnnexp {cnnexp.__version__}")
         return 0
     from cnnexp.app.hydra_app import hydra_main
-    from cnnexp.app.words import check_words
 
-    check_words(words)
     return hydra_main(words)
 
 
-def _is_page(words: Sequence[str]) -> bool:
-    """Say whether "help WORDS" is a page: "help" is --help, "help compare" is compare --help."""
-    from cnnexp.app.commands import COMMANDS
-
-    return not words or words[0] in COMMANDS
-
-
-def _no_command(name: str, rest: Sequence[str], commands: Sequence[str]) -> str:
+def _no_command(name: str, rest: Sequence[str]) -> str:
     """Say that there is no such command; it may have been meant as a setting."""
     if rest and rest[0].startswith("="):
         value = rest[0].removeprefix("=") or "".join(rest[1:2])
         return f"{name} {' '.join(rest[:2])}: write {name}={value}, without spaces."
     return (
-        f"no command is named '{name}'.{did_you_mean(name, commands)} Commands:"
-        f" {', '.join(commands)}. Settings are given as key=value."
+        f"no command is named '{name}'.{did_you_mean(name, SUMMARIES)} Commands:"
+        f" {', '.join(SUMMARIES)}. Settings are given as key=value."
     )

@@ -14,7 +14,6 @@ from cnnexp.app.check import check
 from cnnexp.app.composing import App, composing, make_app
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.job import record_of
-from cnnexp.app.messages import dotted
 from cnnexp.app.options import Plain
 from cnnexp.app.resume import complete
 from cnnexp.app.schema import option_names
@@ -78,7 +77,7 @@ def composed_again(
     record = read_record(run)
     if missing := load_plugins_of(run, record, plugins):
         raise refusal(run, missing)
-    check_words(words)
+    changes = check_words(words).overrides
     if any(word.lstrip("+").startswith("experiments=") for word in words):
         raise ConfigError(
             [
@@ -87,7 +86,7 @@ def composed_again(
             ]
         )
     with foreign(run / FILE):
-        again = Again(run, record, [dotted(word) for word in words])
+        again = Again(run, record, changes)
     app = make_app(config_dir)
     return app, again.settled(composed(app, CONFIG_NAME, again.words(app))), again
 

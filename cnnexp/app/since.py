@@ -1,45 +1,18 @@
 """Since which version there is a setting.
 
-Written down is what each released version had, by the sections of `cnnexp.app.settings`. What is
-not here came after the last of them: ``python -m tests.docs.reference --release 0.2.0`` enters it.
+Written down in ``releases.json`` is what each released version had, by the sections of
+`cnnexp.app.settings`. What is not there came after the last of them: ``python -m
+tests.docs.reference --release 0.2.0`` enters it.
 """
 
 from __future__ import annotations
 
-UNRELEASED = "unreleased"
+import json
+from pathlib import Path
 
-RELEASES: dict[str, dict[str, str]] = {
-    "0.1.0": {
-        "a run": (
-            "model impl data optimizer schedule learning_rate epochs batch_size seed dtype plugins"
-            " init_from profile checkpoint sweep"
-        ),
-        "model": "name layers",
-        "checkpoint": "every",
-        "sweep": "dir rerun objective search_on_test",
-        "impl": "name threads fuse",
-        "data": "name split seed limit validation scaling",
-        "data=npz": "file",
-        "data=digits": "",
-        "data=mnist": "dir",
-        "data=fashion_mnist": "dir",
-        "data=image_folder": "dir size channels",
-        "optimizer=sgd": "momentum nesterov weight_decay",
-        "optimizer=adam": "beta1 beta2 epsilon weight_decay",
-        "schedule=constant": "",
-        "schedule=cosine": "warmup final",
-        "schedule=triangle": "warmup",
-        "type: conv": "filters kernel_size stride padding activation initializer",
-        "type: max_pool": "kernel_size stride padding",
-        "type: avg_pool": "kernel_size stride padding",
-        "type: flatten": "",
-        "type: dense": "units activation initializer",
-        "type: relu": "",
-        "type: sigmoid": "",
-        "type: tanh": "",
-        "type: softmax": "",
-    },
-}
+UNRELEASED = "unreleased"
+FILE = Path(__file__).with_name("releases.json")
+RELEASES: dict[str, dict[str, str]] = json.loads(FILE.read_text(encoding="utf-8"))
 
 
 def since(section: str, option: str = "") -> str:

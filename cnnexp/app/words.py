@@ -24,24 +24,31 @@ NO_NAMES = re.compile(r"(|null|none|true|false|[-+.\d].*|[\[{].*)", re.IGNORECAS
 PLACE = re.compile(r"(?:model|augment)\.(layers|transforms)\.([^.=]+)")
 
 
-def check_words(words: Sequence[str]) -> None:
-    """Raise ConfigError, with all faults, for what Hydra would stumble over.
+def check_words(words: Sequence[str]) -> argparse.Namespace:
+    """Return Hydra's flags and the overrides, as they stand among some words.
 
     Parameters
     ----------
     words : sequence of str
         What follows ``python -m cnnexp``.
+
+    Raises
+    ------
+    ConfigError
+        With all faults, for what Hydra would stumble over.
     """
     given = _flags(words)
-    if given.hydra_help:
-        return  # which has no use for settings
+    if given.hydra_help:  # which has no use for settings
+        given.overrides = []
+        return given
+    given.overrides = [dotted(word) for word in given.overrides]
     faults = list(_flag_faults(given))
-    overrides = [dotted(override) for override in given.overrides]
-    for override in overrides:
+    for override in given.overrides:
         faults += _faults(override)
-    faults += _given_twice(overrides)
+    faults += _given_twice(given.overrides)
     if faults:
         raise ConfigError(faults)
+    return given
 
 
 def _flags(words: Sequence[str]) -> argparse.Namespace:

@@ -215,6 +215,14 @@ def test_a_config_file_without_settings_is_named(content, tmp_path):
     assert f"{tmp_path}/model/mine.yaml: must hold settings, as key: value." in ended.err
 
 
+def test_a_study_that_is_not_utf_8_is_named():
+    Path("experiments").mkdir()
+    Path("experiments/mine.yaml").write_bytes("# @package _global_\nname: é\n".encode("latin-1"))
+    ended = cnnexp("experiments=mine")
+    assert ended.code == 2
+    assert "experiments/mine.yaml: byte 27 is not UTF-8." in ended.err
+
+
 @pytest.mark.parametrize("first", ["&a0 [x, x]", "&a0 [*a0]"])
 def test_aliases_that_make_a_small_file_enormous_are_refused(first, tmp_path):
     """OmegaConf copies what an alias repeats; twelve lines took all of the memory."""

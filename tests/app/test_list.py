@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from cnnexp.app.commands import COMMANDS
+from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.commands.list import KINDS
 from cnnexp.app.main import main
 from cnnexp.data import SOURCES
@@ -44,7 +44,7 @@ def listed(kind: str, capsys: Captured) -> dict[str, tuple[str, str]]:
         ("schedules", SCHEDULES),
         ("initializers", INITIALIZERS),
         ("augmentations", AUGMENTATIONS),
-        ("commands", COMMANDS),
+        ("commands", SUMMARIES),
     ],
 )
 def test_each_kind_lists_its_table_and_says_what_each_is(

@@ -8,14 +8,14 @@
 ========================  =====================================================================
 
 What stands outside the marks of a page is written by hand. ``--release 0.2.0`` enters all settings
-that are not yet released into `cnnexp.app.since`.
+that are not yet released into ``cnnexp/app/releases.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ from typing import Any
 from unittest import mock
 
 from cnnexp.app import contents, since
-from cnnexp.app.commands import COMMANDS, SUMMARIES
+from cnnexp.app.commands import SUMMARIES, command_of
 from cnnexp.app.commands.list import KINDS, Entry
 from cnnexp.app.hydra_bridge import get_args_parser
 from cnnexp.app.settings import NO_DEFAULT, Section, Setting, sections
@@ -175,7 +175,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     names = ("parse_args", "parse_intermixed_args", "parse_known_args")
     with mock.patch.multiple(argparse.ArgumentParser, **dict.fromkeys(names, catch)):
         try:
-            COMMANDS[command]([])
+            command_of(command)([])
         except Caught as caught:
             parser: argparse.ArgumentParser = caught.args[0]
             return parser
@@ -361,13 +361,7 @@ def release(version: str) -> None:
         if new or since.since(section.name) == "unreleased":
             found[section.name] = " ".join(new)
     since.RELEASES[version] = found
-    path = Path(str(since.__file__))
-    text = path.read_text(encoding="utf-8")
-    begin = text.index("RELEASES: ")
-    end = text.index("\n\n\ndef since")
-    table = f"RELEASES: dict[str, dict[str, str]] = {since.RELEASES!r}"
-    path.write_text(text[:begin] + table + text[end:], encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "ruff", "format", str(path)], check=True)
+    since.FILE.write_text(json.dumps(since.RELEASES, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

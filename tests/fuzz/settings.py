@@ -137,7 +137,7 @@ class Yaml(SettingsReader):
     def read(self, content: bytes) -> None:
         group = self.put(content)
         try:
-            with composing(lambda: self.base, [str(self.folder)]):
+            with composing(lambda: self.base):
                 loaded = self.source.load_config(f"{group}/given").config
                 merged = OmegaConf.merge(self.kept(group), {group: loaded})
             if group in TABLES:

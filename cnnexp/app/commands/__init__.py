@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import keyword
-from collections.abc import Callable, Iterator, Mapping
-
-Command = Callable[[list[str]], int]
+from collections.abc import Callable
 
 SUMMARIES = {
     "compare": "a table of runs: what differs, results, times; plots and pages of them",
@@ -37,25 +35,9 @@ SUMMARIES = {
 }
 
 
-def module_of(name: str) -> str:
-    """Return the module of a command: ``import`` is a word of Python, so its file is import_."""
-    return f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
-
-
-class _Commands(Mapping[str, Command]):
-    """Commands by name; the module of a command is imported when it is asked for."""
-
-    def __getitem__(self, name: str) -> Command:
-        if name not in SUMMARIES:
-            raise KeyError(name)
-        command: Command = importlib.import_module(f"{__name__}.{module_of(name)}").main
-        return command
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(SUMMARIES)
-
-    def __len__(self) -> int:
-        return len(SUMMARIES)
-
-
-COMMANDS: Mapping[str, Command] = _Commands()
+def command_of(name: str) -> Callable[[list[str]], int]:
+    """Return a command; its module is imported only now."""
+    # "import" is a word of Python, so its file is import_.
+    module = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
+    command: Callable[[list[str]], int] = importlib.import_module(f"{__name__}.{module}").main
+    return command

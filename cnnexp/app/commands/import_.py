@@ -12,7 +12,6 @@ from cnnexp.app.check import check
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.experiment import prepare, save_classes
 from cnnexp.app.job import record_of
-from cnnexp.app.messages import dotted
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.networks import images_of, networks_of
 from cnnexp.app.options import Plain
@@ -83,8 +82,7 @@ def state_in(path: Path) -> dict[str, Any]:
 
 def _import(path: Path, state: Mapping[str, Any], words: list[str], like: Path | None) -> int:
     """Check that the weights fit, and carry out a run that takes them."""
-    check_words(words)
-    changes = [dotted(word) for word in words]
+    changes = check_words(words).overrides
     with composer(changes) as app:
         if like is None:
             cfg = composed(app, CONFIG_NAME, changes)
