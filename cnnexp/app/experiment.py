@@ -9,6 +9,7 @@ import logging
 import math
 import shlex
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from cnnexp.app.progress import Progress
 from cnnexp.app.screen import warn
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.app.tracking import Trackers, telling
+from cnnexp.app.tuning import micro_batch_for
 from cnnexp.data import Dataset
 from cnnexp.errors import RunError, foreign
 from cnnexp.nn.network import Network
@@ -45,9 +47,16 @@ from cnnexp.train import (
 
 log = logging.getLogger("cnnexp")
 
+Tune = Callable[[Plain, Network, Dataset], int]
+
 
 def begin(
-    folder: Path, record: Record, label: str = "", changes: str | None = None, planned: str = ""
+    folder: Path,
+    record: Record,
+    label: str = "",
+    changes: str | None = None,
+    planned: str = "",
+    tune: Tune = micro_batch_for,
 ) -> Record:
     """Carry out a new run; its ``run.json`` is written before anything is read.
 
@@ -63,6 +72,8 @@ def begin(
         What was changed since the commits, where that is known already.
     planned : str
         The fingerprint that a sweep knows the run by; another one is refused.
+    tune : callable
+        Returns the size of a micro-batch where none is recorded.
 
     Returns
     -------
@@ -80,7 +91,7 @@ def begin(
         if changes is None:
             changes = code.changes(record.environment, folder)
         code.keep(folder, changes, sources_in(record) or [])
-        trainer, writer.record = prepare(folder, writer.record)
+        trainer, writer.record = prepare(folder, writer.record, tune=tune)
         writer.write()
         if planned and writer.record.fingerprint != planned:
             raise RunError(
@@ -98,7 +109,7 @@ def go_on(folder: Path, record: Record, saved: Checkpoint | None, label: str = "
     found to be the same: what cannot go on stays as it is.
     """
     with stop_on_signals() as stop:
-        trainer, record = prepare(folder, record, saved)
+        trainer, record = prepare(folder, record, saved, micro_batch_for)
         with recorded(folder, record, warn) as writer:
             writer.rewind(saved)
             train_to_the_end(trainer, writer, stop, label)
@@ -112,7 +123,7 @@ def _unless_interrupted(record: Record) -> Record:
 
 
 def prepare(
-    folder: Path, record: Record, saved: Checkpoint | None = None
+    folder: Path, record: Record, saved: Checkpoint | None = None, tune: Tune | None = None
 ) -> tuple[Trainer, Record]:
     """Load the data, build the network, put both to where a checkpoint was.
 
@@ -135,6 +146,8 @@ def prepare(
     overrides = {key: size for key, size in (record.network or {}).items() if key in kept}
     largest = checkpoint.largest_array(saved) if saved is not None else None
     network = rebuild.build_network(config, dataset.image_shape, largest, **overrides)
+    if tune is not None and not overrides:
+        network.micro_batch = tune(config, network, dataset)
     trainer = build_trainer(config, network, dataset)
     if saved is not None:
         checkpoint.check_fits(folder, saved, trainer.snapshot())
