@@ -20,7 +20,7 @@ from cnnexp.nn.network import Network
 from cnnexp.nn.saving import unbuilt
 
 SMALLEST, LARGEST = 8, 256  # samples of a micro-batch that is tried
-SHARE = 0.1  # seconds to measure one size
+SHARE = 0.06  # seconds to measure one size
 LONG = 0.5  # seconds of a mini-batch: to try sizes would take too long
 MOST_ROUNDS = 50
 MARGIN = 0.97  # of the time of the automatic size: what is hardly faster is not taken
