@@ -88,6 +88,7 @@ TASKS = (
     benchmark("batch_norm", 10, *TRAINING, needs=("torch",)),
     benchmark("data_path", 5, *TRAINING),
     benchmark("workers", 10, *TRAINING, needs=("numba",)),
+    benchmark("tuning", 4, *TRAINING, needs=("numba",)),
     benchmark("gpu", 5, *TRAINING, needs=("cupy", "torch")),
     benchmark("augmentation", 10, *TRAINING),
     Task("landing", "python -m experiments.landing", "landing.csv", 5,

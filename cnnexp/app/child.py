@@ -45,6 +45,7 @@ class Task(NamedTuple):
     environment: Plain  # as the parent described it, for the record
     changes: str  # since the commits
     fingerprint: str  # of what was planned
+    micro_batch: int | None  # its size, if not the automatic one
     variables: dict[str, str]  # of the parent's environment
 
 
@@ -80,7 +81,9 @@ def main(task: Task) -> int:
     executor.limit_cores(task.cores)
     try:
         with as_hydra(task):
-            train_checked(task.config, task.environment, task.changes, task.fingerprint)
+            train_checked(
+                task.config, task.environment, task.changes, task.fingerprint, task.micro_batch
+            )
     except Exception as error:
         tell(error, task.folder.name)
         return 1

@@ -9,6 +9,7 @@ import logging
 import math
 import shlex
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from cnnexp.app.screen import warn
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.app.sweep_job import CHANGED
 from cnnexp.app.tracking import Trackers, telling
+from cnnexp.app.tuning import micro_batch_for
 from cnnexp.data import Dataset
 from cnnexp.errors import RunError, foreign
 from cnnexp.nn.network import Network
@@ -46,9 +48,16 @@ from cnnexp.train import (
 
 log = logging.getLogger("cnnexp")
 
+Tune = Callable[[Plain, Network, Dataset], int]
+
 
 def begin(
-    folder: Path, record: Record, label: str = "", changes: str | None = None, planned: str = ""
+    folder: Path,
+    record: Record,
+    label: str = "",
+    changes: str | None = None,
+    planned: str = "",
+    tune: Tune = micro_batch_for,
 ) -> Record:
     """Carry out a new run; its ``run.json`` is written before anything is read.
 
@@ -64,6 +73,8 @@ def begin(
         What was changed since the commits, where that is known already.
     planned : str
         The fingerprint that a sweep knows the run by; another one is refused.
+    tune : callable
+        Returns the size of a micro-batch where none is recorded.
 
     Returns
     -------
@@ -81,7 +92,7 @@ def begin(
         if changes is None:
             changes = code.changes(record.environment, folder)
         code.keep(folder, changes, sources_in(record) or [])
-        trainer, writer.record = prepare(folder, writer.record)
+        trainer, writer.record = prepare(folder, writer.record, tune=tune)
         writer.write()
         if planned and writer.record.fingerprint != planned:
             raise RunError(f"its data, or the code that its plugins name, {CHANGED}")
@@ -96,7 +107,7 @@ def go_on(folder: Path, record: Record, saved: Checkpoint | None, label: str = "
     found to be the same: what cannot go on stays as it is.
     """
     with stop_on_signals() as stop:
-        trainer, record = prepare(folder, record, saved)
+        trainer, record = prepare(folder, record, saved, micro_batch_for)
         with recorded(folder, record, warn) as writer:
             writer.rewind(saved)
             train_to_the_end(trainer, writer, stop, label)
@@ -110,7 +121,7 @@ def _unless_interrupted(record: Record) -> Record:
 
 
 def prepare(
-    folder: Path, record: Record, saved: Checkpoint | None = None
+    folder: Path, record: Record, saved: Checkpoint | None = None, tune: Tune | None = None
 ) -> tuple[Trainer, Record]:
     """Load the data, build the network, put both to where a checkpoint was.
 
@@ -133,6 +144,8 @@ def prepare(
     overrides = {key: size for key, size in (record.network or {}).items() if key in kept}
     largest = checkpoint.largest_array(saved) if saved is not None else None
     network = rebuild.build_network(config, dataset.image_shape, largest, **overrides)
+    if tune is not None and not overrides:
+        network.micro_batch = tune(config, network, dataset)
     trainer = build_trainer(config, network, dataset)
     if saved is not None:
         checkpoint.check_fits(folder, saved, trainer.snapshot())

@@ -13,11 +13,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from cnnexp.app.check import check
-from cnnexp.app.experiment import begin
+from cnnexp.app.experiment import Tune, begin
 from cnnexp.app.hydra_bridge import GRID
 from cnnexp.app.options import Plain
 from cnnexp.app.resume import resume_held
 from cnnexp.app.search import objective
+from cnnexp.app.tuning import micro_batch_for
+from cnnexp.data import Dataset
+from cnnexp.nn.network import Network
 from cnnexp.runs.folders import hold
 from cnnexp.runs.plugins import load_plugins
 from cnnexp.runs.policy import GROUPS
@@ -34,7 +37,11 @@ def train_task(cfg: DictConfig) -> float | None:
 
 
 def train_checked(
-    config: Plain, environment: Plain, changes: str, planned: str = ""
+    config: Plain,
+    environment: Plain,
+    changes: str,
+    planned: str = "",
+    micro_batch: int | None = None,
 ) -> float | None:
     """Carry out a job whose config was checked, as `train_task` does.
 
@@ -48,9 +55,15 @@ def train_checked(
         What was changed since the commits.
     planned : str
         The fingerprint that the sweep knows the job by.
+    micro_batch : int, optional
+        The size that the sweep found for the job, if not the automatic one.
     """
     load_plugins(config["plugins"])
-    return _train(config, lambda: config, environment, changes, planned)
+
+    def tune(config: Plain, network: Network, dataset: Dataset) -> int:
+        return micro_batch or int(network.micro_batch)
+
+    return _train(config, lambda: config, environment, changes, planned, tune)
 
 
 def _train(
@@ -59,6 +72,7 @@ def _train(
     environment: Plain | None,
     changes: str | None,
     planned: str = "",
+    tune: Tune = micro_batch_for,
 ) -> float | None:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
@@ -68,7 +82,7 @@ def _train(
             record = resume_held(folder, label=label, plugins=list(cfg["plugins"]))
         else:
             record = record_of(checked(), hydra, environment)
-            record = begin(folder, record, label, changes, planned)
+            record = begin(folder, record, label, changes, planned, tune)
     return objective(record)
 
 

@@ -18,6 +18,7 @@ from cnnexp.app.children import Child, start
 from cnnexp.app.stopping import Interrupted, StopRequest, on_signals
 from cnnexp.app.sweep_job import Job
 from cnnexp.app.sweep_progress import shown
+from cnnexp.app.tuning import micro_batches_for
 from cnnexp.nn.executor import available_cores
 from cnnexp.runs import code
 from cnnexp.runs.environment import describe_environment
@@ -91,6 +92,7 @@ class _Tasks:
         self._cores = max(available_cores() // n_jobs, 1)
         self._environment = describe_environment() | {"cores": self._cores} if jobs else {}
         self._changes = code.changes(self._environment, jobs[0].folder.parent) if jobs else ""
+        self._micro_batches = micro_batches_for(jobs, self._cores)
 
     def of(self, job: Job, number: int, output: Path | None) -> Task:
         """Return the task of a job."""
@@ -105,6 +107,7 @@ class _Tasks:
             environment=self._environment,
             changes=self._changes,
             fingerprint=job.fingerprint,
+            micro_batch=self._micro_batches[number],
             variables=dict(os.environ),
         )
 

@@ -32,7 +32,8 @@ from cnnexp.train import OPTIMIZERS
 
 OWN = ("sweep", *FOR_PEOPLE)  # which sweep a run belongs to, and what it is called, is its own
 OTHER_DATA = {f"{group}.{key}" for group, key in PATHS} | {"data.set", "data.split"}
-OF_NETWORK = ("model", "impl", "data", "dtype")  # what the sizes of micro-batches depend on
+THREADS = "impl.threads"  # sizes stay as they are for any number of workers: the same bits
+OF_NETWORK = ("model", "impl", "data", "dtype", "batch_size")  # sizes depend on these
 
 
 def rerun(
@@ -205,7 +206,7 @@ class Again:
         )
 
     def _changes_any(self, *groups: str) -> bool:
-        return any(key.partition(".")[0] in groups for key in self._keys)
+        return any(key.partition(".")[0] in groups for key in self._keys if key != THREADS)
 
 
 def literal(value: Any) -> Any:

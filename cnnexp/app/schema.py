@@ -102,11 +102,15 @@ class ImplConfig:
     Parameters
     ----------
     threads : int or "auto"
-        Workers that share the micro-batches. Results do not depend on it.
+        Workers that share the micro-batches. Results do not depend on it, but for a size of
+        micro-batches that is measured (`tune`).
     micro_batch : int or "auto"
         Samples of a micro-batch in training. Results depend on it in their last bits.
     inference_micro_batch : int or "auto"
         Samples of a micro-batch where no backward pass follows.
+    tune : bool
+        Whether `micro_batch` is measured, once on this machine, where it is ``auto`` and training
+        takes long enough to gain by it. Results depend on the size in their last bits.
     fuse : bool
         Whether it may compute layers that belong together as one step.
     """
@@ -114,6 +118,7 @@ class ImplConfig:
     threads: int | str = ranged("auto", *AUTO_OR_COUNT)
     micro_batch: int | str = ranged("auto", *AUTO_OR_COUNT)
     inference_micro_batch: int | str = ranged("auto", *AUTO_OR_COUNT)
+    tune: bool = True
     fuse: bool = True
 
 

@@ -41,6 +41,7 @@ LATER = (
     ("schedule", "warmup_epochs", 0.0),
     ("data", "task", None),
     ("data", "target_scaling", None),
+    ("impl", "tune", True),  # runs before it had sizes of micro-batches that depend on the machine
 )
 """The same for options of groups."""
 

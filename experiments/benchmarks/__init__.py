@@ -5,6 +5,7 @@ NAMES = (
     "speed",
     "peers",
     "workers",
+    "tuning",
     "gpu",
     "memory",
     "layer_pass",

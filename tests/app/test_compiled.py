@@ -8,6 +8,7 @@ import pytest
 from cnnexp import Conv2D, Dense, Flatten, Network, Softmax, load_run
 from cnnexp.engine import IMPLEMENTATIONS, automatic
 from cnnexp.engine.operations import Implementation
+from cnnexp.engine.user_cache import VARIABLE
 from cnnexp.errors import OptionError
 from tests.commandline import cnnexp, succeed
 
@@ -69,7 +70,7 @@ def test_a_run_goes_on_only_where_its_implementation_is_installed(tmp_path, monk
 def test_kernels_are_compiled_ahead_of_time(tmp_path, monkeypatch):
     """What a run needs afterwards is there; who compiles says so."""
     pytest.importorskip("numba", reason="impl=compiled needs Numba")
-    from cnnexp.engine.compiled import cache, direct_kernels
+    from cnnexp.engine.compiled import direct_kernels
     from cnnexp.engine.compiled.kernel import Kernel
     from cnnexp.engine.compiled.preparing import every_kernel
 
@@ -83,7 +84,7 @@ def test_kernels_are_compiled_ahead_of_time(tmp_path, monkeypatch):
         return (tmp_path / "kernels" / f"{self.name}-{np.dtype(dtype)}").exists()
 
     (tmp_path / "kernels").mkdir()
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     monkeypatch.setattr(Kernel, "make_ready", make_ready)
     monkeypatch.setattr(Kernel, "is_kept", is_kept)
     count = len(every_kernel())

@@ -89,7 +89,7 @@ def test_an_implementation_says_what_it_does_and_its_options_are_those_of_impl(
 ) -> None:
     what, options = listed("impls", capsys)["sg"]
     assert what == "One matrix product, or one reduction, per stride group."
-    assert options == "threads=auto micro_batch=auto inference_micro_batch=auto fuse=true"
+    assert options == "threads=auto micro_batch=auto inference_micro_batch=auto tune=true fuse=true"
 
 
 def test_regularizers_are_options_of_every_optimizer(capsys: Captured) -> None:

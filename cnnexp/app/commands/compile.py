@@ -6,6 +6,7 @@ from cnnexp.app.arguments import parser_of
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.engine.compiled import cache
 from cnnexp.engine.compiled.preparing import every_kernel, make_ready
+from cnnexp.engine.user_cache import VARIABLE
 from cnnexp.errors import OptionError
 
 EPILOG = """\
@@ -33,7 +34,7 @@ def main(words: list[str]) -> int:
     place = cache.folder()
     if not all(kernel.is_kept(dtype) for kernel in kernels):
         raise OptionError(
-            f"{place}: files cannot be written there. Name another folder with {cache.VARIABLE}."
+            f"{place}: files cannot be written there. Name another folder with {VARIABLE}."
         )
     print(f"{len(kernels)} kernels for {dtype}, {there} of them there before, in {place}")
     return 0

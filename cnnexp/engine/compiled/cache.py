@@ -29,17 +29,14 @@ from typing import Any
 
 import numpy as np
 
-VARIABLE = "CNNEXP_CACHE_DIR"  # another folder than the user's cache
+from cnnexp.engine.user_cache import user_cache
+
 PATIENCE = 120  # seconds to wait for another process that compiles the same kernel
 
 
 def folder() -> Path:
-    """Return the folder of the files: in ``$CNNEXP_CACHE_DIR``, or in the user's cache."""
-    if chosen := os.environ.get(VARIABLE):
-        return Path(chosen).expanduser().absolute() / "kernels"
-    from platformdirs import user_cache_path
-
-    return user_cache_path("cnnexp") / "kernels"
+    """Return the folder of the files."""
+    return user_cache("kernels")
 
 
 def holds(dispatcher: Any, name: str, types: tuple[Any, ...]) -> bool:

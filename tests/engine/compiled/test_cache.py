@@ -16,12 +16,13 @@ pytest.importorskip("numba", reason="impl=compiled needs Numba")
 from cnnexp.engine.compiled import cache
 from cnnexp.engine.compiled.kernel import Kernel, kernel, kernels, plain
 from cnnexp.engine.compiled.preparing import make_ready
+from cnnexp.engine.user_cache import VARIABLE
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Path:
     """A cache of its own for each test."""
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache" / "kernels"
 
 
@@ -78,7 +79,7 @@ def test_a_damaged_file_is_made_again(folder):
 
 def test_where_nothing_can_be_written_kernels_live_as_long_as_the_process(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "file"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
     double = doubling()
     assert double.make_ready(np.float32)
     check(double)
@@ -91,7 +92,7 @@ def test_another_processor_and_other_versions_have_other_files(folder, monkeypat
     monkeypatch.setattr(type(target), "magic_tuple", lambda self: ("another", "processor", ""))
     assert not doubling().is_kept(np.float32)
     monkeypatch.undo()
-    monkeypatch.setenv(cache.VARIABLE, str(folder.parent))
+    monkeypatch.setenv(VARIABLE, str(folder.parent))
     assert doubling().is_kept(np.float32)
     monkeypatch.setattr(cache, "_versions", lambda: ("later",))
     assert not doubling().is_kept(np.float32)

@@ -1,0 +1,188 @@
+"""The size of a run's micro-batches: measured once on a machine, kept, and recorded with the run.
+
+What was measured is kept in the user's cache, a file for each network and machine, with all that it
+depends on inside. It is written as a whole, and a damaged one is measured anew. Several processes
+that want the same wait for the first. A sweep measures before its jobs start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cnnexp
+from cnnexp.app.options import Plain
+from cnnexp.app.screen import say
+from cnnexp.app.sweep_job import Job
+from cnnexp.data import Dataset
+from cnnexp.engine.user_cache import user_cache
+from cnnexp.errors import RunError
+from cnnexp.nn import tuning
+from cnnexp.nn.network import Network
+from cnnexp.runs import environment, rebuild
+from cnnexp.runs.files import read_bytes, replace_json
+from cnnexp.runs.fingerprint import RESULTS_VERSION
+
+ENOUGH_WORK = 1e11  # multiply-adds of all forward passes: about ten seconds of training
+PATIENCE = 20  # seconds to wait for another process that measures the same
+OF_NETWORK = ("model", "loss", "dtype", "batch_size")  # what the times depend on, beside `impl`
+
+
+def micro_batch_for(
+    config: Plain, network: Network, dataset: Dataset, workers: int | None = None
+) -> int:
+    """Return the samples of a micro-batch of a run that is about to begin.
+
+    Parameters
+    ----------
+    config : dict
+        The checked config.
+    network : Network
+        Built from it, with the automatic size, which stays where nothing is to be measured.
+    dataset : Dataset
+        Its data.
+    workers : int, optional
+        Who will share the micro-batches, if not as many as the network has.
+    """
+    if not is_wanted(config, network, dataset.train.count):
+        return int(network.micro_batch)
+    batch = dataset.train.at(slice(config["batch_size"]))
+    what = _depends_on(config, network)
+    path = user_cache("micro_batches") / f"{_digest(what)}.json"
+    with _alone(path):
+        seconds = _kept(path, what)
+        if seconds is None:
+            seconds = _measured(network, batch.X, batch.Y)
+            with contextlib.suppress(OSError):
+                replace_json(path, {"of": what, "seconds": seconds})
+    if not seconds:
+        return int(network.micro_batch)
+    return tuning.best_size(seconds, batch.count, workers or int(network.threads))
+
+
+def micro_batches_for(jobs: Sequence[Job], cores: int) -> list[int | None]:
+    """Return the samples of a micro-batch for each job of a sweep, before any of them runs.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        What is to be run. Jobs that go on have their sizes already: they get None.
+    cores : int
+        How many cores a job has for itself.
+    """
+
+    @functools.lru_cache(maxsize=1)
+    def load(text: str) -> Dataset:
+        return rebuild.plan_dataset(json.loads(text)).load()
+
+    size = functools.cache(lambda text: _planned(json.loads(text), load, cores))
+    alike = {"seed": 0, "metrics": []}  # jobs that differ in other settings have the same size
+    keys = (*OF_NETWORK, "impl", "data", "epochs")
+    texts = [json.dumps({key: job.config[key] for key in keys} | alike) for job in jobs]
+    return [
+        None if job.note == "resumed" else size(text) for job, text in zip(jobs, texts, strict=True)
+    ]
+
+
+def _planned(config: Plain, load: Callable[[str], Dataset], cores: int) -> int | None:
+    """Return the size for a job, None for the automatic one; data are read only if need be."""
+    from cnnexp.app.sweep_points import source_of
+
+    shape = source_of(config).images.shape
+    assert shape is not None
+    light = rebuild.build_network(config, shape, impl="fast", threads=1)
+    most = rebuild.build_source(config).sample_count() or math.inf
+    if not is_wanted(config, light, min(most, config["data"].get("limit") or math.inf)):
+        return None
+    target = {"target": config["model"].get("target")}
+    dataset = load(json.dumps({key: config[key] for key in ("data", "dtype")} | {"model": target}))
+    network = rebuild.build_network(config, dataset.image_shape, threads=1)
+    threads = config["impl"].get("threads", "auto")
+    return micro_batch_for(config, network, dataset, cores if threads == "auto" else threads)
+
+
+def is_wanted(config: Plain, network: Network, samples: float) -> bool:
+    """Say whether a size is to be measured: if it is asked for, and training takes long enough.
+
+    Whether it takes long is read off the network and the samples, never off a clock: the same
+    settings give the same answer.
+    """
+    impl = config["impl"]
+    asked = impl.get("tune", False) and impl.get("micro_batch", "auto") == "auto"
+    return (
+        asked
+        and tuning.can_be_tuned(network)
+        and work_of(network) * samples * config["epochs"] >= ENOUGH_WORK
+    )
+
+
+def work_of(network: Network) -> int:
+    """Return the multiply-adds of the forward pass of one sample."""
+    return sum(layer.multiply_adds for layer in network.layers)
+
+
+def _measured(network: Network, X: Any, Y: Any) -> dict[int, float]:
+    """Measure, and say how long it took."""
+    start = time.monotonic()
+    found = tuning.measured(network, X, Y)
+    taken = time.monotonic() - start
+    say(f"sizes of micro-batches: measured in {taken:.1f} s, once on this machine", flush=True)
+    return found
+
+
+def _depends_on(config: Plain, network: Network) -> Plain:
+    """Return all that the times depend on: the network, its mini-batches, and the machine."""
+    blas = environment.blas() or {}
+    machine = {
+        "cnnexp": [cnnexp.__version__, RESULTS_VERSION],
+        "numpy": np.__version__,
+        "blas": {key: value for key, value in blas.items() if key != "num_threads"},
+        "cpu": environment.cpu_name(),
+        "cores": os.cpu_count(),
+    }
+    impl = {key: config["impl"].get(key) for key in ("name", "fuse")}
+    of_network = {key: config[key] for key in OF_NETWORK} | {"input_shape": network.input_shape}
+    plain: Plain = json.loads(json.dumps(of_network | {"impl": impl, "machine": machine}))
+    return plain
+
+
+def _digest(content: Plain) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _kept(path: Path, what: Plain) -> dict[int, float] | None:
+    """Return the seconds by size that a file holds; None if it is absent or damaged."""
+    try:
+        found = json.loads(read_bytes(path))
+        if found["of"] != what:
+            return None
+        seconds = {int(size): float(value) for size, value in found["seconds"].items()}
+    except (OSError, RunError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    whole = all(size >= 1 and 0 < value < math.inf for size, value in seconds.items())
+    return seconds if whole else None
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let one process at a time measure, where files can be locked."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path.with_suffix(".lock"))
+    with contextlib.suppress(OSError, NotImplementedError, Timeout):  # else everyone measures
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        lock.release()

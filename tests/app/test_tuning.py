@@ -1,0 +1,159 @@
+"""``impl.tune``: sizes of micro-batches are measured once, kept, recorded and used again."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from cnnexp.app import tuning
+from cnnexp.engine.user_cache import VARIABLE
+from cnnexp.runs import environment
+from cnnexp.runs.record import read_record
+from tests.commandline import succeed
+
+TINY = ("data.limit=60", "epochs=1", "schedule=constant", "impl=fast", "impl.threads=1")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """A cache of its own; any training is long enough."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(environment, "git", lambda: None)
+    monkeypatch.setattr(tuning, "ENOUGH_WORK", 0)
+    return tmp_path
+
+
+@pytest.fixture
+def measured(monkeypatch) -> list[str]:
+    """The implementations that were measured; half of a mini-batch of 16 is always best."""
+    calls = []
+
+    def fake(network, X, Y):
+        calls.append(network.implementation.name)
+        assert X.shape == (16, 8, 8, 1)
+        return {16: 1.0, 8: 0.5}
+
+    monkeypatch.setattr(tuning.tuning, "measured", fake)
+    return calls
+
+
+def train(name, *words):
+    succeed(*TINY, *words, f"hydra.run.dir={name}")
+    return recorded(name)
+
+
+def recorded(folder):
+    return read_record(folder).network["micro_batch"]
+
+
+def kept(place):
+    return list((place / "cache" / "micro_batches").glob("*.json"))
+
+
+def weights(folder):
+    return pickle.loads((folder / "weights.pkl").read_bytes())
+
+
+def test_it_is_measured_once_and_recorded(place, measured):
+    assert "measured in" in succeed(*TINY, "hydra.run.dir=one")
+    assert recorded("one") == 8
+    assert train("two", "seed=1", "epochs=2") == 8
+    assert measured == ["fast"]
+    assert train("three", "model=flat") == 8  # another network
+    assert measured == ["fast"] * 2
+    assert len(kept(place)) == 2
+    config = read_record("one").config["impl"]
+    assert (config["micro_batch"], config["tune"]) == ("auto", True)
+
+
+def test_resume_and_rerun_take_the_recorded_size(place, measured):
+    train("run")
+    for path in kept(place):
+        path.unlink()
+    succeed("resume", "run", "epochs=2")
+    succeed("rerun", "run", "hydra.run.dir=again")
+    succeed("rerun", "run", "impl.threads=2", "hydra.run.dir=shared")
+    assert measured == ["fast"]
+    assert [recorded(run) for run in ("run", "again", "shared")] == [8, 8, 8]
+    for name, value in weights(place / "run").items():
+        np.testing.assert_array_equal(weights(place / "shared")[name], value)
+    succeed("rerun", "run", "impl.tune=false", "hydra.run.dir=automatic")
+    assert recorded("automatic") == 128
+
+
+def test_what_is_asked_for_is_not_measured(measured, monkeypatch):
+    assert train("off", "impl.tune=false") == 128
+    assert train("given", "impl.micro_batch=4") == 4
+    succeed("impl=naive", "model=flat", "epochs=1", "data.limit=20", "hydra.run.dir=naive")
+    monkeypatch.setattr(tuning, "ENOUGH_WORK", 1e11)
+    assert train("short") == 128
+    assert measured == []
+
+
+def test_a_damaged_file_is_measured_anew(place, measured):
+    train("one")
+    (path,) = kept(place)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    assert train("two") == 8
+    assert len(measured) == 2
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff{",
+        b"[]",
+        b"[" * 100_000,
+        b'{"of": {"cpu": "other"}, "seconds": {}}',
+        b'{"of": {}}',
+        b'{"of": {}, "seconds": [1]}',
+        b'{"of": {}, "seconds": {"-3": 1.0}}',
+        b'{"of": {}, "seconds": {"8": NaN}}',
+        b'{"of": {}, "seconds": {"8": "fast"}}',
+    ],
+)
+def test_what_no_measurement_wrote_is_not_believed(place, content):
+    (place / "file.json").write_bytes(content)
+    assert tuning._kept(place / "file.json", {}) is None
+
+
+def test_what_cannot_be_kept_is_measured_all_the_same(place, measured):
+    (place / "cache").write_text("no folder")
+    assert train("one") == train("two") == 8
+    assert len(measured) == 2
+
+
+def test_a_sweep_measures_before_its_jobs_and_is_done_when_asked_again(place, measured):
+    words = ("-m", *TINY, "seed=0,1", "impl.micro_batch=auto,4", "sweep.dir=sweep")
+    assert succeed(*words).count("measured in") == 1
+    assert measured == ["fast"]
+    found = {job: recorded(place / "sweep" / str(job)) for job in range(4)}
+    assert sorted(found.values()) == [4, 4, 8, 8]
+    for path in kept(place):
+        path.unlink()
+    assert succeed(*words).count("4 skipped") == 1
+    assert measured == ["fast"]
+
+
+def test_sizes_differ_in_the_last_bits_alone_and_make_the_same_run(place, measured):
+    assert (train("one"), train("two", "impl.tune=false")) == (8, 128)
+    other = weights(place / "two")
+    for name, value in weights(place / "one").items():
+        np.testing.assert_allclose(value, other[name], rtol=1e-4, atol=1e-6)
+    before = read_record("one").fingerprint
+    for path in kept(place):
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps(content | {"seconds": {"16": 1.0}}))
+    assert train("three") == 16
+    assert read_record("three").fingerprint == before
+
+
+def test_it_is_really_measured(place, capsys):
+    assert train("run", "batch_size=32") in (64, 32, 16)
+    (path,) = kept(place)
+    assert [*json.loads(path.read_text())["seconds"]] == ["32", "16"]
