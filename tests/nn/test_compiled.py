@@ -5,12 +5,12 @@ import pytest
 
 pytest.importorskip("numba", reason="impl=compiled needs Numba")
 
-from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Softmax
+from cnnexp import AvgPool2D, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU, Softmax
 from cnnexp.engine import IMPLEMENTATIONS, Context, Limits, Window
 from cnnexp.engine.compiled import direct, packed, winograd
 from cnnexp.engine.compiled.convolution import method_for
 from cnnexp.engine.compiled.direct import floor_of
-from cnnexp.engine.compiled.one_pass import Direct, Packed, Winograd
+from cnnexp.engine.compiled.one_pass import Direct, DirectMean, Packed, Winograd
 from cnnexp.nn.plan import finish
 from tests.engine.geometries import GEOMETRIES, TINY, Geometry
 from tests.nn.test_fusions import (
@@ -55,11 +55,29 @@ def test_conv_relu_max_pool_equals_naive(g, pool):
     check_equal(net, of_naive(g, MaxPool2D(*pool)), *samples(g))
 
 
-@pytest.mark.parametrize("f", [2, 7])
-def test_a_pooling_window_of_more_pixels_than_a_byte_counts(f):
+@pytest.mark.parametrize(("g", "pool"), pooled_cases())
+@pytest.mark.few(15)
+def test_conv_relu_avg_pool_equals_naive(g, pool):
+    net, expected = compiled(g, AvgPool2D(*pool)), of_naive(g, AvgPool2D(*pool))
+    if kind_of(g) is Direct:
+        assert DirectMean in fusions(net)
+    check_equal(net, expected, *samples(g))
+
+
+def test_means_behind_another_activation_are_taken_apart():
+    """A mean of its results is no result of a mean."""
+    g = Geometry(8, 8, 2, 1, "valid", 1, 3, 4)
+    net = compiled(g, AvgPool2D(2), activation="tanh")
+    assert DirectMean not in fusions(net)
+    check_equal(net, of_naive(g, AvgPool2D(2), activation="tanh"), *samples(g))
+
+
+@pytest.mark.parametrize("kind", [MaxPool2D, AvgPool2D])
+@pytest.mark.parametrize("f", [2, 12])
+def test_a_pooling_window_of_more_pixels_than_a_byte_counts(f, kind):
     g = Geometry(17 + f - 1, 17 + f - 1, f, 1, "valid", 2, 3, 4)
-    for size in (16, 17):
-        pair = (make(g, MaxPool2D(size)) for make in (compiled, of_naive))
+    for size in (15, 16, 17):
+        pair = (make(g, kind(size)) for make in (compiled, of_naive))
         check_equal(*pair, *samples(g))
 
 
@@ -169,7 +187,7 @@ def test_what_is_not_finite_stays_so(value, n_c):
     g = Geometry(8, 8, 3, 1, "valid", n_c, 8, 2)
     X, _ = samples(g)
     X[0, 3, 3, 0] = value
-    for between in ([], [MaxPool2D(2)]):
+    for between in ([], [MaxPool2D(2)], [AvgPool2D(2)]):
         layers = [Conv2D(8, 3), ReLU(), *between]
         nets = [
             Network(layers, impl=impl, dtype="float64").build((8, 8, n_c))
@@ -208,7 +226,7 @@ def test_an_activation_that_changes_relu_is_not_taken_for_it():
 
 def test_the_summary_names_what_is_computed_together():
     layers = [Conv2D(8, 3), ReLU(), Conv2D(8, 3), ReLU(), MaxPool2D(2)]
-    layers += [Conv2D(4, 5, padding="same"), ReLU(), Flatten(), Dense(3), Softmax()]
+    layers += [Conv2D(4, 7, padding="same"), ReLU(), Flatten(), Dense(3), Softmax()]
     text = Network(layers, impl="compiled", limits=Limits()).build((14, 14, 1)).summary()
     assert "conv1+relu1 (one pass)" in text
     assert "conv2+relu2+max_pool1 (Winograd, one pass)" in text

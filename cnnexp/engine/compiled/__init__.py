@@ -13,15 +13,16 @@ from functools import partial
 from cnnexp.engine.compiled import update_kernels
 from cnnexp.engine.compiled.batch_norm import BATCH_NORM, BATCH_NORM_TRAINING, BatchNormPass
 from cnnexp.engine.compiled.convolution import CONV
-from cnnexp.engine.compiled.one_pass import Direct, Packed, Winograd
+from cnnexp.engine.compiled.one_pass import Direct, DirectMean, Packed, Winograd
 from cnnexp.engine.compiled.preparing import prepare, ready
 from cnnexp.engine.fast import FAST
 from cnnexp.engine.operations import IMPLEMENTATIONS, Implementation
 
 CONV_POINTWISE = ("conv", "pointwise")
 OWN = [
-    *(kind(*CONV_POINTWISE, "max_pool") for kind in (Direct, Winograd, Packed)),
-    *(kind(*CONV_POINTWISE) for kind in (Direct, Winograd, Packed)),
+    *(kind(*CONV_POINTWISE, "max_pool") for kind in (Winograd, Direct, Packed)),
+    DirectMean(*CONV_POINTWISE, "avg_pool"),
+    *(kind(*CONV_POINTWISE) for kind in (Winograd, Direct, Packed)),
     BatchNormPass("batch_norm", "pointwise", "max_pool"),
     BatchNormPass("batch_norm", "pointwise"),
 ]

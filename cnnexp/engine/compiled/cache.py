@@ -5,7 +5,7 @@ compile at the same time overwrite for each other; and it does not notice a chan
 So they are kept here: one file a kernel, written beside its place and renamed, so that nobody reads
 half of one. All that the code depends on is in its name::
 
-    ~/.cache/cnnexp/kernels/  direct_forward_4-float32-3f0c…e1   machine code
+    ~/.cache/cnnexp/kernels/  direct_forward_4_1-float32-3f0c…e1   machine code
 
 that is the source of all kernels, versions of Python, NumPy and Numba, the user's settings of
 Numba, and processor and instructions. Computers that share a home directory have files of their

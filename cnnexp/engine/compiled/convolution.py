@@ -12,7 +12,7 @@ from cnnexp.engine.layout import batch_first, batch_last
 from cnnexp.engine.operations import Cache, Gradients, Operation, Params
 from cnnexp.engine.window import Window
 
-METHODS: tuple[Any, ...] = (direct, winograd, packed)  # the first that suits is taken
+METHODS: tuple[Any, ...] = (winograd, direct, packed)  # the first that suits is taken
 
 
 def method_for(W: Array, channels: int, window: Window) -> Any:

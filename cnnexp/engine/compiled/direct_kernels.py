@@ -1,44 +1,230 @@
-"""Kernels of the direct convolution: sums, bias, floor and maximum in one pass.
+"""Kernels of the direct convolution: sums, bias, activation and pooling in one pass.
 
-With few input channels a filter has few weights. They stay in the processor's registers, and one
-loop over positions and samples computes a sum and compares it with the maximum so far, so that the
-output of the convolution is never written. Arrays are batch-last: `q` counts windows of the pooling
-and samples together, ``q = (row · columns + column) · n_m + sample``, one long run for each filter.
+Nothing is copied. Arrays are batch-last, so that each weight of a filter meets a run of samples
+wherever its window lies, and a row of a tile (`tiles.py`) is sixteen of them. Some filters are
+computed together, so that a row that is read serves them all, and their sums stay in registers
+until the pooling is done: the output of the convolution is never written::
 
-The windows of a block of such positions are copied side by side into `cols`, one row for each
-weight, as wide as a constant: then all rows lie at constant distances, which the compiler needs to
-know to compute several positions with one instruction::
+    image (n_c, h, w, n_m)             sums of pixel k          best so far       result
+    . . . . . .   a b                  filter 0  a·w0 + b·w1 …   ── greater? ──>   written once
+    . a b . . .   c d  of pixel k      filter 1  a·w0 + b·w1 …       └─ k          with its winner
+    . c d . . .        of a pooling
+    . . . . . .        window
 
-    image (n_c, h, w, n_m)            cols (taps, run)         one filter
-    . . . . . . .    pixel k of all      x x x x x x x x x     w0 ─┐
-    . a b . . . .    pooling windows     x x x x x x x x x     w1  ├─ sum + b ── greater? ── best
-    . c d . . . .    in the block        x x x x x x x x x     w2  │                 └────── k
-    . . . . . . .                        x x x x x x x x x     w3 ─┘
+Where a pooling window begins in the image is in the table `bases`, and how far from there the pixel
+of each weight lies, for each pixel of the pooling window, in `offsets` (pixels, taps). So any size
+of filters, stride, dilation and pooling window is the same code. Without pooling a window has one
+pixel.
 
-The pixels of a pooling window are taken in order, k = 0, 1, …; a value wins if it is strictly
-greater than the maximum so far, or NaN, and the number of the winner is kept in a byte. The
-backward pass takes the same blocks, and gives each gradient to the pixel that won. Without pooling
-there is one pixel, and nobody to win against.
+With max-pooling a value wins if it is strictly greater than the maximum so far, or NaN; the number
+of the winner is kept in a byte, or 255 where the activation lets no gradient pass. With
+average-pooling a bit for each pixel says whether it does, eight pixels to a byte.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
-# What reads as slow Python here runs as machine code: a loop costs nothing, and a call to NumPy
-# would be one more pass over memory.
+# What reads as slow Python here runs as machine code.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
+from cnnexp.engine.compiled import tiles
 from cnnexp.engine.compiled.kernel import helper, kernel, kernels
+from cnnexp.engine.compiled.tiles import (
+    above,
+    add_at,
+    add_outer,
+    add_products,
+    add_sums,
+    at_least,
+    chosen,
+    greater,
+    has_bit,
+    is_number,
+    noted,
+    only,
+    plus,
+    store,
+    times,
+    width,
+    with_bit,
+)
 
-TAPS = (4, 9, 16, 25, 32)  # weights of a filter for which there are kernels; others are filled up
+NOBODY = 255  # in the place of a winner: no gradient passes
 
 
-def run_of(taps: int) -> int:
-    """Return the positions of a block: as many as fit the first-level cache with all their rows."""
-    return min(1024, 6144 // taps // 16 * 16) + 16
+@kernels("in4 in1 in1 number int out1 bytes1 int ints1 ints1 int")
+def direct_forward(filters: int, keep: int) -> Any:
+    """Return the forward function with max-pooling, for so many filters at a time.
+
+    It takes images ``X`` (n_c, h, w, n_m) with their padding, weights (groups of filters, taps,
+    filters), biases, the least result, and whether only results above it let gradients pass. It
+    writes the results (n_f, places, n_m), and the winners, if they are kept. Then follow the number
+    of filters, the tables, and the pixels of a pooling window.
+    """
+    spread, full, whole = tiles.spread(filters), tiles.full(filters), tiles.whole(filters)
+    sums = sums_of(filters)
+
+    def direct_forward(X, W, b, floor, relu, A, winner, n_f, bases, offsets, pixels):
+        x, n_m, taps = X.reshape(-1), X.shape[3], len(offsets) // pixels
+        size, lowest = len(bases) * n_m, X.dtype.type(-np.inf)
+        for i in range(0, n_m, width(x)):
+            for place in range(len(bases)):
+                base, to = bases[place] + i, place * n_m + i
+                for f in range(0, n_f, filters):
+                    bias, best, at = spread(b, f), full(x, lowest), whole(x, 0)
+                    for k in range(pixels):
+                        z = sums(bias, x, base, offsets, k * taps, taps, W, f * taps)
+                        won = greater(z, best)
+                        best = chosen(won, z, best)
+                        if keep:
+                            at = noted(won, k, at)
+                    if keep:
+                        if relu:
+                            at = chosen(above(best, floor), at, whole(x, NOBODY))
+                        store(winner, f * size + to, size, n_f - f, at)
+                    store(A, f * size + to, size, n_f - f, at_least(best, floor))
+
+    return direct_forward
+
+
+@kernels("in4 in1 in1 number out1 bytes1 int ints1 ints1 int")
+def direct_mean_forward(filters: int, keep: int) -> Any:
+    """Return the forward function with average-pooling behind an activation ``max(Z, floor)``.
+
+    The arguments are those of `direct_forward`; there are no winners but bits, in planes of eight
+    pixels each (planes, n_f, places, n_m).
+    """
+    spread, full, whole = tiles.spread(filters), tiles.full(filters), tiles.whole(filters)
+    sums = sums_of(filters)
+
+    def direct_mean_forward(X, W, b, floor, A, bits, n_f, bases, offsets, pixels):
+        x, n_m, taps = X.reshape(-1), X.shape[3], len(offsets) // pixels
+        size, share = len(bases) * n_m, X.dtype.type(1 / pixels)
+        for i in range(0, n_m, width(x)):
+            for place in range(len(bases)):
+                base, to = bases[place] + i, place * n_m + i
+                for f in range(0, n_f, filters):
+                    bias, total, at = spread(b, f), full(x, X.dtype.type(0)), whole(x, 0)
+                    for k in range(pixels):
+                        z = sums(bias, x, base, offsets, k * taps, taps, W, f * taps)
+                        total = plus(total, at_least(z, floor))
+                        if keep:
+                            at = with_bit(above(z, floor), k % 8, at)
+                            if k % 8 == 7 or k == pixels - 1:
+                                plane = k // 8 * n_f + f
+                                store(bits, plane * size + to, size, n_f - f, at)
+                                at = whole(x, 0)
+                    store(A, f * size + to, size, n_f - f, times(total, share))
+
+    return direct_mean_forward
+
+
+@kernel("in4 out4 int int")
+def to_batch_last(A, X, top, left):
+    """Copy images (n_m, ih, iw, n_c) into the padded ones of a convolution (n_c, h, w, n_m)."""
+    n_m, ih, iw, n_c = A.shape
+    n = 16  # samples whose pixels stay in the cache until they are used
+    for i in range(0, n_m, n):
+        for y in range(ih):
+            for x in range(iw):
+                for c in range(n_c):
+                    pixels = X[c, y + top, x + left, i : i + n]
+                    for j in range(min(n, n_m - i)):
+                        pixels[j] = A[i + j, y, x, c]
+
+
+@functools.cache
+def sums_of(filters: int) -> Any:
+    """Return a function that adds the products of a window with some filters to their biases."""
+    load = tiles.load(1)
+
+    @helper
+    def sums(z, x, base, offsets, first, taps, W, at):
+        for t in range(taps):
+            z = add_products(z, load(x, base + offsets[first + t], 0, 1), W, at + t * filters)
+        return z
+
+    return sums
+
+
+@kernels("in1 bytes1 in4 out1 out1 int int ints1 ints1 int")
+def direct_weights(filters: int, rows: int) -> Any:
+    """Return the function that adds up gradients of weights, for a tile of filters by taps.
+
+    It takes gradients ``dA`` (n_f, places, n_m), winners or bits, and images, and writes ``dW``
+    (groups of filters, groups of taps, filters, taps of a group) and ``db``. Then follow the number
+    of filters, whether results are means, the tables, and the pixels of a pooling window. The
+    offsets are those of whole groups of taps.
+    """
+    load, load_bytes = tiles.load(filters), tiles.load_bytes(filters)
+    gather, full, sums = tiles.gather(rows), tiles.full(filters), tiles.load(filters * rows)
+    one = tiles.load(1)
+
+    def direct_weights(dA, winner, X, dW, db, n_f, mean, bases, offsets, pixels):
+        x, n_m, taps = X.reshape(-1), X.shape[3], len(offsets) // pixels
+        n, size, zero = width(x), len(bases) * n_m, X.dtype.type(0)
+        totals = np.zeros(len(dW) * n, X.dtype)  # a sum for each sample of a row
+        for i in range(0, n_m, n):
+            for f in range(0, n_f, filters):
+                for t in range(0, taps, rows):
+                    to, biases = (f * taps + t * filters) * n, full(x, zero)
+                    total = sums(totals, to, n, filters * rows)
+                    for place in range(len(bases)):
+                        at = f * size + place * n_m + i
+                        d = load(dA, at, size, n_f - f)
+                        won = load_bytes(winner, at, size, n_f - f, x)
+                        for k in range(pixels):
+                            if mean and k and k % 8 == 0:
+                                plane = at + k // 8 * n_f * size
+                                won = load_bytes(winner, plane, size, n_f - f, x)
+                            part = only(has_bit(won, k % 8) if mean else is_number(won, k), d)
+                            row = gather(x, bases[place] + i, offsets, k * taps + t)
+                            total = add_outer(total, part, row)
+                            if t == 0:
+                                biases = plus(biases, part)
+                    store(totals, to, n, filters * rows, total)
+                    add_sums(db, f, biases)
+        for r in range(len(dW)):
+            add_sums(dW, r, one(totals, r * n, 0, 1))
+
+    return direct_weights
+
+
+@kernels("in1 bytes1 in1 out4 int int ints1 ints1 int int")
+def direct_image(rows: int) -> Any:
+    """Return the function that adds gradients of images, some taps at a time.
+
+    It takes gradients, winners or bits, weights (n_f, taps), and where the gradients go
+    (n_c, h, w, n_m). Then follow the number of filters, whether they are means, the tables, and the
+    pixels of a pooling window. Weights and offsets are those of whole groups of taps, and last
+    comes how many taps there are.
+    """
+    load, load_bytes, full = tiles.load(1), tiles.load_bytes(1), tiles.full(rows)
+
+    def direct_image(dA, winner, W, dX, n_f, mean, bases, offsets, pixels, real):
+        x, n_m, taps = dX.reshape(-1), dX.shape[3], len(offsets) // pixels
+        n, size, zero = width(x), len(bases) * n_m, dX.dtype.type(0)
+        parts = np.empty(n_f * n, dX.dtype)
+        for i in range(0, n_m, n):
+            for place in range(len(bases)):
+                for k in range(pixels):
+                    for f in range(n_f):
+                        at = f * size + place * n_m + i
+                        plane = at + k // 8 * n_f * size if mean else at
+                        won = load_bytes(winner, plane, 0, 1, x)
+                        passes = has_bit(won, k % 8) if mean else is_number(won, k)
+                        store(parts, f * n, 0, 1, only(passes, load(dA, at, 0, 1)))
+                    for t in range(0, taps, rows):
+                        z = full(x, zero)
+                        for f in range(n_f):
+                            z = add_products(z, load(parts, f * n, 0, 1), W, f * taps + t)
+                        add_at(x, bases[place] + i, offsets, k * taps + t, real - t, z)
+
+    return direct_image
 
 
 def through_windows(take):
@@ -87,157 +273,3 @@ def add(pixels, part):
 
 
 copy_windows, add_windows = through_windows(copy), through_windows(add)
-
-
-@kernels("in4 in2 in1 number out2 bytes2" + 12 * " int")
-def direct_forward(taps: int) -> Any:
-    """Return the forward function for filters of at most so many weights, zeros behind them.
-
-    It takes images ``X`` (n_c, h, w, n_m) with their padding, filters ``W`` (n_f, taps), biases,
-    and the smallest result (0 for ReLU, else -inf), and writes the maxima ``A`` and the numbers of
-    the winners (n_f, oh · ow · n_m). Then follow: whether winners are kept; the columns of the
-    result; kernel, stride and dilation of the convolution; window and stride of the pooling.
-    """
-    run = run_of(taps)
-
-    def direct_forward(
-        X, W, b, floor, A, winner, keep, ow, f_h, f_w, s_h, s_w, d_h, d_w, p_h, p_w, q_h, q_w
-    ):
-        n_f, places = A.shape
-        window = (ow, f_h, f_w, s_h, s_w, d_h, d_w, p_w, q_h, q_w)
-        cols = np.zeros(taps * run, X.dtype)
-        for start in range(0, places, run):
-            stop = min(start + run, places)
-            size = stop - start
-            for k in range(p_h * p_w):
-                copy_windows(X, cols, run, k, start, stop, *window)
-                for f in range(n_f):
-                    w, bias, best = W[f], b[f], A[f, start:stop]
-                    if k == 0:
-                        for i in range(size):
-                            z = bias
-                            for t in range(taps):
-                                z += w[t] * cols[t * run + i]
-                            best[i] = z
-                    elif keep:
-                        won, here = winner[f, start:stop], np.uint8(k)
-                        for i in range(size):
-                            z = bias
-                            for t in range(taps):
-                                z += w[t] * cols[t * run + i]
-                            greater = (z > best[i]) | (z != z)
-                            before = won[i] if k > 1 else np.uint8(0)
-                            best[i] = z if greater else best[i]
-                            won[i] = here if greater else before
-                    else:
-                        for i in range(size):
-                            z = bias
-                            for t in range(taps):
-                                z += w[t] * cols[t * run + i]
-                            best[i] = z if (z > best[i]) | (z != z) else best[i]
-            for f in range(n_f):
-                best = A[f, start:stop]
-                for i in range(size):
-                    best[i] = floor if best[i] < floor else best[i]
-
-    return direct_forward
-
-
-@kernel("in2 in2 int bytes2 in4 in2 out2 out1 out4" + 12 * " int", sums=True)
-def direct_backward(
-    dA,
-    A,
-    relu,
-    winner,
-    X,
-    W,
-    dW,
-    db,
-    dX,
-    need,
-    ow,
-    f_h,
-    f_w,
-    s_h,
-    s_w,
-    d_h,
-    d_w,
-    p_h,
-    p_w,
-    q_h,
-    q_w,
-):
-    """Add the gradients of filters and biases to `dW` and `db`, and those of images to `dX`.
-
-    `dA` are the gradients of the result `A`; with `relu` only results above 0 let them pass. Then
-    follow winners, images and filters (n_f, taps) of the forward pass, where the gradients go, and
-    whether those of images are needed. The other numbers are those of the forward pass.
-    """
-    n_f, places = A.shape
-    window = (ow, f_h, f_w, s_h, s_w, d_h, d_w, p_w, q_h, q_w)
-    taps = W.shape[1]
-    run = min(1024, 6144 // taps // 16 * 16) + 16
-    cols, d_cols = np.empty(taps * run, X.dtype), np.empty(taps * run, X.dtype)
-    dZ = np.empty((n_f, run), X.dtype)
-    won_only = np.empty(run, X.dtype)
-    zero = X.dtype.type(0)
-    for start in range(0, places, run):
-        stop = min(start + run, places)
-        size = stop - start
-        for f in range(n_f):
-            given, result, d = dA[f, start:stop], A[f, start:stop], dZ[f]
-            total = zero
-            for i in range(size):
-                value = given[i]
-                value = value if (result[i] > 0) | (relu == 0) else zero
-                d[i] = value
-                total += value
-            db[f] += total
-        for k in range(p_h * p_w):
-            copy_windows(X, cols, run, k, start, stop, *window)
-            if need:
-                for i in range(len(d_cols)):
-                    d_cols[i] = 0
-            for f in range(n_f):
-                d = dZ[f]
-                if p_h * p_w > 1:
-                    won, here = winner[f, start:stop], np.uint8(k)
-                    for i in range(size):
-                        value = d[i]
-                        won_only[i] = value if won[i] == here else zero
-                    d = won_only
-                add_products(d, cols, run, size, dW[f])
-                if need:
-                    for t in range(taps):
-                        w, part = W[f, t], d_cols[t * run : t * run + size]
-                        for i in range(size):
-                            part[i] += w * d[i]
-            if need:
-                add_windows(dX, d_cols, run, k, start, stop, *window)
-
-
-@helper
-def add_products(d, cols, run, size, dW):
-    """Add the products of `d` with each row of `cols` to `dW`, four rows in one pass over `d`."""
-    zero = d.dtype.type(0)
-    whole = len(dW) // 4 * 4
-    for t in range(0, whole, 4):
-        s0, s1, s2, s3 = zero, zero, zero, zero
-        one, two = cols[t * run : t * run + size], cols[(t + 1) * run : (t + 1) * run + size]
-        three = cols[(t + 2) * run : (t + 2) * run + size]
-        four = cols[(t + 3) * run : (t + 3) * run + size]
-        for i in range(size):
-            s0 += d[i] * one[i]
-            s1 += d[i] * two[i]
-            s2 += d[i] * three[i]
-            s3 += d[i] * four[i]
-        dW[t] += s0
-        dW[t + 1] += s1
-        dW[t + 2] += s2
-        dW[t + 3] += s3
-    for t in range(whole, len(dW)):
-        row = cols[t * run : t * run + size]
-        total = zero
-        for i in range(size):
-            total += d[i] * row[i]
-        dW[t] += total

@@ -36,8 +36,9 @@ class Kernel:
         What is compiled.
     arguments : str
         The types of its arguments, a word each: ``in3``, an array of numbers with three axes that
-        is only read; ``out3``, one that is written; ``bytes2``, an array of bytes; ``number``;
-        ``int``. All arrays are contiguous, and could be written: `plain` makes them so.
+        is only read; ``out3``, one that is written; ``bytes2``, an array of bytes; ``ints1``, of
+        whole numbers; ``number``; ``int``. All arrays are contiguous, and could be written:
+        `plain` makes them so.
     constants : tuple of int
         What the function has as constants, if it was made for some.
     sums : bool
@@ -60,7 +61,7 @@ class Kernel:
         sums: bool = False,
     ) -> None:
         self.function, self.arguments = function, arguments.split()
-        self.sums = sums
+        self.constants, self.sums = constants, sums
         self.name = "_".join([function.__name__, *map(str, constants)])
         self._ready: set[np.dtype[Any]] = set()
 
@@ -115,7 +116,7 @@ class Kernel:
         def type_of(word: str) -> Any:
             if word in plain:
                 return plain[word]
-            of = number if word[:-1] in ("in", "out") else types.uint8
+            of = {"bytes": types.uint8, "ints": types.int64}.get(word[:-1], number)
             return types.Array(of, int(word[-1]), "C")
 
         return tuple(type_of(word) for word in self.arguments)

@@ -87,6 +87,27 @@ class Direct(OnePass):
     method = direct
 
 
+class DirectMean(Direct):
+    """The same with average-pooling, behind an activation that is part of the kernel."""
+
+    def applies(self, layers: Sequence[Any]) -> bool:
+        """Say whether the kernel has the activation too: means of its results are taken."""
+        return floor_of(layers[1].geometry) is not None and super().applies(layers)
+
+    def kernels(self, layers: Sequence[Any]) -> list[Kernel]:
+        """Return the kernels that it needs for some layers."""
+        return direct.kernels_for(layers[0].params["W"], mean=True)
+
+    def forward(
+        self, layers: Sequence[Any], A_prev: Array, context: Context
+    ) -> tuple[Array, Cache]:
+        """Return the means."""
+        conv, activation, pool = _parts(layers)
+        floor, params = floor_of(activation), layers[0].params
+        A, kept = direct.forward(A_prev, params, conv, pool, floor, context, mean=True)
+        return batch_first(A), kept
+
+
 class Packed(OnePass):
     """For any filters that take all channels."""
 

@@ -12,6 +12,7 @@ from cnnexp.engine.compiled import (
     batch_norm,
     batch_norm_kernels,
     convolution,
+    direct,
     direct_kernels,
     packed_kernels,
     update_kernels,
@@ -24,9 +25,9 @@ _logger = logging.getLogger("cnnexp.compiling")  # the command line shows what i
 
 def every_kernel() -> list[Kernel]:
     """Return all kernels that there are."""
-    found = [direct_kernels.direct_forward(taps) for taps in direct_kernels.TAPS]
     files = [direct_kernels, winograd_kernels, packed_kernels, batch_norm_kernels, update_kernels]
-    return found + [k for file in files for k in vars(file).values() if isinstance(k, Kernel)]
+    rest = (k for file in files for k in vars(file).values() if isinstance(k, Kernel))
+    return list(dict.fromkeys([*direct.every_kernel(), *rest]))
 
 
 def kernels_of(steps: Iterable[Any]) -> list[Kernel]:
