@@ -145,6 +145,7 @@ def prepare(
     largest = checkpoint.largest_array(saved) if saved is not None else None
     network = rebuild.build_network(config, dataset.image_shape, largest, **overrides)
     if tune is not None and not overrides:
+        network.suit_batches(config["batch_size"])  # before: it leaves alone what is set later
         network.micro_batch = tune(config, network, dataset)
     trainer = build_trainer(config, network, dataset)
     if saved is not None:

@@ -107,6 +107,7 @@ def _planned(config: Plain, load: Callable[[str], Dataset], cores: int) -> int |
     target = {"target": config["model"].get("target")}
     dataset = load(json.dumps({key: config[key] for key in ("data", "dtype")} | {"model": target}))
     network = rebuild.build_network(config, dataset.image_shape, threads=1)
+    network.suit_batches(config["batch_size"])
     threads = config["impl"].get("threads", "auto")
     return micro_batch_for(config, network, dataset, cores if threads == "auto" else threads)
 

@@ -182,17 +182,17 @@ class Network(Introspection, Saving):
         if self.threads == "auto":
             self.threads = automatic_threads(self.implementation)
         samples = automatic_micro_batch(self._plan, self._parameters)
-        self._automatic = self.micro_batch == "auto"
-        if self._automatic:
-            self.micro_batch = samples
+        self._chosen = samples if self.micro_batch == "auto" else 0  # until another size is set
+        self.micro_batch = self._chosen or self.micro_batch
         if self.inference_micro_batch == "auto":
             self.inference_micro_batch = in_inference(samples)
         self._runner = self._new_runner()
 
     def suit_batches(self, samples: int) -> None:
         """Let workers share even mini-batches of so few samples, if the micro-batch is "auto"."""
-        if self._automatic:
-            self.micro_batch = automatic_micro_batch(self._plan, self._parameters, samples)
+        if self.micro_batch == self._chosen:
+            self._chosen = automatic_micro_batch(self._plan, self._parameters, samples)
+            self.micro_batch = self._chosen
 
     def _new_runner(self) -> Runner:
         """Return a runner of mini-batches for this process."""

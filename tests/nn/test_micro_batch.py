@@ -49,6 +49,10 @@ def test_what_costs_more_than_it_gives_is_left_whole():
 
 def test_a_size_that_was_given_stays():
     assert chosen(deep(micro_batch=40), 32) == 40
+    net = deep()
+    net.suit_batches(16)
+    net.micro_batch = 32  # as a measurement may find
+    assert chosen(net, 16) == 32
 
 
 def test_a_trainer_lets_its_network_suit_its_mini_batches(monkeypatch):
