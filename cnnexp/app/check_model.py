@@ -104,6 +104,7 @@ def _check_measures(config: Plain, images: Images, faults: list[str]) -> None:
         faults.append(
             f"loss={loss}: it is for classes, and the targets of {of}. Losses for these:"
             f" {', '.join(suitable)}; the last layer then has no softmax, as in model=regression."
+            f"{_another_column(config)}"
         )
     elif of_input and loss in LOSSES and set(LOSSES[loss].metrics) & set(OF_CLASSES):
         faults.append(
@@ -129,6 +130,12 @@ def doubtful_task(config: Plain, images: Images) -> list[str]:
         f" loss={config['loss']['name']} is one for real values. Say data.task=regression if they"
         " are values, or data.task=classification."
     ]
+
+
+def _another_column(config: Plain) -> str:
+    """Say how the classes of a table are found, if its last column was taken for want of a name."""
+    unnamed = "target" in config["data"] and config["data"]["target"] is None
+    return " The targets are the last column; data.target=NAME takes another." if unnamed else ""
 
 
 def _unsuited(config: Plain, images: Images) -> bool:

@@ -44,13 +44,15 @@ def aligned(rows: Sequence[dict[str, str]]) -> list[str]:
 
 
 def short(value: str) -> str:
-    """Return a swept value with at most four digits of a fraction.
+    """Return a swept value with at most four digits of a fraction, and no quotation marks.
 
     Examples
     --------
-    >>> short("0.08558894657793088"), short("0.3"), short("naive")
-    ('0.08559', '0.3', 'naive')
+    >>> short("0.08558894657793088"), short("0.3"), short("naive"), short("'1.10'")
+    ('0.08559', '0.3', 'naive', '1.10')
     """
+    if len(value) > 1 and value[0] == value[-1] == "'":
+        return value[1:-1]
     return f"{float(value):.4g}" if _is_number(value) and len(value) > 7 else value
 
 

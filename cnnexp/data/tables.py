@@ -5,6 +5,7 @@ A table is learnt from its features, or, with ``shape``, as images whose pixels 
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -28,6 +29,7 @@ from cnnexp.errors import DataError, OptionError, did_you_mean, foreign
 if TYPE_CHECKING:
     import pandas as pd
 
+ROW_NUMBERS = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_0__")  # as pandas names its index
 AMBIGUOUS = 100  # different whole numbers, beyond which it must be said what they are
 
 
@@ -44,7 +46,8 @@ class Table(Source):
     target : str or list of str, optional
         The column that is learnt, or several with real values; by default the last column.
     features : list of str, optional
-        The columns that it is learnt from; by default all others.
+        The columns that it is learnt from; by default all others, but for the row numbers that
+        pandas writes.
     shape : list of int, optional
         ``[rows, columns]`` or ``[rows, columns, channels]``, where the features are the pixels of
         an image, row by row.
@@ -151,7 +154,9 @@ class Table(Source):
         """Return the names of features and targets, which must be columns."""
         columns = self.columns_of(path)
         targets = self._targets or columns[-1:]
-        features = self.features or [name for name in columns if name not in targets]
+        features = self.features or [
+            name for name in columns if name not in targets and not ROW_NUMBERS.fullmatch(name)
+        ]
         for name in [*targets, *features]:
             if name not in columns:
                 raise DataError(
@@ -239,7 +244,8 @@ class Csv(Table):
     target : str or list of str, optional
         The column that is learnt, or several with real values; by default the last column.
     features : list of str, optional
-        The columns that it is learnt from; by default all others.
+        The columns that it is learnt from; by default all others, but for the row numbers that
+        pandas writes.
     shape : list of int, optional
         ``[rows, columns]`` or ``[rows, columns, channels]``, where the features are the pixels of
         an image, row by row.

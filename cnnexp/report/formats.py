@@ -17,6 +17,7 @@ from cnnexp.runs.foreign_text import json_of, markdown, printable
 if TYPE_CHECKING:
     import pandas as pd
 
+LARGEST_WHOLE = 2**53  # beyond it, a float has no digit for each whole number
 HEADER_WIDTH = 12  # a longer name stands in two lines
 LEFT_OUT_FIRST = (
     "eval_seconds",
@@ -58,11 +59,18 @@ def amount(value: float) -> str:
 
 
 def exact(value: Any) -> Any:
-    """Return a cell as plain Python has it; whole numbers are ints, and an empty cell is None."""
+    """Return a cell as plain Python has it; whole numbers are ints, and an empty cell is None.
+
+    Examples
+    --------
+    >>> exact(3.0), exact(1e30)
+    (3, 1e+30)
+    """
     if is_missing(value):
         return None
     value = value.item() if hasattr(value, "item") else value
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_WHOLE
+    return int(value) if whole else value
 
 
 def to_csv(frame: pd.DataFrame) -> str:

@@ -177,11 +177,9 @@ class Run:
         try:
             with foreign(self.path / FILE):
                 return build(self.config)
-        except UnknownName as error:
-            if missing:
+        except (UnknownName, OptionError, ShapeError) as error:
+            if missing:  # a name of theirs may also be the value of an option, as an activation is
                 raise plugins.refusal(self.path, missing) from None
-            raise RunError(f"{self.path / FILE}: {error}") from None
-        except (OptionError, ShapeError) as error:
             raise RunError(f"{self.path / FILE}: {error}") from None
 
     def check_files(self) -> None:

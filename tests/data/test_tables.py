@@ -159,6 +159,20 @@ def test_options_of_a_table(options, message):
     assert message in str(raised.value)
 
 
+def test_row_numbers_of_pandas_are_no_feature(tmp_path):
+    import pandas as pd
+
+    frame = pd.read_csv(csv(tmp_path).file)
+    frame.to_csv(tmp_path / "again.csv")
+    source = Csv(file=str(tmp_path / "again.csv"))
+    assert source.load().X.tolist() == [[1, 10], [2, 20], [3, 30], [4, 50]]
+    assert source.image_shape() == (2,)
+    named = Csv(file=str(tmp_path / "again.csv"), features=["Unnamed: 0"])
+    assert named.load().X.tolist() == [[0], [1], [2], [3]]
+    pd.read_csv(tmp_path / "again.csv").to_csv(tmp_path / "twice.csv")
+    assert Csv(file=str(tmp_path / "twice.csv")).image_shape() == (2,)
+
+
 def test_parquet_is_read_as_csv_is(tmp_path):
     pytest.importorskip("pyarrow")
     import pandas as pd
@@ -169,6 +183,8 @@ def test_parquet_is_read_as_csv_is(tmp_path):
     np.testing.assert_array_equal(raw.X, expected.X)
     assert (raw.Y.tolist(), raw.classes) == (expected.Y.tolist(), expected.classes)
     assert raw.checksum == expected.checksum
+    frame[frame["length"] > 0].iloc[::-1].to_parquet(tmp_path / "numbered.parquet")
+    assert Parquet(file=str(tmp_path / "numbered.parquet")).image_shape() == (2,)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1" + bytes(40) + b"PAR1")
     with pytest.raises(DataError, match=r"bad\.parquet: cannot be read as Parquet"):
         Parquet(file=str(tmp_path / "bad.parquet")).load()

@@ -54,10 +54,10 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(tmp_path))])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     write_data(tmp_path / "data.npz")
-    known = set(sys.modules)
     yield tmp_path
-    for name in set(sys.modules) - known:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]  # others, such as pandas, cannot be imported twice
 
 
 def write_module(folder, module="my_twice", layer="twice"):
@@ -418,3 +418,13 @@ def test_a_file_that_lies_where_the_key_is_written_is_not_used(place):
     planted.parent.mkdir(mode=0o700)
     planted.touch(mode=0o600)
     assert trust.signing_key(make=True) is None
+
+
+def test_that_a_plugin_was_not_imported_is_said_of_an_activation_too(place, monkeypatch):
+    run, _ = own_run(place)
+    config = record_in(run)["config"]
+    layers = [entry for entry in config["model"]["layers"] if entry["type"] != "twice"]
+    layers[1]["activation"] = "twice"
+    change_record(run, config=config | {"model": config["model"] | {"layers": layers}})
+    monkeypatch.setenv(trust.VARIABLE, str(place / "another"))
+    assert "needs the module 'my_twice'" in cnnexp("evaluate", run).err
