@@ -24,9 +24,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from cnnexp.app.check import check
 from cnnexp.app.composing import App
-from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.hydra_app import preset_sweeps
-from cnnexp.app.job import record_of, train_task
+from cnnexp.app.job import record_of
 from cnnexp.app.locations import near
 from cnnexp.app.multirun import run_sweep
 from cnnexp.app.own import composer
@@ -91,10 +90,10 @@ def run(
     if folder is not None:
         words.append(f"hydra.run.dir={_literal(folder)}")
     with _as_command(words, config_dir, progress) as app:
-        if preset_sweeps(app, CONFIG_NAME, words):
+        if preset_sweeps(app, words):
             raise ConfigError([f"{' '.join(words)}: is a sweep. Begin it by cnnexp.sweep."])
-        cfg = composed(app, CONFIG_NAME, words)
-        done = carry_out(app, CONFIG_NAME, cfg, record_of(check(cfg), cfg.hydra))
+        cfg = composed(app, words)
+        done = carry_out(app, cfg, record_of(check(cfg), cfg.hydra))
     return load_run(near(done))
 
 
@@ -151,7 +150,7 @@ def sweep(
         given = [word for word in words if not _names_folder(word)]
         given.append(f"sweep.dir={_literal(place)}")
         with redirect_stdout(sys.stdout if progress else io.StringIO()):
-            code = run_sweep(app, CONFIG_NAME, given, train_task)
+            code = run_sweep(app, given)
     frame = read([place])
     if code:
         warnings.warn(

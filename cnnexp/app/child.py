@@ -23,6 +23,7 @@ from hydra.core.utils import JobReturn, JobRuntime, JobStatus, configure_log, se
 from omegaconf import OmegaConf
 
 from cnnexp.app.exit_codes import INTERRUPTED
+from cnnexp.app.experiment import Planned
 from cnnexp.app.hydra_bridge import Callbacks
 from cnnexp.app.job import train_checked, train_task
 from cnnexp.app.options import Plain
@@ -42,10 +43,7 @@ class Task(NamedTuple):
     cores: int
     output: Path | None  # where it prints, if not where its parent does
     command: list[str]
-    environment: Plain  # as the parent described it, for the record
-    changes: str  # since the commits
-    fingerprint: str  # of what was planned
-    micro_batch: int | None  # its size, if not the automatic one
+    planned: Planned
     variables: dict[str, str]  # of the parent's environment
 
 
@@ -81,9 +79,7 @@ def main(task: Task) -> int:
     executor.limit_cores(task.cores)
     try:
         with as_hydra(task):
-            train_checked(
-                task.config, task.environment, task.changes, task.fingerprint, task.micro_batch
-            )
+            train_checked(task.config, task.planned)
     except Exception as error:
         tell(error, task.folder.name)
         return 1

@@ -37,7 +37,15 @@ from cnnexp.errors import CnnexpError, ConfigError
 
 
 class App(Hydra):
-    """Hydra with our order of steps and our messages."""
+    """Hydra with our order of steps and our messages.
+
+    Attributes
+    ----------
+    name : str
+        Of the primary config.
+    """
+
+    name = CONFIG_NAME
 
     def compose_config(self, *args: Any, **kwargs: Any) -> DictConfig:
         """Compose, with errors in our words, from texts as they were typed."""
@@ -49,12 +57,10 @@ class App(Hydra):
                 _check_sweep(cfg)
         return cfg
 
-    def settings(
-        self, overrides: Sequence[str] = (), name: str = CONFIG_NAME, sweep: bool = False
-    ) -> DictConfig:
+    def settings(self, overrides: Sequence[str] = (), sweep: bool = False) -> DictConfig:
         """Return the settings of a run or a sweep, which nothing is done with yet."""
         return self.compose_config(
-            config_name=name,
+            config_name=self.name,
             overrides=list(overrides),
             run_mode=RunMode.MULTIRUN if sweep else RunMode.RUN,
             with_log_configuration=False,

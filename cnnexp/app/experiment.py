@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from cnnexp.app.check import recheck
 from cnnexp.app.check_model import Images
@@ -51,14 +52,32 @@ log = logging.getLogger("cnnexp")
 Tune = Callable[[Plain, Network, Dataset], int]
 
 
-def begin(
-    folder: Path,
-    record: Record,
-    label: str = "",
-    changes: str | None = None,
-    planned: str = "",
-    tune: Tune = micro_batch_for,
-) -> Record:
+class Planned(NamedTuple):
+    """What a sweep has found out for a job; a run alone finds it out for itself.
+
+    Attributes
+    ----------
+    environment : dict
+        What `describe_environment` returned, for all jobs.
+    changes : str
+        What was changed since the commits.
+    fingerprint : str
+        By which the sweep knows the job; another one is refused.
+    micro_batch : int or None
+        The size of its micro-batches, if not the automatic one.
+    """
+
+    environment: Plain
+    changes: str
+    fingerprint: str
+    micro_batch: int | None
+
+    def size(self, config: Plain, network: Network, dataset: Dataset) -> int:
+        """Return the samples of a micro-batch."""
+        return self.micro_batch or int(network.micro_batch)
+
+
+def begin(folder: Path, record: Record, label: str = "", planned: Planned | None = None) -> Record:
     """Carry out a new run; its ``run.json`` is written before anything is read.
 
     Parameters
@@ -69,12 +88,8 @@ def begin(
         What ``run.json`` says at the start, with the checked config.
     label : str
         Stands before every line that is printed.
-    changes : str, optional
-        What was changed since the commits, where that is known already.
-    planned : str
-        The fingerprint that a sweep knows the run by; another one is refused.
-    tune : callable
-        Returns the size of a micro-batch where none is recorded.
+    planned : Planned, optional
+        What a sweep knows of the run.
 
     Returns
     -------
@@ -89,12 +104,12 @@ def begin(
         If the data or the weights that the config names cannot be used.
     """
     with stop_on_signals() as stop, recorded(folder, record, warn) as writer:
-        if changes is None:
-            changes = code.changes(record.environment, folder)
+        changes = planned.changes if planned else code.changes(record.environment, folder)
         code.keep(folder, changes, sources_in(record) or [])
+        tune = planned.size if planned else micro_batch_for
         trainer, writer.record = prepare(folder, writer.record, tune=tune)
         writer.write()
-        if planned and writer.record.fingerprint != planned:
+        if planned and writer.record.fingerprint != planned.fingerprint:
             raise RunError(f"its data, or the code that its plugins name, {CHANGED}")
         train_to_the_end(trainer, writer, stop, label)
     return _unless_interrupted(writer.record)

@@ -23,10 +23,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cnnexp.app.hydra_bridge import IN_PROCESS
+from cnnexp.app.job import train_task
 from cnnexp.app.sweep_grid import words_of
 from cnnexp.app.sweep_job import DONE, Job
 from cnnexp.app.sweep_points import Point
@@ -45,10 +46,10 @@ class JobFailed(Exception):
     """A trial of a search has no result."""
 
 
-def launcher_of(cfg: DictConfig, context: HydraContext, task: TaskFunction) -> Launcher:
+def launcher_of(cfg: DictConfig, context: HydraContext) -> Launcher:
     """Return the launcher that a config names."""
     return Plugins.instance().instantiate_launcher(
-        config=cfg, hydra_context=context, task_function=task
+        config=cfg, hydra_context=context, task_function=train_task
     )
 
 
@@ -162,9 +163,7 @@ def _swapped(owner: Any, name: str, change: Callable[[Any], Any]) -> Iterator[No
         setattr(owner, name, before)
 
 
-def search(
-    cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep: Sweep, points: MakePoints
-) -> None:
+def search(cfg: DictConfig, context: HydraContext, sweep: Sweep, points: MakePoints) -> None:
     """Let a sweeper make points, and tell it what came of them.
 
     Parameters
@@ -173,8 +172,6 @@ def search(
         The config of the sweep.
     context : HydraContext
         Hydra's.
-    task : callable
-        What a job is.
     sweep : Sweep
         Carries the points out.
     points : callable
@@ -188,7 +185,7 @@ def search(
     with open_dict(without):
         without.hydra.launcher = {"_target_": IN_PROCESS}  # it is not used
     sweeper: Any = Plugins.instance().instantiate_sweeper(
-        config=without, hydra_context=context, task_function=task
+        config=without, hydra_context=context, task_function=train_task
     )
     if study.continued:
         study.hand_to(sweeper)

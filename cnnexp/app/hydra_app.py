@@ -16,7 +16,6 @@ import sys
 from hydra.types import RunMode
 
 from cnnexp.app.composing import App
-from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.hydra_bridge import get_args_parser
 from cnnexp.app.own import composer
 from cnnexp.app.showing import shown
@@ -32,40 +31,40 @@ def hydra_main(argv: list[str]) -> int:
         print(text, end="", flush=True)
         return 0
     with composer(args.overrides, args.config_dir) as app:
+        app.name = args.config_name or app.name
         return _dispatch(app, args)
 
 
 def _dispatch(app: App, args: argparse.Namespace) -> int:
-    name = args.config_name or CONFIG_NAME
     if args.hydra_help:
-        app.hydra_help(config_name=name, args_parser=get_args_parser(), args=args)
+        app.hydra_help(config_name=app.name, args_parser=get_args_parser(), args=args)
     elif args.cfg:
-        _show_cfg(app, args, name)
+        _show_cfg(app, args)
     elif args.shell_completion:
         with contextlib.suppress(Exception):  # what cannot be completed yet is not for the prompt
-            app.shell_completion(config_name=name, overrides=args.overrides)
+            app.shell_completion(config_name=app.name, overrides=args.overrides)
     elif args.info:
-        app.show_info(args.info, config_name=name, overrides=args.overrides)
+        app.show_info(args.info, config_name=app.name, overrides=args.overrides)
     else:
-        return _train(app, args, name)
+        return _train(app, args)
     sys.stdout.flush()
     return 0
 
 
-def _show_cfg(app: App, args: argparse.Namespace, name: str) -> None:
+def _show_cfg(app: App, args: argparse.Namespace) -> None:
     """Show settings; Hydra ends the program where there is no such part."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            app.show_cfg(name, args.overrides, args.cfg, args.package, args.resolve)
+            app.show_cfg(app.name, args.overrides, args.cfg, args.package, args.resolve)
     except SystemExit:
-        raise ConfigError([_no_part(app, args, name)]) from None
+        raise ConfigError([_no_part(app, args)]) from None
     print(said.getvalue(), end="", file=sys.stderr)
 
 
-def _no_part(app: App, args: argparse.Namespace, name: str) -> str:
+def _no_part(app: App, args: argparse.Namespace) -> str:
     """Say that settings have no such part, or that it is null."""
-    cfg = app.settings(args.overrides, name)
+    cfg = app.settings(args.overrides)
     keys = [str(key) for key in cfg if args.cfg != "job" or key != "hydra"]
     if args.package in keys:
         return f"--package {args.package}: is null, so there is nothing to show."
@@ -73,24 +72,23 @@ def _no_part(app: App, args: argparse.Namespace, name: str) -> str:
     return f"--package {args.package}: no such part.{near} Parts: {', '.join(keys)}."
 
 
-def _train(app: App, args: argparse.Namespace, name: str) -> int:
+def _train(app: App, args: argparse.Namespace) -> int:
     """Run once, or sweep; what trains is imported only now, and not to show a config."""
-    if args.multirun or preset_sweeps(app, name, args.overrides):
-        from cnnexp.app.job import train_task
+    if args.multirun or preset_sweeps(app, args.overrides):
         from cnnexp.app.multirun import run_sweep
 
-        return run_sweep(app, name, args.overrides, train_task)
+        return run_sweep(app, args.overrides)
     from cnnexp.app.single_run import run_once
 
-    return run_once(app, name, args.overrides)
+    return run_once(app, args.overrides)
 
 
-def preset_sweeps(app: App, name: str, overrides: list[str]) -> bool:
+def preset_sweeps(app: App, overrides: list[str]) -> bool:
     """Say whether a preset is a sweep by itself, or combinations are listed."""
     sweeping = ("experiments=", "hydra.mode=", "sweep.points=")
     if not any(override.startswith(sweeping) for override in overrides):
         return False
-    cfg = app.settings(overrides, name, sweep=True)
+    cfg = app.settings(overrides, sweep=True)
     if cfg.sweep.points == [] and cfg.hydra.mode != RunMode.MULTIRUN:
         raise ConfigError(
             [

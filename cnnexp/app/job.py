@@ -5,7 +5,7 @@ Launchers hand `train_task` to other processes and machines, which import this m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from cnnexp.app.check import check
-from cnnexp.app.experiment import Tune, begin
+from cnnexp.app.experiment import Planned, begin
 from cnnexp.app.hydra_bridge import GRID
 from cnnexp.app.options import Plain
 from cnnexp.app.resume import resume_held
 from cnnexp.app.search import objective
-from cnnexp.app.tuning import micro_batch_for
-from cnnexp.data import Dataset
-from cnnexp.nn.network import Network
 from cnnexp.runs.folders import hold
 from cnnexp.runs.plugins import load_plugins
 from cnnexp.runs.policy import GROUPS
@@ -33,56 +30,35 @@ def train_task(cfg: DictConfig) -> float | None:
     A job that was cut off lies in its folder already, and goes on.
     """
     search = HydraConfig.get().sweeper.get("_target_") != GRID
-    return _train(cfg, lambda: check(cfg, search), None, None)
+    return _train(cfg["plugins"], lambda: check(cfg, search))
 
 
-def train_checked(
-    config: Plain,
-    environment: Plain,
-    changes: str,
-    planned: str = "",
-    micro_batch: int | None = None,
-) -> float | None:
+def train_checked(config: Plain, planned: Planned) -> float | None:
     """Carry out a job whose config was checked, as `train_task` does.
 
     Parameters
     ----------
     config : dict
         The checked config.
-    environment : dict
-        What `describe_environment` returned in the parent, for all jobs of the sweep.
-    changes : str
-        What was changed since the commits.
-    planned : str
-        The fingerprint that the sweep knows the job by.
-    micro_batch : int, optional
-        The size that the sweep found for the job, if not the automatic one.
+    planned : Planned
+        What the sweep knows of the job.
     """
     load_plugins(config["plugins"])
-
-    def tune(config: Plain, network: Network, dataset: Dataset) -> int:
-        return micro_batch or int(network.micro_batch)
-
-    return _train(config, lambda: config, environment, changes, planned, tune)
+    return _train(config["plugins"], lambda: config, planned)
 
 
 def _train(
-    cfg: Any,
-    checked: Callable[[], Plain],
-    environment: Plain | None,
-    changes: str | None,
-    planned: str = "",
-    tune: Tune = micro_batch_for,
+    plugins: Iterable[str], checked: Callable[[], Plain], planned: Planned | None = None
 ) -> float | None:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     label = f"[{folder.name}] "
     with hold(folder):
         if (folder / FILE).exists():
-            record = resume_held(folder, label=label, plugins=list(cfg["plugins"]))
+            record = resume_held(folder, label=label, plugins=list(plugins))
         else:
-            record = record_of(checked(), hydra, environment)
-            record = begin(folder, record, label, changes, planned, tune)
+            record = record_of(checked(), hydra, planned.environment if planned else None)
+            record = begin(folder, record, label, planned)
     return objective(record)
 
 

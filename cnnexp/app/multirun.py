@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.types import HydraContext, RunMode, TaskFunction
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from cnnexp.app.composing import App
@@ -51,22 +51,18 @@ SINGLE_RUNS_ONLY = (
 )
 
 
-def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> int:
+def run_sweep(app: App, overrides: list[str]) -> int:
     """Sweep, show a table of the jobs, and return the exit code.
 
     Parameters
     ----------
     app : App
         Composes the configs.
-    name : str
-        Name of the primary config.
     overrides : list of str
         What was typed.
-    task : callable
-        What a job is.
     """
     refuse_folder_key(overrides, ("hydra.run.dir",), SINGLE_RUNS_ONLY)
-    cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.MULTIRUN)
+    cfg = app.compose_config(config_name=app.name, overrides=overrides, run_mode=RunMode.MULTIRUN)
     cfg.hydra.mode = RunMode.MULTIRUN
     check_settings_of_hydra(cfg)
     allow_failures(cfg, overrides)
@@ -85,16 +81,16 @@ def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> 
             else:
                 from cnnexp.app import foreign
 
-                launcher = foreign.launcher_of(cfg, context, task)
+                launcher = foreign.launcher_of(cfg, context)
                 most = cfg.hydra.sweeper.get("max_batch_size")
                 foreign.run_by(launcher, jobs, sweep, most)
 
-        sweep = Sweep(folder, cfg.sweep.rerun, run, noted(app, name, overrides), is_search(cfg))
+        sweep = Sweep(folder, cfg.sweep.rerun, run, noted(app, overrides), is_search(cfg))
         try:
             with raise_on_signals(), in_our_words(app.compose_defaults):
-                callbacks.on_multirun_start(config=cfg, config_name=name)
-                carry_out(cfg, context, task, sweep)
-                callbacks.on_multirun_end(config=cfg, config_name=name, multirun_result=None)
+                callbacks.on_multirun_start(config=cfg, config_name=app.name)
+                carry_out(cfg, context, sweep)
+                callbacks.on_multirun_end(config=cfg, config_name=app.name, multirun_result=None)
         except Exception as error:
             if not _told_by_the_table(sweep, error):
                 raise
@@ -104,7 +100,7 @@ def run_sweep(app: App, name: str, overrides: list[str], task: TaskFunction) -> 
     return sweep.exit_code
 
 
-def carry_out(cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep: Sweep) -> None:
+def carry_out(cfg: DictConfig, context: HydraContext, sweep: Sweep) -> None:
     """Expand and run a grid, or let a sweeper search."""
     composer, sources = SweepComposer(context.config_loader, cfg), functools.cache(sources_of)
 
@@ -116,7 +112,7 @@ def carry_out(cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep:
             raise ConfigError(["sweep.points: lists a grid, and a search chooses its own points."])
         from cnnexp.app import foreign
 
-        foreign.search(cfg, context, task, sweep, points)
+        foreign.search(cfg, context, sweep, points)
         return
     parse = OverridesParser.create(config_loader=context.config_loader).parse_overrides
     expanded = expand(cfg, parse)
@@ -124,12 +120,12 @@ def carry_out(cfg: DictConfig, context: HydraContext, task: TaskFunction, sweep:
     sweep.carry_out(points(expanded), glob_keys(parse(words_of(cfg))))
 
 
-def noted(app: App, name: str, overrides: Sequence[str]) -> dict[str, Any]:
+def noted(app: App, overrides: Sequence[str]) -> dict[str, Any]:
     """Return what is noted of a start, for `sweep_again`: what was typed, where, and by whom."""
     path = app.config_loader.get_search_path().get_path()
     folders = [p.path.partition("://")[2] for p in path if p.provider == "command-line"]
     words = [f"--config-dir={folder}" for folder in folders]
-    words += [f"--config-name={name}"] if name != CONFIG_NAME else []
+    words += [f"--config-name={app.name}"] if app.name != CONFIG_NAME else []
     words += [word for word in overrides if word.partition("=")[0] not in OF_A_START]
     start = {"at": now(), "command": command(), "folder": os.getcwd(), "words": words}
     return start | {"signature": trust.sign_words([os.getcwd(), *words])}

@@ -11,10 +11,10 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from cnnexp.app.child import Task
 from cnnexp.app.children import Child, start
+from cnnexp.app.experiment import Planned
 from cnnexp.app.stopping import Interrupted, StopRequest, on_signals
 from cnnexp.app.sweep_job import Job
 from cnnexp.app.sweep_progress import shown
@@ -46,13 +46,13 @@ def run_jobs(jobs: Sequence[Job], n_jobs: int, beside: Sequence[Job] = ()) -> No
     """
     waiting = list(range(len(jobs)))
     running: dict[int, Child] = {}
-    tasks, stop, passed_on = _Tasks(jobs, n_jobs), StopRequest(), 0
+    tasks, stop, passed_on = tasks_of(jobs, n_jobs), StopRequest(), 0
     with on_signals(stop.note), shown(jobs, beside or jobs) as progress:
         while (waiting and not stop.asked) or running:
             while waiting and len(running) < n_jobs and not stop.asked:
                 k = waiting.pop(0)
                 output = None if progress is None else progress.file_of(jobs[k])
-                task = tasks.of(jobs[k], k, output)
+                task = tasks[k]._replace(output=output)
                 running[k] = start(task, jobs[k].config["sweep"]["isolation"])
             passed_on = _pass_on(stop, passed_on, list(running.values()))
             codes = {k: child.poll() for k, child in running.items()}
@@ -85,31 +85,26 @@ def side_by_side(jobs: Sequence[Job], cores: int | None = None) -> int:
     return max(min(cores or available_cores(), len(jobs), MOST), 1)
 
 
-class _Tasks:
-    """Makes what children must know; what all jobs share is found out once."""
-
-    def __init__(self, jobs: Sequence[Job], n_jobs: int) -> None:
-        self._cores = max(available_cores() // n_jobs, 1)
-        self._environment = describe_environment() | {"cores": self._cores} if jobs else {}
-        self._changes = code.changes(self._environment, jobs[0].folder.parent) if jobs else ""
-        self._micro_batches = micro_batches_for(jobs, self._cores)
-
-    def of(self, job: Job, number: int, output: Path | None) -> Task:
-        """Return the task of a job."""
-        return Task(
+def tasks_of(jobs: Sequence[Job], n_jobs: int) -> list[Task]:
+    """Return what children must know; what all jobs share is found out once."""
+    cores = max(available_cores() // n_jobs, 1)
+    environment = describe_environment() | {"cores": cores} if jobs else {}
+    changes = code.changes(environment, jobs[0].folder.parent) if jobs else ""
+    sizes, variables = micro_batches_for(jobs, cores), dict(os.environ)
+    return [
+        Task(
             config=job.config,
             hydra=job.hydra,
             folder=job.folder,
             number=number,
-            cores=self._cores,
-            output=output,
+            cores=cores,
+            output=None,
             command=sys.argv,
-            environment=self._environment,
-            changes=self._changes,
-            fingerprint=job.fingerprint,
-            micro_batch=self._micro_batches[number],
-            variables=dict(os.environ),
+            planned=Planned(environment, changes, job.fingerprint, size),
+            variables=variables,
         )
+        for number, (job, size) in enumerate(zip(jobs, sizes, strict=True))
+    ]
 
 
 def _pass_on(stop: StopRequest, passed_on: int, children: Sequence[Child]) -> int:

@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cnnexp.app.check import check
 from cnnexp.app.composing import App, composing, make_app
-from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.job import record_of
 from cnnexp.app.options import Plain
 from cnnexp.app.resume import complete
@@ -64,7 +63,7 @@ def rerun(
     """
     app, cfg, again = composed_again(run, words, plugins, config_dir)
     record = record_of(check(cfg), cfg.hydra)
-    return told(carry_out(app, CONFIG_NAME, cfg, again.entered(record)))
+    return told(carry_out(app, cfg, again.entered(record)))
 
 
 def composed_again(
@@ -89,7 +88,7 @@ def composed_again(
     with foreign(run / FILE):
         again = Again(run, record, changes)
     app = make_app(config_dir)
-    return app, again.settled(composed(app, CONFIG_NAME, again.words(app))), again
+    return app, again.settled(composed(app, again.words(app))), again
 
 
 class Again:

@@ -34,16 +34,16 @@ SWEEPS_ONLY = (
 )
 
 
-def run_once(app: App, name: str, overrides: list[str]) -> int:
+def run_once(app: App, overrides: list[str]) -> int:
     """Check everything, claim a folder, and run."""
-    cfg = composed(app, name, overrides)
-    return told(carry_out(app, name, cfg, record_of(check(cfg), cfg.hydra)))
+    cfg = composed(app, overrides)
+    return told(carry_out(app, cfg, record_of(check(cfg), cfg.hydra)))
 
 
-def composed(app: App, name: str, overrides: list[str]) -> DictConfig:
+def composed(app: App, overrides: list[str]) -> DictConfig:
     """Return the config of a single run."""
     refuse_folder_key(overrides, ("sweep.dir", "hydra.sweep.dir"), SWEEPS_ONLY)
-    cfg = app.compose_config(config_name=name, overrides=overrides, run_mode=RunMode.RUN)
+    cfg = app.compose_config(config_name=app.name, overrides=overrides, run_mode=RunMode.RUN)
     cfg.hydra.mode = RunMode.RUN
     return cfg
 
@@ -56,7 +56,6 @@ def told(folder: Path) -> int:
 
 def carry_out(
     app: App,
-    name: str,
     cfg: DictConfig,
     record: Record,
     do: Callable[[Path, Record], Record] = begin,
@@ -77,7 +76,7 @@ def carry_out(
         write_record(folder, record)
         cfg.hydra.run.dir = str(folder)
         callbacks = Callbacks(cfg)
-        callbacks.on_run_start(config=cfg, config_name=name)
+        callbacks.on_run_start(config=cfg, config_name=app.name)
         ret = run_job(
             hydra_context=HydraContext(config_loader=app.config_loader, callbacks=callbacks),
             task_function=lambda _: objective(do(folder, record)),
@@ -85,7 +84,7 @@ def carry_out(
             job_dir_key="hydra.run.dir",
             job_subdir_key=None,
         )
-        callbacks.on_run_end(config=cfg, config_name=name, job_return=ret)
+        callbacks.on_run_end(config=cfg, config_name=app.name, job_return=ret)
         if ret.status is JobStatus.FAILED:
             raise ret._return_value
     return folder

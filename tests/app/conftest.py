@@ -1,12 +1,22 @@
 """What every test of the command line needs."""
 
 import logging
+import os
 import signal
 import sys
 
 import pytest
 
 from cnnexp.nn.layer import LAYERS
+from cnnexp.runs import environment
+
+
+@pytest.fixture(autouse=True)
+def an_empty_folder(tmp_path, monkeypatch):
+    """Runs lie where a test stands; it asks no git, and does not wait for the disk."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(environment, "git", lambda: None)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,8 @@ from tests.runs.small import change_record
 
 
 @pytest.fixture
-def grid(study, tmp_path, monkeypatch):
+def grid(study):
     """A folder with copies of runs, one of which diverged and one is damaged."""
-    monkeypatch.chdir(tmp_path)
     for name in ("0", "1", "6", "7"):
         shutil.copytree(study / name, Path("grid", name))
     return Path("grid")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import signal
 import sys
 
@@ -16,7 +15,6 @@ from cnnexp.app.main import main
 from cnnexp.app.resume import complete
 from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.errors import ConfigError
-from cnnexp.runs import environment
 from cnnexp.runs.fingerprint import fingerprint
 from cnnexp.runs.writing import RunWriter
 from experiments.benchmarks.kill_and_resume import differences
@@ -25,13 +23,6 @@ from tests.commandline import cnnexp, succeed
 from tests.runs.small import change_record, settings, train, write_data
 
 TYPED = "augment.transforms=[{type: elastic, pixels: 0.3}, {type: noise}, {type: mixup}]"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment, "git", lambda: None)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)

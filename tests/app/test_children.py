@@ -19,7 +19,6 @@ from omegaconf import OmegaConf
 from cnnexp.app import child, children
 from cnnexp.app.processes import side_by_side
 from cnnexp.app.sweep_job import Job
-from cnnexp.runs import environment
 from cnnexp.runs.record import read_record
 from tests.commandline import cnnexp, succeed
 
@@ -28,9 +27,7 @@ GRID = ("-m", "data.limit=60", "epochs=2", "impl.threads=1", "learning_rate=0.3,
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(environment, "git", lambda: None)
+def place(tmp_path):
     return tmp_path
 
 

@@ -22,7 +22,6 @@ JOBS = 100
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", ROOT)
     write_data(tmp_path / "data.npz")
     shutil.copy(Path(__file__).with_name("accidents.py"), tmp_path)

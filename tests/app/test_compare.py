@@ -213,10 +213,8 @@ def test_mistakes_get_one_message(
     message: str,
     study: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: Captured,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     assert main(["compare", *(word.replace("STUDY", str(study)) for word in words)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

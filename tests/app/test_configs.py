@@ -218,8 +218,7 @@ def test_places_of_layers_may_stand_in_brackets():
 
 
 @pytest.mark.long
-def test_fields_of_layers_can_be_swept(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_fields_of_layers_can_be_swept():
     succeed(
         "-m",
         "model.layers[0].filters=2,3",
@@ -241,8 +240,7 @@ def test_fields_of_layers_can_be_swept(tmp_path, monkeypatch):
 # --cfg ----------------------------------------------------------------------------------------
 
 
-def test_cfg_shows_all_settings(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_cfg_shows_all_settings(tmp_path):
     shown = yaml.safe_load(succeed("--cfg", "job", "epochs=7", "optimizer=adam"))
     assert set(shown) >= {*GROUPS, "learning_rate", "epochs", "batch_size", "seed", "dtype"}
     assert shown["epochs"] == 7
@@ -253,14 +251,12 @@ def test_cfg_shows_all_settings(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_info_shows_where_configs_come_from(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_info_shows_where_configs_come_from(tmp_path):
     assert re.search(r"conf\b", succeed("--info", "searchpath"))
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_recorded_is_what_was_composed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_what_is_recorded_is_what_was_composed():
     succeed("model=flat", "epochs=1", "data.limit=30", "hydra.run.dir=run", "seed=3")
     recorded = package.load_run("run").config
     asked = check(compose("model=flat", "epochs=1", "data.limit=30", "seed=3"))
@@ -379,15 +375,13 @@ def asked(*words: str, **flags: object) -> argparse.Namespace:
     ids=" ".join,
 )
 @pytest.mark.few(2)
-def test_settings_are_shown_as_they_are_composed(words, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_settings_are_shown_as_they_are_composed(words, capsys):
     make_app().show_cfg(CONFIG_NAME, list(words), "job", None)
     composed = capsys.readouterr().out
     assert shown(asked(*words)) == composed
 
 
-def test_where_more_has_a_say_settings_are_composed_in_the_usual_way(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_where_more_has_a_say_settings_are_composed_in_the_usual_way(tmp_path):
     for word in ("plugins=[x]", "+a=1", "~ema", "hydra.job.name=x", "optimizer@a=adam", "lr=3"):
         assert shown(asked(word)) is None, word
     for flags in ({"cfg": "all"}, {"config_dir": "x"}, {"config_name": "x"}, {"package": "x"}):

@@ -23,9 +23,8 @@ def parts(text: str) -> dict[str, dict[str, list[str]]]:
 
 
 @pytest.fixture
-def pair(finished, tmp_path, monkeypatch):
+def pair(finished, tmp_path):
     """Copies of two runs that differ in their seeds, to be changed."""
-    monkeypatch.chdir(tmp_path)
     for name, run in zip(("a", "b"), finished, strict=False):
         shutil.copytree(run, name)
     return tmp_path

@@ -9,9 +9,8 @@ DIVERGES = ("learning_rate=1e30", "epochs=1")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path):
     """Work in an empty folder that has data."""
-    monkeypatch.chdir(tmp_path)
     write_data(tmp_path / "data.npz")
 
 

@@ -16,9 +16,8 @@ RUN = ["model=flat", "epochs=1", "data.limit=30"]
 
 
 @pytest.fixture
-def without(monkeypatch, tmp_path):
+def without(monkeypatch):
     """Hide what the extras bring, and work in an empty folder."""
-    monkeypatch.chdir(tmp_path)
     real = importlib.util.find_spec
 
     def find_spec(name, *more):

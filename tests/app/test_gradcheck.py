@@ -34,7 +34,6 @@ class Cubed(Pointwise):
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a layer, which is right with a factor of 3."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(LAYERS, "_things", dict(LAYERS._things))
     (tmp_path / "my_cube.py").write_text(MODULE)

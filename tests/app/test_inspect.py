@@ -64,10 +64,7 @@ def test_mistakes_get_one_message(
     message: str,
     digits_run: Path,
     picture: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     Path("file").touch()
     ended = cnnexp("inspect", *words.replace("RUN", str(digits_run)).split())
     assert ended.code == 2

@@ -10,18 +10,12 @@ from pathlib import Path
 import pytest
 
 from cnnexp.app.commands import rm
-from cnnexp.runs import environment, labels
+from cnnexp.runs import labels
 from cnnexp.runs.record import read_record
 from tests.commandline import cnnexp, succeed
 
 QUICK = ("data.limit=60", "epochs=1", "impl.threads=1")
 VERSION_1 = Path(__file__).parents[1] / "runs" / "version_0_1_0" / "finished"
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(environment, "git", lambda: None)
 
 
 def config_of(run):

@@ -27,7 +27,6 @@ from tests.runs.small import record_in, write_data
 def folder(tmp_path, monkeypatch):
     """Work in an empty folder that has data and a plugin; let other processes find the package."""
     sweep_points._read.cache_clear()
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("PYTHONPATH", ROOT)
     write_data(tmp_path / "data.npz")

@@ -108,7 +108,6 @@ class Scale(Layer):
 
 def test_a_layer_of_ones_own(tmp_path, monkeypatch):
     (tmp_path / "my_scale.py").write_text(PLUGIN)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(package.LAYERS, "_things", dict(package.LAYERS._things))
     layers = "[{type: flatten},{type: scale, factor: 3},{type: dense},{type: softmax}]"
@@ -120,12 +119,11 @@ def test_a_layer_of_ones_own(tmp_path, monkeypatch):
     assert "loss" in succeed("evaluate", "run")
 
 
-def test_configs_of_ones_own(tmp_path, monkeypatch):
+def test_configs_of_ones_own(tmp_path):
     (tmp_path / "own" / "model").mkdir(parents=True)
     (tmp_path / "own" / "model" / "tiny.yaml").write_text(
         "name: tiny\nlayers:\n  - {type: flatten}\n  - {type: dense, activation: softmax}\n"
     )
-    monkeypatch.chdir(tmp_path)
     succeed(
         "--config-dir", "own", "model=tiny", "epochs=1", "data.limit=50", "hydra.run.dir=run"
     )  # fmt: skip

@@ -16,9 +16,8 @@ from tests.commandline import cnnexp
         ("model:\n  layers: {a: 1}", "model.layers: must be a list, not settings."),
     ],
 )
-def test_a_list_and_settings_are_mixed_up_in_a_file(text, reason, tmp_path, monkeypatch):
+def test_a_list_and_settings_are_mixed_up_in_a_file(text, reason):
     """The key was left empty in the message, and a list asked for where one was."""
-    monkeypatch.chdir(tmp_path)
     Path("experiments").mkdir()
     Path("experiments/m.yaml").write_text(f"# @package _global_\n{text}\n")
     ended = cnnexp("--config-dir", ".", "experiments=m")

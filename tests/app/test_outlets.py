@@ -33,13 +33,6 @@ def run(tmp_path_factory):
     return root / "run"
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment, "git", lambda: None)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.chdir(tmp_path)
-
-
 def pixels(run) -> np.ndarray:
     """Return images as the file of the run holds them."""
     with np.load(run.parent / "data.npz") as found:

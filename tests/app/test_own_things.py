@@ -145,7 +145,6 @@ PLUGIN = "plugins=[my_things]"
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with the module; what it registers is forgotten afterwards."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in IMPLEMENTATIONS:
         operations = dict(IMPLEMENTATIONS[name].operations)

@@ -23,11 +23,6 @@ parse = OverridesParser.create().parse_overrides
 SMALL = ("model=flat", "epochs=1", "data.limit=40", "sweep.dir=S", "hydra/launcher=basic")
 
 
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def expanded(points: object, *typed: str, params: dict[str, str] | None = None) -> list[str]:
     """Return the overrides of each job, as one text."""
     hydra = {"sweeper": {"params": params}, "overrides": {"task": list(typed)}}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,9 +150,8 @@ def test_a_preset_that_comes_from_somewhere_says_so(model: str) -> None:
 
 
 @pytest.mark.long
-def test_an_autoencoder_learns_its_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_autoencoder_learns_its_input() -> None:
     """Images of three colours, from a file whose shape is known only when it is read."""
-    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     smooth = rng.random((40, 3, 3, 3)).repeat(4, axis=1).repeat(4, axis=2)
     np.savez("colours.npz", X=smooth, Y=np.zeros(40, int) + np.arange(40) % 2)

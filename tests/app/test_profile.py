@@ -14,8 +14,7 @@ QUICK = ("--seconds", "0.2")
 
 
 @pytest.fixture(autouse=True)
-def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def empty(tmp_path: Path) -> Path:
     return tmp_path
 
 

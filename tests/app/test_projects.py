@@ -17,7 +17,7 @@ from cnnexp.app.composing import make_app
 from cnnexp.app.locations import config_files, config_root, project_root
 from cnnexp.data import SOURCES
 from cnnexp.nn.layer import LAYERS
-from cnnexp.runs import environment, trust
+from cnnexp.runs import trust
 from cnnexp.runs.reading import load_run
 from tests.commandline import cnnexp, succeed
 
@@ -26,9 +26,7 @@ QUICK = ("data.limit=60", "epochs=1", "impl.threads=1")
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(trust.VARIABLE, str(tmp_path / "config"))
-    monkeypatch.setattr(environment, "git", lambda: None)
     return tmp_path
 
 

@@ -29,8 +29,7 @@ NAMED = {
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def here(tmp_path):
     write_data(tmp_path / "data.npz")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnexp.runs import environment, trust
+from cnnexp.runs import trust
 from cnnexp.runs.record import read_record
 from tests.commandline import cnnexp, succeed
 
@@ -28,9 +28,7 @@ TYPED = (
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(trust.VARIABLE, str(tmp_path / "config"))
-    monkeypatch.setattr(environment, "git", lambda: None)
     return tmp_path
 
 

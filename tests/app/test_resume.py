@@ -12,7 +12,7 @@ from cnnexp import load_run
 from cnnexp.app import stopping
 from cnnexp.app.locations import near
 from cnnexp.app.main import main
-from cnnexp.runs import environment, files, pickles, recording
+from cnnexp.runs import files, pickles, recording
 from cnnexp.runs.files import CsvLog
 from cnnexp.runs.writing import RunWriter
 from cnnexp.train import SCHEDULES
@@ -37,13 +37,6 @@ BITS = {
 @pytest.fixture
 def data(tmp_path):
     return write_data(tmp_path / "data.npz")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment, "git", lambda: None)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.chdir(tmp_path)
 
 
 class Moments:

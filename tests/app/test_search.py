@@ -19,7 +19,6 @@ from cnnexp.app import sweep_points
 from cnnexp.app.foreign import Failed, JobFailed
 from cnnexp.app.main import main
 from cnnexp.app.search import GRID, allow_failures, is_search, objective, search_faults
-from cnnexp.runs import environment
 from tests.runs.small import settings, write_data
 
 HAS_OPTUNA = importlib.util.find_spec("optuna") is not None
@@ -37,9 +36,7 @@ layers:
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """Work in an empty folder that has data, a plugin and a model."""
-    monkeypatch.setattr(environment, "git", lambda: None)
     sweep_points._read.cache_clear()
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     write_data(tmp_path / "data.npz")
     shutil.copy(Path(__file__).with_name("accidents.py"), tmp_path)

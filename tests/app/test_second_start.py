@@ -55,9 +55,8 @@ def another_is_quicker(monkeypatch):
         yield
 
 
-def test_a_second_start_deletes_nothing_of_the_first(another_is_quicker, tmp_path, monkeypatch):
+def test_a_second_start_deletes_nothing_of_the_first(another_is_quicker):
     """Both found the folder empty."""
-    monkeypatch.chdir(tmp_path)
     ended = cnnexp("data=digits", "model=flat", "epochs=1", "hydra.run.dir=R")
     assert ended.code == 2
     assert "R: another process is writing this run." in ended.err

@@ -148,7 +148,6 @@ def test_help_for_a_mistyped_key() -> None:
 
 
 def test_help_for_a_layer_of_ones_own(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(LAYERS, "_things", dict(LAYERS._things))
     Path("my_helped.py").write_text(

@@ -181,10 +181,8 @@ def test_mistakes_get_one_message(
     message: str,
     study: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: Captured,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "lacking").mkdir()
     (tmp_path / "lacking" / "run.json").write_text('{"format": 1, "status": "finished"}')

@@ -36,10 +36,7 @@ def test_a_picture_is_written(tmp_path: Path) -> None:
         ("--input 4x4 --filter 2 --out no/a.png", "no/a.png: there is no folder no to write"),
     ],
 )
-def test_mistakes_get_one_message(
-    words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_mistakes_get_one_message(words: str, message: str) -> None:
     ended = cnnexp(*COMMAND, *words.split())
     assert ended.code == 2
     assert ended.err.startswith(f"error: {message}")

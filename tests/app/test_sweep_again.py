@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cnnexp import load_run
-from cnnexp.runs import environment, trust
+from cnnexp.runs import trust
 from tests.commandline import cnnexp, succeed
 from tests.runs.small import change_record
 
@@ -19,7 +19,6 @@ GRID = ("-m", "model=flat", "epochs=2", "data.limit=40", "hydra/launcher=basic",
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "git", lambda: None)
     monkeypatch.setenv(trust.VARIABLE, str(tmp_path / "config"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")

@@ -33,7 +33,6 @@ from cnnexp.app.sweep_composer import SweepComposer
 from cnnexp.app.sweep_grid import values_of
 from cnnexp.app.sweep_points import make_point
 from cnnexp.app.sweeps import Sweep
-from cnnexp.runs import environment
 from cnnexp.runs.code import command as command_line
 from cnnexp.runs.folders import hold
 from cnnexp.runs.record import new_record
@@ -55,9 +54,7 @@ def in_process(*words: str) -> int:
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """Work in an empty folder that has data and a plugin."""
-    monkeypatch.setattr(environment, "git", lambda: None)
     sweep_points._read.cache_clear()  # another test's data lie elsewhere
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     write_data(tmp_path / "data.npz")
     shutil.copy(Path(__file__).with_name("accidents.py"), tmp_path)

@@ -14,11 +14,6 @@ SMALL = ["model=flat", "epochs=1", "data.limit=40"]
 NUMBERS = ["2024_01_01", "1e-3", "1.10", "true", "007", "-0", "+1", ".5", "1_000", "2024", "nan"]
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def shown(*words):
     return yaml.safe_load(succeed("--cfg", "job", *words))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +11,6 @@ import pytest
 from cnnexp.app.main import main
 from cnnexp.app.tracking import FILE, PATIENCE, own_trackers, read_saved
 from cnnexp.errors import ConfigError
-from cnnexp.runs import environment
 from cnnexp.runs.fingerprint import config_hash, fingerprint
 from cnnexp.runs.record import read_record
 from cnnexp.trackers import TRACKERS, Tracker
@@ -57,11 +55,8 @@ class Absent(Tracker):
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment, "git", lambda: None)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+def quick(monkeypatch):
     monkeypatch.setattr(TRACKERS, "_things", dict(TRACKERS._things))
-    monkeypatch.chdir(tmp_path)
     TRACKERS.register("listener")(Listener)
     TRACKERS.register("absent")(Absent)
     HEARD.clear()

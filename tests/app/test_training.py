@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ from cnnexp.app.check_training import VALIDATION
 from cnnexp.app.main import main
 from cnnexp.app.resume import complete
 from cnnexp.errors import ConfigError
-from cnnexp.runs import environment
 from cnnexp.runs.fingerprint import NEWER, fingerprint
 from cnnexp.train import CALLBACKS, Callback
 from experiments.benchmarks.kill_and_resume import differences
@@ -43,11 +41,8 @@ def data(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment, "git", lambda: None)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+def quick(monkeypatch):
     monkeypatch.setattr(CALLBACKS, "_things", dict(CALLBACKS._things))
-    monkeypatch.chdir(tmp_path)
 
 
 def rows(path):
@@ -339,9 +334,8 @@ def test_find_lr_takes_one_implementation_and_a_finite_loss(data):
 
 
 @pytest.mark.parametrize("there", ["nothing", "an empty folder", "a file of mine"])
-def test_a_mistake_in_the_data_leaves_no_run(there, tmp_path, monkeypatch):
+def test_a_mistake_in_the_data_leaves_no_run(there, tmp_path):
     """Nothing was trained; the folder can be named again once the mistake is mended."""
-    monkeypatch.chdir(tmp_path)
     Path("table.csv").write_text("a,b,y\n1,2,x\n3,nan,z\n")
     run = Path("new", "run") if there == "nothing" else Path("mine")
     if there != "nothing":

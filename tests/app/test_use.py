@@ -333,8 +333,7 @@ def test_commands_that_use_a_run_need_one(command, tmp_path):
         assert "no run here" in ended.err
 
 
-def test_commands_make_nothing(digits_run, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_commands_make_nothing(digits_run, tmp_path):
     before = sorted(path.name for path in digits_run.iterdir())
     succeed("evaluate", digits_run, "data.limit=5")
     assert not list(tmp_path.iterdir())

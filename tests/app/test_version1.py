@@ -17,10 +17,9 @@ OLD = Path(__file__).parents[1] / "runs" / "version_0_1_0"
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path):
     """A folder with copies of both runs, and a new one like the finished one."""
     shutil.copytree(OLD, tmp_path / "runs")
-    monkeypatch.chdir(tmp_path)
     return tmp_path / "runs"
 
 

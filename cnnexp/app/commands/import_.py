@@ -9,7 +9,6 @@ from typing import Any
 
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.check import check
-from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.experiment import prepare, save_classes
 from cnnexp.app.job import record_of
 from cnnexp.app.named_run import HELP, named_run
@@ -85,15 +84,13 @@ def _import(path: Path, state: Mapping[str, Any], words: list[str], like: Path |
     changes = check_words(words).overrides
     with composer(changes) as app:
         if like is None:
-            cfg = composed(app, CONFIG_NAME, changes)
+            cfg = composed(app, changes)
         else:
             app, cfg, _ = composed_again(like, words)
         config = check(cfg) | {"init_from": None, "trackers": []}
         weights = _fitting(path, state, network_of(config))
         record = replace(record_of(config, cfg.hydra), reason=f"imported from {path}")
-        folder = carry_out(
-            app, CONFIG_NAME, cfg, record, lambda folder, record: take(folder, record, weights)
-        )
+        folder = carry_out(app, cfg, record, lambda folder, now: take(folder, now, weights))
     return told(folder)
 
 
