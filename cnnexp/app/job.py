@@ -20,6 +20,7 @@ from cnnexp.app.resume import resume_held
 from cnnexp.app.search import objective
 from cnnexp.app.tuning import micro_batch_for
 from cnnexp.data import Dataset
+from cnnexp.engine import AUTO
 from cnnexp.nn.network import Network
 from cnnexp.runs.folders import hold
 from cnnexp.runs.plugins import load_plugins
@@ -91,4 +92,6 @@ def record_of(config: Plain, hydra: Any, environment: Plain | None = None) -> Re
     choices: dict[str, str | None] = {
         group: str(hydra.runtime.choices.get(group)) for group in GROUPS
     }
+    if choices["impl"] == AUTO:
+        choices["impl"] = config["impl"]["name"]  # what it stood for
     return new_record(config, choices, list(hydra.overrides.task), environment)
