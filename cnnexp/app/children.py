@@ -28,7 +28,7 @@ FORKING = sys.platform == "linux"  # elsewhere system libraries may not survive 
 WARM = ("cnnexp.app.warm",)
 SERVERS = {  # variables of the server, which are not those of the jobs
     "PYTHONSAFEPATH": "1",  # nothing is to be imported from the working folder
-    SERVER: "1",
+    SERVER: "",
     # In each forked process OpenBLAS would start threads, which spin for 30 ms until they sleep; a
     # run holds it to one thread anyway.
     "OPENBLAS_NUM_THREADS": "1",
@@ -94,7 +94,7 @@ class Forked:
 
     def __init__(self, task: Task) -> None:
         self._process = _server().Process(target=child.run_forked, args=(pickle.dumps(task),))
-        with _no_main_module():
+        with _no_main_module(task.config["impl"]["name"]):
             self._process.start()
 
     def poll(self) -> int | None:
@@ -120,15 +120,15 @@ def _server() -> Any:
 
 
 @contextmanager
-def _no_main_module() -> Iterator[None]:
+def _no_main_module(impl: str) -> Iterator[None]:
     """Hide the main module, which `multiprocessing` would import again in every job.
 
-    Should the server begin now, it is told what it is.
+    Should the server begin now, it is told what it is, and the implementation to import for.
     """
     main = sys.modules["__main__"]
     before = {name: os.environ.get(name) for name in SERVERS}
     sys.modules["__main__"] = types.ModuleType("__main__")
-    os.environ |= SERVERS
+    os.environ |= SERVERS | {SERVER: impl}
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from cnnexp.app.hydra_bridge import GRID
 from cnnexp.app.options import Plain
 from cnnexp.app.resume import resume_held
 from cnnexp.app.search import objective
+from cnnexp.engine import AUTO
 from cnnexp.runs.folders import hold
 from cnnexp.runs.plugins import load_plugins
 from cnnexp.runs.policy import GROUPS
@@ -67,4 +68,6 @@ def record_of(config: Plain, hydra: Any, environment: Plain | None = None) -> Re
     choices: dict[str, str | None] = {
         group: str(hydra.runtime.choices.get(group)) for group in GROUPS
     }
+    if choices["impl"] == AUTO:
+        choices["impl"] = config["impl"]["name"]  # what it stood for
     return new_record(config, choices, list(hydra.overrides.task), environment)

@@ -9,7 +9,7 @@ from cnnexp.app.check_model import Images
 from cnnexp.app.messages import dotted
 from cnnexp.app.options import Plain
 from cnnexp.app.own import composer
-from cnnexp.engine import IMPLEMENTATIONS
+from cnnexp.engine import AUTO, IMPLEMENTATIONS, automatic
 from cnnexp.errors import ConfigError, OptionError
 from cnnexp.nn.network import Network
 from cnnexp.runs import rebuild
@@ -19,7 +19,7 @@ IMPL = "impl"
 
 def config_of(command: str, words: list[str]) -> Plain:
     """Return the checked settings for a command that takes one implementation."""
-    configs = configs_of(words, "fast")
+    configs = configs_of(words, AUTO)
     if len(configs) > 1:
         raise OptionError(f"{command} takes one implementation. Got {IMPL}={','.join(configs)}.")
     return next(iter(configs.values()))
@@ -45,7 +45,8 @@ def configs_of(words: list[str], *default: str) -> dict[str, Plain]:
     overrides = [dotted(word) for word in words]
     named = [o.partition("=")[2].split(",") for o in overrides if o.partition("=")[0] == IMPL]
     others = [override for override in overrides if override.partition("=")[0] != IMPL]
-    names = dict.fromkeys(name.strip() for name in (named[-1] if named else default or _all()))
+    typed = [name.strip() for name in (named[-1] if named else default or _all())]
+    names = dict.fromkeys(automatic() if name == AUTO else name for name in typed)
     with composer(overrides) as app:
         return {name: check(app.settings([f"{IMPL}={name}", *others])) for name in names}
 

@@ -18,10 +18,10 @@ MODULES = (
     "threadpoolctl",
 )
 
-SERVER = "CNNEXP_FORK_SERVER"  # set for the process that jobs are forked from
+SERVER = "CNNEXP_FORK_SERVER"  # set, to an implementation, for the process jobs are forked from
 
 
-def prepare() -> None:
+def prepare(impl: str) -> None:
     """Import everything, and leave what is sent to the user's process group to the program.
 
     The program passes it on to the jobs, and goes on to look after them. What is imported is frozen
@@ -30,6 +30,10 @@ def prepare() -> None:
     """
     for module in MODULES:
         importlib.import_module(module)
+    if impl == "compiled":
+        from cnnexp.engine.compiled.preparing import import_all
+
+        import_all()
     gc.collect()
     gc.freeze()
     os.setpgid(0, 0)
@@ -37,5 +41,5 @@ def prepare() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-if os.environ.pop(SERVER, ""):
-    prepare()
+if server := os.environ.pop(SERVER, ""):
+    prepare(server)

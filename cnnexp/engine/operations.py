@@ -29,6 +29,7 @@ pointwise                                             an object with `apply` and
 from __future__ import annotations
 
 import importlib.util
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -205,8 +206,20 @@ def _origin(operation: Operation) -> tuple[str, str]:
 
 IMPLEMENTATIONS: Registry[Implementation] = Registry("implementation")
 AUTO = "auto"  # stands for the fastest implementation that is installed
+VARIABLE = "CNNEXP_IMPL"  # another one that it stands for on this computer
 
 
 def automatic() -> str:
-    """Return the name of the implementation that "auto" stands for here."""
-    return "fast" if IMPLEMENTATIONS["compiled"].missing() else "compiled"
+    """Return the name of the implementation that "auto" stands for here.
+
+    Raises
+    ------
+    OptionError
+        If the environment names one that is not in the table.
+    """
+    chosen = os.environ.get(VARIABLE) or AUTO
+    if chosen == AUTO:
+        return "fast" if IMPLEMENTATIONS["compiled"].missing() else "compiled"
+    if chosen not in IMPLEMENTATIONS:
+        raise OptionError(f"environment variable {VARIABLE}: {IMPLEMENTATIONS.complaint(chosen)}")
+    return chosen

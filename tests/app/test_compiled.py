@@ -1,18 +1,28 @@
 """``impl=compiled`` and ``impl=auto`` on the command line, with Numba and without."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from cnnexp import Conv2D, Dense, Flatten, Network, Softmax, load_run
 from cnnexp.engine import IMPLEMENTATIONS, automatic
+from cnnexp.engine.operations import VARIABLE as CHOSEN
 from cnnexp.engine.operations import Implementation
 from cnnexp.engine.user_cache import VARIABLE
 from cnnexp.errors import OptionError
+from cnnexp.runs.record import read_record
 from tests.commandline import cnnexp, succeed
 
 TINY = ("model=flat", "epochs=1", "data.limit=50")
+
+
+@pytest.fixture(autouse=True)
+def auto_stands_for_what_is_installed(monkeypatch):
+    """In all other tests it stands for fast."""
+    monkeypatch.delenv(CHOSEN)
 
 
 @pytest.fixture
@@ -44,9 +54,51 @@ def test_without_the_extra_the_error_names_the_command(without_numba, tmp_path):
         Network([Dense(2)], impl="compiled")
 
 
-def test_auto_is_recorded_as_what_it_stands_for(tmp_path):
-    succeed("impl=auto", *TINY, f"hydra.run.dir={tmp_path / 'run'}")
-    assert recorded(tmp_path / "run") == automatic()
+def test_the_default_is_auto_and_recorded_as_what_it_stands_for(tmp_path):
+    succeed(*TINY, f"hydra.run.dir={tmp_path / 'run'}")
+    succeed(*TINY, f"impl={automatic()}", f"hydra.run.dir={tmp_path / 'named'}")
+    records = [read_record(tmp_path / name) for name in ("run", "named")]
+    assert {record.config["impl"]["name"] for record in records} == {automatic()}
+    assert {record.choices["impl"] for record in records} == {automatic()}
+    assert records[0].fingerprint == records[1].fingerprint
+    shown = succeed("show", tmp_path / "run")
+    assert "impl" not in shown.partition("settings")[2].split()
+
+
+@pytest.mark.parametrize("installed", ["fast", "compiled"])
+def test_auto_is_compiled_where_it_is_installed(monkeypatch, installed):
+    missing = "" if installed == "compiled" else "impl=compiled needs numba"
+    monkeypatch.setattr(Implementation, "missing", lambda self: missing)
+    assert automatic() == installed
+
+
+def test_another_one_may_be_chosen_for_a_computer(tmp_path, monkeypatch):
+    monkeypatch.setenv(CHOSEN, "sg")
+    succeed(*TINY, f"hydra.run.dir={tmp_path / 'run'}")
+    assert recorded(tmp_path / "run") == "sg"
+    monkeypatch.setenv(CHOSEN, "fst")
+    ended = cnnexp(*TINY)
+    assert ended.code == 2
+    assert "CNNEXP_IMPL: no implementation is named 'fst'. Did you mean 'fast'?" in ended.err
+
+
+def test_a_run_keeps_what_auto_stood_for(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    succeed(*TINY, "schedule=constant", f"hydra.run.dir={run}")
+    name = recorded(run)
+    monkeypatch.setenv(CHOSEN, "im2col")  # as if another one were installed by now
+    succeed("resume", run, "epochs=2")
+    succeed("rerun", run, f"hydra.run.dir={tmp_path / 'again'}")
+    assert recorded(run) == recorded(tmp_path / "again") == name
+
+
+def test_settings_are_shown_without_what_they_stand_for():
+    code = "import sys; from cnnexp.app.main import main; main(['--cfg', 'job']);"
+    code += "assert not {'numba', 'cnnexp.engine'} & {*sys.modules}"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert "impl:\n  name: auto\n" in shown
 
 
 def test_auto_is_fast_without_the_extra(without_numba, tmp_path):

@@ -6,6 +6,7 @@ import argparse
 
 from cnnexp.app.arguments import add_settings, parser_of
 from cnnexp.app.networks import configs_of, images_of, networks_of
+from cnnexp.engine import AUTO
 from cnnexp.errors import OptionError
 from cnnexp.nn.blas import one_blas_thread
 from cnnexp.nn.gradient_check import GradientCheck, check_gradients
@@ -32,7 +33,7 @@ def main(words: list[str]) -> int:
     for name in ("samples", "entries"):
         if getattr(given, name) < 1:
             raise OptionError(f"--{name} must be at least 1. Got {getattr(given, name)}.")
-    configs = configs_of([*given.overrides, "dtype=float64"], "fast")
+    configs = configs_of([*given.overrides, "dtype=float64"], AUTO)
     images = images_of(next(iter(configs.values())))
     agree = True
     for name, network in networks_of(configs, images).items():

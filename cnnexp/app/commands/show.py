@@ -14,6 +14,7 @@ from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of_
 from cnnexp.app.check import check
 from cnnexp.app.composing import make_app
 from cnnexp.app.screen import telling
+from cnnexp.engine import AUTO, automatic
 from cnnexp.errors import CnnexpError, RunError, foreign, require
 from cnnexp.report.summary import Section, sections
 from cnnexp.runs.files import is_folder
@@ -99,6 +100,7 @@ def default_settings(choices: Mapping[str, str | None]) -> dict[str, Any] | None
         app = make_app(project=False)  # a run may be looked at in any folder
         plain = app.settings()
         names = {group: str(plain.hydra.runtime.choices[group]) for group in GROUPS}
+        names["impl"] = automatic() if names["impl"] == AUTO else names["impl"]
         other = [f"{g}={choices[g]}" for g in GROUPS if choices.get(g, names[g]) != names[g]]
         settings: dict[str, Any] = dict(names)
         flatten(check(app.settings(other) if other else plain), "", settings)

@@ -69,3 +69,11 @@ def ready(kernel: Kernel, dtype: npt.DTypeLike) -> Kernel:
     """Return a kernel, loaded or compiled for a type of numbers."""
     make_ready([kernel], dtype)
     return kernel
+
+
+def import_all() -> None:
+    """Import what Numba imports when it is first used, which takes half a second."""
+    from numba.core.registry import cpu_target
+
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
