@@ -41,6 +41,8 @@ class Context:
         Whether a backward pass may follow. If not, nothing need be kept.
     need_dA_prev : bool
         Whether anything before this layer has parameters. If not, ``dA_prev`` may be None.
+    flattens : bool
+        Whether a flatten layer follows: images in memory order (h, w, c, n_m) then need no copy.
     grads : mapping of str to array
         Where gradients may be written; a layer may return new arrays instead.
     state : mapping of str to array
@@ -76,6 +78,7 @@ class Context:
     training: bool = True
     keep_cache: bool = True
     need_dA_prev: bool = True
+    flattens: bool = False
     grads: Mapping[str, Array] = field(default_factory=dict)
     state: Mapping[str, Array] = field(default_factory=dict)
     state_updates: dict[str, Array] = field(default_factory=dict)

@@ -134,8 +134,10 @@ class Flatten(Layer):
         """Return samples (n_m, features); they stay batch-last in memory if they were."""
         n_m = len(A_prev)
         if A_prev.ndim == 4 and n_m > 1 and A_prev.strides[0] == A_prev.itemsize:
-            inner = context.array("A", (*A_prev.shape[1:], n_m), A_prev.dtype)
-            inner[...] = A_prev.transpose(1, 2, 3, 0)
+            inner = A_prev.transpose(1, 2, 3, 0)
+            if not inner.flags.c_contiguous:
+                inner = context.array("A", inner.shape, A_prev.dtype)
+                inner[...] = A_prev.transpose(1, 2, 3, 0)
             return inner.reshape(-1, n_m).T, A_prev.shape
         return A_prev.reshape(n_m, math.prod(A_prev.shape[1:])), A_prev.shape
 

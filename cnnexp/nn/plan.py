@@ -51,6 +51,8 @@ class Step:
         Its index among all steps of the plan.
     need_dA_prev : bool
         Whether anything before it has parameters.
+    flattens : bool
+        Whether a flatten layer follows it.
     trains : bool
         Whether it or anything inside it has parameters.
     """
@@ -63,6 +65,7 @@ class Step:
     branches: list[list[Step]] = field(default_factory=list)
     index: int = 0
     need_dA_prev: bool = False
+    flattens: bool = False
 
     def __post_init__(self) -> None:
         self.layer = self.layers[0]
@@ -141,6 +144,7 @@ class Plan:
                 training_operation=step.training_operation,
                 reuse=reuse,
                 need_dA_prev=step.need_dA_prev,
+                flattens=step.flattens,
                 state={key: v for layer in step.layers for key, v in layer.state.items()},
                 limits=self.limits,
                 xp=self.implementation.xp,
@@ -255,6 +259,7 @@ class Plan:
             step = self._step_at(layers[start:])
             steps.append(step)
             start += len(step.layers)
+            step.flattens = start < len(layers) and layers[start].type == "flatten"
         return steps
 
     def _step_at(self, layers: Sequence[Layer]) -> Step:

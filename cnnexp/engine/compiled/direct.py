@@ -125,12 +125,12 @@ def forward(
     whole = _up(n_f, filters)
     weights, biases = _filled(W, whole, W.shape[1]), _filled(b[:, None], whole, 1)
     weights = plain(weights.reshape(-1, filters, W.shape[1]).swapaxes(1, 2))
-    A = context.array("A", (n_f, *(pool or conv).out, X.shape[3]), X.dtype)
+    A = _result(n_f, (pool or conv).out, X, context)
     pixels = pool.size if pool else 1
     planes = -(-pixels // 8) if mean else 1
     winner = context.array("winner", (planes * A.size if keep else 1,), np.uint8)
     least = X.dtype.type(-np.inf if floor is None else floor)
-    to = (A.reshape(-1), winner, n_f, *tables(conv, pool, X.shape), pixels)
+    to = (*_by_steps(A), winner, n_f, *tables(conv, pool, X.shape), pixels)
     given = (X, weights.reshape(-1), biases.reshape(-1), least)
     if mean:
         direct_kernels.direct_mean_forward(filters, keep)(*given, *to)
@@ -152,7 +152,7 @@ def backward(
     X, W, _, winner, mean = kept
     n_f, taps = W.shape
     n_m, pixels = dA.shape[3], pool.size if pool else 1
-    dA = _whole_rows(dA, context).reshape(-1)
+    given = (*_by_steps(_whole_rows(dA, context)), winner)
     rest = n_f, int(mean)
     share = W.dtype.type(1 / pixels if mean else 1)
     of_weights, of_image = _backward_kernels(n_f, taps)
@@ -160,7 +160,7 @@ def backward(
     dW = np.zeros((_up(n_f, filters) // filters, _up(taps, rows) // rows, filters, rows), W.dtype)
     db = np.zeros(_up(n_f, filters), W.dtype)
     found = tables(conv, pool, X.shape, rows)
-    of_weights(dA, winner, X, dW.reshape(-1), db, *rest, *found, pixels)
+    of_weights(*given, X, dW.reshape(-1), db, *rest, *found, pixels)
     dW = dW.swapaxes(1, 2).reshape(len(db), -1)[:n_f, :taps] * share
     dW = dW.reshape(n_f, len(X), *conv.kernel).transpose(2, 3, 1, 0)
     grads: Gradients = {"W": dW, "b": db[:n_f] * share}
@@ -169,7 +169,7 @@ def backward(
     (rows,) = of_image.constants
     weights, dX = _filled(W * share, n_f, _up(taps, rows)), context.zeros("dX", X.shape, X.dtype)
     found = tables(conv, pool, X.shape, rows)
-    of_image(dA, winner, weights.reshape(-1), dX, *rest, *found, pixels, taps)
+    of_image(*given, weights.reshape(-1), dX, *rest, *found, pixels, taps)
     return unpadded(dX[..., :n_m], conv), grads
 
 
@@ -224,18 +224,45 @@ def _images(A: Array, conv: Window, context: Context) -> Array:
     if X.shape != shape:
         padded.fill(0)
     if A.flags.carray:
-        direct_kernels.to_batch_last(A, padded, conv.rows.before, conv.cols.before)
+        direct_kernels.to_batch_last(A.reshape(n_m, -1), padded.reshape(-1), _places(conv, shape))
     else:
         padded[:, conv.rows.inside, conv.cols.inside, :n_m] = X
     return padded
 
 
+@functools.lru_cache(maxsize=256)
+def _places(conv: Window, shape: tuple[int, ...]) -> Array:
+    """Return where each number of an image (ih, iw, n_c) lies in padded ones (n_c, h, w, n_m)."""
+    places = np.arange(np.prod(shape[:3])).reshape(shape[:3]) * shape[3]
+    inside = places[:, conv.rows.inside, conv.cols.inside]
+    return inside.transpose(1, 2, 0).flatten()
+
+
+def _result(n_f: int, out: tuple[int, int], X: Array, context: Context) -> Array:
+    """Return memory for the result (n_f, rows, columns, n_m).
+
+    In front of a flatten layer it has the order of the features in memory.
+    """
+    if context.flattens:
+        return context.array("A", (*out, n_f, X.shape[3]), X.dtype).transpose(2, 0, 1, 3)
+    return context.array("A", (n_f, *out, X.shape[3]), X.dtype)
+
+
+def _by_steps(A: Array) -> tuple[Array, int, int]:
+    """Return an array (n_f, rows, columns, n_m) as one run, and its steps by filter and place."""
+    n_f, rows, columns, n_m = A.shape
+    last = A.transpose(1, 2, 0, 3)
+    if last.flags.c_contiguous and A.flags.writeable:
+        return last.reshape(-1), n_m, n_f * n_m
+    return plain(A).reshape(-1), rows * columns * n_m, n_m
+
+
 def _whole_rows(dA: Array, context: Context) -> Array:
-    """Return gradients (n_f, rows, columns, n_m), contiguous, in whole rows of a tile."""
+    """Return gradients (n_f, rows, columns, n_m), in whole rows of a tile."""
     n_m = dA.shape[3]
     full = _up(n_m, tiles.lanes(dA.itemsize))
     if n_m == full:
-        return plain(dA)
+        return dA
     whole = context.zeros("dA", (*dA.shape[:3], full), dA.dtype)
     whole[..., :n_m] = dA
     return whole

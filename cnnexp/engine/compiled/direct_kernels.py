@@ -41,6 +41,7 @@ from cnnexp.engine.compiled.tiles import (
     add_sums,
     at_least,
     chosen,
+    copy_square,
     greater,
     has_bit,
     is_number,
@@ -56,19 +57,20 @@ from cnnexp.engine.compiled.tiles import (
 NOBODY = 255  # in the place of a winner: no gradient passes
 
 
-@kernels("in4 in1 in1 number int out1 bytes1 int ints1 ints1 int")
+@kernels("in4 in1 in1 number int out1 int int bytes1 int ints1 ints1 int")
 def direct_forward(filters: int, keep: int) -> Any:
     """Return the forward function with max-pooling, for so many filters at a time.
 
     It takes images ``X`` (n_c, h, w, n_m) with their padding, weights (groups of filters, taps,
     filters), biases, the least result, and whether only results above it let gradients pass. It
-    writes the results (n_f, places, n_m), and the winners, if they are kept. Then follow the number
-    of filters, the tables, and the pixels of a pooling window.
+    writes the results, whose filters and places lie `to_f` and `to_p` apart, and the winners
+    (n_f, places, n_m), if they are kept. Then follow the number of filters, the tables, and the
+    pixels of a pooling window.
     """
     spread, full, whole = tiles.spread(filters), tiles.full(filters), tiles.whole(filters)
     sums = sums_of(filters)
 
-    def direct_forward(X, W, b, floor, relu, A, winner, n_f, bases, offsets, pixels):
+    def direct_forward(X, W, b, floor, relu, A, to_f, to_p, winner, n_f, bases, offsets, pixels):
         x, n_m, taps = X.reshape(-1), X.shape[3], len(offsets) // pixels
         size, lowest = len(bases) * n_m, X.dtype.type(-np.inf)
         for i in range(0, n_m, width(x)):
@@ -86,12 +88,13 @@ def direct_forward(filters: int, keep: int) -> Any:
                         if relu:
                             at = chosen(above(best, floor), at, whole(x, NOBODY))
                         store(winner, f * size + to, size, n_f - f, at)
-                    store(A, f * size + to, size, n_f - f, at_least(best, floor))
+                    here = f * to_f + place * to_p + i
+                    store(A, here, to_f, n_f - f, at_least(best, floor))
 
     return direct_forward
 
 
-@kernels("in4 in1 in1 number out1 bytes1 int ints1 ints1 int")
+@kernels("in4 in1 in1 number out1 int int bytes1 int ints1 ints1 int")
 def direct_mean_forward(filters: int, keep: int) -> Any:
     """Return the forward function with average-pooling behind an activation ``max(Z, floor)``.
 
@@ -101,7 +104,7 @@ def direct_mean_forward(filters: int, keep: int) -> Any:
     spread, full, whole = tiles.spread(filters), tiles.full(filters), tiles.whole(filters)
     sums = sums_of(filters)
 
-    def direct_mean_forward(X, W, b, floor, A, bits, n_f, bases, offsets, pixels):
+    def direct_mean_forward(X, W, b, floor, A, to_f, to_p, bits, n_f, bases, offsets, pixels):
         x, n_m, taps = X.reshape(-1), X.shape[3], len(offsets) // pixels
         size, share = len(bases) * n_m, X.dtype.type(1 / pixels)
         for i in range(0, n_m, width(x)):
@@ -118,23 +121,24 @@ def direct_mean_forward(filters: int, keep: int) -> Any:
                                 plane = k // 8 * n_f + f
                                 store(bits, plane * size + to, size, n_f - f, at)
                                 at = whole(x, 0)
-                    store(A, f * size + to, size, n_f - f, times(total, share))
+                    here = f * to_f + place * to_p + i
+                    store(A, here, to_f, n_f - f, times(total, share))
 
     return direct_mean_forward
 
 
-@kernel("in4 out4 int int")
-def to_batch_last(A, X, top, left):
-    """Copy images (n_m, ih, iw, n_c) into the padded ones of a convolution (n_c, h, w, n_m)."""
-    n_m, ih, iw, n_c = A.shape
-    n = 16  # samples whose pixels stay in the cache until they are used
+@kernel("in2 out1 ints1")
+def to_batch_last(A, X, places):
+    """Copy the features of samples (n_m, features) to places in batch-last images."""
+    a, (n_m, features), n = A.reshape(-1), A.shape, width(A)
     for i in range(0, n_m, n):
-        for y in range(ih):
-            for x in range(iw):
-                for c in range(n_c):
-                    pixels = X[c, y + top, x + left, i : i + n]
-                    for j in range(min(n, n_m - i)):
-                        pixels[j] = A[i + j, y, x, c]
+        if i + n <= n_m and n <= features:
+            for e in range(0, features, n):  # a last block that is not whole overlaps
+                copy_square(a, i * features, features, min(e, features - n), X, i, places)
+        else:
+            for e in range(features):
+                for j in range(i, min(i + n, n_m)):
+                    X[places[e] + j] = A[j, e]
 
 
 @functools.cache
@@ -151,20 +155,20 @@ def sums_of(filters: int) -> Any:
     return sums
 
 
-@kernels("in1 bytes1 in4 out1 out1 int int ints1 ints1 int")
+@kernels("in1 int int bytes1 in4 out1 out1 int int ints1 ints1 int")
 def direct_weights(filters: int, rows: int) -> Any:
     """Return the function that adds up gradients of weights, for a tile of filters by taps.
 
-    It takes gradients ``dA`` (n_f, places, n_m), winners or bits, and images, and writes ``dW``
-    (groups of filters, groups of taps, filters, taps of a group) and ``db``. Then follow the number
-    of filters, whether results are means, the tables, and the pixels of a pooling window. The
-    offsets are those of whole groups of taps.
+    It takes gradients ``dA``, whose filters and places lie `to_f` and `to_p` apart, winners or bits
+    (n_f, places, n_m), and images, and writes ``dW`` (groups of filters, groups of taps, filters,
+    taps of a group) and ``db``. Then follow the number of filters, whether results are means, the
+    tables, and the pixels of a pooling window. The offsets are those of whole groups of taps.
     """
     load, load_bytes = tiles.load(filters), tiles.load_bytes(filters)
     gather, full, sums = tiles.gather(rows), tiles.full(filters), tiles.load(filters * rows)
     one = tiles.load(1)
 
-    def direct_weights(dA, winner, X, dW, db, n_f, mean, bases, offsets, pixels):
+    def direct_weights(dA, to_f, to_p, winner, X, dW, db, n_f, mean, bases, offsets, pixels):
         x, n_m, taps = X.reshape(-1), X.shape[3], len(offsets) // pixels
         n, size, zero = width(x), len(bases) * n_m, X.dtype.type(0)
         totals = np.zeros(len(dW) * n, X.dtype)  # a sum for each sample of a row
@@ -175,7 +179,7 @@ def direct_weights(filters: int, rows: int) -> Any:
                     total = sums(totals, to, n, filters * rows)
                     for place in range(len(bases)):
                         at = f * size + place * n_m + i
-                        d = load(dA, at, size, n_f - f)
+                        d = load(dA, f * to_f + place * to_p + i, to_f, n_f - f)
                         won = load_bytes(winner, at, size, n_f - f, x)
                         for k in range(pixels):
                             if mean and k and k % 8 == 0:
@@ -194,18 +198,18 @@ def direct_weights(filters: int, rows: int) -> Any:
     return direct_weights
 
 
-@kernels("in1 bytes1 in1 out4 int int ints1 ints1 int int")
+@kernels("in1 int int bytes1 in1 out4 int int ints1 ints1 int int")
 def direct_image(rows: int) -> Any:
     """Return the function that adds gradients of images, some taps at a time.
 
-    It takes gradients, winners or bits, weights (n_f, taps), and where the gradients go
+    It takes gradients and winners or bits as above, weights (n_f, taps), and where the gradients go
     (n_c, h, w, n_m). Then follow the number of filters, whether they are means, the tables, and the
     pixels of a pooling window. Weights and offsets are those of whole groups of taps, and last
     comes how many taps there are.
     """
     load, load_bytes, full = tiles.load(1), tiles.load_bytes(1), tiles.full(rows)
 
-    def direct_image(dA, winner, W, dX, n_f, mean, bases, offsets, pixels, real):
+    def direct_image(dA, to_f, to_p, winner, W, dX, n_f, mean, bases, offsets, pixels, real):
         x, n_m, taps = dX.reshape(-1), dX.shape[3], len(offsets) // pixels
         n, size, zero = width(x), len(bases) * n_m, dX.dtype.type(0)
         parts = np.empty(n_f * n, dX.dtype)
@@ -217,7 +221,8 @@ def direct_image(rows: int) -> Any:
                         plane = at + k // 8 * n_f * size if mean else at
                         won = load_bytes(winner, plane, 0, 1, x)
                         passes = has_bit(won, k % 8) if mean else is_number(won, k)
-                        store(parts, f * n, 0, 1, only(passes, load(dA, at, 0, 1)))
+                        d = load(dA, f * to_f + place * to_p + i, 0, 1)
+                        store(parts, f * n, 0, 1, only(passes, d))
                     for t in range(0, taps, rows):
                         z = full(x, zero)
                         for f in range(n_f):

@@ -361,6 +361,22 @@ def _add_at(v):
 
 
 @code(_nothing)
+def _copy_square(v):
+    n = lanes(v.types[0].dtype.bitwidth // 8)
+    first = v.builder.add(v.number(1), v.number(3))
+    steps = (v.builder.mul(v.number(2), ir.Constant(WORD, r)) for r in range(n))
+    rows = [v.read(0, v.builder.add(first, step), n) for step in steps]
+    half = n // 2
+    low, high = (_indices(k // 2 + start + n * (k % 2) for k in range(n)) for start in (0, half))
+    for _ in range(half.bit_length()):  # each time two rows are shuffled like cards
+        pairs = list(zip(rows[:half], rows[half:], strict=True))
+        rows = [v.builder.shuffle_vector(*pair, mask) for pair in pairs for mask in (low, high)]
+    for r, row in enumerate(rows):
+        v.write(4, v.at_offset(5, 6, 3, r), row)
+    return v.nothing()
+
+
+@code(_nothing)
 def _add_sums(v):
     for r in range(v.types[2].rows):
         address = v.address(0, v.sum(v.number(1), r))

@@ -217,3 +217,11 @@ def add_at(A, at, offsets, first, count, tile):
 def add_sums(A, at, tile):
     """Add the sum of each row to a number of an array."""
     A[at : at + len(tile)] += tile.sum(axis=1)
+
+
+@Operation
+def copy_square(A, at, step, first, X, to, places):
+    """Copy as many numbers of as many samples to where each number of them belongs."""
+    n = lanes(A.itemsize)
+    for r in range(n):
+        X[to + places[first + r] :][:n] = A[at + first + r :: step][:n]
