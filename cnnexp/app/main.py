@@ -111,11 +111,20 @@ def _dispatch(words: list[str]) -> int:
     return hydra_main(words)
 
 
+def _is_setting(name: str) -> bool:
+    """Say whether a key at the top, or a group, has a name."""
+    from cnnexp.app.schema import Config
+
+    return name in Config.__dataclass_fields__
+
+
 def _no_command(name: str, rest: Sequence[str]) -> str:
     """Say that there is no such command; it may have been meant as a setting."""
     if rest and rest[0].startswith("="):
         value = rest[0].removeprefix("=") or "".join(rest[1:2])
         return f"{name} {' '.join(rest[:2])}: write {name}={value}, without spaces."
+    if len(rest) == 1 and _is_setting(name):
+        return f"{name} {rest[0]}: write {name}={rest[0]}."
     return (
         f"no command is named '{name}'.{did_you_mean(name, SUMMARIES)} Commands:"
         f" {', '.join(SUMMARIES)}. Settings are given as key=value."
