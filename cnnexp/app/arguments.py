@@ -37,17 +37,14 @@ def add_settings(parser: argparse.ArgumentParser, words: str = "settings as for 
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=words)
 
 
-def add_reading_options(
-    parser: argparse.ArgumentParser, plugins: bool = True, changes: bool = True
-) -> None:
+def add_reading_options(parser: argparse.ArgumentParser, changes: bool = True) -> None:
     """Add ``--plugins`` and ``--accept-changes``."""
-    if plugins:
-        parser.add_argument(
-            "--plugins",
-            type=parse_names,
-            metavar="A,B",
-            help="modules that the run needs; those of your own runs need not be named",
-        )
+    parser.add_argument(
+        "--plugins",
+        type=parse_names,
+        metavar="A,B",
+        help="modules that the run needs; those of your own runs need not be named",
+    )
     if changes:
         parser.add_argument(
             "--accept-changes",

@@ -79,7 +79,8 @@ def test_a_beginning_of_several_names_is_refused():
     )
 
 
-def test_there_may_be_no_last_run():
+def test_there_may_be_no_last_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(RunError, match="last: there is no run below outputs"):
         named_run("last")
 
