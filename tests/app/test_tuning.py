@@ -2,17 +2,23 @@
 
 import json
 import pickle
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cnnexp.app import tuning
+from cnnexp.app.networks import config_of
+from cnnexp.data import Samples
 from cnnexp.engine.user_cache import VARIABLE
-from cnnexp.runs import environment
+from cnnexp.runs import environment, rebuild
 from cnnexp.runs.record import read_record
 from tests.commandline import succeed
 
 TINY = ("data.limit=60", "epochs=1", "schedule=constant", "impl=fast", "impl.threads=1")
+FLAT = ("model=flat", "impl=fast")
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +72,23 @@ def test_it_is_measured_once_and_recorded(place, measured):
     assert len(kept(place)) == 2
     config = read_record("one").config["impl"]
     assert (config["micro_batch"], config["tune"]) == ("auto", True)
+
+
+def test_it_is_measured_for_what_the_times_depend_on(place, measured, monkeypatch):
+    network = rebuild.build_network(config_of("summary", [*FLAT]), (8, 8, 1))
+    samples = Samples(np.zeros((60, 8, 8, 1), "float32"), np.zeros(60, int))
+    dataset = SimpleNamespace(train=samples)
+    for word in ("seed=1", "learning_rate=0.2", "impl.threads=2", "epochs=3"):
+        assert tuning.micro_batch_for(config_of("summary", [*FLAT, word]), network, dataset) == 8
+        assert len(measured) == 1
+    for count, word in enumerate(
+        ("dtype=float64", "impl.fuse=false", "loss.label_smoothing=0.1"), 2
+    ):
+        tuning.micro_batch_for(config_of("summary", [*FLAT, word]), network, dataset)
+        assert len(measured) == count
+    monkeypatch.setattr(environment, "cpu_name", lambda: "another one")
+    tuning.micro_batch_for(config_of("summary", [*FLAT]), network, dataset)
+    assert len(measured) == 5
 
 
 def test_resume_and_rerun_take_the_recorded_size(place, measured):
@@ -157,3 +180,19 @@ def test_it_is_really_measured(place, capsys):
     assert train("run", "batch_size=32") in (64, 32, 16)
     (path,) = kept(place)
     assert [*json.loads(path.read_text())["seconds"]] == ["32", "16"]
+
+
+@pytest.mark.long
+def test_of_several_processes_at_once_one_measures(place):
+    code = "import sys; from cnnexp.app import tuning; tuning.ENOUGH_WORK = 0;"
+    code += "from cnnexp.app.main import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", code, *TINY, "batch_size=32"]
+    runs = [
+        subprocess.Popen([*words, f"hydra.run.dir={k}"], stdout=subprocess.PIPE, text=True)
+        for k in range(4)
+    ]
+    printed = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0] * 4
+    assert sum("measured in" in text for text in printed) == 1
+    assert len(kept(place)) == 1
+    assert len({recorded(place / str(k)) for k in range(4)}) == 1
