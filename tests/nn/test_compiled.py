@@ -231,3 +231,18 @@ def test_the_summary_names_what_is_computed_together():
     assert "conv1+relu1 (one pass)" in text
     assert "conv2+relu2+max_pool1 (Winograd, one pass)" in text
     assert "conv3+relu3 (packed, one pass)" in text
+
+
+@pytest.mark.parametrize("place", [0, 63, 64, 130])
+def test_the_largest_absolute_value_is_found_in_every_place(place):
+    for value in (-7.0, 7.0, np.nan, -np.inf):
+        A = np.linspace(-1, 1, 131, dtype=np.float32)
+        A[place] = value
+        np.testing.assert_equal(winograd.largest(A), abs(value))
+
+
+@pytest.mark.parametrize("padding", [((2, 0), (0, 1)), ((0, 3), (4, 2))])
+def test_winograd_with_other_padding_on_each_side(padding):
+    g = Geometry(9, 6, 3, 1, padding, 8, 8, 3)
+    assert kind_of(g) is Winograd
+    check_equal(compiled(g), of_naive(g), *samples(g))

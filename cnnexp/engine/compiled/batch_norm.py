@@ -81,7 +81,7 @@ def backward(
     dA = plain(batch_last(dA))
     sums = _gradient_sums(dA, kept)
     none = np.zeros_like(sums[0])
-    return _finish(dA, params, kept, none, none, context), {"scale": sums[1], "shift": sums[0]}
+    return _finish(dA, kept, none, none, context), {"scale": sums[1], "shift": sums[0]}
 
 
 def train_forward(
@@ -115,8 +115,8 @@ def train_backward(
     total = yield sums
     factor = params["scale"] / kept.spread
     slope = -factor * total[1] / (kept.values * kept.spread)
-    level = slope * kept.offset - factor * total[0] / kept.values
-    dA_prev = _finish(dA, params, kept, slope, level, context)
+    constant = slope * kept.offset - factor * total[0] / kept.values
+    dA_prev = _finish(dA, kept, slope, constant, context)
     return dA_prev, {"scale": sums[1], "shift": sums[0]}
 
 
@@ -127,7 +127,7 @@ def _apply(
     kind, pool = X.dtype.type, line.pool
     least = kind(-np.inf if line.floor is None else line.floor)
     numbers = (line.mean.astype(kind), line.factor.astype(kind), line.level.astype(kind), least)
-    line = line._replace(mean=numbers[0])
+    line = Line(*numbers[:3], line.floor, pool)
     A = context.array("A", X.shape if pool is None else (len(X), *pool.out, X.shape[-1]), kind)
     if pool is None:
         batch_norm_kernels.normalise(_rows(X), *numbers, _rows(A))
@@ -146,28 +146,26 @@ def _gradient_sums(dA: Array, kept: Kept) -> Array:
     X, line = (kept.X if kept.line.pool is None else kept.distance), kept.line
     mean = line.mean if line.pool is None else np.zeros_like(line.mean)
     found = np.empty((2, len(X)), X.dtype)
-    relu = int(line.floor is not None)
-    batch_norm_kernels.gradient_sums(_rows(dA), _rows(kept.A), relu, _rows(X), mean, found)
+    numbers = int(line.floor is not None), mean, line.factor, line.level
+    batch_norm_kernels.gradient_sums(_rows(dA), _rows(X), *numbers, found)
     sums = found.astype(np.float64)
     sums[1] = (sums[1] + kept.offset * sums[0]) / kept.spread
     return sums
 
 
-def _finish(
-    dA: Array, params: Params, kept: Kept, slope: Array, level: Array, context: Context
-) -> Array:
-    """Return ``dA_prev = factor · d + slope · (X - mean) + level``."""
+def _finish(dA: Array, kept: Kept, slope: Array, constant: Array, context: Context) -> Array:
+    """Return ``dA_prev = factor · d + slope · (X - mean) + constant``."""
     X, line, kind = kept.X, kept.line, kept.X.dtype
-    dX = context.array("dX", X.shape, kind)
-    factor = params["scale"] / kept.spread
-    numbers = line.mean, factor.astype(kind), slope.astype(kind), level.astype(kind)
-    relu, pool = int(line.floor is not None), line.pool
-    if pool is None:
-        run, rows = batch_norm_kernels.gradient, _rows(X)
-        run(_rows(dA), _rows(kept.A), relu, rows, *numbers, _rows(dX))
+    dX, relu = context.array("dX", X.shape, kind), int(line.floor is not None)
+    mean, factor, level, *_ = line
+    numbers = slope.astype(kind), constant.astype(kind)
+    if line.pool is None:
+        run, of_input = batch_norm_kernels.gradient, (_rows(X), relu, mean, factor, level)
+        run(_rows(dA), *of_input, *numbers, _rows(dX))
     else:
+        sizes = *line.pool.kernel, *line.pool.stride
         batch_norm_kernels.gradient_of_pool(
-            dA, kept.A, relu, kept.winner, X, *numbers, dX, *pool.kernel, *pool.stride
+            dA, kept.A, relu, kept.winner, X, mean, factor, *numbers, dX, *sizes
         )
     return batch_first(dX)
 

@@ -5,7 +5,7 @@ Here a forward pass reads them twice (once for the sums, once to normalise) and 
 and a backward pass does the same; distances from the mean are computed again rather than stored::
 
     X ──sums──> mean, squares         X ── factor·(X - mean) + level ── floor ── greatest ──> A
-    d ──sums──> Σ d, Σ d·(X - mean)   d, X ── factor·d + slope·(X - mean) + level ──> dX
+    d ──sums──> Σ d, Σ d·(X - mean)   d, X ── factor·d + slope·(X - mean) + constant ──> dX
 
 Arrays are batch-last, (n_c, …, n_m), one long row for each channel. A channel is mostly as small as
 the second-level cache, where the second pass over it finds it. Sums are added up in pieces of
@@ -43,14 +43,15 @@ def squares_of(values, mean):
 
 
 @helper
-def gradients_of(dA, A, relu, X, mean):
+def gradients_of(dA, X, relu, mean, factor, level):
     """Return the sums of gradients, and of their products with distances from the mean."""
     zero = dA.dtype.type(0)
     total, product = zero, zero
     for i in range(len(dA)):
-        d = dA[i] if (A[i] > 0) | (relu == 0) else zero
+        distance = X[i] - mean
+        d = dA[i] if (factor * distance + level > 0) | (relu == 0) else zero
         total += d
-        product += d * (X[i] - mean)
+        product += d * distance
     return total, product
 
 
@@ -79,29 +80,33 @@ def normalise(X, means, factor, level, floor, A):
             result[i] = floor if value < floor else value
 
 
-@kernel("in2 in2 int in2 in1 out2")
-def gradient_sums(dA, A, relu, X, means, sums):
-    """Write, for every channel, the sums of the gradients and of ``gradient · (X - mean)``."""
+@kernel("in2 in2 int in1 in1 in1 out2")
+def gradient_sums(dA, X, relu, means, factor, level, sums):
+    """Write, for every channel, the sums of the gradients and of ``gradient · (X - mean)``.
+
+    With `relu` gradients count where the result, which is computed again, is above 0.
+    """
     for c in range(len(X)):
         total, products = 0.0, 0.0
         for at in range(0, X.shape[1], PIECE):
-            end = at + PIECE
-            one, other = gradients_of(dA[c, at:end], A[c, at:end], relu, X[c, at:end], means[c])
+            d, row = dA[c, at : at + PIECE], X[c, at : at + PIECE]
+            one, other = gradients_of(d, row, relu, means[c], factor[c], level[c])
             total += one
             products += other
         sums[0, c], sums[1, c] = total, products
 
 
-@kernel("in2 in2 int in2 in1 in1 in1 in1 out2")
-def gradient(dA, A, relu, X, means, factor, slope, level, dX):
-    """Write ``factor · dA + slope · (X - mean) + level``; with `relu`, no dA where A is not > 0."""
+@kernel("in2 in2 int in1 in1 in1 in1 in1 out2")
+def gradient(dA, X, relu, means, factor, level, slope, constant, dX):
+    """Write ``factor · dA + slope · (X - mean) + constant``; with `relu`, dA as in the sums."""
     zero = X.dtype.type(0)
     for c in range(len(X)):
-        given, result, row, out = dA[c], A[c], X[c], dX[c]
-        mean, f, s, offset = means[c], factor[c], slope[c], level[c]
+        given, row, out = dA[c], X[c], dX[c]
+        mean, f, offset, s, t = means[c], factor[c], level[c], slope[c], constant[c]
         for i in range(len(row)):
-            d = given[i] if (result[i] > 0) | (relu == 0) else zero
-            out[i] = f * d + (s * (row[i] - mean) + offset)
+            distance = row[i] - mean
+            d = given[i] if (f * distance + offset > 0) | (relu == 0) else zero
+            out[i] = f * d + (s * distance + t)
 
 
 @kernel("in4 in1 in1 in1 number out4 out4 bytes4 int int int int int")
@@ -142,16 +147,18 @@ def normalise_and_pool(
 
 
 @kernel("in4 in4 int bytes4 in4 in1 in1 in1 in1 out4 int int int int")
-def gradient_of_pool(dA, A, relu, winner, X, means, factor, slope, level, dX, p_h, p_w, q_h, q_w):
+def gradient_of_pool(
+    dA, A, relu, winner, X, means, factor, slope, constant, dX, p_h, p_w, q_h, q_w
+):
     """Write what `gradient` gives, where the gradients of maxima go to the pixels that won."""
     n_c, rows, cols, n_m = A.shape
     zero = X.dtype.type(0)
     scaled = np.empty(n_m, X.dtype)
     for c in range(n_c):
-        mean, f, s, offset = means[c], factor[c], slope[c], level[c]
+        mean, f, s, t = means[c], factor[c], slope[c], constant[c]
         image, out = X[c].reshape(-1), dX[c].reshape(-1)
         for i in range(len(image)):
-            out[i] = s * (image[i] - mean) + offset
+            out[i] = s * (image[i] - mean) + t
         for y in range(rows):
             for x in range(cols):
                 given, result, won = dA[c, y, x], A[c, y, x], winner[c, y, x]

@@ -3,8 +3,9 @@
 The method is that of `fast` (`cnnexp.engine.fast.winograd` explains it): tiles of 6x6 pixels, 36
 products, 4x4 outputs. There each transform is several passes of NumPy; here it is one kernel
 (`winograd_kernels.py`), and bias, floor and max-pooling are done while a tile's outputs are in the
-first-level cache. The products stay with BLAS. A block of tiles is twice the second-level
-cache, which was the quickest of what was tried between half of it and eight times as much.
+first-level cache. The products stay with BLAS. The larger transform of a block of tiles fills the
+second-level cache, which was the quickest of what was tried between a quarter of it and eight times
+as much.
 
 Overflow is kept from happening: the transforms add up to some 10,000 times the largest product, so
 where the largest numbers would allow it, all of it is computed from numbers divided by `SCALE`, a
@@ -23,7 +24,7 @@ from cnnexp.engine.context import Array, Context
 from cnnexp.engine.fast import winograd
 from cnnexp.engine.fast.convolution import tiled_input
 from cnnexp.engine.fast.winograd import SCALE, Block, Tiling
-from cnnexp.engine.layout import unpadded
+from cnnexp.engine.layout import batch_first, batch_last
 from cnnexp.engine.operations import Gradients, Params
 from cnnexp.engine.window import Window
 
@@ -51,6 +52,7 @@ def kernels_for(W: Array) -> list[Kernel]:
     """Return the kernels that compute a convolution with these filters."""
     found = winograd_kernels
     return [
+        found.largest,
         found.transform_images,
         found.transform_outputs,
         found.transform_outputs_back,
@@ -68,7 +70,7 @@ def forward(
 ) -> tuple[Array, Kept]:
     """Return the result of convolution, floor and max-pooling, (n_f, rows, columns, n_m)."""
     W, b = params["W"], plain(params["b"])
-    X = plain(tiled_input(A_prev, conv, context))
+    X = plain(batch_last(A_prev))
     kind, tiling = X.dtype.type, Tiling.over(conv.out)
     (n_c, n_f), n_m, p = W.shape[2:], X.shape[3], pool.rows.width if pool else 1
     U = winograd.transform_filters(W, context)
@@ -77,14 +79,14 @@ def forward(
     keep = p > 1 and context.keep_cache
     winner = context.array("winner", A.shape if keep else (1, 1, 1, 1), np.uint8)
     fill = (b == 0).astype(np.uint8)
-    filled = _filled(X, tiling) if fill.any() else np.zeros((1, 1, 1), np.uint8)
+    filled = _filled(A_prev, conv, context) if fill.any() else np.zeros((1, 1, 1), np.uint8)
     factor, least = kind(1 / SCALE if scaled else 1), kind(-np.inf if floor is None else floor)
     kept = Kept(U, [], tiling, X.shape, scaled, A, winner)
     for block in _blocks(tiling, n_c, n_f, X, context):
         at, tiles = _corners(block), block.shape[0] * block.shape[1] * n_m
         name = f"V{block.number}" if context.keep_cache else "V"
         V = context.array(name, (36, n_c, tiles), X.dtype)
-        winograd_kernels.transform_images(X, V, factor, *at)
+        winograd_kernels.transform_images(X, V, factor, *_outside(conv), *at)
         M = np.matmul(U, V, out=context.array("M", (36, n_f, tiles), X.dtype))
         winograd_kernels.transform_outputs(
             M, b, least, 1 / factor, filled, fill, A, winner, int(keep), p, *at
@@ -108,7 +110,7 @@ def backward(
     scaled = _may_overflow(largest(dA), largest(U), n_f)
     factor = kind(1 / SCALE if scaled else 1)
     dU, db = context.zeros("dU", U.shape, U.dtype), np.zeros(n_f, U.dtype)
-    dX = context.zeros("dX", kept.X_shape, A.dtype) if need else A
+    dX = context.array("dX", kept.X_shape, A.dtype) if need else A
     blocks = list(_blocks(kept.tiling, n_c, n_f, A, context))
     for block, V in zip(blocks, kept.V, strict=True):
         at, tiles = _corners(block), block.shape[0] * block.shape[1] * n_m
@@ -118,16 +120,18 @@ def backward(
         if need:
             dV = context.array("dV", V.shape, A.dtype)
             np.matmul(U.transpose(0, 2, 1), dM, out=dV)
-            winograd_kernels.transform_images_back(dV, dX, 1 / factor, *at)
+            winograd_kernels.transform_images_back(dV, dX, 1 / factor, *_outside(conv), *at)
     dU *= kind((SCALE if scaled else 1) * (SCALE if kept.scaled else 1))
     by_pixel = dU.reshape(6, 6, n_f, n_c)
     dW = winograd.both_axes(winograd.matrices(A.dtype).filter.T, by_pixel, "dW", context)
-    return unpadded(dX, conv) if need else None, {"W": dW.transpose(0, 1, 3, 2), "b": db}
+    return batch_first(dX) if need else None, {"W": dW.transpose(0, 1, 3, 2), "b": db}
 
 
 def largest(A: Array) -> float:
     """Return the largest absolute value, or NaN if there is one."""
-    return float(max(A.max(), -A.min()))
+    found = np.zeros(winograd_kernels.LANES, A.dtype)
+    winograd_kernels.largest(A.reshape(-1), found)
+    return float(found.max())
 
 
 def _may_overflow(one: float, other: float, terms: int) -> bool:
@@ -136,9 +140,9 @@ def _may_overflow(one: float, other: float, terms: int) -> bool:
 
 
 def _blocks(tiling: Tiling, n_c: int, n_f: int, like: Array, context: Context) -> list[Block]:
-    """Return blocks of tiles whose larger transform is twice the second-level cache."""
+    """Return blocks of tiles whose larger transform fills the second-level cache."""
     bytes_per_tile = 36 * max(n_c, n_f) * like.shape[3] * like.itemsize
-    return list(tiling.blocks(2 * context.limits.cache // bytes_per_tile))
+    return list(tiling.blocks(context.limits.cache // bytes_per_tile))
 
 
 def _corners(block: Block) -> tuple[int, int, int, int]:
@@ -146,8 +150,14 @@ def _corners(block: Block) -> tuple[int, int, int, int]:
     return block.rows.start, block.rows.stop, block.cols.start, block.cols.stop
 
 
-def _filled(X: Array, tiling: Tiling) -> Array:
+def _outside(conv: Window) -> tuple[int, int]:
+    """Return how many rows and columns lie outside the image where tiles begin."""
+    return conv.rows.before, conv.cols.before
+
+
+def _filled(A_prev: Array, conv: Window, context: Context) -> Array:
     """Say of each output (rows, columns, n_m) whether it sees anything but zeros."""
-    by_tile = winograd.filled_patches(X, tiling)
+    tiling = Tiling.over(conv.out)
+    by_tile = winograd.filled_patches(tiled_input(A_prev, conv, context), tiling)
     pixels = by_tile.transpose(2, 0, 3, 1, 4)
     return pixels.reshape(4 * tiling.rows, 4 * tiling.cols, -1).view(np.uint8)

@@ -122,6 +122,20 @@ def output_axis_back(step, source, target):
     return output_axis_back
 
 
+@kernel("in1 out1")
+def largest(values, found):
+    """Write the largest absolute values: `found[i]` of every number that lies as far in its piece.
+
+    A piece is as long as `found`, which begins with zeros. NaN is larger than all other numbers.
+    """
+    lanes = len(found)
+    for at in range(0, len(values), lanes):
+        piece = values[at : at + lanes]
+        for i in range(len(piece)):
+            value = abs(piece[i])
+            found[i] = value if (value > found[i]) | (value != value) else found[i]
+
+
 DOWN, ALONG = (ROW, 0, HALF), (LANES, HALF, 0)  # into the second half, and back into the first
 image_down, image_along = image_axis(*DOWN), image_axis(*ALONG)
 image_down_back, image_along_back = image_axis_back(*DOWN), image_axis_back(*ALONG)
@@ -129,23 +143,31 @@ output_down, output_along = output_axis(*DOWN), output_axis(*ALONG)
 output_down_back, output_along_back = output_axis_back(*DOWN), output_axis_back(*ALONG)
 
 
-@kernel("in4 out3 number int int int int")
-def transform_images(X, V, scale, top, bottom, left, right):
-    """Write ``V = Bᵀ d B`` (36, n_c, tiles · n_m) of some rows and columns of tiles."""
-    n_c, n_m = X.shape[0], X.shape[3]
+@kernel("in4 out3 number int int int int int int")
+def transform_images(X, V, scale, above, before, top, bottom, left, right):
+    """Write ``V = Bᵀ d B`` (36, n_c, tiles · n_m) of some rows and columns of tiles.
+
+    Tiles begin `above` rows and `before` columns outside the image, where pixels are 0.
+    """
+    n_c, h, w, n_m = X.shape
     work = np.empty(2 * HALF, X.dtype)
+    zero = X.dtype.type(0)
     for c in range(n_c):
         q = 0
         for row in range(top, bottom):
             for col in range(left, right):
                 for first in range(0, n_m, LANES):
                     size = min(LANES, n_m - first)
-                    for a in range(6):
-                        for b in range(6):
-                            pixel = X[c, 4 * row + a, 4 * col + b, first : first + size]
-                            into = work[a * ROW + b * LANES : a * ROW + b * LANES + size]
+                    for k in range(36):
+                        y, x = 4 * row + k // 6 - above, 4 * col + k % 6 - before
+                        into = work[k * LANES : k * LANES + size]
+                        if 0 <= y < h and 0 <= x < w:
+                            pixel = X[c, y, x, first : first + size]
                             for i in range(size):
                                 into[i] = scale * pixel[i]
+                        else:
+                            for i in range(size):
+                                into[i] = zero
                     for b in range(6):
                         image_down(work, b * LANES, size)
                     for a in range(6):
@@ -280,10 +302,10 @@ def transform_outputs_back(dA, A, relu, winner, scale, dM, db, p, top, bottom, l
                     q += size
 
 
-@kernel("in3 out4 number int int int int")
-def transform_images_back(dV, dX, scale, top, bottom, left, right):
-    """Add ``B dV Bᵀ``, the gradients of tiles, to those of the images."""
-    n_c, n_m = dX.shape[0], dX.shape[3]
+@kernel("in3 out4 number int int int int int int")
+def transform_images_back(dV, dX, scale, above, before, top, bottom, left, right):
+    """Write ``B dV Bᵀ``, the gradients of tiles, or add them where earlier tiles wrote."""
+    n_c, h, w, n_m = dX.shape
     work = np.empty(2 * HALF, dX.dtype)
     for c in range(n_c):
         q = 0
@@ -301,9 +323,16 @@ def transform_images_back(dV, dX, scale, top, bottom, left, right):
                         image_down_back(work, b * LANES, size)
                     for a in range(6):
                         image_along_back(work, a * ROW, size)
-                    for a in range(6):
-                        for b in range(6):
-                            value = work[a * ROW + b * LANES : a * ROW + b * LANES + size]
-                            pixel = dX[c, 4 * row + a, 4 * col + b, first : first + size]
+                    for k in range(36):
+                        a, b = k // 6, k % 6
+                        y, x = 4 * row + a - above, 4 * col + b - before
+                        if not (0 <= y < h and 0 <= x < w):
+                            continue
+                        value = work[k * LANES : k * LANES + size]
+                        pixel = dX[c, y, x, first : first + size]
+                        if (a < 2 and row > 0) or (b < 2 and col > 0):
                             for i in range(size):
                                 pixel[i] += scale * value[i]
+                        else:
+                            for i in range(size):
+                                pixel[i] = scale * value[i]
