@@ -29,8 +29,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from cnnexp.app.hydra_bridge import IN_PROCESS
 from cnnexp.app.job import train_task
 from cnnexp.app.sweep_grid import words_of
-from cnnexp.app.sweep_job import DONE, Job
-from cnnexp.app.sweep_points import Point
+from cnnexp.app.sweep_job import DONE, Job, Point
 from cnnexp.app.sweeps import Sweep
 from cnnexp.errors import CnnexpError, RunError
 from cnnexp.nn.executor import available_cores

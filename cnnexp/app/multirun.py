@@ -32,8 +32,8 @@ from cnnexp.app.single_run import is_chosen, refuse_folder_key
 from cnnexp.app.stopping import raise_on_signals
 from cnnexp.app.sweep_composer import SweepComposer
 from cnnexp.app.sweep_grid import expand, glob_keys, quoted, words_of
-from cnnexp.app.sweep_job import DONE, Job
-from cnnexp.app.sweep_points import Point, chosen, make_point, varying
+from cnnexp.app.sweep_job import DONE, Job, Point
+from cnnexp.app.sweep_points import chosen, make_point, varying
 from cnnexp.app.sweep_table import aligned, best, reasons, table_of
 from cnnexp.app.sweeps import Sweep
 from cnnexp.errors import ConfigError, RunError, system_reason

@@ -1,4 +1,4 @@
-"""One job of a sweep, and what the sweep makes of its folder."""
+"""A point of a sweep, and a job, which is one in a folder."""
 
 from __future__ import annotations
 
@@ -24,17 +24,36 @@ REASONS = {
 
 
 @dataclass
-class Job:
-    """One job of a sweep.
+class Point:
+    """One point of a sweep.
 
     Attributes
     ----------
     overrides : list of str
         What distinguishes it.
     config : dict
-        Its settings, checked and complete.
+        Its settings, checked and complete; empty if it has faults.
     hydra : dict
         Hydra's own settings.
+    fingerprint : str
+        What determines its result; empty where that is not known.
+    faults : tuple of str
+        Why it cannot be run.
+    """
+
+    overrides: list[str]
+    config: Plain = field(default_factory=dict)
+    hydra: Plain = field(default_factory=dict)
+    fingerprint: str = ""
+    faults: tuple[str, ...] = ()
+
+
+@dataclass
+class Job(Point):
+    """One job of a sweep: a point, with its folder.
+
+    Attributes
+    ----------
     folder : Path
         Where it lies.
     todo : bool
@@ -47,20 +66,14 @@ class Job:
         How its process ended, where that was seen.
     done : dict, optional
         What it recorded, once that does not change any more.
-    fingerprint : str
-        What determines its result, as it was planned; empty where that is not known.
     """
 
-    overrides: list[str]
-    config: Plain
-    hydra: Plain
-    folder: Path
+    folder: Path = field(kw_only=True)
     todo: bool = True
     note: str = "new"
     launched: bool = False
     end: str = ""
     done: Record | None = field(default=None, repr=False)
-    fingerprint: str = ""
     _unreadable: str = field(default="", repr=False)
 
     def record(self) -> Record | None:

@@ -4,46 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from cnnexp.app.check import check_plain, recheck
 from cnnexp.app.check_model import Images
 from cnnexp.app.options import Plain
 from cnnexp.app.search import search_faults
 from cnnexp.app.sweep_composer import SweepComposer
+from cnnexp.app.sweep_job import Point
 from cnnexp.data import SOURCES
 from cnnexp.errors import ConfigError
 from cnnexp.runs.fingerprint import fingerprint
 from cnnexp.runs.reading import load_run
 from cnnexp.runs.rebuild import options_of
 from cnnexp.runs.sources import Source, sources_of
-
-
-@dataclass
-class Point:
-    """One point of a sweep.
-
-    Attributes
-    ----------
-    overrides : list of str
-        What distinguishes it.
-    config : dict
-        Its settings, checked and complete; empty if it has faults.
-    hydra : dict
-        Hydra's own settings.
-    fingerprint : str
-        What determines its result.
-    faults : tuple of str
-        Why it cannot be run.
-    """
-
-    overrides: list[str]
-    config: Plain = field(default_factory=dict)
-    hydra: Plain = field(default_factory=dict)
-    fingerprint: str = ""
-    faults: tuple[str, ...] = ()
 
 
 def make_point(
@@ -89,7 +64,7 @@ def make_point(
     return Point(words, config, composed.hydra, key)
 
 
-def faults_of(points: Sequence[Point], others: Sequence[Overridden] = ()) -> list[str]:
+def faults_of(points: Sequence[Point], others: Sequence[Point] = ()) -> list[str]:
     """Return the faults of points, each after what tells its point from all others."""
     keys = varying([*points, *others])
     return [
@@ -126,13 +101,7 @@ def _with_place(place: str, fault: str) -> str:
     return fault if told else f"{place}: {fault}"
 
 
-class Overridden(Protocol):
-    """A thing that is distinguished by overrides."""
-
-    overrides: list[str]
-
-
-def varying(things: Sequence[Overridden]) -> list[str]:
+def varying(things: Sequence[Point]) -> list[str]:
     """Return the keys whose overrides differ, or that only some have, in the order they came."""
     values: dict[str, list[str]] = {}
     for thing in things:
@@ -141,7 +110,7 @@ def varying(things: Sequence[Overridden]) -> list[str]:
     return [key for key, v in values.items() if len({*v}) > 1 or len(v) < len(things)]
 
 
-def chosen(thing: Overridden, keys: Sequence[str]) -> list[str]:
+def chosen(thing: Point, keys: Sequence[str]) -> list[str]:
     """Return the overrides of some keys."""
     return [override for override in thing.overrides if override.partition("=")[0] in keys]
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from cnnexp.app.locations import near
 from cnnexp.app.screen import say
-from cnnexp.app.sweep_job import CHANGED, DONE, Job
-from cnnexp.app.sweep_points import Point, faults_of, unfit
+from cnnexp.app.sweep_job import CHANGED, DONE, Job, Point
+from cnnexp.app.sweep_points import faults_of, unfit
 from cnnexp.app.sweep_table import show_plan
 from cnnexp.errors import ConfigError, RunError, foreign
 from cnnexp.runs.files import read_bytes, refuse_link, refuse_links, replace_json
@@ -119,7 +119,7 @@ class Sweep:
         """Return the jobs in the folder that are none of those planned this time."""
         config = {"sweep": self.jobs[0].config["sweep"]} if self.jobs else {}
         return [
-            Job(overrides, config, {}, self.folder / name, False, "left alone")
+            Job(overrides, config, folder=self.folder / name, todo=False, note="left alone")
             for name, overrides in self.recorded_overrides().items()
             if name not in self._jobs and (self.folder / name / FILE).exists()
         ]
@@ -160,8 +160,7 @@ class Sweep:
                 name = self._place(point.fingerprint)
                 if name not in self._jobs:
                     refuse_links(self.folder / name)  # .hydra is written there too
-                    job = Job(point.overrides, point.config, point.hydra, self.folder / name)
-                    job.fingerprint = point.fingerprint
+                    job = Job(**vars(point), folder=self.folder / name)
                     self._jobs[name] = decide(job, self.rerun, self._recorded.get(name))
             if self.search:
                 asked = {name: job.overrides for name, job in self._jobs.items()}

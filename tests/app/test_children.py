@@ -130,7 +130,7 @@ def test_the_code_of_an_interrupted_job(monkeypatch):
 
 
 def test_a_record_that_cannot_be_read_is_the_reason(tmp_path):
-    job = Job([], {}, {}, tmp_path)
+    job = Job([], folder=tmp_path)
     assert job.reason == "it has recorded nothing"
     (tmp_path / "run.json").write_text("{")
     assert job.status == "not started"

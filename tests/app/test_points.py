@@ -15,7 +15,8 @@ from cnnexp.app.composing import make_app
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.sweep_composer import SweepComposer
 from cnnexp.app.sweep_grid import expand, glob_keys, written
-from cnnexp.app.sweep_points import Point, faults_of
+from cnnexp.app.sweep_job import Point
+from cnnexp.app.sweep_points import faults_of
 from cnnexp.errors import ConfigError
 from tests.commandline import cnnexp, succeed
 
