@@ -55,8 +55,17 @@ def test_conv_relu_max_pool_equals_naive(g, pool):
     check_equal(net, of_naive(g, MaxPool2D(*pool)), *samples(g))
 
 
+@pytest.mark.parametrize(("g", "pool"), thinned(pooled_cases(), 2))
+@pytest.mark.few(8)
+def test_filters_of_many_weights_are_packed(g, pool, monkeypatch):
+    monkeypatch.setattr(direct, "MOST_TAPS", 3)
+    net, alone = compiled(g, MaxPool2D(*pool)), compiled(g, MaxPool2D(*pool), fuse=False)
+    for found in (net, alone):
+        check_equal(found, of_naive(g, MaxPool2D(*pool)), *samples(g))
+
+
 @pytest.mark.parametrize(("g", "pool"), pooled_cases())
-@pytest.mark.few(15)
+@pytest.mark.few(10)
 def test_conv_relu_avg_pool_equals_naive(g, pool):
     net, expected = compiled(g, AvgPool2D(*pool)), of_naive(g, AvgPool2D(*pool))
     if kind_of(g) is Direct:
@@ -226,7 +235,7 @@ def test_an_activation_that_changes_relu_is_not_taken_for_it():
 
 def test_the_summary_names_what_is_computed_together():
     layers = [Conv2D(8, 3), ReLU(), Conv2D(8, 3), ReLU(), MaxPool2D(2)]
-    layers += [Conv2D(4, 7, padding="same"), ReLU(), Flatten(), Dense(3), Softmax()]
+    layers += [Conv2D(4, 9, padding="same"), ReLU(), Flatten(), Dense(3), Softmax()]
     text = Network(layers, impl="compiled", limits=Limits()).build((14, 14, 1)).summary()
     assert "conv1+relu1 (one pass)" in text
     assert "conv2+relu2+max_pool1 (Winograd, one pass)" in text

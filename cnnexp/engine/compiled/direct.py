@@ -28,7 +28,7 @@ from cnnexp.engine.operations import Gradients, Params
 from cnnexp.engine.window import Window
 
 MOST_PIXELS = direct_kernels.NOBODY  # of a pooling window, because the winner is noted in a byte
-MOST_TAPS = 256  # weights of a filter; with more of them BLAS is as quick
+MOST_TAPS = 512  # weights of a filter: those of a tile fill half of the first-level cache
 # There are kernels for these numbers of rows whose sums are in registers together:
 FILTERS = 4, 6, 8  # filters of a forward pass
 TILES = (3, 4), (4, 5)  # filters, and taps, of the gradients of weights

@@ -73,10 +73,10 @@ def direct_forward(filters: int, keep: int) -> Any:
     def direct_forward(X, W, b, floor, relu, A, to_f, to_p, winner, n_f, bases, offsets, pixels):
         x, n_m, taps = X.reshape(-1), X.shape[3], len(offsets) // pixels
         size, lowest = len(bases) * n_m, X.dtype.type(-np.inf)
-        for i in range(0, n_m, width(x)):
-            for place in range(len(bases)):
-                base, to = bases[place] + i, place * n_m + i
-                for f in range(0, n_f, filters):
+        for place in range(len(bases)):
+            for f in range(0, n_f, filters):
+                for i in range(0, n_m, width(x)):
+                    base, to = bases[place] + i, place * n_m + i
                     bias, best, at = spread(b, f), full(x, lowest), whole(x, 0)
                     for k in range(pixels):
                         z = sums(bias, x, base, offsets, k * taps, taps, W, f * taps)
@@ -107,10 +107,10 @@ def direct_mean_forward(filters: int, keep: int) -> Any:
     def direct_mean_forward(X, W, b, floor, A, to_f, to_p, bits, n_f, bases, offsets, pixels):
         x, n_m, taps = X.reshape(-1), X.shape[3], len(offsets) // pixels
         size, share = len(bases) * n_m, X.dtype.type(1 / pixels)
-        for i in range(0, n_m, width(x)):
-            for place in range(len(bases)):
-                base, to = bases[place] + i, place * n_m + i
-                for f in range(0, n_f, filters):
+        for place in range(len(bases)):
+            for f in range(0, n_f, filters):
+                for i in range(0, n_m, width(x)):
+                    base, to = bases[place] + i, place * n_m + i
                     bias, total, at = spread(b, f), full(x, X.dtype.type(0)), whole(x, 0)
                     for k in range(pixels):
                         z = sums(bias, x, base, offsets, k * taps, taps, W, f * taps)
