@@ -266,13 +266,3 @@ def _whole_rows(dA: Array, context: Context) -> Array:
     whole = context.zeros("dA", (*dA.shape[:3], full), dA.dtype)
     whole[..., :n_m] = dA
     return whole
-
-
-def numbers_of(conv: Window, pool: Window | None) -> tuple[int, ...]:
-    """Return what kernels are told of the windows, after other numbers.
-
-    That is the columns of the result, kernel, stride and dilation of the convolution, and window
-    and stride of the pooling.
-    """
-    pooling = (1, 1, 1, 1) if pool is None else (*pool.kernel, *pool.stride)
-    return ((pool or conv).out[1], *conv.kernel, *conv.stride, *conv.dilation, *pooling)

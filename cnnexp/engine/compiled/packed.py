@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnexp.engine.compiled import packed_kernels
-from cnnexp.engine.compiled.direct import numbers_of
 from cnnexp.engine.compiled.kernel import Kernel, plain
 from cnnexp.engine.context import Array, Context
 from cnnexp.engine.layout import padded_batch_last, unpadded
@@ -111,3 +110,13 @@ def _blocks(A: Array, taps: int, context: Context) -> list[tuple[int, int]]:
     size = -(-A.shape[1] // count)
     starts: Any = range(0, A.shape[1], size)
     return [(start, min(start + size, A.shape[1])) for start in starts]
+
+
+def numbers_of(conv: Window, pool: Window | None) -> tuple[int, ...]:
+    """Return what kernels are told of the windows, after other numbers.
+
+    That is the columns of the result, kernel, stride and dilation of the convolution, and window
+    and stride of the pooling.
+    """
+    pooling = (1, 1, 1, 1) if pool is None else (*pool.kernel, *pool.stride)
+    return ((pool or conv).out[1], *conv.kernel, *conv.stride, *conv.dilation, *pooling)

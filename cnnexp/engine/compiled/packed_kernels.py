@@ -7,17 +7,65 @@ floor, and the maximum over the pixels of a pooling window::
     image ── pack ──> cols (taps, block) ── product ──> Z (n_f, block) ── take ──> A, winner
     image <── unpack ── d_cols  <── product ── dZ (n_f, block) <── give ── dA, A, winner
 
-Positions are counted as in `direct_kernels`, whose loop over windows is used here as well.
+Positions of pooling windows and samples are counted together: position ``(row · columns + column) ·
+n_m + sample``. The pixels `k` of all pooling windows are taken one after another.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 
 from __future__ import annotations
 
 import numpy as np
 
-from cnnexp.engine.compiled.direct_kernels import add_windows, copy_windows
-from cnnexp.engine.compiled.kernel import kernel
+from cnnexp.engine.compiled.kernel import helper, kernel
+
+
+def through_windows(take):
+    """Return a function that calls `take(pixels, part of a row)` for all pixels of some windows.
+
+    The windows are those of pixel `k` of the pooling windows at the positions start … stop; their
+    rows lie `run` apart in `cols`.
+    """
+
+    @helper
+    def through_windows(
+        X, cols, run, k, start, stop, ow, f_h, f_w, s_h, s_w, d_h, d_w, p_w, q_h, q_w
+    ):
+        n_m = X.shape[3]
+        q = start
+        while q < stop:
+            place = q // n_m
+            first = q - place * n_m
+            length = min(n_m - first, stop - q)
+            y = (place // ow * q_h + k // p_w) * s_h
+            x = (place % ow * q_w + k % p_w) * s_w
+            row = q - start
+            for u in range(f_h):
+                for v in range(f_w):
+                    for c in range(len(X)):
+                        pixels = X[c, y + u * d_h, x + v * d_w, first : first + length]
+                        take(pixels, cols[row : row + length])
+                        row += run
+            q += length
+
+    return through_windows
+
+
+@helper
+def copy(pixels, part):
+    """Copy pixels into a row."""
+    for i in range(len(part)):
+        part[i] = pixels[i]
+
+
+@helper
+def add(pixels, part):
+    """Add a row to pixels."""
+    for i in range(len(part)):
+        pixels[i] += part[i]
+
+
+copy_windows, add_windows = through_windows(copy), through_windows(add)
 
 
 @kernel("in4 out2" + 14 * " int")
