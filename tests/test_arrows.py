@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,9 @@ INSIDE_FUNCTIONS = {
     "filelock",
     "platformdirs",
 }  # what rooms of NumPy alone may use once they compute
+
+
+WITH_NUMBA = {"engine/compiled/tile_code.py"}  # imported when a kernel is compiled
 
 
 class Import(NamedTuple):
@@ -193,7 +197,17 @@ def test_only_numpy_is_imported_at_once(path):
     """Everything else is imported inside the functions that use it."""
     allowed = {"numpy"} | (HYDRA if room_of(path) in KNOW_HYDRA else set())
     allowed |= {"sklearn"} if room_of(path) == "sklearn" else set()
+    allowed |= {"numba", "llvmlite"} if named(path) in WITH_NUMBA else set()
     assert {found.package for found in third_party(path) if found.at_once} <= allowed
+
+
+@pytest.mark.parametrize("name", sorted(WITH_NUMBA))
+def test_what_needs_numba_is_imported_late(name):
+    importers = [path for path in FILES if PACKAGE / name in neighbours(path)]
+    assert importers
+    module = f"cnnexp.{name.removesuffix('.py').replace('/', '.')}"
+    code = f"import sys, cnnexp.engine, cnnexp.nn; assert {module!r} not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if room_of(p) in ONLY_NUMPY], ids=named)

@@ -13,6 +13,7 @@ from functools import partial
 from cnnexp.engine.compiled import update_kernels
 from cnnexp.engine.compiled.batch_norm import BATCH_NORM, BATCH_NORM_TRAINING, BatchNormPass
 from cnnexp.engine.compiled.convolution import CONV
+from cnnexp.engine.compiled.dense import DENSE
 from cnnexp.engine.compiled.one_pass import Direct, DirectMean, Packed, Winograd
 from cnnexp.engine.compiled.preparing import prepare, ready
 from cnnexp.engine.fast import FAST
@@ -31,7 +32,12 @@ OF_FAST = [fusion for fusion in FAST.fusions if fusion.pattern[:2] != ("conv", "
 
 COMPILED = Implementation(
     "compiled",
-    {"conv": CONV, "batch_norm": BATCH_NORM, "batch_norm_training": BATCH_NORM_TRAINING},
+    {
+        "conv": CONV,
+        "dense": DENSE,
+        "batch_norm": BATCH_NORM,
+        "batch_norm_training": BATCH_NORM_TRAINING,
+    },
     about="Kernels compiled by Numba, one pass over memory a layer; the rest as in fast.",
     base=FAST,
     # the most layers first, and our own before those of `fast`

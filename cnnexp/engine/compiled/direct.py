@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnexp.engine.compiled import direct_kernels, tiles
+from cnnexp.engine.compiled import direct_kernels
 from cnnexp.engine.compiled.kernel import Kernel, plain
+from cnnexp.engine.compiled.registers import lanes
 from cnnexp.engine.context import Array, Context
 from cnnexp.engine.layout import batch_last, unpadded
 from cnnexp.engine.operations import Gradients, Params
@@ -215,7 +216,7 @@ def _filled(array: Array, rows: int, cols: int) -> Array:
 
 def _images(A: Array, conv: Window, context: Context) -> Array:
     """Return images (n_c, h, w, n_m) with their padding, contiguous, in whole rows of a tile."""
-    n_m, full = len(A), _up(len(A), tiles.lanes(A.itemsize))
+    n_m, full = len(A), _up(len(A), lanes(A.itemsize))
     shape = A.shape[3], conv.rows.padded, conv.cols.padded, full
     X = batch_last(A)
     if X.shape == shape and X.flags.carray:
@@ -260,7 +261,7 @@ def _by_steps(A: Array) -> tuple[Array, int, int]:
 def _whole_rows(dA: Array, context: Context) -> Array:
     """Return gradients (n_f, rows, columns, n_m), in whole rows of a tile."""
     n_m = dA.shape[3]
-    full = _up(n_m, tiles.lanes(dA.itemsize))
+    full = _up(n_m, lanes(dA.itemsize))
     if n_m == full:
         return dA
     whole = context.zeros("dA", (*dA.shape[:3], full), dA.dtype)

@@ -12,6 +12,8 @@ from cnnexp.engine.compiled import (
     batch_norm,
     batch_norm_kernels,
     convolution,
+    dense,
+    dense_kernels,
     direct,
     direct_kernels,
     packed_kernels,
@@ -25,7 +27,8 @@ _logger = logging.getLogger("cnnexp.compiling")  # the command line shows what i
 
 def every_kernel() -> list[Kernel]:
     """Return all kernels that there are."""
-    files = [direct_kernels, winograd_kernels, packed_kernels, batch_norm_kernels, update_kernels]
+    files = [direct_kernels, winograd_kernels, packed_kernels, dense_kernels]
+    files += [batch_norm_kernels, update_kernels]
     rest = (k for file in files for k in vars(file).values() if isinstance(k, Kernel))
     return list(dict.fromkeys([*direct.every_kernel(), *rest]))
 
@@ -42,6 +45,8 @@ def kernels_of(steps: Iterable[Any]) -> list[Kernel]:
                 channels = layer.input_shape[2]
                 of_layer = convolution.kernels_for(layer.params["W"], channels, layer.geometry)
                 found |= dict.fromkeys(of_layer)
+            elif layer.operation == "dense":
+                found |= dict.fromkeys(dense.kernels_for(layer.params["W"]))
             elif layer.operation == "batch_norm" and not step.fusion:
                 found |= dict.fromkeys(batch_norm.kernels_for(False))
     return list(found)

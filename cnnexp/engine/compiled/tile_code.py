@@ -19,7 +19,7 @@ from numba.core import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, register_model
 
-from cnnexp.engine.compiled.tiles import lanes
+from cnnexp.engine.compiled.registers import lanes
 
 WORD, BIT = ir.IntType(64), ir.IntType(1)
 CODE: dict[str, tuple[Callable[[Any], Any], Callable[..., Any]]] = {}
@@ -242,6 +242,15 @@ def _add_products(v):
     def row(r):
         weight = v.spread(v.item(2, v.sum(v.number(3), r)), v.result.samples)
         return v.add_product(v.row(0, r), v.row(1, r), weight)
+
+    return v.each(row)
+
+
+@code(_as_first)
+def _add_strided_products(v):
+    def row(r):
+        at = v.builder.add(v.number(3), v.builder.mul(v.number(4), ir.Constant(WORD, r)))
+        return v.add_product(v.row(0, r), v.row(1, r), v.spread(v.item(2, at), v.result.samples))
 
     return v.each(row)
 

@@ -27,21 +27,7 @@ from typing import Any
 
 import numpy as np
 
-
-@functools.cache
-def row_bytes() -> int:
-    """Return the bytes of a row: those of a register, 64 with AVX-512 and 32 otherwise."""
-    from llvmlite import binding
-    from numba import config
-
-    asked = config.CPU_FEATURES  # the user's
-    features = binding.get_host_cpu_features().flatten() if asked is None else asked
-    return 64 if "+avx512f" in features else 32
-
-
-def lanes(itemsize: int) -> int:
-    """Return the samples of a row for numbers of so many bytes."""
-    return row_bytes() // itemsize
+from cnnexp.engine.compiled.registers import lanes
 
 
 class Operation:
@@ -125,6 +111,12 @@ def whole(rows, A, number):
 def add_products(tile, x, W, at):
     """Add the products of a row with one weight for each row of the tile."""
     return tile + x * W[at : at + len(tile), None]
+
+
+@Operation
+def add_strided_products(tile, x, W, at, step):
+    """Add the products of a row with weights that lie a step apart, one for each row."""
+    return tile + x * W[at::step][: len(tile), None]
 
 
 @Operation

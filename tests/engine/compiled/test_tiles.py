@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("numba", reason="impl=compiled needs Numba")
 
-from cnnexp.engine.compiled import tiles
+from cnnexp.engine.compiled import registers, tiles
 from cnnexp.engine.compiled.kernel import kernel
 
 load2, load_bytes2, full2, whole2 = (
@@ -54,5 +54,5 @@ def test_machine_code_does_what_the_python_says(function, dtype):
 
 
 def test_a_row_is_a_register():
-    assert tiles.row_bytes() in (32, 64)
-    assert tiles.lanes(4) == 2 * tiles.lanes(8)
+    assert registers.row_bytes() in (32, 64)
+    assert registers.lanes(4) == 2 * registers.lanes(8)
