@@ -129,7 +129,7 @@ def backward(
 
 def largest(A: Array) -> float:
     """Return the largest absolute value, or NaN if there is one."""
-    found = np.zeros(winograd_kernels.LANES, A.dtype)
+    found = np.zeros(winograd_kernels.AT_ONCE, A.dtype)
     winograd_kernels.largest(A.reshape(-1), found)
     return float(found.max())
 
