@@ -8,6 +8,7 @@ NAMES = (
     "tuning",
     "gpu",
     "memory",
+    "phases",
     "layer_pass",
     "growth",
     "steps",

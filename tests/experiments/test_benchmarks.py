@@ -13,6 +13,7 @@ from experiments.benchmarks import NAMES, contenders, machine, page, processes, 
 from experiments.benchmarks.__main__ import main, module_of
 
 LONG = (
+    "phases",
     "layer_pass",
     "speed",
     "augmentation",

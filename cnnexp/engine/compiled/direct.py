@@ -30,6 +30,7 @@ from cnnexp.engine.window import Window
 
 MOST_PIXELS = direct_kernels.NOBODY  # of a pooling window, because the winner is noted in a byte
 MOST_TAPS = 512  # weights of a filter: those of a tile fill half of the first-level cache
+MOST_TAPS_STRIDED = 64  # the same with a stride
 # There are kernels for these numbers of rows whose sums are in registers together:
 FILTERS = 4, 6, 8  # filters of a forward pass
 TILES = (3, 4), (4, 5)  # filters, and taps, of the gradients of weights
@@ -50,8 +51,12 @@ class Kept(NamedTuple):
 
 
 def suits(W: Array, channels: int, conv: Window) -> bool:
-    """Say whether filters are small enough, and take all channels."""
-    return _taps(W) <= MOST_TAPS and W.shape[2] == channels
+    """Say whether filters are small enough, and take all channels.
+
+    With a stride few windows share a pixel, so the gradients of a filter cost more than a product.
+    """
+    most = MOST_TAPS if conv.stride == (1, 1) else MOST_TAPS_STRIDED
+    return _taps(W) <= most and W.shape[2] == channels
 
 
 def kernels_for(W: Array, mean: bool = False) -> list[Kernel]:

@@ -95,7 +95,7 @@ def backward(
         for k in range(pixels):
             packed_kernels.give(dA, A, relu, winner, dZ, db, k, int(pixels > 1), start)
             packed_kernels.pack(X, cols, k, start, stop, *numbers)
-            dW += cols @ dZ.T
+            dW += np.matmul(cols, dZ.T)
             if need:
                 np.matmul(filters, dZ, out=cols)
                 packed_kernels.unpack(dX, cols, k, start, stop, *numbers)

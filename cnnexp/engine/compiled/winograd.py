@@ -4,8 +4,7 @@ The method is that of `fast` (`cnnexp.engine.fast.winograd` explains it): tiles 
 products, 4x4 outputs. There each transform is several passes of NumPy; here it is one kernel
 (`winograd_kernels.py`), and bias, floor and max-pooling are done while a tile's outputs are in the
 first-level cache. The products stay with BLAS. The larger transform of a block of tiles fills the
-second-level cache, which was the quickest of what was tried between a quarter of it and eight times
-as much.
+second-level cache, which was quicker than blocks up to eight times as large.
 
 Overflow is kept from happening: the transforms add up to some 10,000 times the largest product, so
 where the largest numbers would allow it, all of it is computed from numbers divided by `SCALE`, a
@@ -129,7 +128,7 @@ def backward(
 
 def largest(A: Array) -> float:
     """Return the largest absolute value, or NaN if there is one."""
-    found = np.zeros(winograd_kernels.LANES, A.dtype)
+    found = np.zeros(winograd_kernels.AT_ONCE, A.dtype)
     winograd_kernels.largest(A.reshape(-1), found)
     return float(found.max())
 

@@ -23,6 +23,7 @@ import numpy as np
 from cnnexp.engine.compiled.kernel import helper, kernel
 
 LANES = 64  # samples at a time
+AT_ONCE = 512  # numbers that are compared with as many others
 HALF = 36 * LANES
 ROW = 6 * LANES
 
