@@ -11,10 +11,20 @@ import sys
 
 import pytest
 
+from cnnexp import LAYERS, LOSSES, METRICS
 from cnnexp.data.augmentation import AUGMENTATIONS
+from cnnexp.nn.initializers import INITIALIZERS
+from cnnexp.trackers.base import TRACKERS
+from cnnexp.train.callbacks import CALLBACKS
+from cnnexp.train.optimizer import OPTIMIZERS
+from cnnexp.train.schedule import SCHEDULES
 from tests.docs.pages import ROOT, blocks, pages
 from tests.docs.running import PageFailed, Runner, compare, missing, run_page
 
+TABLES_OF_NAMES = (
+    *(AUGMENTATIONS, CALLBACKS, INITIALIZERS, LAYERS, LOSSES),
+    *(METRICS, OPTIMIZERS, SCHEDULES, TRACKERS),
+)
 GOLDEN = {"mistakes.md"}  # tests/app/test_mistakes.py compares every figure of it
 SLOW = {
     "README.md",
@@ -47,8 +57,12 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(sys, "path", ["", *sys.path])
-    monkeypatch.setattr(AUGMENTATIONS, "_things", dict(AUGMENTATIONS._things))  # not a page's own
-    return tmp_path
+    for table in TABLES_OF_NAMES:  # what a page adds to them is its own
+        monkeypatch.setattr(table, "_things", dict(table._things))
+    yield tmp_path
+    for module, found in list(sys.modules.items()):
+        if (getattr(found, "__file__", None) or "").startswith(f"{tmp_path}/"):
+            del sys.modules[module]
 
 
 @pytest.mark.few(2)

@@ -58,7 +58,9 @@ class Operation:
 
 def sized(function: Callable[..., Any]) -> Callable[[int], Any]:
     """Make a function a family of operations: one for each number of rows of its result."""
-    return functools.cache(lambda rows: Operation(function, (rows,)))
+    of_size = functools.cache(lambda rows: Operation(function, (rows,)))
+    of_size.__doc__ = function.__doc__
+    return of_size
 
 
 @Operation
