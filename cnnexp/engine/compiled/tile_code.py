@@ -135,10 +135,6 @@ class Values:
             found = self.builder.insert_value(found, make(r), r)
         return found
 
-    def nothing(self) -> Any:
-        """Return no result."""
-        return self.context.get_dummy_value()
-
     def address(self, k: int, at: Any, samples: int = 0) -> Any:
         """Return where a number of an array lies, or a row that begins with it."""
         array = self.context.make_array(self.types[k])(self.context, self.builder, self.values[k])
@@ -357,7 +353,7 @@ def _store(v):
                 row = v.builder.trunc(row, ir.VectorType(ir.IntType(8), row.type.count))
             step = v.builder.mul(v.number(2), ir.Constant(WORD, r))
             v.write(0, v.builder.add(v.number(1), step), row)
-    return v.nothing()
+    return v.context.get_dummy_value()
 
 
 @code(_nothing)
@@ -366,7 +362,7 @@ def _add_at(v):
         with v.if_below(r, v.number(4)):
             at, row = v.at_offset(1, 2, 3, r), v.row(5, r)
             v.write(0, at, v.builder.fadd(v.read(0, at, row.type.count), row))
-    return v.nothing()
+    return v.context.get_dummy_value()
 
 
 @code(_nothing)
@@ -382,7 +378,7 @@ def _copy_square(v):
         rows = [v.builder.shuffle_vector(*pair, mask) for pair in pairs for mask in (low, high)]
     for r, row in enumerate(rows):
         v.write(4, v.at_offset(5, 6, 3, r), row)
-    return v.nothing()
+    return v.context.get_dummy_value()
 
 
 @code(_nothing)
@@ -391,7 +387,7 @@ def _add_sums(v):
         address = v.address(0, v.sum(v.number(1), r))
         total = v.builder.fadd(v.builder.load(address), _total(v, v.row(2, r)))
         v.builder.store(total, address)
-    return v.nothing()
+    return v.context.get_dummy_value()
 
 
 def _total(v: Values, row: Any) -> Any:
