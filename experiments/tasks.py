@@ -89,6 +89,7 @@ TASKS = (
     benchmark("data_path", 5, *TRAINING),
     benchmark("workers", 10, *TRAINING, needs=("numba",)),
     benchmark("tuning", 4, *TRAINING, needs=("numba",)),
+    benchmark("phases", 3, *TRAINING, needs=("numba",)),
     benchmark("gpu", 5, *TRAINING, needs=("cupy", "torch")),
     benchmark("augmentation", 10, *TRAINING),
     Task("landing", "python -m experiments.landing", "landing.csv", 5,
