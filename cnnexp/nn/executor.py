@@ -1,6 +1,6 @@
 """Executors: how the micro-batches of a mini-batch are shared among workers.
 
-A mini-batch is split by the size of a micro-batch, never by the number of workers, and all
+A mini-batch is split by the size of a micro-batch, not by the number of workers, and all
 sums are taken in the order of the micro-batches. So the numbers are the same on one worker or on
 sixteen. There are three executors with one interface:
 
@@ -104,14 +104,18 @@ class Threads(Executor):
         others = min(self.workers, count) - 1
         queue = iter(range(count))
         lock = threading.Lock()
+        failed: dict[int, Exception] = {}
 
         def work(worker: int) -> None:
-            while True:
+            while not failed:
                 with lock:
                     k = next(queue, None)
                 if k is None:
                     return
-                job(worker, k)
+                try:
+                    job(worker, k)
+                except Exception as error:
+                    failed[k] = error
 
         def work_quietly(worker: int) -> None:
             with ignore_fp_warnings():
@@ -127,6 +131,8 @@ class Threads(Executor):
         finally:
             for other in waiting:
                 other.result()
+        if failed:  # those before the first of them were taken before it, and did not fail
+            raise failed[min(failed)]
 
     def close(self) -> None:
         """End the threads."""
