@@ -105,7 +105,7 @@ class Network(Introspection, Saving):
         self.figures = ("loss", *self.metrics)  # the names of what is measured
         self.steps_done = 0
         self._new_state: Array | None = None
-        self._lock = threading.RLock()
+        self._lock, self._chosen = threading.RLock(), 0
         self._profile: Profile | None = None
         self.built = False
 
@@ -182,7 +182,7 @@ class Network(Introspection, Saving):
         if self.threads == "auto":
             self.threads = automatic_threads(self.implementation)
         samples = automatic_micro_batch(self._plan, self._parameters)
-        self._chosen = samples if self.micro_batch == "auto" else 0  # until another size is set
+        self._chosen = samples if self.micro_batch == "auto" else 0
         self.micro_batch = self._chosen or self.micro_batch
         if self.inference_micro_batch == "auto":
             self.inference_micro_batch = in_inference(samples)

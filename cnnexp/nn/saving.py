@@ -44,6 +44,7 @@ class Saving(ABC):
     metrics: dict[str, Any]
     steps_done: int
     built: bool
+    _chosen: int  # the automatic size of a micro-batch, 0 if another one was given
 
     @property
     @abstractmethod
@@ -83,6 +84,7 @@ class Saving(ABC):
             "input_shape": self.input_shape if self.built else None,
             "weights": self.weights() if self.built else None,
             "steps_done": self.steps_done,
+            "chosen": self._chosen,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -93,7 +95,7 @@ class Saving(ABC):
         if state["input_shape"] is not None:
             self.build(state["input_shape"])
             self.load_weights(state["weights"])
-        self.steps_done = state["steps_done"]
+        self.steps_done, self._chosen = state["steps_done"], state.get("chosen", 0)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to one file, from which `load` makes it again.
@@ -135,6 +137,7 @@ class Saving(ABC):
             "arguments": self._arguments() | {"impl": impl, "loss": loss},
             "input_shape": list(self.input_shape),
             "steps_done": self.steps_done,
+            "chosen": self._chosen,
         }
 
     @classmethod
@@ -195,6 +198,8 @@ class Saving(ABC):
         with np.load(path, allow_pickle=False) as archive:
             network.load_weights({name: archive[name] for name in archive.files if name != OPTIONS})
         network.steps_done = int(found["steps_done"])
+        if "micro_batch" not in options:
+            network._chosen = int(found.get("chosen", 0))
         return network
 
     def fit(self, X: Array, Y: Array, **options: Any) -> list[dict[str, float]]:

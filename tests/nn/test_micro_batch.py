@@ -1,5 +1,7 @@
 """The automatic size of a micro-batch, and predictions in micro-batches."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,20 @@ def test_a_size_that_was_given_stays():
     assert chosen(net, 16) == 32
 
 
+def test_a_copy_and_a_file_know_whether_the_size_is_the_automatic_one(tmp_path):
+    net = deep()
+    chosen(net, 32)
+    net.save(tmp_path / "net.npz")
+    given = deep(micro_batch=int(net.micro_batch))
+    given.save(tmp_path / "given.npz")
+    for other in (copy.deepcopy(net), Network.load(tmp_path / "net.npz")):
+        assert other.micro_batch == net.micro_batch  # as the original would go on
+        assert chosen(other, 14) == 7
+    for other in (copy.deepcopy(given), Network.load(tmp_path / "given.npz")):
+        assert chosen(other, 14) == given.micro_batch
+    assert chosen(Network.load(tmp_path / "net.npz", micro_batch=9), 14) == 9
+
+
 def test_a_trainer_lets_its_network_suit_its_mini_batches(monkeypatch):
     monkeypatch.setattr(micro_batch, "MUCH_WORK", 1)
     net = Network([Flatten(), Dense(4), Softmax()])
@@ -88,3 +104,14 @@ def test_a_sum_that_overflows_does_not_make_a_part_infinite():
     X = np.full((20, 28, 28), np.float32(1e38))
     net = Network([Flatten(), Dense(4, initializer=0.0), Softmax()], inference_micro_batch=10)
     np.testing.assert_array_equal(net.predict(X), np.full((20, 4), 0.25, np.float32))
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_the_first_number_that_is_not_finite_is_told_whoever_finds_it(threads):
+    X = np.zeros((2000, 28, 28), np.float32)
+    X[100, 0, 0], X[1500, 3, 3] = np.inf, np.nan
+    net = flat(threads=threads, inference_micro_batch=64)
+    with pytest.raises(ShapeError, match=r"Got inf as float32, at \[100, 0, 0, 0\]") as told:
+        net.predict(X)
+    assert told.value.__context__ is None
+    assert net.predict(X[:50]).shape == (50, 10)
