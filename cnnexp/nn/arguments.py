@@ -39,9 +39,15 @@ def checked_implementation(impl: str | Implementation) -> Implementation:
     return found
 
 
-def is_on_device(impl: str) -> bool:
-    """Say whether the implementation of a name keeps its arrays on a device."""
-    return impl in IMPLEMENTATIONS and IMPLEMENTATIONS[impl].device is not None
+def computes_here(impl: str) -> bool:
+    """Say whether the implementation of a name needs no GPU, and nothing that is not installed.
+
+    A name that is not known is for others to refuse.
+    """
+    if impl not in IMPLEMENTATIONS:
+        return True
+    found = IMPLEMENTATIONS[impl]
+    return found.device is None and not found.missing()
 
 
 def _named(impl: str) -> Implementation:

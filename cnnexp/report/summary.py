@@ -113,7 +113,7 @@ def _network(run: Run) -> list[str]:
     try:
         network = run.rebuilt(
             lambda config: rebuild.build_network(
-                config, shape, LISTED, **{"threads": 1, "micro_batch": 1} | rebuild.on_host(config)
+                config, shape, LISTED, **{"threads": 1, "micro_batch": 1} | rebuild.readable(config)
             )
         )
     except CnnexpError as error:

@@ -116,7 +116,10 @@ class Run:
 
     @cached_property
     def network(self) -> Network:
-        """The network with its weights; it computes as it did in the run, but on no GPU."""
+        """The network with its weights; it computes as it did in the run.
+
+        If what it was trained with is not here, a GPU or an extra, `fast` computes.
+        """
         used = self.recorded.network
         if used is None:
             raise RunError(f"{self.path}: this run ended before its network was built.")
@@ -127,7 +130,7 @@ class Run:
                 "micro_batch": used["micro_batch"],
                 "inference_micro_batch": used["inference_micro_batch"],
             }
-            options = recorded | rebuild.on_host(config)
+            options = recorded | rebuild.readable(config)
             return rebuild.build_network(config, tuple(used["input_shape"]), largest, **options)
 
         weights = self.weights

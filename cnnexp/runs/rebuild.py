@@ -13,7 +13,7 @@ from cnnexp.data.dataset import Preparation
 from cnnexp.data.scale import Scale
 from cnnexp.data.sources import Raw
 from cnnexp.errors import OptionError
-from cnnexp.nn.arguments import is_on_device
+from cnnexp.nn.arguments import computes_here
 from cnnexp.nn.initializers import at_most
 from cnnexp.nn.layer import Layer, make_layer
 from cnnexp.nn.losses import LOSSES, Loss
@@ -104,12 +104,13 @@ def plan_dataset(config: Config) -> DatasetPlan:
     return DatasetPlan(build_source(config), preparation, dtype, returns_input)
 
 
-def on_host(config: Config) -> dict[str, Any]:
-    """Return arguments of `Network` that replace a device; none for what ran on the processor.
+def readable(config: Config) -> dict[str, Any]:
+    """Return arguments of `Network` that replace an implementation which cannot compute here.
 
-    A run that was trained on a GPU is read, evaluated and exported wherever there is none.
+    A run that was trained on a GPU, or with an extra, is read, evaluated and exported wherever
+    there is none: `fast` gives the same results, but for rounding.
     """
-    if not is_on_device(config["impl"]["name"]):
+    if computes_here(config["impl"]["name"]):
         return {}
     sizes = ("threads", "micro_batch", "inference_micro_batch")
     return {"impl": "fast"} | dict.fromkeys(sizes, "auto")

@@ -119,6 +119,26 @@ def test_a_run_goes_on_only_where_its_implementation_is_installed(tmp_path, monk
     succeed("resume", str(run), "epochs=2")
 
 
+def test_a_run_is_read_where_its_implementation_is_not_installed(tmp_path, monkeypatch):
+    """`fast` takes its place; sizes and weights are the run's."""
+    pytest.importorskip("numba", reason="impl=compiled needs Numba")
+    run = tmp_path / "run"
+    succeed("impl=compiled", *TINY, f"hydra.run.dir={run}")
+    here = load_run(run)
+    expected = here.network.predict(here.dataset.test.X)
+    error = here.record["results"]["test_error"]
+    installed = Implementation.missing
+    monkeypatch.setattr(
+        Implementation, "missing", lambda self: "not there" * (self.name == "compiled")
+    )
+    elsewhere = load_run(run).network
+    assert elsewhere.implementation.name == "fast"
+    np.testing.assert_allclose(elsewhere.predict(here.dataset.test.X), expected, atol=1e-6)
+    assert f'"error": {error}' in succeed("evaluate", run, "--json")
+    assert "flatten1" in succeed("show", run)
+    assert installed(IMPLEMENTATIONS["compiled"]) == ""
+
+
 def test_kernels_are_compiled_ahead_of_time(tmp_path, monkeypatch):
     """What a run needs afterwards is there; who compiles says so."""
     pytest.importorskip("numba", reason="impl=compiled needs Numba")
