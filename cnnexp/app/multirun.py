@@ -142,7 +142,7 @@ def is_ours(cfg: DictConfig) -> bool:
 
 
 def _told_by_the_table(sweep: Sweep, error: Exception) -> bool:
-    """Say whether an error of a sweeper only says that jobs have failed."""
+    """Say whether an error of a sweeper only says that jobs have failed, as they have recorded."""
     from cnnexp.app import foreign
 
     if isinstance(error, foreign.JobFailed):
@@ -150,7 +150,8 @@ def _told_by_the_table(sweep: Sweep, error: Exception) -> bool:
             "the search stopped, because hydra.sweeper.max_failure_rate was passed"
         )
         return True
-    return bool(sweep.jobs) and not any(job.status in DONE for job in sweep.jobs)
+    ended = [job for job in sweep.jobs if job.launched and (job.end or job.record() is not None)]
+    return bool(ended) and not any(job.status in DONE for job in sweep.jobs)
 
 
 def show_table(sweep: Sweep, maximize: bool = False) -> None:

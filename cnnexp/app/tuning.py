@@ -73,6 +73,8 @@ def micro_batch_for(
 def micro_batches_for(jobs: Sequence[Job], cores: int) -> list[int | None]:
     """Return the samples of a micro-batch for each job of a sweep, before any of them runs.
 
+    None stands for the automatic size, as for jobs that cannot train at all.
+
     Parameters
     ----------
     jobs : sequence of Job
@@ -85,7 +87,13 @@ def micro_batches_for(jobs: Sequence[Job], cores: int) -> list[int | None]:
     def load(text: str) -> Dataset:
         return rebuild.plan_dataset(json.loads(text)).load()
 
-    size = functools.cache(lambda text: _planned(json.loads(text), load, cores))
+    @functools.cache
+    def size(text: str) -> int | None:
+        try:
+            return _planned(json.loads(text), load, cores)
+        except Exception:  # the job meets it too, and fails by itself; others go on
+            return None
+
     alike = {"seed": 0, "metrics": []}  # jobs that differ in other settings have the same size
     keys = (*OF_NETWORK, "impl", "data", "epochs")
     texts = [json.dumps({key: job.config[key] for key in keys} | alike) for job in jobs]

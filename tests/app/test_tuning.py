@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cnnexp.app import tuning
+from cnnexp.app import processes, tuning
 from cnnexp.app.networks import config_of
 from cnnexp.data import Samples
 from cnnexp.engine.user_cache import VARIABLE
 from cnnexp.runs import environment, rebuild
 from cnnexp.runs.record import read_record
-from tests.commandline import succeed
+from tests.commandline import cnnexp, succeed
 
 TINY = ("data.limit=60", "epochs=1", "schedule=constant", "impl=fast", "impl.threads=1")
 FLAT = ("model=flat", "impl=fast")
@@ -161,6 +161,52 @@ def test_a_sweep_measures_before_its_jobs_and_is_done_when_asked_again(place, me
         path.unlink()
     assert succeed(*words).count("4 skipped") == 1
     assert measured == ["fast"]
+
+
+BOOM = """
+from dataclasses import dataclass
+
+from cnnexp import LAYERS, Layer
+
+
+@LAYERS.register("boom")
+@dataclass
+class Boom(Layer):
+    fail: bool = False
+
+    def forward(self, A_prev, context):
+        if self.fail and context.training:
+            raise ValueError("boom")
+        return A_prev, None
+
+    def backward(self, cache, dA, context):
+        return dA, {}
+"""
+
+
+def test_a_job_that_cannot_be_measured_fails_alone(place, monkeypatch):
+    """It ended the sweep with all jobs "not started", and its reason was nowhere."""
+    (place / "booms.py").write_text(BOOM)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "booms", raising=False)
+    layers = "[{type: flatten}, {type: boom}, {type: dense, activation: softmax}]"
+    words = (f"model.layers={layers}", "plugins=[booms]", "model.layers.1.fail=true,false")
+    ended = cnnexp("-m", *TINY, *words, "sweep.dir=sweep")
+    assert ended.code == 1
+    assert "failed: ValueError: boom" in ended.out
+    assert "1 of 2 jobs have a result" in ended.out
+    assert read_record(place / "sweep" / "1").status == "finished"
+
+
+def test_an_error_before_any_job_started_is_told(place, monkeypatch):
+    """An error of a sweep without any result was taken for that of its jobs."""
+
+    def fail(jobs, cores):
+        raise ValueError("something of its own")
+
+    monkeypatch.setattr(processes, "micro_batches_for", fail)
+    with pytest.raises(ValueError, match="something of its own"):
+        cnnexp("-m", *TINY, "seed=0,1", "sweep.dir=sweep")
 
 
 def test_sizes_differ_in_the_last_bits_alone_and_make_the_same_run(place, measured):
