@@ -16,12 +16,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import cnnexp
 from cnnexp.app.options import Plain
+from cnnexp.app.progress import QUIET, screen_may_be_gone
 from cnnexp.app.screen import say
 from cnnexp.app.sweep_job import Job
 from cnnexp.data import Dataset
@@ -62,9 +62,9 @@ def micro_batch_for(
     with _alone(path):
         seconds = _kept(path, what)
         if seconds is None:
-            seconds = _measured(network, batch.X, batch.Y)
-            with contextlib.suppress(OSError):
-                replace_json(path, {"of": what, "seconds": seconds})
+            start = time.monotonic()
+            seconds = tuning.measured(network, batch.X, batch.Y)
+            _tell(time.monotonic() - start, _keep(path, {"of": what, "seconds": seconds}))
     if not seconds:
         return int(network.micro_batch)
     return tuning.best_size(seconds, batch.count, workers or int(network.threads))
@@ -140,13 +140,21 @@ def work_of(network: Network) -> int:
     return sum(layer.multiply_adds for layer in network.layers)
 
 
-def _measured(network: Network, X: Any, Y: Any) -> dict[int, float]:
-    """Measure, and say how long it took."""
-    start = time.monotonic()
-    found = tuning.measured(network, X, Y)
-    taken = time.monotonic() - start
-    say(f"sizes of micro-batches: measured in {taken:.1f} s, once on this machine", flush=True)
-    return found
+def _keep(path: Path, content: Plain) -> bool:
+    """Write a file, and say whether it could be written."""
+    try:
+        replace_json(path, content)
+    except OSError:
+        return False
+    return True
+
+
+def _tell(seconds: float, kept: bool) -> None:
+    """Say how long measuring took, where runs show anything."""
+    if QUIET not in os.environ:
+        once = ", once on this machine" if kept else ""
+        with screen_may_be_gone():
+            say(f"sizes of micro-batches: measured in {seconds:.1f} s{once}", flush=True)
 
 
 def _depends_on(config: Plain, network: Network) -> Plain:

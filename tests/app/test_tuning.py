@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cnnexp import run
 from cnnexp.app import processes, tuning
 from cnnexp.app.networks import config_of
 from cnnexp.data import Samples
@@ -147,8 +148,19 @@ def test_what_no_measurement_wrote_is_not_believed(place, content):
 
 def test_what_cannot_be_kept_is_measured_all_the_same(place, measured):
     (place / "cache").write_text("no folder")
-    assert train("one") == train("two") == 8
+    said = succeed(*TINY, "hydra.run.dir=one")
+    assert "measured in" in said
+    assert "once on this machine" not in said  # it will be measured again
+    assert train("two") == 8
     assert len(measured) == 2
+
+
+def test_it_is_measured_in_silence_where_a_run_shows_nothing(measured, capsys):
+    run([*TINY], folder="one", progress=False)
+    assert len(measured) == 1
+    assert capsys.readouterr().out == ""
+    run([*TINY, "model=flat"], folder="two", progress=True)
+    assert "measured in 0.0 s, once on this machine\n" in capsys.readouterr().out
 
 
 def test_a_sweep_measures_before_its_jobs_and_is_done_when_asked_again(place, measured):
