@@ -32,6 +32,7 @@ from cnnexp.nn.network import Network
 from cnnexp.runs import environment, rebuild
 from cnnexp.runs.files import read_bytes, replace_json
 from cnnexp.runs.fingerprint import RESULTS_VERSION
+from cnnexp.runs.sources import sources_of
 
 ENOUGH_WORK = 1e11  # multiply-adds of all forward passes: about ten seconds of training
 PATIENCE = 20  # seconds to wait for another process that measures the same
@@ -95,7 +96,7 @@ def micro_batches_for(jobs: Sequence[Job], cores: int) -> list[int | None]:
             return None
 
     alike = {"seed": 0, "metrics": []}  # jobs that differ in other settings have the same size
-    keys = (*OF_NETWORK, "impl", "data", "epochs")
+    keys = (*OF_NETWORK, "impl", "plugins", "data", "epochs")
     texts = [json.dumps({key: job.config[key] for key in keys} | alike) for job in jobs]
     return [
         None if job.note == "resumed" else size(text) for job, text in zip(jobs, texts, strict=True)
@@ -158,7 +159,7 @@ def _tell(seconds: float, kept: bool) -> None:
 
 
 def _depends_on(config: Plain, network: Network) -> Plain:
-    """Return all that the times depend on: the network, its mini-batches, and the machine."""
+    """Return all that the times depend on: network, mini-batches, plugins, and the machine."""
     blas = environment.blas() or {}
     machine = {
         "cnnexp": [cnnexp.__version__, RESULTS_VERSION],
@@ -166,10 +167,15 @@ def _depends_on(config: Plain, network: Network) -> Plain:
         "blas": {key: value for key, value in blas.items() if key != "num_threads"},
         "cpu": environment.cpu_name(),
         "cores": os.cpu_count(),
+        "cache": network.limits.cache,  # the automatic size follows from it
+        "jit": os.environ.get("NUMBA_DISABLE_JIT"),
     }
+    sources = sources_of(config.get("plugins") or ()) or ()
+    plugins = [[source["name"], source["checksum"]] for source in sources]
     impl = {key: config["impl"].get(key) for key in ("name", "fuse")}
     of_network = {key: config[key] for key in OF_NETWORK} | {"input_shape": network.input_shape}
-    plain: Plain = json.loads(json.dumps(of_network | {"impl": impl, "machine": machine}))
+    found = of_network | {"impl": impl, "plugins": plugins, "machine": machine}
+    plain: Plain = json.loads(json.dumps(found))
     return plain
 
 

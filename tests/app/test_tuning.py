@@ -13,6 +13,7 @@ from cnnexp import run
 from cnnexp.app import processes, tuning
 from cnnexp.app.networks import config_of
 from cnnexp.data import Samples
+from cnnexp.engine import Limits
 from cnnexp.engine.user_cache import VARIABLE
 from cnnexp.runs import environment, rebuild
 from cnnexp.runs.record import read_record
@@ -20,6 +21,26 @@ from tests.commandline import cnnexp, succeed
 
 TINY = ("data.limit=60", "epochs=1", "schedule=constant", "impl=fast", "impl.threads=1")
 FLAT = ("model=flat", "impl=fast")
+
+BOOM = """
+from dataclasses import dataclass
+
+from cnnexp import LAYERS, Layer
+
+
+@LAYERS.register("boom")
+@dataclass
+class Boom(Layer):
+    fail: bool = False
+
+    def forward(self, A_prev, context):
+        if self.fail and context.training:
+            raise ValueError("boom")
+        return A_prev, None
+
+    def backward(self, cache, dA, context):
+        return dA, {}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +111,30 @@ def test_it_is_measured_for_what_the_times_depend_on(place, measured, monkeypatc
     monkeypatch.setattr(environment, "cpu_name", lambda: "another one")
     tuning.micro_batch_for(config_of("summary", [*FLAT]), network, dataset)
     assert len(measured) == 5
+    small = rebuild.build_network(config_of("summary", [*FLAT]), (8, 8, 1), limits=Limits(1 << 15))
+    tuning.micro_batch_for(config_of("summary", [*FLAT]), small, dataset)
+    assert len(measured) == 6  # sizes are tried around the automatic one
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    tuning.micro_batch_for(config_of("summary", [*FLAT]), network, dataset)
+    assert len(measured) == 7
+
+
+def test_it_is_measured_anew_when_a_plugin_has_changed(place, measured, monkeypatch):
+    """Also before a sweep."""
+    (place / "booms.py").write_text(BOOM)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "booms", raising=False)
+    layers = "[{type: flatten}, {type: boom}, {type: dense, activation: softmax}]"
+    words = (f"model.layers={layers}", "plugins=[booms]")
+    train("one", *words)
+    train("two", *words, "seed=1")
+    assert len(measured) == 1
+    (place / "booms.py").write_text(f"{BOOM}\n# faster")
+    train("three", *words)
+    assert len(measured) == 2
+    (place / "booms.py").write_text(f"{BOOM}\n# faster still")
+    succeed("-m", *TINY, *words, "seed=1,2", "sweep.dir=sweep")
+    assert len(measured) == 3
 
 
 def test_resume_and_rerun_take_the_recorded_size(place, measured):
@@ -173,27 +218,6 @@ def test_a_sweep_measures_before_its_jobs_and_is_done_when_asked_again(place, me
         path.unlink()
     assert succeed(*words).count("4 skipped") == 1
     assert measured == ["fast"]
-
-
-BOOM = """
-from dataclasses import dataclass
-
-from cnnexp import LAYERS, Layer
-
-
-@LAYERS.register("boom")
-@dataclass
-class Boom(Layer):
-    fail: bool = False
-
-    def forward(self, A_prev, context):
-        if self.fail and context.training:
-            raise ValueError("boom")
-        return A_prev, None
-
-    def backward(self, cache, dA, context):
-        return dA, {}
-"""
 
 
 def test_a_job_that_cannot_be_measured_fails_alone(place, monkeypatch):
