@@ -107,9 +107,7 @@ def _planned(config: Plain, load: Callable[[str], Dataset], cores: int) -> int |
     """Return the size for a job, None for the automatic one; data are read only if need be."""
     from cnnexp.app.sweep_points import source_of
 
-    shape = source_of(config).images.shape
-    assert shape is not None
-    light = rebuild.build_network(config, shape, impl="fast", threads=1)
+    light = rebuild.build_network(config, source_of(config).shape, impl="fast", threads=1)
     most = rebuild.build_source(config).sample_count() or math.inf
     if not is_wanted(config, light, min(most, config["data"].get("limit") or math.inf)):
         return None
