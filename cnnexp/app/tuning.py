@@ -36,7 +36,7 @@ from cnnexp.runs.sources import sources_of
 
 ENOUGH_WORK = 1e11  # multiply-adds of all forward passes: about ten seconds of training
 PATIENCE = 20  # seconds to wait for another process that measures the same
-OF_NETWORK = ("model", "loss", "dtype", "batch_size")  # what the times depend on, beside `impl`
+TIMES_DEPEND_ON = ("model", "loss", "dtype", "batch_size")  # and on `impl`
 
 
 def micro_batch_for(
@@ -96,7 +96,7 @@ def micro_batches_for(jobs: Sequence[Job], cores: int) -> list[int | None]:
             return None
 
     alike = {"seed": 0, "metrics": []}  # jobs that differ in other settings have the same size
-    keys = (*OF_NETWORK, "impl", "plugins", "data", "epochs")
+    keys = (*TIMES_DEPEND_ON, "impl", "plugins", "data", "epochs")
     texts = [json.dumps({key: job.config[key] for key in keys} | alike) for job in jobs]
     return [
         None if job.note == "resumed" else size(text) for job, text in zip(jobs, texts, strict=True)
@@ -171,7 +171,9 @@ def _depends_on(config: Plain, network: Network) -> Plain:
     sources = sources_of(config.get("plugins") or ()) or ()
     plugins = [[source["name"], source["checksum"]] for source in sources]
     impl = {key: config["impl"].get(key) for key in ("name", "fuse")}
-    of_network = {key: config[key] for key in OF_NETWORK} | {"input_shape": network.input_shape}
+    of_network = {key: config[key] for key in TIMES_DEPEND_ON} | {
+        "input_shape": network.input_shape
+    }
     found = of_network | {"impl": impl, "plugins": plugins, "machine": machine}
     plain: Plain = json.loads(json.dumps(found))
     return plain
