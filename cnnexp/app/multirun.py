@@ -35,7 +35,8 @@ from cnnexp.app.sweep_grid import expand, glob_keys, quoted, words_of
 from cnnexp.app.sweep_job import DONE, Job, Point
 from cnnexp.app.sweep_points import chosen, make_point, varying
 from cnnexp.app.sweep_table import aligned, best, reasons, table_of
-from cnnexp.app.sweeps import Sweep
+from cnnexp.app.sweeps import Sweep, signed_words
+from cnnexp.engine import meaning_of_auto
 from cnnexp.errors import ConfigError, RunError, system_reason
 from cnnexp.runs import trust
 from cnnexp.runs.code import command
@@ -121,14 +122,18 @@ def carry_out(cfg: DictConfig, context: HydraContext, sweep: Sweep) -> None:
 
 
 def noted(app: App, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return what is noted of a start, for `sweep_again`: what was typed, where, and by whom."""
+    """Return what is noted of a start, for `sweep_again`: what was typed, where, and by whom.
+
+    And what ``impl=auto`` stood for, so that the same words mean the same jobs.
+    """
     path = app.config_loader.get_search_path().get_path()
     folders = [p.path.partition("://")[2] for p in path if p.provider == "command-line"]
     words = [f"--config-dir={folder}" for folder in folders]
     words += [f"--config-name={app.name}"] if app.name != CONFIG_NAME else []
     words += [word for word in overrides if word.partition("=")[0] not in OF_A_START]
-    start = {"at": now(), "command": command(), "folder": os.getcwd(), "words": words}
-    return start | {"signature": trust.sign_words([os.getcwd(), *words])}
+    start = {"folder": os.getcwd(), "words": words, "auto": meaning_of_auto()}
+    signature = trust.sign_words(signed_words(start))
+    return {"at": now(), "command": command()} | start | {"signature": signature}
 
 
 def is_ours(cfg: DictConfig) -> bool:
@@ -137,7 +142,7 @@ def is_ours(cfg: DictConfig) -> bool:
 
 
 def _told_by_the_table(sweep: Sweep, error: Exception) -> bool:
-    """Say whether an error of a sweeper only says that jobs have failed."""
+    """Say whether an error of a sweeper only says that jobs have failed, as they have recorded."""
     from cnnexp.app import foreign
 
     if isinstance(error, foreign.JobFailed):
@@ -145,7 +150,8 @@ def _told_by_the_table(sweep: Sweep, error: Exception) -> bool:
             "the search stopped, because hydra.sweeper.max_failure_rate was passed"
         )
         return True
-    return bool(sweep.jobs) and not any(job.status in DONE for job in sweep.jobs)
+    ended = [job for job in sweep.jobs if job.launched and (job.end or job.record() is not None)]
+    return bool(ended) and not any(job.status in DONE for job in sweep.jobs)
 
 
 def show_table(sweep: Sweep, maximize: bool = False) -> None:

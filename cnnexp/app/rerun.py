@@ -32,7 +32,7 @@ from cnnexp.train import OPTIMIZERS
 OWN = ("sweep", *FOR_PEOPLE)  # which sweep a run belongs to, and what it is called, is its own
 OTHER_DATA = {f"{group}.{key}" for group, key in PATHS} | {"data.set", "data.split"}
 THREADS = "impl.threads"  # sizes stay as they are for any number of workers: the same bits
-OF_NETWORK = ("model", "impl", "data", "dtype", "batch_size")  # sizes depend on these
+SIZES_DEPEND_ON = ("model", "impl", "data", "dtype", "batch_size")  # of micro-batches
 
 
 def rerun(
@@ -201,7 +201,7 @@ class Again:
             choices=record.choices | kept,
             data=None if other_data else before.data,
             init_from=None if self._changes_any("init_from") else before.init_from,
-            network=None if self._changes_any(*OF_NETWORK) else before.network,
+            network=None if self._changes_any(*SIZES_DEPEND_ON) else before.network,
         )
 
     def _changes_any(self, *groups: str) -> bool:

@@ -15,12 +15,13 @@ from cnnexp.app.hydra_app import hydra_main
 from cnnexp.app.locations import near
 from cnnexp.app.screen import warn
 from cnnexp.app.sweep_grid import quoted
-from cnnexp.app.sweeps import INDEX, read_index, same_command
+from cnnexp.app.sweeps import INDEX, read_index, same_command, signed_words
+from cnnexp.engine import auto_means
 from cnnexp.errors import ConfigError, RunError
 from cnnexp.runs import trust
 from cnnexp.runs.archives import place_of
 from cnnexp.runs.folders import is_number
-from cnnexp.runs.forms import fits
+from cnnexp.runs.forms import Maybe, fits
 from cnnexp.runs.record import FILE
 
 ALLOWED = ("sweep.rerun", "sweep.jobs", "sweep.isolation")
@@ -71,18 +72,19 @@ def resume_sweep(folder: Path, words: Sequence[str] = ()) -> int:
         )
     given = {word.partition("=")[0] for word in words}
     kept = [word for word in start["words"] if word.partition("=")[0] not in given]
-    return hydra_main(["-m", *kept, *words, f"sweep.dir={quoted(near(folder))}"])
+    with auto_means(start.get("auto")):
+        return hydra_main(["-m", *kept, *words, f"sweep.dir={quoted(near(folder))}"])
 
 
 def last_start(folder: Path) -> dict[str, Any]:
     """Return what was noted of the last start of a sweep, if the user's signature is beside it."""
     start: dict[str, Any] = (read_index(folder)["started"] or [{}])[-1]
-    if not fits(start, {"words": [str], "folder": str}):
+    if not fits(start, {"words": [str], "folder": str, "auto": Maybe(str)}):
         raise RunError(
             f"{folder}: it is not recorded what was typed to start this sweep. Go on by"
             f" {same_command(folder)}."
         )
-    if not trust.is_signed([start["folder"], *start["words"]], start.get("signature")):
+    if not trust.is_signed(signed_words(start), start.get("signature")):
         raise RunError(
             f"{folder}: nothing shows that it was you who started this sweep, and its settings may"
             f" name code. Go on by {same_command(folder)}."

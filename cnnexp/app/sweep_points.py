@@ -120,6 +120,7 @@ class Data(NamedTuple):
 
     checksum: str
     images: Images
+    shape: tuple[int, ...]  # of an image
 
 
 def source_of(config: Plain) -> Data:
@@ -131,5 +132,6 @@ def source_of(config: Plain) -> Data:
 @lru_cache(maxsize=16)
 def _read(name: str, options: str) -> Data:
     raw = SOURCES[name](**json.loads(options)).load()
-    images = Images(name, raw.X.shape[1:], len(raw.classes), raw.target_shape)
-    return Data(raw.checksum, images)
+    shape = raw.X.shape[1:]
+    images = Images(name, shape, len(raw.classes), raw.target_shape)
+    return Data(raw.checksum, images, shape)

@@ -208,6 +208,12 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
+def signed_words(start: dict[str, Any]) -> list[str]:
+    """Return what is signed of a start; earlier versions did not note what "auto" stood for."""
+    auto = [f"auto={start['auto']}"] if start.get("auto") is not None else []
+    return [start["folder"], *start["words"], *auto]
+
+
 def _check_index(index: Any) -> None:
     """Raise ValueError for what is no index of jobs."""
     if not fits(index, {"jobs": {str: str}, "started": [dict]}):

@@ -16,12 +16,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import cnnexp
 from cnnexp.app.options import Plain
+from cnnexp.app.progress import QUIET, screen_may_be_gone
 from cnnexp.app.screen import say
 from cnnexp.app.sweep_job import Job
 from cnnexp.data import Dataset
@@ -32,10 +32,11 @@ from cnnexp.nn.network import Network
 from cnnexp.runs import environment, rebuild
 from cnnexp.runs.files import read_bytes, replace_json
 from cnnexp.runs.fingerprint import RESULTS_VERSION
+from cnnexp.runs.sources import sources_of
 
 ENOUGH_WORK = 1e11  # multiply-adds of all forward passes: about ten seconds of training
 PATIENCE = 20  # seconds to wait for another process that measures the same
-OF_NETWORK = ("model", "loss", "dtype", "batch_size")  # what the times depend on, beside `impl`
+TIMES_DEPEND_ON = ("model", "loss", "dtype", "batch_size")  # and on `impl`
 
 
 def micro_batch_for(
@@ -62,9 +63,9 @@ def micro_batch_for(
     with _alone(path):
         seconds = _kept(path, what)
         if seconds is None:
-            seconds = _measured(network, batch.X, batch.Y)
-            with contextlib.suppress(OSError):
-                replace_json(path, {"of": what, "seconds": seconds})
+            start = time.monotonic()
+            seconds = tuning.measured(network, batch.X, batch.Y)
+            _tell(time.monotonic() - start, _keep(path, {"of": what, "seconds": seconds}))
     if not seconds:
         return int(network.micro_batch)
     return tuning.best_size(seconds, batch.count, workers or int(network.threads))
@@ -72,6 +73,8 @@ def micro_batch_for(
 
 def micro_batches_for(jobs: Sequence[Job], cores: int) -> list[int | None]:
     """Return the samples of a micro-batch for each job of a sweep, before any of them runs.
+
+    None stands for the automatic size, as for jobs that cannot train at all.
 
     Parameters
     ----------
@@ -85,9 +88,15 @@ def micro_batches_for(jobs: Sequence[Job], cores: int) -> list[int | None]:
     def load(text: str) -> Dataset:
         return rebuild.plan_dataset(json.loads(text)).load()
 
-    size = functools.cache(lambda text: _planned(json.loads(text), load, cores))
+    @functools.cache
+    def size(text: str) -> int | None:
+        try:
+            return _planned(json.loads(text), load, cores)
+        except Exception:  # the job meets it too, and fails by itself; others go on
+            return None
+
     alike = {"seed": 0, "metrics": []}  # jobs that differ in other settings have the same size
-    keys = (*OF_NETWORK, "impl", "data", "epochs")
+    keys = (*TIMES_DEPEND_ON, "impl", "plugins", "data", "epochs")
     texts = [json.dumps({key: job.config[key] for key in keys} | alike) for job in jobs]
     return [
         None if job.note == "resumed" else size(text) for job, text in zip(jobs, texts, strict=True)
@@ -98,9 +107,7 @@ def _planned(config: Plain, load: Callable[[str], Dataset], cores: int) -> int |
     """Return the size for a job, None for the automatic one; data are read only if need be."""
     from cnnexp.app.sweep_points import source_of
 
-    shape = source_of(config).images.shape
-    assert shape is not None
-    light = rebuild.build_network(config, shape, impl="fast", threads=1)
+    light = rebuild.build_network(config, source_of(config).shape, impl="fast", threads=1)
     most = rebuild.build_source(config).sample_count() or math.inf
     if not is_wanted(config, light, min(most, config["data"].get("limit") or math.inf)):
         return None
@@ -132,17 +139,25 @@ def work_of(network: Network) -> int:
     return sum(layer.multiply_adds for layer in network.layers)
 
 
-def _measured(network: Network, X: Any, Y: Any) -> dict[int, float]:
-    """Measure, and say how long it took."""
-    start = time.monotonic()
-    found = tuning.measured(network, X, Y)
-    taken = time.monotonic() - start
-    say(f"sizes of micro-batches: measured in {taken:.1f} s, once on this machine", flush=True)
-    return found
+def _keep(path: Path, content: Plain) -> bool:
+    """Write a file, and say whether it could be written."""
+    try:
+        replace_json(path, content)
+    except OSError:
+        return False
+    return True
+
+
+def _tell(seconds: float, kept: bool) -> None:
+    """Say how long measuring took, where runs show anything."""
+    if QUIET not in os.environ:
+        once = ", once on this machine" if kept else ""
+        with screen_may_be_gone():
+            say(f"sizes of micro-batches: measured in {seconds:.1f} s{once}", flush=True)
 
 
 def _depends_on(config: Plain, network: Network) -> Plain:
-    """Return all that the times depend on: the network, its mini-batches, and the machine."""
+    """Return all that the times depend on: network, mini-batches, plugins, and the machine."""
     blas = environment.blas() or {}
     machine = {
         "cnnexp": [cnnexp.__version__, RESULTS_VERSION],
@@ -150,10 +165,17 @@ def _depends_on(config: Plain, network: Network) -> Plain:
         "blas": {key: value for key, value in blas.items() if key != "num_threads"},
         "cpu": environment.cpu_name(),
         "cores": os.cpu_count(),
+        "cache": network.limits.cache,  # the automatic size follows from it
+        "jit": os.environ.get("NUMBA_DISABLE_JIT"),
     }
+    sources = sources_of(config.get("plugins") or ()) or ()
+    plugins = [[source["name"], source["checksum"]] for source in sources]
     impl = {key: config["impl"].get(key) for key in ("name", "fuse")}
-    of_network = {key: config[key] for key in OF_NETWORK} | {"input_shape": network.input_shape}
-    plain: Plain = json.loads(json.dumps(of_network | {"impl": impl, "machine": machine}))
+    of_network = {key: config[key] for key in TIMES_DEPEND_ON} | {
+        "input_shape": network.input_shape
+    }
+    found = of_network | {"impl": impl, "plugins": plugins, "machine": machine}
+    plain: Plain = json.loads(json.dumps(found))
     return plain
 
 

@@ -12,7 +12,9 @@ from cnnexp.engine.operations import (
     Implementation,
     Operation,
     Reduction,
+    auto_means,
     automatic,
+    meaning_of_auto,
 )
 from cnnexp.engine.window import Window
 
@@ -29,12 +31,14 @@ __all__ = [
     "Operation",
     "Reduction",
     "Window",
+    "auto_means",
     "automatic",
     "compiled",
     "fast",
     "gpu",
     "host_copy",
     "im2col",
+    "meaning_of_auto",
     "naive",
     "stride_groups",
     "to_host",

@@ -28,10 +28,11 @@ pointwise                                             an object with `apply` and
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -217,9 +218,29 @@ def automatic() -> str:
     OptionError
         If the environment names one that is not in the table.
     """
-    chosen = os.environ.get(VARIABLE) or AUTO
-    if chosen == AUTO:
-        return "fast" if IMPLEMENTATIONS["compiled"].missing() else "compiled"
+    chosen = meaning_of_auto()
     if chosen not in IMPLEMENTATIONS:
         raise OptionError(f"environment variable {VARIABLE}: {IMPLEMENTATIONS.complaint(chosen)}")
     return chosen
+
+
+def meaning_of_auto() -> str:
+    """Return the name that "auto" stands for here; one from the environment is not checked."""
+    chosen = os.environ.get(VARIABLE) or AUTO
+    if chosen != AUTO:
+        return chosen
+    return "fast" if IMPLEMENTATIONS["compiled"].missing() else "compiled"
+
+
+@contextlib.contextmanager
+def auto_means(name: str | None) -> Iterator[None]:
+    """Let "auto" stand for an implementation, here and in new processes; None changes nothing."""
+    before = os.environ.get(VARIABLE)
+    if name is not None:
+        os.environ[VARIABLE] = name
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE, None)
+        if before is not None:
+            os.environ[VARIABLE] = before

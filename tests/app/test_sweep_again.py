@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from cnnexp import load_run
+from cnnexp.app.composing import make_app
+from cnnexp.app.multirun import noted
+from cnnexp.engine import Implementation
+from cnnexp.engine.operations import VARIABLE
 from cnnexp.runs import trust
 from tests.commandline import cnnexp, succeed
 from tests.runs.small import change_record
@@ -128,3 +132,37 @@ def test_it_is_told_where_paths_begin_when_the_first_folder_is_gone(place, monke
     ended = cnnexp("resume", "S")
     assert ended.code == 0 and "2 skipped" in ended.out
     assert f"warning: {place / 'work'}, where this sweep was started, is gone." in ended.err
+
+
+def test_auto_goes_on_to_mean_what_it_meant(monkeypatch):
+    """Every job was trained anew, once Numba was installed or the variable was another one."""
+    monkeypatch.setenv(VARIABLE, "fast")
+    succeed(*GRID, "sweep.dir=S")
+    for other in ("sg", "nonsense"):
+        monkeypatch.setenv(VARIABLE, other)
+        assert "2 jobs: 2 skipped" in succeed("resume", "S")
+        assert os.environ[VARIABLE] == other
+    change_start(auto="sg")
+    assert "nothing shows that it was you" in cnnexp("resume", "S").err
+
+
+def test_what_auto_meant_is_missed_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "compiled")
+    monkeypatch.setattr(Implementation, "missing", lambda self: "")
+    start = noted(make_app(), list(GRID[1:]))
+    Path("S").mkdir()
+    Path("S/sweep.json").write_text(json.dumps({"jobs": {}, "started": [start]}))
+    monkeypatch.setenv(VARIABLE, "fast")
+    lacks = "impl=compiled needs numba"
+    monkeypatch.setattr(
+        Implementation, "missing", lambda self: lacks if self.name == "compiled" else ""
+    )
+    assert lacks in cnnexp("resume", "S").err
+
+
+def test_a_start_of_an_earlier_version_goes_on():
+    """It has not noted what auto stood for."""
+    succeed(*GRID, "sweep.dir=S")
+    words = [os.getcwd(), *GRID[1:]]
+    change_start(auto=None, signature=trust.sign_words(words))
+    assert "2 jobs: 2 skipped" in succeed("resume", "S")

@@ -9,16 +9,38 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cnnexp.app import tuning
+from cnnexp import run
+from cnnexp.app import processes, tuning
 from cnnexp.app.networks import config_of
 from cnnexp.data import Samples
+from cnnexp.engine import Limits
 from cnnexp.engine.user_cache import VARIABLE
 from cnnexp.runs import environment, rebuild
 from cnnexp.runs.record import read_record
-from tests.commandline import succeed
+from tests.commandline import cnnexp, succeed
 
 TINY = ("data.limit=60", "epochs=1", "schedule=constant", "impl=fast", "impl.threads=1")
 FLAT = ("model=flat", "impl=fast")
+
+BOOM = """
+from dataclasses import dataclass
+
+from cnnexp import LAYERS, Layer
+
+
+@LAYERS.register("boom")
+@dataclass
+class Boom(Layer):
+    fail: bool = False
+
+    def forward(self, A_prev, context):
+        if self.fail and context.training:
+            raise ValueError("boom")
+        return A_prev, None
+
+    def backward(self, cache, dA, context):
+        return dA, {}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +111,30 @@ def test_it_is_measured_for_what_the_times_depend_on(place, measured, monkeypatc
     monkeypatch.setattr(environment, "cpu_name", lambda: "another one")
     tuning.micro_batch_for(config_of("summary", [*FLAT]), network, dataset)
     assert len(measured) == 5
+    small = rebuild.build_network(config_of("summary", [*FLAT]), (8, 8, 1), limits=Limits(1 << 15))
+    tuning.micro_batch_for(config_of("summary", [*FLAT]), small, dataset)
+    assert len(measured) == 6  # sizes are tried around the automatic one
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    tuning.micro_batch_for(config_of("summary", [*FLAT]), network, dataset)
+    assert len(measured) == 7
+
+
+def test_it_is_measured_anew_when_a_plugin_has_changed(place, measured, monkeypatch):
+    """Also before a sweep."""
+    (place / "booms.py").write_text(BOOM)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "booms", raising=False)
+    layers = "[{type: flatten}, {type: boom}, {type: dense, activation: softmax}]"
+    words = (f"model.layers={layers}", "plugins=[booms]")
+    train("one", *words)
+    train("two", *words, "seed=1")
+    assert len(measured) == 1
+    (place / "booms.py").write_text(f"{BOOM}\n# faster")
+    train("three", *words)
+    assert len(measured) == 2
+    (place / "booms.py").write_text(f"{BOOM}\n# faster still")
+    succeed("-m", *TINY, *words, "seed=1,2", "sweep.dir=sweep")
+    assert len(measured) == 3
 
 
 def test_resume_and_rerun_take_the_recorded_size(place, measured):
@@ -147,8 +193,19 @@ def test_what_no_measurement_wrote_is_not_believed(place, content):
 
 def test_what_cannot_be_kept_is_measured_all_the_same(place, measured):
     (place / "cache").write_text("no folder")
-    assert train("one") == train("two") == 8
+    said = succeed(*TINY, "hydra.run.dir=one")
+    assert "measured in" in said
+    assert "once on this machine" not in said  # it will be measured again
+    assert train("two") == 8
     assert len(measured) == 2
+
+
+def test_it_is_measured_in_silence_where_a_run_shows_nothing(measured, capsys):
+    run([*TINY], folder="one", progress=False)
+    assert len(measured) == 1
+    assert capsys.readouterr().out == ""
+    run([*TINY, "model=flat"], folder="two", progress=True)
+    assert "measured in 0.0 s, once on this machine\n" in capsys.readouterr().out
 
 
 def test_a_sweep_measures_before_its_jobs_and_is_done_when_asked_again(place, measured):
@@ -161,6 +218,31 @@ def test_a_sweep_measures_before_its_jobs_and_is_done_when_asked_again(place, me
         path.unlink()
     assert succeed(*words).count("4 skipped") == 1
     assert measured == ["fast"]
+
+
+def test_a_job_that_cannot_be_measured_fails_alone(place, monkeypatch):
+    """It ended the sweep with all jobs "not started", and its reason was nowhere."""
+    (place / "booms.py").write_text(BOOM)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "booms", raising=False)
+    layers = "[{type: flatten}, {type: boom}, {type: dense, activation: softmax}]"
+    words = (f"model.layers={layers}", "plugins=[booms]", "model.layers.1.fail=true,false")
+    ended = cnnexp("-m", *TINY, *words, "sweep.dir=sweep")
+    assert ended.code == 1
+    assert "failed: ValueError: boom" in ended.out
+    assert "1 of 2 jobs have a result" in ended.out
+    assert read_record(place / "sweep" / "1").status == "finished"
+
+
+def test_an_error_before_any_job_started_is_told(place, monkeypatch):
+    """An error of a sweep without any result was taken for that of its jobs."""
+
+    def fail(jobs, cores):
+        raise ValueError("something of its own")
+
+    monkeypatch.setattr(processes, "micro_batches_for", fail)
+    with pytest.raises(ValueError, match="something of its own"):
+        cnnexp("-m", *TINY, "seed=0,1", "sweep.dir=sweep")
 
 
 def test_sizes_differ_in_the_last_bits_alone_and_make_the_same_run(place, measured):
