@@ -29,7 +29,8 @@ from cnnexp.errors import DataError, OptionError, did_you_mean, foreign
 if TYPE_CHECKING:
     import pandas as pd
 
-ROW_NUMBERS = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_0__")  # as pandas names its index
+HEADLESS = re.compile(r"Unnamed: 0(\.\d+)?")  # pandas' name of a first column without one
+INDEX = "__index_level_0__"  # pandas' name of its index in Parquet
 AMBIGUOUS = 100  # different whole numbers, beyond which it must be said what they are
 
 
@@ -46,8 +47,8 @@ class Table(Source):
     target : str or list of str, optional
         The column that is learnt, or several with real values; by default the last column.
     features : list of str, optional
-        The columns that it is learnt from; by default all others, but for the row numbers that
-        pandas writes.
+        The columns that it is learnt from; by default all others, but for row numbers: a first
+        column without a name that counts the rows from 0 or 1.
     shape : list of int, optional
         ``[rows, columns]`` or ``[rows, columns, channels]``, where the features are the pixels of
         an image, row by row.
@@ -70,6 +71,7 @@ class Table(Source):
         if names is not None and not (isinstance(names, list) and names):
             raise OptionError(f"target must be a column, or a list of columns. Got {names!r}.")
         self._targets = None if names is None else [str(name) for name in names]
+        self._numbers: set[str] | None = None  # see _row_numbers
         if self.shape is not None and (len(self.shape) not in (2, 3) or min(self.shape) < 1):
             raise OptionError(
                 "shape must be [rows, columns] or [rows, columns, channels], each at least 1."
@@ -154,9 +156,8 @@ class Table(Source):
         """Return the names of features and targets, which must be columns."""
         columns = self.columns_of(path)
         targets = self._targets or columns[-1:]
-        features = self.features or [
-            name for name in columns if name not in targets and not ROW_NUMBERS.fullmatch(name)
-        ]
+        others = [name for name in columns if name not in targets]
+        features = self.features or self._without_row_numbers(others)
         for name in [*targets, *features]:
             if name not in columns:
                 raise DataError(
@@ -168,7 +169,7 @@ class Table(Source):
         if not features:
             raise DataError(
                 f"{path}: there is no column to learn from. Columns: {_some(columns)}."
-                f"{_other_separator(columns)}"
+                f"{_taken_for_row_numbers(others)}{_other_separator(columns)}"
             )
         if self.shape is not None and np.prod(self.shape, dtype=object) != len(features):
             raise DataError(
@@ -177,6 +178,30 @@ class Table(Source):
                 " columns of features."
             )
         return features, targets
+
+    def _without_row_numbers(self, names: list[str]) -> list[str]:
+        """Return the names of columns but for those that hold row numbers."""
+        if not any(name == INDEX or HEADLESS.fullmatch(name) for name in names):
+            return names
+        if self._numbers is None:  # the files are read for it once
+            self._numbers = self._row_numbers()
+        return [name for name in names if name not in self._numbers]
+
+    def _row_numbers(self) -> set[str]:
+        """Return the columns that number the rows, of the first file or of both together."""
+        found: dict[str, list[Array]] = {}
+        for path in self._paths():
+            names = [name for name in self.columns_of(path) if HEADLESS.fullmatch(name)]
+            if names:
+                frame = self.frame_of(path, names)
+                for name in names:
+                    found.setdefault(name, []).append(frame[name].to_numpy())
+        numbers = {
+            name
+            for name, parts in found.items()
+            if _numbers_rows(parts[0]) or _numbers_rows(np.concatenate(parts))
+        }
+        return {INDEX, *numbers}
 
     def _samples(self, frame: pd.DataFrame, path: str) -> Array:
         """Return features as numbers: a table, or images."""
@@ -244,8 +269,8 @@ class Csv(Table):
     target : str or list of str, optional
         The column that is learnt, or several with real values; by default the last column.
     features : list of str, optional
-        The columns that it is learnt from; by default all others, but for the row numbers that
-        pandas writes.
+        The columns that it is learnt from; by default all others, but for row numbers: a first
+        column without a name that counts the rows from 0 or 1.
     shape : list of int, optional
         ``[rows, columns]`` or ``[rows, columns, channels]``, where the features are the pixels of
         an image, row by row.
@@ -345,6 +370,22 @@ def _refuse_infinite(parts: list[Array], where: str) -> None:
     """Raise DataError unless all targets are finite."""
     if not all(np.isfinite(part).all() for part in parts):
         raise DataError(f"{where}: targets must be finite numbers.")
+
+
+def _numbers_rows(column: Array) -> bool:
+    """Say whether a column holds 0, 1, 2 … or 1, 2, 3 …, in any order: rows may be shuffled."""
+    if column.dtype.kind not in "iuf":
+        return False
+    ordered = np.sort(column)
+    return any(np.array_equal(ordered, first + np.arange(len(column))) for first in (0, 1))
+
+
+def _taken_for_row_numbers(names: list[str]) -> str:
+    """Say why columns that are left are no features, if there are any."""
+    if not names:
+        return ""
+    are, them = ("is", "it") if len(names) == 1 else ("are", "them")
+    return f" {_some(names)} {are} taken for row numbers; data.features=[…] names {them}."
 
 
 def _other_separator(columns: list[str]) -> str:
