@@ -23,6 +23,13 @@ from cnnexp.data.sources import (
     array_checksum,
     refuse_too_large,
 )
+from cnnexp.data.table_faults import (
+    first_text,
+    other_separator,
+    refuse_gaps,
+    some,
+    taken_for_row_numbers,
+)
 from cnnexp.data.targets import Targets, check_task, named_classes
 from cnnexp.errors import DataError, OptionError, did_you_mean, foreign
 
@@ -115,7 +122,7 @@ class Table(Source):
         for frame, path in zip(frames, paths, strict=True):
             if not len(frame):
                 raise DataError(f"{path}: there are no rows in it.")
-            _refuse_gaps(frame, path)
+            refuse_gaps(frame, path)
         Ys, classes = self._learnt([frame[targets] for frame in frames])
         Xs = [
             self._samples(frame[features], path) for frame, path in zip(frames, paths, strict=True)
@@ -162,14 +169,14 @@ class Table(Source):
             if name not in columns:
                 raise DataError(
                     f"{path}: there is no column '{name}'.{did_you_mean(name, columns)} Columns:"
-                    f" {_some(columns)}.{_other_separator(columns)}"
+                    f" {some(columns)}.{other_separator(columns)}"
                 )
         if both := sorted(set(targets) & set(features)):
-            raise DataError(f"{path}: a target cannot be a feature too: {_some(both)}.")
+            raise DataError(f"{path}: a target cannot be a feature too: {some(both)}.")
         if not features:
             raise DataError(
-                f"{path}: there is no column to learn from. Columns: {_some(columns)}."
-                f"{_taken_for_row_numbers(others)}{_other_separator(columns)}"
+                f"{path}: there is no column to learn from. Columns: {some(columns)}."
+                f"{taken_for_row_numbers(others)}{other_separator(columns)}"
             )
         if self.shape is not None and np.prod(self.shape, dtype=object) != len(features):
             raise DataError(
@@ -210,7 +217,7 @@ class Table(Source):
         odd = [c for c in frame if not (is_numeric_dtype(frame[c]) or is_bool_dtype(frame[c]))]
         if odd:
             raise DataError(
-                f"{path}: these columns are no numbers: {_some(odd)}.{_first_text(frame[odd[0]])}"
+                f"{path}: these columns are no numbers: {some(odd)}.{first_text(frame[odd[0]])}"
                 " Write them as numbers, for example 0 and 1, or name those to learn from with"
                 " data.features=[…]."
             )
@@ -235,7 +242,7 @@ class Table(Source):
         )
         if self.target_shape():
             if not plain:
-                raise DataError(f"{self.file}: real values must be numbers: {_some(names)}.")
+                raise DataError(f"{self.file}: real values must be numbers: {some(names)}.")
             return _values(frames, self.file)
         columns = [frame[names[0]] for frame in frames]
         if not plain:
@@ -378,54 +385,3 @@ def _numbers_rows(column: Array) -> bool:
         return False
     ordered = np.sort(column)
     return any(np.array_equal(ordered, first + np.arange(len(column))) for first in (0, 1))
-
-
-def _taken_for_row_numbers(names: list[str]) -> str:
-    """Say why columns that are left are no features, if there are any."""
-    if not names:
-        return ""
-    are, them = ("is", "it") if len(names) == 1 else ("are", "them")
-    return f" {_some(names)} {are} taken for row numbers; data.features=[…] names {them}."
-
-
-def _other_separator(columns: list[str]) -> str:
-    """Say what may be wrong where a file seems to have a single column."""
-    if len(columns) > 1:
-        return ""
-    found = next((mark for mark in (";", "\t", "|") if mark in columns[0]), None)
-    mark = {None: "…", "\t": "tab"}.get(found, f"'\"{found}\"'")
-    return f" Is something else than a comma between them? data.separator={mark}"
-
-
-def _first_text(column: pd.Series[Any]) -> str:
-    """Say which cell of a column is the first that is no number."""
-    row = next((k for k, cell in enumerate(column) if not _is_number(cell)), 0)
-    return f" The first is {str(column.iloc[row])[:40]!r}, in row {row + 1} of '{column.name}'."
-
-
-def _is_number(cell: Any) -> bool:
-    """Say whether a float can hold a cell; pandas has no answer for whole numbers too large."""
-    try:
-        float(cell)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return True
-
-
-def _refuse_gaps(frame: pd.DataFrame, path: str) -> None:
-    """Raise DataError if a cell is empty."""
-    empty = frame.isna()
-    if not empty.to_numpy().any():
-        return
-    column = next(name for name in frame if empty[name].any())
-    row = int(np.flatnonzero(empty[column].to_numpy())[0])
-    raise DataError(
-        f"{path}: column '{column}' has {int(empty[column].sum()):,} empty cells, the first in row"
-        f" {row + 1}. Fill them, or leave these rows out."
-    )
-
-
-def _some(names: list[Any]) -> str:
-    """Return the first names of a list that may be long."""
-    shown = [str(name) for name in names[:12]]
-    return ", ".join(shown) + (f" and {len(names) - 12:,} more" if len(names) > 12 else "")
