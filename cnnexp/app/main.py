@@ -123,9 +123,12 @@ def _no_command(name: str, rest: Sequence[str]) -> str:
     if rest and rest[0].startswith("="):
         value = rest[0].removeprefix("=") or "".join(rest[1:2])
         return f"{name} {' '.join(rest[:2])}: write {name}={value}, without spaces."
-    if len(rest) == 1 and _is_setting(name):
-        return f"{name} {rest[0]}: write {name}={rest[0]}."
+    meant = did_you_mean(name, SUMMARIES)
+    if _is_setting(name):
+        if not rest or rest[0][:1] in "-+~" or "=" in rest[0]:
+            return f"{name} is a setting, not a command: write {name}=VALUE.{meant}"
+        return f"{name} {rest[0]}: write {name}={rest[0]}.{meant}"
     return (
-        f"no command is named '{name}'.{did_you_mean(name, SUMMARIES)} Commands:"
+        f"no command is named '{name}'.{meant} Commands:"
         f" {', '.join(SUMMARIES)}. Settings are given as key=value."
     )

@@ -172,7 +172,7 @@ def _section(name: str, group: str, cls: type, choices: Registry[Any] | None = N
             s._replace(default=own_file.get(s.key.partition(".")[2]) or s.default) for s in settings
         ]
     if choices is not None:
-        names = ", ".join(choices)
+        names = ", ".join(["auto", *choices] if group == "impl" else choices)
         own = Setting(f"{group}.name", "a text", "", names, f"Which: ``{group}=NAME``.")
         own = own._replace(default=_configured(own))
         settings = [own, *(s for s in settings if s.key != own.key)]

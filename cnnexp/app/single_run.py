@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -124,8 +125,8 @@ def held(folder: Path, kept: Path) -> Iterator[None]:
                     remove_empty(folder, kept)
                 raise
     finally:
-        if nothing_began:
-            remove_empty(folder, kept)  # under Windows, where the lock's file goes with the lock
+        if nothing_began and os.name == "nt":  # where the lock's file goes with the lock
+            remove_empty(folder, kept)
 
 
 def is_empty(folder: Path) -> bool:

@@ -66,6 +66,8 @@ class SweepComposer:
         parsed = [self._parse(word) for word in words]
         values = [override for override in parsed if self._is_value(override)]
         others = tuple(str(o.input_line) for o in parsed if not self._is_value(o))
+        if self._order_counts(parsed):
+            values, others = [], tuple(words)
         base: Composed = pickle.loads(self._base(others))
         try:
             for override in values:
@@ -87,8 +89,24 @@ class SweepComposer:
             and "$" not in str(value)
         )
 
+    def _order_counts(self, parsed: Sequence[Override]) -> bool:
+        """Say whether a plain value stands before another override of the same part.
+
+        The first is put into the settings that the other has made, so the first would win.
+        """
+        before: list[list[str]] = []
+        for override in parsed:
+            parts = override.key_or_group.split(".")
+            if self._is_value(override):
+                before.append(parts)
+            elif not self._chooses(override) and any(_one_within(parts, b) for b in before):
+                return True
+        return False
+
     def _chooses(self, override: Override) -> bool:
-        """Say whether an override chooses an option of a group."""
+        """Say whether an override chooses an option of a group; a dictionary changes options."""
+        if isinstance(override.value(), dict):
+            return False
         if override.package is not None or not isinstance(self._loader, ConfigLoaderImpl):
             return True
         return bool(self._loader.repository.group_exists(override.key_or_group))
@@ -132,6 +150,11 @@ def _put(settings: Plain, path: str, value: Any) -> None:
     if isinstance(holder[place], (dict, list)):
         raise LookupError(path)
     holder[place] = value
+
+
+def _one_within(a: Sequence[str], b: Sequence[str]) -> bool:
+    """Say whether one of two paths lies in the other, or is it."""
+    return all(one == other for one, other in zip(a, b, strict=False))
 
 
 def _with_overrides(hydra: Plain, parsed: Sequence[Override]) -> Plain:

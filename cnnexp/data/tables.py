@@ -23,13 +23,21 @@ from cnnexp.data.sources import (
     array_checksum,
     refuse_too_large,
 )
+from cnnexp.data.table_faults import (
+    first_text,
+    other_separator,
+    refuse_gaps,
+    some,
+    taken_for_row_numbers,
+)
 from cnnexp.data.targets import Targets, check_task, named_classes
 from cnnexp.errors import DataError, OptionError, did_you_mean, foreign
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ROW_NUMBERS = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_0__")  # as pandas names its index
+HEADLESS = re.compile(r"Unnamed: 0(\.\d+)?")  # pandas' name of a first column without one
+INDEX = "__index_level_0__"  # pandas' name of its index in Parquet
 AMBIGUOUS = 100  # different whole numbers, beyond which it must be said what they are
 
 
@@ -46,8 +54,8 @@ class Table(Source):
     target : str or list of str, optional
         The column that is learnt, or several with real values; by default the last column.
     features : list of str, optional
-        The columns that it is learnt from; by default all others, but for the row numbers that
-        pandas writes.
+        The columns that it is learnt from; by default all others, but for row numbers: a first
+        column without a name that counts the rows from 0 or 1.
     shape : list of int, optional
         ``[rows, columns]`` or ``[rows, columns, channels]``, where the features are the pixels of
         an image, row by row.
@@ -70,6 +78,7 @@ class Table(Source):
         if names is not None and not (isinstance(names, list) and names):
             raise OptionError(f"target must be a column, or a list of columns. Got {names!r}.")
         self._targets = None if names is None else [str(name) for name in names]
+        self._numbers: set[str] | None = None  # see _row_numbers
         if self.shape is not None and (len(self.shape) not in (2, 3) or min(self.shape) < 1):
             raise OptionError(
                 "shape must be [rows, columns] or [rows, columns, channels], each at least 1."
@@ -113,7 +122,7 @@ class Table(Source):
         for frame, path in zip(frames, paths, strict=True):
             if not len(frame):
                 raise DataError(f"{path}: there are no rows in it.")
-            _refuse_gaps(frame, path)
+            refuse_gaps(frame, path)
         Ys, classes = self._learnt([frame[targets] for frame in frames])
         Xs = [
             self._samples(frame[features], path) for frame, path in zip(frames, paths, strict=True)
@@ -154,21 +163,20 @@ class Table(Source):
         """Return the names of features and targets, which must be columns."""
         columns = self.columns_of(path)
         targets = self._targets or columns[-1:]
-        features = self.features or [
-            name for name in columns if name not in targets and not ROW_NUMBERS.fullmatch(name)
-        ]
+        others = [name for name in columns if name not in targets]
+        features = self.features or self._without_row_numbers(others)
         for name in [*targets, *features]:
             if name not in columns:
                 raise DataError(
                     f"{path}: there is no column '{name}'.{did_you_mean(name, columns)} Columns:"
-                    f" {_some(columns)}.{_other_separator(columns)}"
+                    f" {some(columns)}.{other_separator(columns)}"
                 )
         if both := sorted(set(targets) & set(features)):
-            raise DataError(f"{path}: a target cannot be a feature too: {_some(both)}.")
+            raise DataError(f"{path}: a target cannot be a feature too: {some(both)}.")
         if not features:
             raise DataError(
-                f"{path}: there is no column to learn from. Columns: {_some(columns)}."
-                f"{_other_separator(columns)}"
+                f"{path}: there is no column to learn from. Columns: {some(columns)}."
+                f"{taken_for_row_numbers(others)}{other_separator(columns)}"
             )
         if self.shape is not None and np.prod(self.shape, dtype=object) != len(features):
             raise DataError(
@@ -178,6 +186,30 @@ class Table(Source):
             )
         return features, targets
 
+    def _without_row_numbers(self, names: list[str]) -> list[str]:
+        """Return the names of columns but for those that hold row numbers."""
+        if not any(name == INDEX or HEADLESS.fullmatch(name) for name in names):
+            return names
+        if self._numbers is None:  # the files are read for it once
+            self._numbers = self._row_numbers()
+        return [name for name in names if name not in self._numbers]
+
+    def _row_numbers(self) -> set[str]:
+        """Return the columns that number the rows, of the first file or of both together."""
+        found: dict[str, list[Array]] = {}
+        for path in self._paths():
+            names = [name for name in self.columns_of(path) if HEADLESS.fullmatch(name)]
+            if names:
+                frame = self.frame_of(path, names)
+                for name in names:
+                    found.setdefault(name, []).append(frame[name].to_numpy())
+        numbers = {
+            name
+            for name, parts in found.items()
+            if _numbers_rows(parts[0]) or _numbers_rows(np.concatenate(parts))
+        }
+        return {INDEX, *numbers}
+
     def _samples(self, frame: pd.DataFrame, path: str) -> Array:
         """Return features as numbers: a table, or images."""
         from pandas.api.types import is_bool_dtype, is_numeric_dtype
@@ -185,7 +217,7 @@ class Table(Source):
         odd = [c for c in frame if not (is_numeric_dtype(frame[c]) or is_bool_dtype(frame[c]))]
         if odd:
             raise DataError(
-                f"{path}: these columns are no numbers: {_some(odd)}.{_first_text(frame[odd[0]])}"
+                f"{path}: these columns are no numbers: {some(odd)}.{first_text(frame[odd[0]])}"
                 " Write them as numbers, for example 0 and 1, or name those to learn from with"
                 " data.features=[…]."
             )
@@ -210,7 +242,7 @@ class Table(Source):
         )
         if self.target_shape():
             if not plain:
-                raise DataError(f"{self.file}: real values must be numbers: {_some(names)}.")
+                raise DataError(f"{self.file}: real values must be numbers: {some(names)}.")
             return _values(frames, self.file)
         columns = [frame[names[0]] for frame in frames]
         if not plain:
@@ -244,8 +276,8 @@ class Csv(Table):
     target : str or list of str, optional
         The column that is learnt, or several with real values; by default the last column.
     features : list of str, optional
-        The columns that it is learnt from; by default all others, but for the row numbers that
-        pandas writes.
+        The columns that it is learnt from; by default all others, but for row numbers: a first
+        column without a name that counts the rows from 0 or 1.
     shape : list of int, optional
         ``[rows, columns]`` or ``[rows, columns, channels]``, where the features are the pixels of
         an image, row by row.
@@ -347,44 +379,9 @@ def _refuse_infinite(parts: list[Array], where: str) -> None:
         raise DataError(f"{where}: targets must be finite numbers.")
 
 
-def _other_separator(columns: list[str]) -> str:
-    """Say what may be wrong where a file seems to have a single column."""
-    if len(columns) > 1:
-        return ""
-    found = next((mark for mark in (";", "\t", "|") if mark in columns[0]), None)
-    mark = {None: "…", "\t": "tab"}.get(found, f"'\"{found}\"'")
-    return f" Is something else than a comma between them? data.separator={mark}"
-
-
-def _first_text(column: pd.Series[Any]) -> str:
-    """Say which cell of a column is the first that is no number."""
-    row = next((k for k, cell in enumerate(column) if not _is_number(cell)), 0)
-    return f" The first is {str(column.iloc[row])[:40]!r}, in row {row + 1} of '{column.name}'."
-
-
-def _is_number(cell: Any) -> bool:
-    """Say whether a float can hold a cell; pandas has no answer for whole numbers too large."""
-    try:
-        float(cell)
-    except (TypeError, ValueError, OverflowError):
+def _numbers_rows(column: Array) -> bool:
+    """Say whether a column holds 0, 1, 2 … or 1, 2, 3 …, in any order: rows may be shuffled."""
+    if column.dtype.kind not in "iuf":
         return False
-    return True
-
-
-def _refuse_gaps(frame: pd.DataFrame, path: str) -> None:
-    """Raise DataError if a cell is empty."""
-    empty = frame.isna()
-    if not empty.to_numpy().any():
-        return
-    column = next(name for name in frame if empty[name].any())
-    row = int(np.flatnonzero(empty[column].to_numpy())[0])
-    raise DataError(
-        f"{path}: column '{column}' has {int(empty[column].sum()):,} empty cells, the first in row"
-        f" {row + 1}. Fill them, or leave these rows out."
-    )
-
-
-def _some(names: list[Any]) -> str:
-    """Return the first names of a list that may be long."""
-    shown = [str(name) for name in names[:12]]
-    return ", ".join(shown) + (f" and {len(names) - 12:,} more" if len(names) > 12 else "")
+    ordered = np.sort(column)
+    return any(np.array_equal(ordered, first + np.arange(len(column))) for first in (0, 1))

@@ -13,6 +13,22 @@ from cnnexp.app.locations import config_root
 from tests.commandline import cnnexp, succeed
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["seed", "3"], "seed 3: write seed=3."),
+        (["learning_rate", "0.1", "epochs", "3"], "learning_rate 0.1: write learning_rate=0.1."),
+        (["epochs"], "epochs is a setting, not a command: write epochs=VALUE."),
+        (["name", "-x"], "name is a setting, not a command: write name=VALUE."),
+        (["seed", "epochs=3"], "seed is a setting, not a command: write seed=VALUE."),
+        (["tags", "first"], "tags first: write tags=first. Did you mean 'tag'?"),
+    ],
+)
+def test_a_setting_is_no_command(words, expected):
+    """Most of them got the list of all commands; a flag was taken for a value."""
+    assert cnnexp(*words).err == f"error: {expected}\n"
+
+
 @pytest.mark.parametrize("words", [["--version"], ["epochs=1", "--version"]])
 def test_version(words):
     assert succeed(*words) == f"cnnexp {package.__version__}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from omegaconf import OmegaConf
 
 from cnnexp import load_run
 from cnnexp.app.check import plain
-from cnnexp.app.composing import make_app
+from cnnexp.app.composing import composing, make_app
 from cnnexp.app.config_sources import CONFIG_NAME
 from cnnexp.app.sweep_composer import SweepComposer
 from cnnexp.app.sweep_grid import expand, glob_keys, written
@@ -180,6 +181,64 @@ def test_a_job_is_composed_as_hydra_composes_it(typed, jobs):
         found, own = composer.compose(words), app.config_loader.load_sweep_config(cfg, words)
         assert found.settings == plain(own)
         assert found.hydra == OmegaConf.to_container(own.hydra)
+
+
+PATIENT = "early_stopping={patience: 3}"
+DENSE = "model.layers=[{type: flatten}, {type: dense, units: 10, activation: softmax}]"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["early_stopping.patience=7", PATIENT],
+        [PATIENT, "early_stopping.patience=7"],
+        ["early_stopping.patience=7", "seed=2", "early_stopping=null"],
+        ["optimizer.momentum=0.5", "++optimizer.momentum=0.7"],
+        ["++optimizer.momentum=0.7", "optimizer.momentum=0.5"],
+        ["optimizer.momentum=0.5", "optimizer={momentum: 0.7}"],
+        ["optimizer.momentum=0.5", "optimizer=sgd"],
+        ["learning_rate=0.5", "++learning_rate=0.7"],
+        ["learning_rate=0.5", "learning_rate=0.7"],
+        ["learning_rate=0.5", "+learning_rate=0.7"],
+        ["+learning_rate=0.7", "learning_rate=0.5"],
+        ["learning_rate=0.5", "~learning_rate"],
+        ["seed=3", "learning_rate=0.5", "learning_rate=${seed}"],
+        ["model.layers.1.units=12", DENSE],
+        [DENSE, "model.layers.1.units=12"],
+        ["model.layers.1.units=12", "++model.layers.1.units=13", DENSE],
+        ["model.layers.1.units=12", "++model.layers.1.units=13"],
+        ["seed=2", "data.limit=5", DENSE, "epochs=3"],
+    ],
+    ids=" ".join,
+)
+def test_the_last_word_counts_in_a_sweep_as_in_a_single_run(words):
+    """Plain values were put in after all else, so that a whole value behind them was lost."""
+    app = make_app()
+    cfg = app.compose_config(CONFIG_NAME, ["sweep.dir=S", "model=flat"], RunMode.MULTIRUN)
+    cfg.hydra.mode, words = RunMode.MULTIRUN, ["sweep.dir=S", "model=flat", *words]
+    composer = SweepComposer(app.config_loader, cfg)
+
+    def by_hydra() -> object:
+        with composing(lambda: cfg):
+            return plain(app.config_loader.load_sweep_config(cfg, words))
+
+    found = settings_or_refusal(lambda: composer.compose(words).settings)
+    assert found == settings_or_refusal(by_hydra)
+
+
+def settings_or_refusal(compose: Callable[[], object]) -> object:
+    """Return settings, or the message with which they are refused."""
+    try:
+        return compose()
+    except ConfigError as error:
+        return str(error)
+
+
+def test_jobs_of_a_sweep_take_what_stands_last():
+    small = [*SMALL, "early_stopping.patience=7", PATIENT]
+    succeed("-m", *small, "seed=0,1")
+    for number in "01":
+        assert load_run(Path("S", number)).config["early_stopping"]["patience"] == 3
 
 
 @pytest.mark.parametrize("words", [(), ("--cfg", "job")])

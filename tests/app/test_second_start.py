@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -91,6 +92,28 @@ def test_a_start_that_fails_leaves_another_ones_lock(tmp_path, monkeypatch):
             raise DataError("no data")
         with pytest.raises(RunError, match="another process is writing this run"), hold(folder):
             pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the lock's file goes with the lock there")
+def test_a_start_that_fails_leaves_another_ones_new_folder(tmp_path, monkeypatch):
+    """Once the lock was let go, the empty folder was removed; it may be another one's by then."""
+    folder, hold = tmp_path / "R", single_run.hold
+    folder.mkdir()
+
+    @contextmanager
+    def letting_go(folder):
+        try:
+            with hold(folder):
+                yield
+        finally:
+            gone.append(not folder.exists())
+            folder.mkdir()
+
+    gone = []
+    monkeypatch.setattr(single_run, "hold", letting_go)
+    with pytest.raises(DataError), single_run.held(folder, tmp_path):
+        raise DataError("no data")
+    assert gone == [True] and folder.exists()
 
 
 @pytest.mark.parametrize("there", [[], ["kept"]])

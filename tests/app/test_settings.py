@@ -57,6 +57,7 @@ def test_every_field_of_every_table_is_there() -> None:
 @pytest.mark.parametrize(
     ("section", "key", "expected"),
     [
+        ("impl", "impl.name", ("a text", "auto", "auto, fast, compiled, cupy, im2col, naive, sg")),
         ("a run", "epochs", ("a whole number", "4", "at least 1")),
         ("a run", "optimizer", ("group", "sgd", ", ".join(sorted(OPTIMIZERS)))),
         ("checkpoint", "checkpoint.every", ("a whole number or a text", "epoch", "'epoch' or a")),

@@ -173,6 +173,43 @@ def test_row_numbers_of_pandas_are_no_feature(tmp_path):
     assert Csv(file=str(tmp_path / "twice.csv")).image_shape() == (2,)
 
 
+@pytest.mark.parametrize(
+    ("first", "features"),
+    [
+        ([0, 1, 2], 1),
+        ([1, 2, 3], 1),
+        ([2, 0, 1], 1),  # shuffled rows
+        ([0.5, 1.5, 2.5], 2),
+        ([2, 3, 4], 2),
+        ([0, 0, 1], 2),
+    ],
+)
+def test_a_first_column_without_a_name_is_a_feature_unless_it_numbers_the_rows(
+    first, features, tmp_path
+):
+    """It was dropped in silence, whatever it held."""
+    rows = "".join(f"{value},{k + 5},{k % 2}\n" for k, value in enumerate(first))
+    source = csv(tmp_path, ",b,y\n" + rows)
+    assert source.image_shape() == source.load().X.shape[1:] == (features,)
+
+
+def test_row_numbers_go_on_in_the_test_file(tmp_path):
+    """As where a table was shuffled and cut in two."""
+    (tmp_path / "test.csv").write_text(",b,y\n1,5,0\n")
+    source = csv(tmp_path, ",b,y\n2,5,0\n0,6,1\n", test_file=str(tmp_path / "test.csv"))
+    raw = source.load()
+    assert (raw.X.tolist(), raw.X_test.tolist()) == ([[5], [6]], [[5]])
+
+
+def test_row_numbers_alone_are_told_to_be_taken_for_them(tmp_path):
+    with pytest.raises(DataError) as raised:
+        csv(tmp_path, ",y\n0,1\n1,0\n").check()
+    assert str(raised.value).endswith(
+        "there is no column to learn from. Columns: Unnamed: 0, y. Unnamed: 0 is taken for row"
+        " numbers; data.features=[…] names it."
+    )
+
+
 def test_parquet_is_read_as_csv_is(tmp_path):
     pytest.importorskip("pyarrow")
     import pandas as pd
