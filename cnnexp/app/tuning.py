@@ -60,8 +60,9 @@ def micro_batch_for(
     batch = dataset.train.at(slice(config["batch_size"]))
     what = _depends_on(config, network)
     path = user_cache("micro_batches") / f"{_digest(what)}.json"
+    usual = min(int(network.micro_batch), batch.count)
     with _alone(path):
-        seconds = _kept(path, what)
+        seconds = _kept(path, what, tuning.sizes_around(usual, batch.count))
         if seconds is None:
             start = time.monotonic()
             seconds = tuning.measured(network, batch.X, batch.Y)
@@ -183,7 +184,7 @@ def _digest(content: Plain) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _kept(path: Path, what: Plain) -> dict[int, float] | None:
+def _kept(path: Path, what: Plain, sizes: Sequence[int]) -> dict[int, float] | None:
     """Return the seconds by size that a file holds; None if it is absent or damaged."""
     try:
         found = json.loads(read_bytes(path))
@@ -192,7 +193,7 @@ def _kept(path: Path, what: Plain) -> dict[int, float] | None:
         seconds = {int(size): float(value) for size, value in found["seconds"].items()}
     except (OSError, RunError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    whole = all(size >= 1 and 0 < value < math.inf for size, value in seconds.items())
+    whole = all(size in sizes and 0 < value < math.inf for size, value in seconds.items())
     return seconds if whole else None
 
 

@@ -184,11 +184,12 @@ def test_a_damaged_file_is_measured_anew(place, measured):
         b'{"of": {}, "seconds": {"-3": 1.0}}',
         b'{"of": {}, "seconds": {"8": NaN}}',
         b'{"of": {}, "seconds": {"8": "fast"}}',
+        b'{"of": {}, "seconds": {"8": 1.0, "100000": 1e-9}}',
     ],
 )
 def test_what_no_measurement_wrote_is_not_believed(place, content):
     (place / "file.json").write_bytes(content)
-    assert tuning._kept(place / "file.json", {}) is None
+    assert tuning._kept(place / "file.json", {}, [8, 16]) is None
 
 
 def test_what_cannot_be_kept_is_measured_all_the_same(place, measured):
