@@ -125,7 +125,10 @@ _CHECKSUMS = {
     "logs": ("dict", "Length and SHA-256 of each log at the end."),
 }
 _SWEEP = {
-    "started": ("list", "An entry for each start: when, what was typed, where, the signature."),
+    "started": (
+        "list",
+        "An entry for each start: when, what was typed, where, what impl=auto stood for, the signature.",
+    ),
     "jobs": ("dict", "The folder of each job, by the fingerprint of its settings."),
 }
 _CONFUSION = {
