@@ -127,7 +127,7 @@ _CHECKSUMS = {
 _SWEEP = {
     "started": (
         "list",
-        "An entry for each start: when, what was typed, where, what impl=auto stood for, the signature.",
+        "An entry for each start: when, what was typed, where, what `auto` was, the signature.",
     ),
     "jobs": ("dict", "The folder of each job, by the fingerprint of its settings."),
 }
