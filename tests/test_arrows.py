@@ -134,16 +134,23 @@ def named(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
 
-@pytest.mark.parametrize("path", FILES, ids=named)
-def test_a_room_imports_only_what_it_may(path):
-    room = room_of(path)
+ROOMS = sorted({room_of(path) for path in FILES})
+
+
+def files_of(room: str) -> list[Path]:
+    return [path for path in FILES if room_of(path) == room]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_it_may(room):
     assert room in ARROWS, f"{room} is a new room: say here what it may import"
-    for found in imports(path):
-        if found.package == "cnnexp":
-            other = room_named(found.module)
-            late = (room, found.module) in LATE and not found.at_once
-            known = other == room or other in ARROWS[room] or late
-            assert known, f"{room} imports {found.module}"
+    for path in files_of(room):
+        for found in imports(path):
+            if found.package == "cnnexp":
+                other = room_named(found.module)
+                late = (room, found.module) in LATE and not found.at_once
+                known = other == room or other in ARROWS[room] or late
+                assert known, f"{named(path)} imports {found.module}"
 
 
 def neighbours(path: Path) -> set[Path]:
@@ -171,7 +178,6 @@ def cycle(start: Path, graph: dict[Path, set[Path]]) -> list[str]:
 
 
 ACYCLIC = {"engine", "nn", "train", "data", "app"}
-CORE = [path for path in FILES if room_of(path) in ACYCLIC]
 
 
 @pytest.fixture(scope="module")
@@ -179,10 +185,11 @@ def graph():
     return {file: neighbours(file) for file in FILES}
 
 
-@pytest.mark.parametrize("path", CORE, ids=named)
-def test_no_file_imports_itself_by_way_of_others(path, graph):
+@pytest.mark.parametrize("room", sorted(ACYCLIC))
+def test_no_file_imports_itself_by_way_of_others(room, graph):
     """Imports inside functions and for type checkers count as well."""
-    assert cycle(path, graph) == []
+    found = {named(path): cycle(path, graph) for path in files_of(room)}
+    assert {name: way for name, way in found.items() if way} == {}
 
 
 def test_a_circle_would_be_found():
@@ -192,13 +199,15 @@ def test_a_circle_would_be_found():
     assert cycle(PACKAGE / "a", graph) == ["a", "b", "c", "a"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=named)
-def test_only_numpy_is_imported_at_once(path):
+@pytest.mark.parametrize("room", ROOMS)
+def test_only_numpy_is_imported_at_once(room):
     """Everything else is imported inside the functions that use it."""
-    allowed = {"numpy"} | (HYDRA if room_of(path) in KNOW_HYDRA else set())
-    allowed |= {"sklearn"} if room_of(path) == "sklearn" else set()
-    allowed |= {"numba", "llvmlite"} if named(path) in WITH_NUMBA else set()
-    assert {found.package for found in third_party(path) if found.at_once} <= allowed
+    allowed = {"numpy"} | (HYDRA if room in KNOW_HYDRA else set())
+    allowed |= {"sklearn"} if room == "sklearn" else set()
+    for path in files_of(room):
+        here = allowed | ({"numba", "llvmlite"} if named(path) in WITH_NUMBA else set())
+        at_once = {found.package for found in third_party(path) if found.at_once}
+        assert at_once <= here, named(path)
 
 
 @pytest.mark.parametrize("name", sorted(WITH_NUMBA))
@@ -210,21 +219,25 @@ def test_what_needs_numba_is_imported_late(name):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if room_of(p) in ONLY_NUMPY], ids=named)
-def test_the_engine_and_the_networks_need_numpy_alone(path):
-    assert {found.package for found in third_party(path)} <= {"numpy", *INSIDE_FUNCTIONS}
+@pytest.mark.parametrize("room", [room for room in ROOMS if room in ONLY_NUMPY])
+def test_the_engine_and_the_networks_need_numpy_alone(room):
+    for path in files_of(room):
+        packages = {found.package for found in third_party(path)}
+        assert packages <= {"numpy", *INSIDE_FUNCTIONS}, named(path)
 
 
-@pytest.mark.parametrize("path", FILES, ids=named)
-def test_only_the_app_knows_hydra_and_prints_and_only_the_report_draws(path):
-    room, packages = room_of(path), {found.package for found in third_party(path)}
-    if room not in KNOW_HYDRA:
-        assert not packages & HYDRA
-    if room not in DRAW:
-        assert "matplotlib" not in packages
-    if room not in {"app", "__main__"}:
-        calls = [n for n in ast.walk(parsed(path)) if isinstance(n, ast.Call)]
-        assert not [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
+@pytest.mark.parametrize("room", ROOMS)
+def test_only_the_app_knows_hydra_and_prints_and_only_the_report_draws(room):
+    for path in files_of(room):
+        packages = {found.package for found in third_party(path)}
+        if room not in KNOW_HYDRA:
+            assert not packages & HYDRA, named(path)
+        if room not in DRAW:
+            assert "matplotlib" not in packages, named(path)
+        if room not in {"app", "__main__"}:
+            calls = [n.func for n in ast.walk(parsed(path)) if isinstance(n, ast.Call)]
+            names = {called.id for called in calls if isinstance(called, ast.Name)}
+            assert "print" not in names, named(path)
 
 
 def test_one_file_knows_the_inside_of_hydra():

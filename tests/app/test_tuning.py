@@ -119,6 +119,7 @@ def test_it_is_measured_for_what_the_times_depend_on(place, measured, monkeypatc
     assert len(measured) == 7
 
 
+@pytest.mark.long
 def test_it_is_measured_anew_when_a_plugin_has_changed(place, measured, monkeypatch):
     """Also before a sweep."""
     (place / "booms.py").write_text(BOOM)
