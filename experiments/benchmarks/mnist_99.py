@@ -158,17 +158,19 @@ def follow(peer: Any, config: dict[str, Any]) -> None:
     import torch
 
     from cnnexp.train import SCHEDULES
+    from cnnexp.train.schedule import Moment
 
     options = {key: value for key, value in config["schedule"].items() if key != "name"}
     schedule = SCHEDULES[config["schedule"]["name"]](**options)
     samples, epochs = len(peer.Y), config["epochs"]
-    total = epochs * -(-samples // config["batch_size"])
+    per_epoch = -(-samples // config["batch_size"])
     done = 0
     (group,) = peer.optimizer.param_groups
-    for _ in range(epochs):
+    for epoch in range(1, epochs + 1):
         steps = peer.epoch(torch.randperm(samples))
         while True:
-            group["lr"] = config["learning_rate"] * schedule.factor(done / total)
+            moment = Moment(done, epoch, per_epoch, epochs)
+            group["lr"] = config["learning_rate"] * schedule.factor(moment)
             if next(steps, False) is False:
                 break
             done += 1

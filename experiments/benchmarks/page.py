@@ -85,12 +85,17 @@ def against_pytorch(frame: pd.DataFrame) -> str:
     keys = ["net", "by", "pass", "batch", "threads"]
     ratios = ours.drop_duplicates(keys).set_index(keys)["ratio"].to_dict()
     cells = [
-        [net, by, *(_ratio(ratios.get((net, by, *setting))) for setting in SETTINGS)]
+        [
+            net,
+            *(
+                " / ".join(_ratio(ratios.get((net, by, *each))) for by in names)
+                for each in SETTINGS
+            ),
+        ]
         for net in nets
-        for by in names
     ]
     header = [f"{which}, batch {batch}, {cores(n)}" for which, batch, n in SETTINGS]
-    table = markdown(["our time ÷ PyTorch", "impl", *header], cells)
+    table = markdown([f"{' / '.join(names)}, ÷ PyTorch", *header], cells)
     return f"{table}\nOf the settings measured, PyTorch is faster in {slower}.\n"
 
 

@@ -121,7 +121,7 @@ def test_ratios_above_one_are_bold_and_counted() -> None:
         keys | {"by": "sg", "pass": "training", "threads": 1, "ratio": 3},
     ]
     text = page.against_pytorch(pd.DataFrame(rows))
-    assert "| cnn | fast | 0.50 | **1.25** |  |" in text
+    assert "| cnn | 0.50 | **1.25** |  |" in text
     assert "in 2 of 3 with `impl=fast`." in text
 
 
