@@ -4,6 +4,7 @@
     python -m experiments.measure                     everything; asked again, it continues
     python -m experiments.measure --old               only what is older than its code
     python -m experiments.measure --only speed seeds  these
+    python -m experiments.measure --without gpu reliability_    all but those whose names begin so
     python -m experiments.measure --pages             the pages and figures, from the files
 
 The newest commit that changed code is checked out into a folder of its own, where nothing else can
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--list", action="store_true", help="measure nothing; say what there is")
     add("--only", nargs="+", metavar="NAME", help="these, in the order of the list")
+    add("--without", nargs="+", metavar="NAME", default=(), help="not those whose names begin so")
     add("--old", action="store_true", help="what is not there, or older than its code")
     add("--pages", action="store_true", help="measure nothing; write pages and figures")
     return parser
@@ -98,7 +100,10 @@ def chosen(asked: argparse.Namespace) -> list[Task]:
     names = [task.name for task in TASKS]
     if unknown := [name for name in asked.only or () if name not in names]:
         raise ValueError(f"no task is named {unknown[0]!r}. Tasks: {', '.join(names)}.")
-    wanted = asked.only or names
+    for begin in asked.without:
+        if not any(name.startswith(begin) for name in names):
+            raise ValueError(f"no task's name begins with {begin!r}. Tasks: {', '.join(names)}.")
+    wanted = [n for n in asked.only or names if not n.startswith(tuple(asked.without))]
     return [
         task
         for task in TASKS
@@ -176,27 +181,36 @@ def checkout(commit: str) -> Path:
     return folder
 
 
-def is_measured(task: Task, commit: str) -> bool:
-    """Whether the file of a task was measured at a commit, as a whole."""
-    path = RESULTS / task.file
+def is_measured(task: Task, commit: str, results: Path | None = None) -> bool:
+    """Whether the file of a task was measured at a commit, as a whole.
+
+    Rows that it has from the files of other tasks keep the commits of those.
+    """
+    path = (results or RESULTS) / task.file
     if not path.exists():
         return False
     found = stated(path)
-    return found.commits == (commit[:SHORT],) and not found.dirty
+    whole = task.reads or len(found.commits) == 1
+    return commit[:SHORT] in found.commits and bool(whole) and not found.dirty
 
 
 def carry_out(task: Task, folder: Path, commit: str) -> bool:
     """Run a task in its folder and keep what it wrote; say whether it went well."""
+    results = folder / "experiments" / "results"
+    for name in task.reads:  # as they were measured last
+        shutil.copy2(RESULTS / name, results / name)
     start = time.monotonic()
     done = all(_run(words, folder) == 0 for words in commands(task, folder))
-    written = folder / "experiments" / "results" / task.file
+    written = results / task.file
     minutes = (time.monotonic() - start) / 60
-    if not done or not written.exists() or stated(written).commits != (commit[:SHORT],):
-        print(f"  failed after {minutes:.1f} min; its file is left as it was")
+    if not done or not is_measured(task, commit, results):
+        git("checkout", "--", ".", root=folder)
+        log = CHECKOUTS / "measure.log"
+        print(f"  failed after {minutes:.1f} min; its file is left as it was; see {log}")
         return False
     for path in (written, written.with_suffix(".png")):
         if path.exists():
-            target = RESULTS / path.relative_to(folder / "experiments" / "results")
+            target = RESULTS / path.relative_to(results)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
     git("checkout", "--", ".", root=folder)
@@ -214,7 +228,7 @@ def commands(task: Task, folder: Path) -> list[list[str]]:
     key = "sweep.dir" if swept(task.study) else "hydra.run.dir"
     if key == "hydra.run.dir":
         shutil.rmtree(runs, ignore_errors=True)  # a single run that was stopped begins again
-    tables = ["python", "-m", "experiments.tables", "--runs", str(runs)]
+    tables = ["python", "-m", "experiments.tables", "--files", "--runs", str(runs)]
     return [[*words, f"{key}={runs}"], tables]
 
 
@@ -238,10 +252,22 @@ def _run(command: Sequence[str], folder: Path) -> int:
     with (CHECKOUTS / "measure.log").open("a", encoding="utf-8") as log:
         log.write(f"\n$ {shlex.join(command)}\n")
         log.flush()
-        env = os.environ | {"PYTHONPATH": str(folder)}
         return subprocess.run(
-            words, cwd=folder, env=env, stdout=log, stderr=log, check=False
+            words, cwd=folder, env=environment(folder), stdout=log, stderr=log, check=False
         ).returncode
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the variables of a command: those of here, with the code of its folder.
+
+    A folder of data is meant from here. Without compiled modules, each start of Python, and so each
+    run that is timed as a process, would be slower than users have it.
+    """
+    found = os.environ | {"PYTHONPATH": str(folder)}
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
+    if data := found.get("CNNEXP_DATA_DIR"):
+        found["CNNEXP_DATA_DIR"] = str(Path(data).resolve())
+    return found
 
 
 if __name__ == "__main__":

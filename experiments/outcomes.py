@@ -166,6 +166,7 @@ def facts_of(study: str, runs: Sequence[Run]) -> dict[str, str]:
         "date": first["created"][:10],
         "cpu": environment["cpu"],
         "cores": str(environment["cores"]),
+        "implementation": ", ".join(dict.fromkeys(run.config["impl"]["name"] for run in runs)),
         **versions_of(environment),
         "data": f"{first['choices']['data']}, {first['data']['train']:,} samples to train on and"
         f" {first['data']['test']:,} to test with",

@@ -2,6 +2,7 @@
 
     python -m experiments.tables           # of the newest runs below outputs/
     python -m experiments.tables --kept    # of the small files in experiments/results/ alone
+    python -m experiments.tables --files   # write these small files only, and no page
 
 A study is found by the command that started it. What was started with fewer samples or other data
 is passed over: a table shows a study as it is written.
@@ -31,12 +32,15 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="experiments.tables", description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=Path, default=Path("outputs"), help="where run folders lie")
     parser.add_argument("--kept", action="store_true", help="read no run folders")
+    parser.add_argument("--files", action="store_true", help="write the files, and no page")
     args = parser.parse_args(words)
     try:
         found = {} if args.kept else kept.collect(args.runs)
         for results in found.values():
             if results.study in SUMMARIES:
                 print(f"{results.study}: {results.facts['date']} -> {kept.save(results).name}")
+        if args.files:
+            return 0
         write_page([kept.load(study) for study in SUMMARIES if kept.path_of(study).exists()])
     except CnnexpError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -60,7 +64,9 @@ def block(results: Results) -> str:
     parts = [markdown(SUMMARIES[results.study](results))]
     if results.study in FIGURES:
         parts.append(f"![{FIGURES[results.study][0]}](figures/{results.study}.png)\n")
-    where = f"{facts['date']}, {facts['cpu']}, {facts['cores']} cores, NumPy {facts['numpy']}"
+    cores = "1 core" if facts["cores"] == "1" else f"{facts['cores']} cores"
+    where = f"{facts['date']}, {facts['cpu']}, {cores}, NumPy {facts['numpy']}"
+    where += f", {facts['implementation']}" if "implementation" in facts else ""
     where += f", at commit {facts['commit']}" if "commit" in facts else ""
     parts.append(f"`{facts['command']}`  \n{where}; {facts['data']}.\n")
     return "\n" + "\n".join(parts) + "\n"

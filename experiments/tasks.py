@@ -32,6 +32,8 @@ class Task(NamedTuple):
         The code on which its figures depend.
     needs : tuple of str
         Packages without which it cannot be measured, or not as a whole.
+    reads : tuple of str
+        Files of other tasks, which are measured before it, of which some of its rows are.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Task(NamedTuple):
     minutes: float
     of: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     @property
     def study(self) -> str:
@@ -116,7 +119,7 @@ TASKS = (
     study("mnist_minute", 4),
     study("mnist_best", 50),
     Task("claims", "python -m experiments.claims", "claims.csv", 1,
-         (*TRAINING, "experiments/claims.py")),
+         (*TRAINING, "experiments/claims.py"), reads=("original_flat.csv", "original_cnn.csv")),
     # Trust: hours.
     part("defects --before 2526773", 10, "cnnexp"),
     part("extremes", 2, *ENGINE),

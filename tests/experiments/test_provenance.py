@@ -189,6 +189,41 @@ def test_the_list(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
     assert capsys.readouterr().out.startswith("0 tasks")
 
 
+def test_tasks_are_left_out_by_the_beginnings_of_their_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = measure._parser().parse_args(["--without", "gpu", "reliability_"])
+    left = {task.name for task in TASKS} - {task.name for task in measure.chosen(asked)}
+    assert left == {"gpu", *(f"reliability_{name}" for name in PARTS)}
+    assert measure.main(["--without", "gpus"]) == 2
+    assert "no task's name begins with 'gpus'" in capsys.readouterr().err
+
+
+def test_a_command_has_the_data_of_here_and_its_own_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("CNNEXP_DATA_DIR", "data")
+    monkeypatch.chdir(tmp_path)
+    found = measure.environment(tmp_path / "checkout")
+    assert found["PYTHONPATH"] == str(tmp_path / "checkout")
+    assert found["CNNEXP_DATA_DIR"] == str(tmp_path / "data")
+    assert "PYTHONDONTWRITEBYTECODE" not in found
+
+
+def test_a_task_that_reads_files_of_others_keeps_their_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise what is measured of the original is refused as of two commits."""
+    (tmp_path / "a.csv").write_text("x,commit\n1,1111111111\n2,2222222222\n")
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    alone = tasks.Task("a", "python a.py", "a.csv", 1, ())
+    assert not measure.is_measured(alone, "1" * 40)
+    reading = alone._replace(reads=("b.csv",))
+    assert measure.is_measured(reading, "1" * 40)
+    assert not measure.is_measured(reading, "3" * 40)
+
+
 def test_an_unknown_task(capsys: pytest.CaptureFixture[str]) -> None:
     assert measure.main(["--only", "sped"]) == 2
     assert "no task is named 'sped'. Tasks: agreement_benchmark," in capsys.readouterr().err
@@ -235,7 +270,7 @@ def test_a_study_is_run_in_a_folder_of_its_own(tmp_path: Path) -> None:
     run, table = measure.commands(seeds, folder)
     python = ["python", "-m"]
     assert run == [*python, "cnnexp", "experiments=seeds", f"sweep.dir={folder}/outputs/seeds"]
-    assert table == [*python, "experiments.tables", "--runs", f"{folder}/outputs/seeds"]
+    assert table == [*python, "experiments.tables", "--files", "--runs", f"{folder}/outputs/seeds"]
     (flat,) = [task for task in TASKS if task.name == "original_flat"]
     assert measure.commands(flat, folder)[0][-1].startswith("hydra.run.dir=")
 
