@@ -1,18 +1,19 @@
 """An epoch of the two MNIST recipes beside PyTorch: ``python -m experiments.recipe_peers``.
 
 Networks, batches of 128 and the optimizer are those of ``mnist_best`` and ``mnist_minute``, on two
-workers, without augmentation. Ours and both layouts of PyTorch take turns in processes of their
-own; an epoch has 60,000 images. It needs ``pip install 'cnnexp[peers]'``.
+workers, without augmentation. Ours, `compiled` and `fast`, and both layouts of PyTorch take turns
+in processes of their own; an epoch has 60,000 images. It needs ``pip install 'cnnexp[peers]'``.
 """
 
 from __future__ import annotations
 
 import statistics
 
-from experiments.benchmarks.jobs import LAYOUTS, MNIST, Job
+from experiments.benchmarks.jobs import LAYOUTS, MNIST, Job, installed
 from experiments.benchmarks.machine import describe
 from experiments.benchmarks.processes import RAISED_MALLOC, Worker, train
 
+OURS = ("compiled", "fast")
 NETS = {"vgg_bn": 16, "lenet5_bn": 80}  # and mini-batches of a turn
 ROUNDS = 5
 
@@ -23,7 +24,8 @@ def main() -> None:
         machine = ours.call(describe)
         print(", ".join(f"{key} {machine[key]}" for key in ("cpu", "blas_architecture", "commit")))
         for net, count in NETS.items():
-            jobs = {Job(net, threads=2): ours}
+            impls = [impl for impl in OURS if impl in installed()]
+            jobs = {Job(net, impl, threads=2): ours for impl in impls}
             jobs |= {Job(net, layout, threads=2): theirs for layout in LAYOUTS}
             times: dict[Job, list[float]] = {job: [] for job in jobs}
             for turn in range(ROUNDS + 1):
