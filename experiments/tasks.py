@@ -56,12 +56,13 @@ def study(name: str, minutes: float, *needs: str) -> Task:
     return Task(name, STUDY.format(name), f"{name}.csv", minutes, of, needs)
 
 
-def benchmark(name: str, minutes: float, *of: str, needs: tuple[str, ...] = ()) -> Task:
-    """Return the task of a benchmark."""
+def benchmark(words: str, minutes: float, *of: str, needs: tuple[str, ...] = ()) -> Task:
+    """Return the task of a benchmark; its options follow its name."""
+    name = words.partition(" ")[0]
     file = {"mnist_99": "mnist_99_peers"}.get(name, name)
     own = f"experiments/benchmarks/{name}.py"
     title = f"{name}_benchmark" if name in ("mnist_99", "agreement", "growth", "sweeps") else name
-    return Task(title, BENCHMARK.format(name), f"{file}.csv", minutes, (*of, own), needs)
+    return Task(title, BENCHMARK.format(words), f"{file}.csv", minutes, (*of, own), needs)
 
 
 def part(words: str, minutes: float, *of: str, needs: tuple[str, ...] = ()) -> Task:
@@ -74,51 +75,51 @@ def part(words: str, minutes: float, *of: str, needs: tuple[str, ...] = ()) -> T
 
 TASKS = (
     # First what tells whether the rest is worth measuring.
-    benchmark("agreement", 2, *TRAINING, needs=("torch",)),
-    Task("pytorch", "python -m tests.agreement", "pytorch.csv", 2,
+    benchmark("agreement", 0.7, *TRAINING, needs=("torch",)),
+    Task("pytorch", "python -m tests.agreement", "pytorch.csv", 0.5,
          (*TRAINING, "tests/agreement.py", "tests/nn/networks.py", "tests/nn/test_fifty_steps.py",
           "tests/train/test_schedules.py", "tests/train/test_optimizers.py"), ("torch",)),
-    Task("exchange", "python -m experiments.exchange", "exchange.csv", 2,
+    Task("exchange", "python -m experiments.exchange", "exchange.csv", 0.3,
          ("cnnexp/exchange", *ENGINE, "experiments/exchange.py"), ("torch", "onnx", "onnxruntime")),
     # Speed and memory.
-    benchmark("speed", 30, *TRAINING, needs=("torch", "numba")),
-    benchmark("peers", 20, *TRAINING, needs=("torch", "numba")),
-    benchmark("memory", 10, *ENGINE, needs=("torch",)),
-    benchmark("layer_pass", 8, *ENGINE),
-    benchmark("growth", 10, *ENGINE),
-    benchmark("steps", 6, *TRAINING),
+    benchmark("speed", 21, *TRAINING, needs=("torch", "numba")),
+    benchmark("peers", 8, *TRAINING, needs=("torch", "numba")),
+    benchmark("memory", 2, *ENGINE, needs=("torch",)),
+    benchmark("layer_pass", 0.1, *ENGINE),
+    benchmark("growth", 1.2, *ENGINE),
+    benchmark("steps", 1.5, *TRAINING),
     benchmark("naive_to_fast", 1, "docs/notebooks/6_naive_to_fast.ipynb"),
-    benchmark("batch_norm", 10, *TRAINING, needs=("torch",)),
-    benchmark("data_path", 5, *TRAINING),
-    benchmark("workers", 10, *TRAINING, needs=("numba",)),
-    benchmark("tuning", 4, *TRAINING, needs=("numba",)),
-    benchmark("phases", 3, *TRAINING, needs=("numba",)),
+    benchmark("batch_norm", 1.5, *TRAINING, needs=("torch",)),
+    benchmark("data_path", 2.5, *TRAINING),
+    benchmark("workers", 3, *TRAINING, needs=("numba",)),
+    benchmark("tuning", 0.7, *TRAINING, needs=("numba",)),
+    benchmark("phases", 0.2, *TRAINING, needs=("numba",)),
     benchmark("gpu", 5, *TRAINING, needs=("cupy", "torch")),
-    benchmark("augmentation", 10, *TRAINING),
-    Task("landing", "python -m experiments.landing", "landing.csv", 5,
+    benchmark("augmentation --rounds 5", 3.5, *TRAINING),
+    Task("landing", "python -m experiments.landing", "landing.csv", 0.7,
          (*TRAINING, "experiments/landing.py"), ("torch",)),
     Task("stride_groups_scaling", "python -m experiments.stride_groups_scaling",
-         "stride_groups_scaling.csv", 3, (*ENGINE, "experiments/stride_groups_scaling.py")),
+         "stride_groups_scaling.csv", 0.5, (*ENGINE, "experiments/stride_groups_scaling.py")),
     # Runs and sweeps.
-    benchmark("run_folders", 2, "cnnexp/runs", "cnnexp/report"),
-    benchmark("sweeps", 10, "cnnexp/app", "cnnexp/runs"),
-    benchmark("kill_and_resume", 25, "cnnexp/runs", "cnnexp/train", "cnnexp/app"),
-    benchmark("live_page", 6, "cnnexp/report/live", "cnnexp/nn", needs=("playwright",)),
+    benchmark("run_folders", 0.5, "cnnexp/runs", "cnnexp/report"),
+    benchmark("sweeps", 1, "cnnexp/app", "cnnexp/runs"),
+    benchmark("kill_and_resume --kills 24", 3.5, "cnnexp/runs", "cnnexp/train", "cnnexp/app"),
+    benchmark("live_page", 1, "cnnexp/report/live", "cnnexp/nn", needs=("playwright",)),
     # Studies, the quick ones first.
-    study("original_flat", 1),
-    study("original_cnn", 1),
-    study("naive_vs_sg", 2),
-    study("seeds", 2),
-    study("search_cnn", 2, "optuna"),
-    study("learning_rates", 3),
-    study("initialisation", 3),
-    study("depth", 4),
+    study("original_flat", 0.7),
+    study("original_cnn", 0.3),
+    study("naive_vs_sg", 1),
+    study("seeds", 1),
+    study("search_cnn", 0.6, "optuna"),
+    study("learning_rates", 2),
+    study("initialisation", 1.5),
+    study("depth", 2),
     study("batch_size", 5),
-    study("mnist_99", 2),
+    study("mnist_99", 1),
     benchmark("mnist_99", 5, *TRAINING, needs=("torch",)),
-    study("mnist_minute", 4),
-    study("mnist_best", 50),
-    Task("claims", "python -m experiments.claims", "claims.csv", 1,
+    study("mnist_minute", 2),
+    study("mnist_best", 17),
+    Task("claims", "python -m experiments.claims", "claims.csv", 0.8,
          (*TRAINING, "experiments/claims.py"), reads=("original_flat.csv", "original_cnn.csv")),
     # Trust: hours.
     part("defects --before 2526773", 10, "cnnexp"),
