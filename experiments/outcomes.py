@@ -117,10 +117,12 @@ def study_of(command: Sequence[str]) -> str:
     --------
     >>> study_of(["cnnexp", "experiments=seeds", "impl=fast"])
     'seeds'
+    >>> study_of(["python", "-m", "cnnexp", "experiments=seeds", "sweep.jobs=1"])
+    'seeds'
     >>> study_of(["cnnexp", "experiments=seeds", "data=digits"])
     ''
     """
-    words = [word for word in command[1:] if word not in ("-m", "--multirun")]
+    words = [word for word in command[1:] if word not in ("-m", "cnnexp", "--multirun")]
     named = [word for word in words if word.startswith("experiments=")]
     if not named or not all(word.startswith((*named, *LEFT_ALONE)) for word in words):
         return ""

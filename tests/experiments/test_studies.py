@@ -172,6 +172,7 @@ def test_every_summary_has_its_place():
 )
 def test_only_a_study_as_written_counts(words, study):
     assert outcomes.study_of(["cnnexp", *words.split()]) == study
+    assert outcomes.study_of(["python", "-m", "cnnexp", *words.split()]) == study
 
 
 @pytest.fixture
