@@ -10,7 +10,9 @@
 The newest commit that changed code is checked out into a folder of its own, where nothing else can
 change it, and each command runs there. Its file is copied into ``experiments/results`` as soon as
 it is whole. A file that already names this commit is not measured again, so a measurement that was
-stopped continues where it was. Uncommitted changes are refused: what is measured could never be
+stopped continues where it was. A task that fails keeps its old file, and so does one that takes far
+longer than the list says, which is ended; the others are measured all the same, and the last line
+names what is not. Uncommitted changes are refused: what is measured could never be
 measured again. Each file has the machine, the versions and the commit.
 
 Nothing else should run on the machine meanwhile.
@@ -24,6 +26,7 @@ import importlib.util
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -46,6 +49,8 @@ from experiments.tasks import TASKS, Task
 
 CHECKOUTS = ROOT / "outputs" / "measure"
 TIMES = "times.csv"  # how long each task took, beside the results
+LEAST_LIMIT, LONGER = 10, 4  # minutes, and times as long as expected: then a task is ended
+GRACE = 30  # seconds for a command to end by itself
 PAGES = (
     "python -m experiments.tables --kept",
     "python -m experiments.benchmarks table",
@@ -200,7 +205,8 @@ def carry_out(task: Task, folder: Path, commit: str) -> bool:
     for name in task.reads:  # as they were measured last
         shutil.copy2(RESULTS / name, results / name)
     start = time.monotonic()
-    done = all(_run(words, folder) == 0 for words in commands(task, folder))
+    limit = 60 * (LEAST_LIMIT + LONGER * task.minutes)
+    done = all(_run(words, folder, limit) == 0 for words in commands(task, folder))
     written = results / task.file
     minutes = (time.monotonic() - start) / 60
     if not done or not is_measured(task, commit, results):
@@ -245,16 +251,43 @@ def note_time(task: str, minutes: float, commit: str) -> None:
         writer.writerows(sorted(rows, key=lambda row: row["task"]))
 
 
-def _run(command: Sequence[str], folder: Path) -> int:
-    """Run a command in a folder, with the code of that folder; what it prints goes to a log."""
+def _run(command: Sequence[str], folder: Path, limit: float | None = None) -> int:
+    """Run a command in a folder, with the code of that folder; what it prints goes to a log.
+
+    A command that takes longer than `limit` seconds is ended, so that the others have their turn.
+    """
     words = [sys.executable if word == "python" else word for word in command]
     CHECKOUTS.mkdir(parents=True, exist_ok=True)
     with (CHECKOUTS / "measure.log").open("a", encoding="utf-8") as log:
         log.write(f"\n$ {shlex.join(command)}\n")
         log.flush()
-        return subprocess.run(
-            words, cwd=folder, env=environment(folder), stdout=log, stderr=log, check=False
-        ).returncode
+        child = subprocess.Popen(
+            words,
+            cwd=folder,
+            env=environment(folder),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # its processes are ended with it
+        )
+        try:
+            return child.wait(limit)
+        except subprocess.TimeoutExpired:
+            log.write(f"ended after {limit:.0f} s\n")
+            return 1
+        finally:
+            _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a command that still runs, and its processes."""
+    if child.poll() is not None:
+        return
+    os.killpg(child.pid, signal.SIGTERM)
+    try:
+        child.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 def environment(folder: Path) -> dict[str, str]:

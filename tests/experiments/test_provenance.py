@@ -264,6 +264,13 @@ def test_measuring_goes_on_where_it_was(
     assert measure.times().keys() == {"a", "b"}
 
 
+def test_a_command_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "CHECKOUTS", tmp_path)
+    assert measure._run(["sleep", "60"], tmp_path, 0.1) == 1
+    assert (tmp_path / "measure.log").read_text() == "\n$ sleep 60\nended after 0 s\n"
+    assert measure._run(["true"], tmp_path, 60) == 0
+
+
 def test_a_study_is_run_in_a_folder_of_its_own(tmp_path: Path) -> None:
     (seeds,) = [task for task in TASKS if task.name == "seeds"]
     folder = tmp_path / "a folder's name"  # which no shell may take apart
