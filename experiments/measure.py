@@ -12,8 +12,8 @@ change it, and each command runs there. Its file is copied into ``experiments/re
 it is whole. A file that already names this commit is not measured again, so a measurement that was
 stopped continues where it was. A task that fails keeps its old file, and so does one that takes far
 longer than the list says, which is ended; the others are measured all the same, and the last line
-names what is not. Uncommitted changes are refused: what is measured could never be
-measured again. Each file has the machine, the versions and the commit.
+names what is not. Uncommitted changes are refused: what is measured could never be measured again.
+Each file has the machine, the versions and the commit.
 
 Nothing else should run on the machine meanwhile.
 """
