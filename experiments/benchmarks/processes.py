@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ RAISED_MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
     "MALLOC_TOP_PAD_": str(1 << 28),
 }
+PAUSE = 0.03  # seconds before a turn, three times as long as threads of PyTorch's spin
 DEFAULT_MALLOC: Environment = dict.fromkeys(RAISED_MALLOC)
 
 
@@ -133,10 +135,15 @@ def infer(job: Job, samples: int, at_once: int) -> float:
 
 
 def in_turns(timers: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Call all timers in turns, A B C A B C, and return the figures of each; one round unheeded."""
+    """Call all timers in turns, A B C A B C, and return the figures of each; one round unheeded.
+
+    Threads of a contender may spin for some milliseconds after its turn, and take a core from the
+    next one. So each turn begins with a pause.
+    """
     figures: dict[str, list[float]] = {name: [] for name in timers}
     for turn in range(rounds + 1):
         for name, timer in timers.items():
+            time.sleep(PAUSE)
             figure = timer()
             if turn:
                 figures[name].append(figure)

@@ -177,7 +177,8 @@ def measure_inference(
     workers: dict[Job, Worker], jobs: Sequence[Job], samples: int, at_once: int, rounds: int
 ) -> Iterator[Row]:
     """Time inference on some samples, so many a call."""
-    timers = {job.by: _inference(workers[job], job, samples, at_once) for job in jobs}
+    calls = _calls_of_a_turn(workers[jobs[0]], jobs[0], samples, at_once)
+    timers = {job.by: _inference(workers[job], job, samples, at_once, calls) for job in jobs}
     asked = [replace(job, batch=at_once) for job in jobs]
     yield from _rows(asked, "inference", in_turns(timers, rounds), samples)
 
@@ -186,8 +187,12 @@ def _training(worker: Worker, job: Job, count: int) -> Timer:
     return lambda: worker.call(train, job, count) / (count * job.batch) * 1e6
 
 
-def _inference(worker: Worker, job: Job, samples: int, at_once: int) -> Timer:
-    return lambda: worker.call(infer, job, samples, at_once) / samples * 1e6
+def _inference(worker: Worker, job: Job, samples: int, at_once: int, calls: int) -> Timer:
+    def timer() -> float:
+        seconds = sum(worker.call(infer, job, samples, at_once) for _ in range(calls))
+        return seconds / (calls * samples) * 1e6
+
+    return timer
 
 
 def _batches_of_a_turn(worker: Worker, job: Job) -> int:
@@ -200,6 +205,12 @@ def _samples_of_a_turn(worker: Worker, job: Job) -> int:
     """Return how many samples fill a turn: whole calls, 10,000 at most."""
     seconds = min(worker.call(infer, job, job.batch, job.batch) for _ in range(3))
     return job.batch * max(2, min(round(TURN / seconds), MANY // job.batch))
+
+
+def _calls_of_a_turn(worker: Worker, job: Job, samples: int, at_once: int) -> int:
+    """Return how often these samples are predicted in a turn: 10,000 of a small net take little."""
+    seconds = min(worker.call(infer, job, samples, at_once) for _ in range(2))
+    return max(1, round(TURN / seconds))
 
 
 def _rows(
