@@ -3,6 +3,7 @@
 from cnnexp.engine import compiled, fast, gpu, im2col, naive, stride_groups
 from cnnexp.engine.context import Array, Context, host_copy, to_host
 from cnnexp.engine.device import Device
+from cnnexp.engine.layout import row_maxima
 from cnnexp.engine.machine import Limits
 from cnnexp.engine.operations import (
     AUTO,
@@ -40,6 +41,7 @@ __all__ = [
     "im2col",
     "meaning_of_auto",
     "naive",
+    "row_maxima",
     "stride_groups",
     "to_host",
 ]

@@ -122,7 +122,7 @@ class Context:
         order = memory_order(array)
         shape = tuple(array.shape[axis] for axis in order)
         inner = self.array(name, shape, array.dtype if dtype is None else dtype)
-        return inner.transpose(np.argsort(order).tolist())
+        return inner.transpose(sorted(order, key=order.__getitem__))
 
     @property
     def bytes(self) -> int:
@@ -183,6 +183,8 @@ def memory_order(array: Array) -> tuple[int, ...]:
     (1, 2, 0)
     """
     strides = array.strides
+    if len(strides) == 2:  # most often, and each call of a small network counts
+        return (0, 1) if strides[0] >= strides[1] else (1, 0)
     return tuple(sorted(range(array.ndim), key=lambda axis: -strides[axis]))
 
 

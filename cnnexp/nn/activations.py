@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from cnnexp.engine import Array, Context
+from cnnexp.engine import Array, Context, row_maxima
 from cnnexp.nn.layer import LAYERS, Layer, Shape
 from cnnexp.nn.options import check_number
 
@@ -367,7 +367,7 @@ class Softmax(Layer):
 
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return probabilities that add up to one; shifted by the maximum none overflows."""
-        A: Array = np.exp(A_prev - A_prev.max(axis=-1, keepdims=True))
+        A: Array = np.exp(A_prev - row_maxima(A_prev))
         A /= A.sum(axis=-1, keepdims=True)
         return A, A
 
@@ -391,7 +391,7 @@ class LogSoftmax(Layer):
 
     def forward(self, A_prev: Array, context: Context) -> tuple[Array, Any]:
         """Return ``Z - log Σ exp(Z)``, shifted by the maximum so that nothing overflows."""
-        A: Array = A_prev - A_prev.max(axis=-1, keepdims=True)
+        A: Array = A_prev - row_maxima(A_prev)
         A -= np.log(np.exp(A).sum(axis=-1, keepdims=True))
         return A, A
 

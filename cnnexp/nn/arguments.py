@@ -186,8 +186,8 @@ def as_finite(name: str, values: Array, dtype: np.dtype[Any], first: int = 0) ->
 
     Of a part of an array, `first` is the number of its first row.
 
-    The sum tells in one pass and without memory; only if it is not finite, which a sum of large
-    numbers may be too, each number is looked at.
+    The sum of their squares tells in one pass and without memory; only if it is not finite, which
+    it may also be where numbers are large, each number is looked at.
 
     Raises
     ------
@@ -196,7 +196,8 @@ def as_finite(name: str, values: Array, dtype: np.dtype[Any], first: int = 0) ->
     """
     with np.errstate(all="ignore"):
         found = values.astype(dtype, copy=False)
-        if not np.isfinite(found.sum()) and not np.isfinite(found).all():
+        total = np.vdot(found, found) if found.flags.c_contiguous else found.sum()
+        if not np.isfinite(total) and not np.isfinite(found).all():
             where = np.argwhere(~np.isfinite(found))[0].tolist()
             value, where[0] = found[tuple(where)], where[0] + first
             raise ShapeError(f"{name} must be finite. Got {value} as {dtype}, at {where}.")

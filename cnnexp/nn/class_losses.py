@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnnexp.engine import Array
+from cnnexp.engine import Array, row_maxima
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.losses import LOSSES, Loss, Shape, class_indices, one_hot
 
@@ -85,7 +85,7 @@ class CrossEntropy(Loss):
 
         Targets are class indices (n_m,), or rows (n_m, classes) of numbers that add up to 1.
         """
-        shifted: Array = Z - Z.max(axis=1, keepdims=True)
+        shifted: Array = Z - row_maxima(Z)
         if self.class_weights is not None:
             return self._weighted_forward(shifted, targets)
         if targets.ndim == 2:
@@ -165,7 +165,7 @@ class Focal(Loss):
 
     def forward(self, Z: Array, targets: Array) -> tuple[float, Any]:
         """Return the sum over samples, in nats."""
-        shifted = Z - Z.max(axis=1, keepdims=True)
+        shifted = Z - row_maxima(Z)
         logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         log_p = logs[np.arange(len(targets)), targets]
         wrong = -np.expm1(log_p)  # 1 - p, without loss of digits

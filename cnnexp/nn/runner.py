@@ -387,8 +387,14 @@ def micro_batches(samples: int, size: int | None) -> list[slice]:
     >>> micro_batches(5, None)
     [slice(0, 5, None)]
     """
+    return list(_slices(samples, size))
+
+
+@functools.lru_cache(16)  # each mini-batch asks several times
+def _slices(samples: int, size: int | None) -> tuple[slice, ...]:
     size = max(samples, 1) if size is None else size
     starts = list(range(0, max(samples, 1), size))
     if size > 1 and len(starts) > 1 and samples - starts[-1] == 1:
         starts.pop()
-    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], samples], strict=True)]
+    stops = [*starts[1:], samples]
+    return tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))
