@@ -278,7 +278,7 @@ class Runner:
             self._reserve(batch, count)
         self._header[:] = batch.size, step, micro_batch
         self._batch = batch
-        if self.executor.shared:
+        if self.executor.shared and count > 1:  # a single micro-batch stays in this process
             batch.gather(self._X[: batch.size], self._targets[: batch.size])
             self._batch = Batch(self._X, self._targets)
             self._values[...], self._state[...] = self.parameters.values, self.parameters.state
