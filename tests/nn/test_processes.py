@@ -350,3 +350,17 @@ def test_nothing_stays_open_where_no_process_can_be_made(monkeypatch):
     for _ in range(WARMUP + 2):
         work.executor.ready((work.job,), 3, work.prepare)
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_single_micro_batch_is_not_copied_to_shared_memory(monkeypatch: pytest.MonkeyPatch):
+    """It runs in this process, before and after workers were forked; the numbers are the same."""
+    X, Y = np.random.default_rng(0).random((6, 5)), np.array([0, 1, 2, 0, 1, 2])
+    one, two = (
+        Network([Dense(3), Softmax()], threads=threads, micro_batch=3, dtype="float64")
+        for threads in (1, 2)
+    )
+    for _ in range(WARMUP + 2):
+        np.testing.assert_array_equal(one.gradients(X, Y)[1], two.gradients(X, Y)[1])
+    monkeypatch.setattr(runner.Batch, "gather", lambda *_: pytest.fail("it was copied"))
+    np.testing.assert_array_equal(one.gradients(X[:3], Y[:3])[1], two.gradients(X[:3], Y[:3])[1])
+    two.close()
