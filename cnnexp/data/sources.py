@@ -149,6 +149,7 @@ class SourceTable(Registry[type[Source]]):
 
 
 SOURCES = SourceTable("data set")
+VARIABLE = "CNNEXP_DATA_DIR"  # the folder of all data sets
 
 
 def data_folder(name: str, given: str | None) -> Path:
@@ -159,7 +160,7 @@ def data_folder(name: str, given: str | None) -> Path:
     """
     if given:
         return Path(given).expanduser()
-    if root := os.environ.get("CNNEXP_DATA_DIR"):
+    if root := os.environ.get(VARIABLE):
         return Path(root).expanduser() / name
     from platformdirs import user_cache_path
 

@@ -159,17 +159,23 @@ class Implementation:
         """Sizes of blocks by default; on a device nothing is cut."""
         return Limits() if self.device is None else Limits(cache=UNCUT, product=UNCUT)
 
-    def missing(self) -> str:
-        """Say what is missing that it needs, and how to install it; empty if nothing."""
+    def lacks(self) -> str:
+        """Say what is not here that it needs, and how to install it; empty if nothing."""
         if self.needs and not importlib.util.find_spec(self.needs):
             fault = f"{self.needs}, which is not installed: pip install 'cnnexp[{self.extra}]'"
         elif self.device is not None and (found := self.device.fault()):
             fault = f"a GPU, and {found}"
         else:
             return ""
+        return f"impl={self.name} needs {fault}."
+
+    def missing(self) -> str:
+        """Say what it lacks, and what can take its place; empty if it lacks nothing."""
+        if not (lacks := self.lacks()):
+            return ""
         return (
-            f"impl={self.name} needs {fault}. Or take impl=fast, which needs nothing; for a run"
-            " that is there: python -m cnnexp rerun RUN impl=fast."
+            f"{lacks} Or take impl=fast, which needs nothing; for a run that is there:"
+            " python -m cnnexp rerun RUN impl=fast."
         )
 
     def add(self, name: str, operation: Operation) -> None:

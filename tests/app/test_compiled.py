@@ -27,16 +27,16 @@ def auto_stands_for_what_is_installed(monkeypatch):
 
 @pytest.fixture
 def without_numba(monkeypatch):
-    missing = Implementation.missing
+    lacks = Implementation.lacks
 
     def found(self):
-        return missing(
+        return lacks(
             Implementation("compiled", {}, needs="no_such_module", extra="compiled")
             if self.name == "compiled"
             else self
         )
 
-    monkeypatch.setattr(Implementation, "missing", found)
+    monkeypatch.setattr(Implementation, "lacks", found)
 
 
 def recorded(folder) -> str:
@@ -49,7 +49,9 @@ def test_without_the_extra_the_error_names_the_command(without_numba, tmp_path):
     assert "pip install 'cnnexp[compiled]'" in ended.err
     assert "rerun RUN impl=fast" in ended.err
     assert not (tmp_path / "run").exists()
-    assert cnnexp("compile").code == 2
+    ended = cnnexp("compile")
+    assert ended.code == 2
+    assert ended.err.rstrip().endswith("pip install 'cnnexp[compiled]'.")  # there is no run
     with pytest.raises(OptionError, match=r"pip install 'cnnexp\[compiled\]'"):
         Network([Dense(2)], impl="compiled")
 

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 
 from cnnexp import LAYERS
+from cnnexp.app import settings
 from cnnexp.app.docstrings import documented, parameters_of
 from cnnexp.app.schema import TABLES, Config, option_names
 from cnnexp.app.settings import Setting, find
+from cnnexp.app.variables import VARIABLES
 from cnnexp.nn.initializers import INITIALIZERS
 from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.train import OPTIMIZERS, SCHEDULES
@@ -127,6 +130,7 @@ def test_every_row_names_its_reference(table: object, kind: str) -> None:
         ("rotate", "augment.transforms.N.degrees"),
         ("callbacks.0.value", "callbacks.N.value  (callback: stop_at)"),
         ("early_stopping.patience", "a whole number or null; at least 1"),
+        ("CNNEXP_IMPL", "default: compiled where it is installed, else fast"),
     ],
 )
 def test_help_for_a_key(words: str, expected: str) -> None:
@@ -139,6 +143,15 @@ def test_help_for_a_section_shows_it_once(key: str) -> None:
     assert head.startswith(f"{key}: ")
     entries = [line for line in lines if line and not line.startswith(" ")]
     assert entries and all(entry.startswith(f"{key}.") for entry in entries)
+
+
+def test_every_environment_variable_is_described() -> None:
+    source = Path(settings.__file__).parents[1]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in source.rglob("*.py"))
+    names = [variable.name for variable in VARIABLES]
+    assert set(re.findall(r"\bCNNEXP_[A-Z_]+", text)) == {*names}
+    assert all(name in succeed("list", "variables") for name in names)
+    assert "Did you mean 'CNNEXP_IMPL'?" in cnnexp("help", "CNNEXP_IMPLS").err
 
 
 def test_help_for_a_mistyped_key() -> None:

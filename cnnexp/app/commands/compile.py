@@ -26,8 +26,8 @@ def main(words: list[str]) -> int:
     types = ("float32", "float64")
     parser.add_argument("--dtype", choices=types, default="float32", help="numbers: float32")
     dtype = parser.parse_args(words).dtype
-    if missing := IMPLEMENTATIONS["compiled"].missing():
-        raise OptionError(missing)
+    if lacks := IMPLEMENTATIONS["compiled"].lacks():
+        raise OptionError(lacks)
     kernels = every_kernel()
     compiled = make_ready(kernels, dtype)
     there = len(kernels) - compiled

@@ -10,6 +10,7 @@ from cnnexp.app import contents
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.own import KEY, named_plugins
 from cnnexp.app.settings import NO_DEFAULT, Section, Setting, find, sections
+from cnnexp.app.variables import VARIABLES
 from cnnexp.errors import UnknownName, did_you_mean
 from cnnexp.runs.plugins import load_plugins
 
@@ -17,7 +18,7 @@ WIDTH = 88
 GROUP = "group"  # what the docstring of `Config` calls settings with settings of their own
 EPILOG = """\
 KEY is a setting as it is typed, a single option of layers or of a group, or a choice of a group;
-a column of a CSV file, a field of run.json, or a file of a run folder.
+a column of a CSV file, a field of run.json, a file of a run folder, or an environment variable.
 
 examples
   python -m cnnexp help learning_rate
@@ -27,6 +28,7 @@ examples
   python -m cnnexp help conv                      all options of this layer
   python -m cnnexp help test_error                in epochs.csv, and in run.json
   python -m cnnexp help layers.csv                all columns of this file
+  python -m cnnexp help CNNEXP_IMPL               an environment variable
   python -m cnnexp help plugins=[my_layers] swish
 """
 
@@ -52,9 +54,10 @@ def _entry(key: str) -> str:
     UnknownName
         If there is no such setting.
     """
-    parts = [*_of_settings(key), *_of_contents(key)]
+    parts = [*_of_settings(key), *_of_contents(key), *_of_variables(key)]
     if not parts:
         known = {name for section in sections() for name in _names(section)} | contents.names()
+        known |= {variable.name for variable in VARIABLES}
         raise UnknownName(
             f"help: nothing is named '{key}'.{did_you_mean(key, sorted(known))}"
             " All settings: python -m cnnexp list settings. All commands: list commands."
@@ -84,6 +87,15 @@ def _of_contents(key: str) -> Iterator[str]:
         columns = entry.file.endswith(".csv")
         head = f"{entry.name}  ({'column' if columns else 'field'} of {entry.file})"
         yield "\n".join([head, *_wrapped(entry.meaning), f"  {entry.type}"])
+
+
+def _of_variables(key: str) -> Iterator[str]:
+    """Yield the text for an environment variable."""
+    for variable in VARIABLES:
+        if key == variable.name:
+            head = f"{key}  (environment variable)"
+            lines = [head, *_wrapped(variable.meaning), f"  default: {variable.default}"]
+            yield "\n".join(lines)
 
 
 def _wrapped(text: str, indent: str = "  ") -> list[str]:

@@ -16,6 +16,7 @@ from cnnexp.app.locations import config_files
 from cnnexp.app.own import KEY, named_plugins
 from cnnexp.app.schema import ImplConfig
 from cnnexp.app.settings import NO_DEFAULT, default_of, sections, set_by_file
+from cnnexp.app.variables import VARIABLES
 from cnnexp.data import SOURCES
 from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.data.dataset import Preparation
@@ -166,6 +167,13 @@ KINDS: Mapping[str, Kind] = {
         "studies with all their settings", lambda: _files("experiments"), "experiments=NAME"
     ),
     "settings": Kind("all settings, in a line each", _settings, "python -m cnnexp help KEY"),
+    "variables": Kind(
+        "environment variables",
+        lambda: (
+            Entry(v.name, v.meaning.replace("`", ""), f"default: {v.default}") for v in VARIABLES
+        ),
+        "export NAME=VALUE",
+    ),
     "commands": Kind(
         "commands", lambda: starmap(Entry, SUMMARIES.items()), "python -m cnnexp COMMAND --help"
     ),
