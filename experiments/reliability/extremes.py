@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.benchmarks.machine import has_torch
 from experiments.benchmarks.page import markdown
+from experiments.reliability.numbers import installed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SUMMARY = "large logits, denormal numbers, zeros, one sample, one class"
 SHOWN = ("case", "impl", "dtype", "loss", "outcome")
-IMPLS = ("naive", "sg", "im2col", "fast")
 DTYPES = ("float64", "float32")
 GOOD = "as the oracle"
 
@@ -34,11 +34,11 @@ def measure(chosen: argparse.Namespace) -> Iterator[Row]:
     """Try every case."""
     from tests.nn import extremes
 
-    oracle = extremes.pytorch if has_torch() else _naive
+    oracle, impls = extremes.pytorch if has_torch() else _naive, installed()
     for case in extremes.CASES:
         for dtype in DTYPES:
             wanted = oracle(case, dtype)
-            for impl in IMPLS:
+            for impl in impls:
                 found = extremes.ours(case, impl, dtype)
                 yield {
                     "case": case,
@@ -58,8 +58,9 @@ def _naive(case: str, dtype: str) -> Any:
 
 def section(frame: pd.DataFrame) -> str:
     """Return the part of the page."""
+    impls = list(frame["impl"].unique())
     cells = [
-        [case, dtype, f"{part['loss'].iloc[0]:.6g}", *_outcomes(part)]
+        [case, dtype, f"{part['loss'].iloc[0]:.6g}", *part["outcome"]]
         for (case, dtype), part in frame.groupby(["case", "dtype"], sort=False)
     ]
     wrong = int((frame["outcome"] != GOOD).sum())
@@ -72,10 +73,5 @@ def section(frame: pd.DataFrame) -> str:
         " sees one value per channel gives its shift and no gradient, where PyTorch refuses;"
         " `tests/nn/test_extremes.py` says so, and tries images, filters and gradients up to a"
         " 32nd of the largest number, 1e37 in float32, whose convolution must not overflow where"
-        " the definition does not.\n\n" + markdown(["case", "precision", "loss", *IMPLS], cells)
+        " the definition does not.\n\n" + markdown(["case", "precision", "loss", *impls], cells)
     )
-
-
-def _outcomes(part: pd.DataFrame) -> list[str]:
-    by_impl = part.set_index("impl")["outcome"]
-    return [by_impl[impl] for impl in IMPLS]

@@ -31,6 +31,7 @@ from cnnexp.data import SOURCES
 from cnnexp.engine import Array
 from cnnexp.nn.blas import one_blas_thread
 from experiments.benchmarks.page import markdown
+from experiments.reliability.numbers import installed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,8 +70,9 @@ class Run(NamedTuple):
     order: int = 0
 
 
-IMPLEMENTATIONS = [Run(f"{impl}, float32", impl, "float32") for impl in ("sg", "im2col", "fast")]
-DOUBLES = [Run(f"{impl}, float64", impl) for impl in ("sg", "fast")]
+QUICK_ONES = [impl for impl in installed() if impl != "naive"]
+IMPLEMENTATIONS = [Run(f"{impl}, float32", impl, "float32") for impl in QUICK_ONES]
+DOUBLES = [Run(f"{impl}, float64", impl) for impl in QUICK_ONES if impl != "im2col"]
 PERTURBED = [
     Run("one unit of float64", moved="float64"),
     Run("one unit of float32", moved="float32"),
@@ -286,10 +288,11 @@ def _meaning(frame: pd.DataFrame) -> str:
     whole = frame[frame["samples"] == frame["samples"].max()]
     last = whole[whole["tenth"] == whole["tenth"].max()].set_index(["net", "run"])
     kinks, smooth = last.loc["with kinks"], last.loc["without kinks"]
-    names = [run.name for run in IMPLEMENTATIONS]
+    names = [run.name for run in IMPLEMENTATIONS if run.name in kinks.index]
     singles, order = kinks.loc[names], kinks.loc["another order of samples"]
     worst = singles["distance"].max()
-    doubles = kinks.loc[[run.name for run in DOUBLES], "distance"].max()
+    others = [run.name for run in DOUBLES if run.name in kinks.index]
+    doubles = kinks.loc[others, "distance"].max()
     below = "below" if worst < order["distance"] else "not below"
     return (
         "While every value stays on its side of every kink (the 0 of a ReLU, two candidates of a"
@@ -313,13 +316,14 @@ def _meaning(frame: pd.DataFrame) -> str:
 
 def _jumps(frame: pd.DataFrame) -> str:
     """Say when each implementation in float32 has passed a kink."""
-    frame = frame[(frame["net"] == "with kinks") & (frame["distance"] > PASSED)]
-    passed = frame.groupby("run")["tenth"].min()
+    frame = frame[frame["net"] == "with kinks"]
+    passed = frame[frame["distance"] > PASSED].groupby("run")["tenth"].min()
     found = [
         f"under {run.impl} after {passed[run.name]} of ten parts of the training"
         if run.name in passed
         else f"under {run.impl} not at all"
         for run in IMPLEMENTATIONS
+        if run.name in frame["run"].to_numpy()
     ]
     return f"In float32 a distance of {PASSED:.0e} is passed {', '.join(found)}."
 

@@ -16,8 +16,10 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from cnnexp.engine import IMPLEMENTATIONS
 from experiments.benchmarks.machine import has_torch
 from experiments.benchmarks.page import markdown
 
@@ -28,11 +30,16 @@ SUMMARY = "results and gradients against PyTorch and SciPy"
 SHOWN = ("what", "impl", "dtype", "tried", "compared", "undecided", "eps", "part", "failed")
 GEOMETRIES, NETWORKS = 10_000, 2_000
 QUICK = 40, 4
-IMPLS = ("naive", "sg", "im2col", "fast")
+IMPLS = ("naive", "sg", "im2col", "fast", "compiled")
 DTYPES = ("float64", "float32")
 STEPS = {"naive": 1}  # of training, beside 2 for all others
 
 Row = dict[str, Any]
+
+
+def installed() -> list[str]:
+    """Return the implementations that are installed."""
+    return [impl for impl in IMPLS if not IMPLEMENTATIONS[impl].missing()]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -87,9 +94,9 @@ def try_geometries(seeds: range) -> Iterator[Row]:
     from tests.nn.random_geometries import differences
 
     tallies: dict[tuple[str, str, str], _Tally] = defaultdict(_Tally)
-    start, oracles = time.process_time(), set()
+    start, oracles, impls = time.process_time(), set(), installed()
     for seed in seeds:
-        for found in differences(seed, list(IMPLS)):
+        for found in differences(seed, impls):
             exact = 0.0 if found.units == 0 else float("inf")
             part = found.units / found.allowed if found.allowed else exact
             tallies[found.kind, found.impl, found.dtype].take(seed, found.units, part)
@@ -103,9 +110,9 @@ def try_networks(seeds: range) -> Iterator[Row]:
     from tests.nn.rounding import rounding
 
     tallies: dict[tuple[str, str, str], _Tally] = defaultdict(_Tally)
-    start = time.process_time()
+    start, impls = time.process_time(), installed()
     for seed in seeds:
-        for impl in IMPLS:
+        for impl in impls:
             for dtype in DTYPES:
                 found = rounding(seed, impl, dtype, STEPS.get(impl, 2))
                 tally = tallies["network", impl, dtype]
@@ -145,8 +152,8 @@ def section(frame: pd.DataFrame) -> str:
         " absolute values, of networks relative to the largest number. For networks the last"
         " row is that difference as a part of what rounding may do, given how much the network"
         " itself enlarges a change of its numbers by one `eps`; above 1 would be a failure."
-        " `fast` computes convolutions with enough channels by Winograd's method, which rounds"
-        " more.\n\n"
+        " `fast` and `compiled` compute convolutions with enough channels by Winograd's method,"
+        " which rounds more.\n\n"
     )
     return f"{text}{_table(layers, networks)}\n{_verdict(frame, networks)}"
 
@@ -157,19 +164,19 @@ def _oracles(frame: pd.DataFrame) -> str:
 
 def _table(layers: pd.DataFrame, networks: pd.DataFrame) -> str:
     """Return the largest differences by kind of layer, implementation and precision."""
-    columns = [(impl, dtype) for dtype in DTYPES for impl in IMPLS]
+    columns = list(product(DTYPES, layers["impl"].unique()))
     cells = [_cells(what, part, "eps", columns) for what, part in layers.groupby("what")]
     if len(networks):
         cells.append(_cells("network", networks, "eps", columns))
         cells.append(_cells("network, part of allowed", networks, "part", columns))
-    header = ["", "tried", *(f"{impl}, {dtype}" for impl, dtype in columns)]
+    header = ["", "tried", *(f"{impl}, {dtype}" for dtype, impl in columns)]
     return markdown(header, cells)
 
 
 def _cells(
     what: str, frame: pd.DataFrame, figure: str, columns: list[tuple[str, str]]
 ) -> list[str]:
-    found = frame.set_index(["impl", "dtype"])
+    found = frame.set_index(["dtype", "impl"])
     return [
         what,
         f"{frame['tried'].max():,}",

@@ -15,11 +15,15 @@ from experiments.benchmarks import results
 from experiments.reliability import bounds, extremes, fuzz, numbers, page, sweeps
 from experiments.reliability.__main__ import FOLDER, main, module_of
 from tests.nn import random_geometries
+from tests.nn.networks import HERE as INSTALLED
 
 
 def test_the_page_is_made_from_the_files() -> None:
     text = page.PAGE.read_text(encoding="utf-8")
     assert release.BLOCK.sub(r"\g<begin>\g<end>", text) == page.made(FOLDER)
+
+
+HERE = {*INSTALLED} - {"cupy"}
 
 
 def tried(name: str, folder: Path, *words: str) -> pd.DataFrame:
@@ -35,6 +39,7 @@ def test_numbers_are_compared_with_scipy_where_there_is_no_pytorch(tmp_path, mon
     monkeypatch.setattr(random_geometries, "oracles", only_scipy)
     frame = tried("numbers", tmp_path, "--geometries", "6")
     assert set(frame["oracles"]) == {"SciPy"}
+    assert set(frame["impl"]) == HERE
     assert not frame["failed"].any()
     assert "networks are left out: PyTorch is not installed" in capsys.readouterr().out
 
@@ -65,10 +70,13 @@ def test_numbers_growth_and_extremes(tmp_path, monkeypatch, capsys):
     assert "none differs by more than rounding" in numbers.section(frame)
     frame = tried("extremes", tmp_path)
     assert set(frame["outcome"]) == {extremes.GOOD}
+    assert set(frame["impl"]) == HERE
     monkeypatch.setenv("CNNEXP_DATA_DIR", str(tmp_path))
     frame = tried("growth", tmp_path)
     assert "MNIST is not in" in capsys.readouterr().out
     assert set(frame["data"]) == {"digits"}
+    singles = {f"{impl}, float32" for impl in HERE}
+    assert singles <= {*frame["run"]}
     start = frame[(frame["tenth"] == 0) & ~frame["run"].str.contains("unit|seed")]
     assert (start["distance"] == 0).all()
 

@@ -275,5 +275,6 @@ def _allowed(trial: Trial, impl: str, array: str) -> float:
     if trial.kind == "max_pool" and array == "Z":
         return 0.0
     W, (_, _, n_c) = trial.layer.params.get("W"), trial.net.input_shape
-    tiled = impl == "fast" and W is not None and winograd.suits(W, n_c, trial.layer.geometry)
+    tiles = impl in ("fast", "compiled") and W is not None
+    tiled = tiles and winograd.suits(W, n_c, trial.layer.geometry)
     return trial.length * (WINOGRAD if tiled else 1.0)
