@@ -31,6 +31,15 @@ def test_what_was_measured_is_rounding() -> None:
     assert all(float(row["largest_difference"]) < BOUND for row in agreement.read())
 
 
+def test_layers_and_losses_have_a_figure_for_each_implementation() -> None:
+    for row in agreement.read():
+        figures = [row[impl] for impl in agreement.IMPLS]
+        if row["kind"] in ("layer", "loss"):
+            assert max(map(float, figures)) == float(row["largest_difference"])
+        else:
+            assert not any(figures)
+
+
 def test_metrics_optimizers_and_schedules_still_agree() -> None:
     """Layers and losses are measured again by test_fifty_steps."""
     pytest.importorskip("torch")
