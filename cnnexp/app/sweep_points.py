@@ -110,6 +110,26 @@ def varying(things: Sequence[Point]) -> list[str]:
     return [key for key, v in values.items() if len({*v}) > 1 or len(v) < len(things)]
 
 
+def equals(points: Sequence[Point]) -> list[str]:
+    """Say of each point that has the result of an earlier one, which that is.
+
+    Examples
+    --------
+    >>> pairs = [("impl=auto", "a"), ("impl=fast", "b"), ("impl=compiled", "a"), ("impl=fast", "b")]
+    >>> equals([Point([override], fingerprint=key) for override, key in pairs])
+    ['impl=compiled as impl=auto', 'impl=fast again']
+    """
+    first: dict[str, str] = {}
+    found, keys = [], varying(points)
+    for point in points:
+        name = " ".join(chosen(point, keys)) or "the same values"
+        if point.fingerprint in first:
+            earlier = first[point.fingerprint]
+            found.append(f"{name} again" if earlier == name else f"{name} as {earlier}")
+        first.setdefault(point.fingerprint, name)
+    return found
+
+
 def chosen(thing: Point, keys: Sequence[str]) -> list[str]:
     """Return the overrides of some keys."""
     return [override for override in thing.overrides if override.partition("=")[0] in keys]

@@ -9,6 +9,7 @@ from typing import Any
 from cnnexp.app.screen import say
 from cnnexp.app.sweep_job import Job
 from cnnexp.app.sweep_points import varying
+from cnnexp.engine import AUTO
 from cnnexp.report import formats
 
 FIGURES = {"test_error": 4, "seconds": 2}  # shown in every table, with so many decimals
@@ -28,7 +29,7 @@ def table_of(jobs: Sequence[Job], objective: str) -> list[dict[str, str]]:
         results = _results(job)
         rows.append(
             {"job": job.folder.name}
-            | {key: short(values.get(key, "")) for key in keys}
+            | {key: _shown(job, key, values.get(key, "")) for key in keys}
             | {"status": job.status}
             | {name: _figure(results.get(name), digits) for name, digits in figures.items()}
             | {"this time": job.note}
@@ -54,6 +55,14 @@ def short(value: str) -> str:
     if len(value) > 1 and value[0] == value[-1] == "'":
         return value[1:-1]
     return f"{float(value):.4g}" if _is_number(value) and len(value) > 7 else value
+
+
+def _shown(job: Job, key: str, value: str) -> str:
+    """Return a swept value; of "auto" also what it stood for."""
+    resolved = job.config.get("impl", {}).get("name", AUTO)
+    if key in ("impl", "impl.name") and value == AUTO != resolved:
+        return f"{value} ({resolved})"
+    return short(value)
 
 
 def _is_number(cell: str) -> bool:

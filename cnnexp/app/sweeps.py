@@ -19,7 +19,7 @@ from typing import Any
 from cnnexp.app.locations import near
 from cnnexp.app.screen import say
 from cnnexp.app.sweep_job import CHANGED, DONE, Job, Point
-from cnnexp.app.sweep_points import faults_of, unfit
+from cnnexp.app.sweep_points import equals, faults_of, unfit
 from cnnexp.app.sweep_table import show_plan
 from cnnexp.errors import ConfigError, RunError, foreign
 from cnnexp.runs.files import read_bytes, refuse_link, refuse_links, replace_json
@@ -30,6 +30,7 @@ from cnnexp.runs.record import FILE, Record, read_record
 INDEX = "sweep.json"
 POINTS = "points"  # in the index of a search: the overrides of its jobs
 CUT_OFF = ("killed", "interrupted")
+NAMED = 5  # combinations that have the result of another one
 RUN_AGAIN = {"failed": ("failed",), "diverged": ("failed", "diverged"), "all": (*DONE, "failed")}
 
 Runner = Callable[[Sequence[Job]], None]
@@ -170,11 +171,14 @@ class Sweep:
             show_plan(self.jobs)
 
     def _tell_of_equal(self, points: Sequence[Point]) -> None:
-        """Say how many combinations of a grid have the result of another one, and are no jobs."""
-        equal = len(points) - len({point.fingerprint for point in points})
-        if equal and not self.search:
-            one = "combination is" if equal == 1 else "combinations are"
-            say(f"{equal} {one} the same job as another one")
+        """Say which combinations of a grid have the result of another one, and are no jobs."""
+        equal = [] if self.search else equals(points)
+        if equal:
+            one = "combination is" if len(equal) == 1 else "combinations are"
+            told = list(dict.fromkeys(equal))
+            more = f" and {len(told) - NAMED:,} more" if len(told) > NAMED else ""
+            named = "; ".join(told[:NAMED]) + more
+            say(f"{len(equal):,} {one} the same job as another one: {named}")
 
     def _place(self, key: str) -> str:
         """Return the folder's name of a job; one that now holds another run is not its folder."""

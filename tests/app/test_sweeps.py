@@ -243,13 +243,27 @@ def test_equal_points_are_run_once(capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["epochs=1,1"], "1 combination is the same job as another one\n"),
-        (["epochs=1,1,1"], "2 combinations are the same job as another one\n"),
-        (["seed=0,1", "name=a,b"], "2 combinations are the same job as another one\n"),
+        (["epochs=1,1"], "1 combination is the same job as another one: the same values again\n"),
+        (
+            ["epochs=1,1,1"],
+            "2 combinations are the same job as another one: the same values again\n",
+        ),
+        (
+            ["seed=0,1", "name=a,b"],
+            "2 combinations are the same job as another one:"
+            " seed=0 name=b as seed=0 name=a; seed=1 name=b as seed=1 name=a\n",
+        ),
+        (
+            ["seed=0,1", "name=a,b,c,d"],
+            "6 combinations are the same job as another one: seed=0 name=b as seed=0 name=a; "
+            "seed=0 name=c as seed=0 name=a; seed=0 name=d as seed=0 name=a; "
+            "seed=1 name=b as seed=1 name=a; seed=1 name=c as seed=1 name=a and 1 more\n",
+        ),
+        (["seed=0,0,0,1"], "2 combinations are the same job as another one: seed=0 again\n"),
         (["seed=0,1"], ""),
     ],
 )
-def test_it_is_said_how_many_points_are_equal(words, said, capsys):
+def test_it_is_said_which_points_are_equal(words, said, capsys):
     main([*grid(*words), IN_PROCESS])
     shown = [line for line in capsys.readouterr().out.splitlines(True) if "same job" in line]
     assert "".join(shown) == said
