@@ -109,6 +109,10 @@ def begin(folder: Path, record: Record, label: str = "", planned: Planned | None
         tune = planned.size if planned else micro_batch_for
         trainer, writer.record = prepare(folder, writer.record, tune=tune)
         writer.write()
+        if notice := trainer.dataset.notice:
+            log.info(notice)
+            if not planned:  # a sweep says it for all jobs
+                warn(f"note: {notice}")
         if planned and writer.record.fingerprint != planned.fingerprint:
             raise RunError(f"its data, or the code that its plugins name, {CHANGED}")
         train_to_the_end(trainer, writer, stop, label)

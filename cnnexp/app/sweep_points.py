@@ -10,6 +10,7 @@ from typing import NamedTuple
 from cnnexp.app.check import check_plain, recheck
 from cnnexp.app.check_model import Images
 from cnnexp.app.options import Plain
+from cnnexp.app.screen import warn
 from cnnexp.app.search import search_faults
 from cnnexp.app.sweep_composer import SweepComposer
 from cnnexp.app.sweep_job import Point
@@ -152,6 +153,8 @@ def source_of(config: Plain) -> Data:
 @lru_cache(maxsize=16)
 def _read(name: str, options: str) -> Data:
     raw = SOURCES[name](**json.loads(options)).load()
+    if raw.notice:
+        warn(f"note: {raw.notice}")
     shape = raw.X.shape[1:]
     images = Images(name, shape, len(raw.classes), raw.target_shape)
     return Data(raw.checksum, images, shape)

@@ -130,6 +130,8 @@ class Dataset:
         Names of real-valued targets, where they have any.
     target_scale : Scale or None
         How real-valued targets were scaled.
+    notice : str
+        What a user may not expect of the source; mostly nothing.
     """
 
     name: str
@@ -141,6 +143,7 @@ class Dataset:
     scale: Scale
     targets: tuple[str, ...] = ()
     target_scale: Scale | None = None
+    notice: str = ""
 
     def __repr__(self) -> str:
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
@@ -212,6 +215,7 @@ class Dataset:
             scale,
             raw.targets,
             target_scale,
+            raw.notice,
         )
 
     def reconstruction(self) -> Dataset:

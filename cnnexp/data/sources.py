@@ -60,6 +60,8 @@ class Raw:
         The test samples, where the source divides them itself.
     targets : tuple of str
         Names of real-valued targets, where they have any.
+    notice : str
+        What a user may not expect of it; mostly nothing.
     """
 
     X: Array
@@ -70,6 +72,7 @@ class Raw:
     X_test: Array | None = None
     Y_test: Array | None = None
     targets: tuple[str, ...] = ()
+    notice: str = ""
 
     @property
     def target_shape(self) -> Shape | None:

@@ -20,6 +20,17 @@ def taken_for_row_numbers(names: list[str]) -> str:
     return f" {some(names)} {are} taken for row numbers; data.features=[…] names {them}."
 
 
+def taken_for_features(path: str, names: list[str]) -> str:
+    """Say that columns without names are learnt from, if there are any."""
+    if not names:
+        return ""
+    have, are = ("has", "it is") if len(names) == 1 else ("have", "they are")
+    return (
+        f"{path}: {some(names)} {have} no name there and no row numbers from 0 or 1 in it, so {are}"
+        " learnt from. data.features=[…] names the columns to learn from."
+    )
+
+
 def other_separator(columns: list[str]) -> str:
     """Say what may be wrong where a file seems to have a single column."""
     if len(columns) > 1:

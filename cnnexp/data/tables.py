@@ -28,6 +28,7 @@ from cnnexp.data.table_faults import (
     other_separator,
     refuse_gaps,
     some,
+    taken_for_features,
     taken_for_row_numbers,
 )
 from cnnexp.data.targets import Targets, check_task, named_classes
@@ -133,7 +134,8 @@ class Table(Source):
         largest = max(float(abs(X).max()) for X in Xs) or 1.0
         named = () if classes else tuple(targets)
         checksum = array_checksum(*arrays)
-        raw = Raw(Xs[0], Ys[0], largest, classes, checksum, targets=named)
+        notice = "" if self.features else taken_for_features(self.file, without_name(features))
+        raw = Raw(Xs[0], Ys[0], largest, classes, checksum, targets=named, notice=notice)
         if self.test_file:
             raw.X_test, raw.Y_test = Xs[1], Ys[1]
         return raw
@@ -188,7 +190,7 @@ class Table(Source):
 
     def _without_row_numbers(self, names: list[str]) -> list[str]:
         """Return the names of columns but for those that hold row numbers."""
-        if not any(name == INDEX or HEADLESS.fullmatch(name) for name in names):
+        if INDEX not in names and not without_name(names):
             return names
         if self._numbers is None:  # the files are read for it once
             self._numbers = self._row_numbers()
@@ -198,7 +200,7 @@ class Table(Source):
         """Return the columns that number the rows, of the first file or of both together."""
         found: dict[str, list[Array]] = {}
         for path in self._paths():
-            names = [name for name in self.columns_of(path) if HEADLESS.fullmatch(name)]
+            names = without_name(self.columns_of(path))
             if names:
                 frame = self.frame_of(path, names)
                 for name in names:
@@ -377,6 +379,11 @@ def _refuse_infinite(parts: list[Array], where: str) -> None:
     """Raise DataError unless all targets are finite."""
     if not all(np.isfinite(part).all() for part in parts):
         raise DataError(f"{where}: targets must be finite numbers.")
+
+
+def without_name(columns: list[str]) -> list[str]:
+    """Return the first columns that have no name in the file."""
+    return [name for name in columns if HEADLESS.fullmatch(name)]
 
 
 def _numbers_rows(column: Array) -> bool:

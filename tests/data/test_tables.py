@@ -8,6 +8,7 @@ import pytest
 from cnnexp.data import Csv, Dataset, Parquet
 from cnnexp.data.dataset import Preparation
 from cnnexp.errors import DataError, OptionError
+from tests.commandline import cnnexp
 
 FLOWERS = """length,width,species
 1.0,10,rose
@@ -190,7 +191,25 @@ def test_a_first_column_without_a_name_is_a_feature_unless_it_numbers_the_rows(
     """It was dropped in silence, whatever it held."""
     rows = "".join(f"{value},{k + 5},{k % 2}\n" for k, value in enumerate(first))
     source = csv(tmp_path, ",b,y\n" + rows)
-    assert source.image_shape() == source.load().X.shape[1:] == (features,)
+    raw = source.load()
+    assert source.image_shape() == raw.X.shape[1:] == (features,)
+    assert bool(raw.notice) == (features == 2)
+
+
+def test_a_column_of_numbers_with_gaps_is_told_to_be_learnt_from(tmp_path):
+    """Rows were dropped; once for a run, and once for all jobs of a sweep."""
+    source = csv(tmp_path, ",b,y\n" + "".join(f"{2 * k},{k},{k % 2}\n" for k in range(20)))
+    words = ("data=csv", f"data.file={source.file}", "model=linear", "epochs=1", "impl=naive")
+    ended = cnnexp(*words, f"hydra.run.dir={tmp_path / 'run'}")
+    notice = (
+        f"{source.file}: Unnamed: 0 has no name there and no row numbers from 0 or 1 in it, so it"
+        " is learnt from. data.features=[…] names the columns to learn from."
+    )
+    assert ended.err == f"note: {notice}\n"
+    assert notice in (tmp_path / "run" / "train.log").read_text(encoding="utf-8")
+    sweep = ("-m", "seed=0,1", f"sweep.dir={tmp_path / 'S'}", "sweep.jobs=1")
+    assert cnnexp(*sweep, *words).err.count(notice) == 1
+    assert "note" not in cnnexp(*words, "data.features=[b]", f"hydra.run.dir={tmp_path / 'b'}").err
 
 
 def test_row_numbers_go_on_in_the_test_file(tmp_path):
