@@ -248,14 +248,16 @@ def mnist(frame: pd.DataFrame) -> str:
 
 
 def agreement(frame: pd.DataFrame) -> str:
-    """Return the table of the largest differences."""
-    keys = ["net", "dtype"]
-    cells = [
-        [net, dtype, *(f"{part[name].max():.1e}" for name in
-         ("loss_difference", "gradient_difference", "step_difference"))]
-        for (net, dtype), part in frame.groupby(keys, sort=False)
-    ]  # fmt: skip
-    return markdown(["net", "numbers", "loss", "gradients", "after two steps"], cells)
+    """Return the table of the largest differences, of gradients by implementation."""
+    impls = list(frame["by"].unique())
+    cells = []
+    for (net, dtype), part in frame.groupby(["net", "dtype"], sort=False):
+        gradients = part.set_index("by")["gradient_difference"]
+        others = (part["loss_difference"].max(), part["step_difference"].max())
+        figures = (others[0], *(gradients[impl] for impl in impls), others[1])
+        cells.append([net, dtype, *(f"{figure:.1e}" for figure in figures)])
+    by = [f"gradients by {impl}" for impl in impls]
+    return markdown(["net", "numbers", "loss", *by, "after two steps"], cells)
 
 
 def run_folders(frame: pd.DataFrame) -> str:

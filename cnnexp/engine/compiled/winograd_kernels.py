@@ -182,6 +182,36 @@ def transform_images(X, V, scale, above, before, top, bottom, left, right):
 
 
 @helper
+def take_rows(work, given, channel, q, size):
+    """Copy the 36 rows of a tile, from place `q` on, into the buffer."""
+    for k in range(36):
+        value = given[k, channel, q : q + size]
+        into = work[k * LANES : k * LANES + size]
+        for i in range(size):
+            into[i] = value[i]
+
+
+@helper
+def clear(value, seen, size):
+    """Write 0 where nothing is seen."""
+    zero = value.dtype.type(0)
+    for i in range(size):
+        value[i] = value[i] if seen[i] else zero
+
+
+@helper
+def take(best, value, k, size):
+    """Take candidate `k` if it is the first, else what is larger in it than the best so far."""
+    if k == 0:
+        for i in range(size):
+            best[i] = value[i]
+    else:
+        for i in range(size):
+            greater = (value[i] > best[i]) | (value[i] != value[i])
+            best[i] = value[i] if greater else best[i]
+
+
+@helper
 def take_larger(best, won, value, k, size):
     """Take what is larger in candidate `k` than the best so far, and note its number."""
     here = np.uint8(k)
@@ -204,18 +234,13 @@ def transform_outputs(
     n_f, rows, cols, n_m = A.shape
     side = 4 // p
     work = np.empty(2 * HALF, A.dtype)
-    zero = A.dtype.type(0)
     for f in range(n_f):
         q = 0
         for row in range(top, bottom):
             for col in range(left, right):
                 for first in range(0, n_m, LANES):
                     size = min(LANES, n_m - first)
-                    for k in range(36):
-                        value = M[k, f, q : q + size]
-                        into = work[k * LANES : k * LANES + size]
-                        for i in range(size):
-                            into[i] = value[i]
+                    take_rows(work, M, f, q, size)
                     q += size
                     for b in range(6):
                         output_down(work, b * LANES, size)
@@ -229,23 +254,15 @@ def transform_outputs(
                                 value[i] = value[i] * scale + bias[f]
                             if fill[f]:
                                 seen = filled[4 * row + y, 4 * col + x, first : first + size]
-                                for i in range(size):
-                                    value[i] = value[i] if seen[i] else zero
+                                clear(value, seen, size)
                             k = y % p * p + x % p
-                            best = A[
-                                f, row * side + y // p, col * side + x // p, first : first + size
-                            ]
-                            if k == 0:
-                                for i in range(size):
-                                    best[i] = value[i]
-                            elif keep:
-                                y_p, x_p = row * side + y // p, col * side + x // p
+                            y_p, x_p = row * side + y // p, col * side + x // p
+                            best = A[f, y_p, x_p, first : first + size]
+                            if k > 0 and keep:
                                 won = winner[f, y_p, x_p, first : first + size]
                                 take_larger(best, won, value, k, size)
                             else:
-                                for i in range(size):
-                                    greater = (value[i] > best[i]) | (value[i] != value[i])
-                                    best[i] = value[i] if greater else best[i]
+                                take(best, value, k, size)
                             if k == p * p - 1:
                                 for i in range(size):
                                     best[i] = floor if best[i] < floor else best[i]
@@ -314,11 +331,7 @@ def transform_images_back(dV, dX, scale, above, before, top, bottom, left, right
             for col in range(left, right):
                 for first in range(0, n_m, LANES):
                     size = min(LANES, n_m - first)
-                    for k in range(36):
-                        value = dV[k, c, q : q + size]
-                        into = work[k * LANES : k * LANES + size]
-                        for i in range(size):
-                            into[i] = value[i]
+                    take_rows(work, dV, c, q, size)
                     q += size
                     for b in range(6):
                         image_down_back(work, b * LANES, size)
