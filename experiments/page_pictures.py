@@ -37,6 +37,7 @@ def main() -> int:
         command("compare outputs/rates --group-by learning_rate --plot comparing.png", folder)
         keep(folder / "comparing.png", DOCS / "comparing.png")
     run("-m", "experiments.augmented", folder=ROOT)
+    make_small(DOCS / "pictures" / "augmentation.png")
     return 0
 
 
