@@ -71,7 +71,7 @@ def original_flat(results: Results) -> list[Panel]:
     )
     its = ([first, last], [0.1, of_its_code("flat", "error after 100 epochs")[0]])
     ends = named({"here": ours, ITS_CODE: its, ITS_PAGE: pairs_of(PAGE_FLAT)})
-    return [Panel("", partial(curves, ends=ends, chance=CHANCE))]
+    return [Panel("", partial(curves, ends=ends, chance=CHANCE, wide=True))]
 
 
 @figure("original_cnn", "One convolution on MNIST: test error here and of the original")
@@ -111,7 +111,7 @@ def with_spread(
     curves(axes, ends, x, chance=CHANCE)
 
 
-@figure("initialisation", "The deep network on 5,000 digits: what its first weights decide")
+@figure("initialisation", "Initial weights of the deep network: mean of two seeds, and their range")
 def initialisation(results: Results) -> list[Panel]:
     """The mean over seeds of each initializer, in the band of its seeds."""
     epochs = results.epochs.rename(columns=lambda name: name.split(".")[-1])
@@ -120,7 +120,7 @@ def initialisation(results: Results) -> list[Panel]:
     ]
 
 
-@figure("mnist_99", "LeNet-5 on MNIST: test error epoch by epoch, five seeds")
+@figure("mnist_99", "LeNet-5 on MNIST: mean test error of five seeds, and their range")
 def mnist_99(results: Results) -> list[Panel]:
     """The mean of all seeds, in their band."""
     return [Panel("", partial(banded, groups={"mean of five": results.epochs}, mark=0.01))]
@@ -148,11 +148,12 @@ def curves(
     x: str = "elapsed",
     mark: float | None = None,
     chance: float | None = None,
+    wide: bool = False,
 ) -> None:
-    """Draw lines of test errors, named at their ends."""
+    """Draw lines of test errors, named at their ends; `wide` makes both axes logarithmic."""
     for end in ends:
         draw_line(axes, end.pairs, end.style)
-    finish_curves(axes, ends, x, "error", mark, chance)
+    finish_curves(axes, ends, x, "error", mark, chance, wide)
 
 
 # Costs beside each other ---------------------------------------------------------------------
@@ -204,7 +205,7 @@ def same_losses(axes: Axes, losses: Mapping[str, Pairs]) -> None:
 
 @figure("depth", "10,000 digits: what further layers bring, and what they cost")
 def depth(results: Results) -> list[Panel]:
-    """Error over time, a cross for each seed and the mean."""
+    """Error over time, a stroke for each seed and the mean."""
     return [Panel("", partial(error_over_time, runs=results.last))]
 
 
@@ -220,10 +221,10 @@ def error_over_time(axes: Axes, runs: pd.DataFrame) -> None:
         words = f"{model}, {part['parameters'].iloc[0]:,} parameters"
         axes.annotate(words, (fastest, mean), (12, 8), textcoords="offset points", fontsize=9)
     low, high = runs["seconds"].min(), runs["seconds"].max()
-    axes.set(xlim=(low / 1.6, high * 8), ylim=(0, runs["test_error"].max() * 1.2))
+    axes.set(xlim=(low / 1.6, high * 90), ylim=(0, runs["test_error"].max() * 1.2))
     axes.xaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-    axes.set_xlabel("training time per epoch, logarithmic (lower is better)")
+    axes.set_xlabel("training time per epoch, logarithmic\n(lower is better; a stroke is a seed)")
     axes.set_ylabel("wrongly classified test samples\n(lower is better; chance: 90 %)")
 
 
@@ -264,7 +265,9 @@ def over_rates(axes: Axes, lines: Mapping[str, pd.DataFrame]) -> None:
                   textcoords="offset points", fontsize=8.5, color="#777777")  # fmt: skip
     axes.set_ylim(top=1.3)
     percents(axes)
-    axes.set_xlabel("learning rate, logarithmic")
+    many = any(runs["learning_rate"].duplicated().any() for runs in lines.values())
+    strokes = " (a line is the mean, a stroke a seed)" if many else ""
+    axes.set_xlabel(f"learning rate, logarithmic{strokes}")
     if len(ends) > 1:
         name_left(axes, ends)
 

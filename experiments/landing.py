@@ -7,7 +7,8 @@ The original's network is trained on images of MNIST's size in batches of 128. E
 in a process of its own, on one thread, all of them in turns, and the fastest turn of each counts.
 Time is that of the processor, which other programs do not lengthen. PyTorch gets what helps it:
 memory that glibc keeps, a fused step, channels last if that is faster. It is left out where it is
-not installed. The four loops see a few samples; their epoch is extrapolated.
+not installed, and so is ``compiled`` without Numba. The four loops see a few samples; their epoch
+is extrapolated.
 """
 
 from __future__ import annotations
@@ -48,12 +49,14 @@ TURNS = {"naive": 1}
 MOST_TURNS = 4
 TORCH = {"torch": False, "torch, channels last": True}
 NAMES = {
-    "naive": "four loops",
+    "naive": "four loops,\nextrapolated",
     "sg": "stride groups",
     "im2col": "im2col",
     "torch": "PyTorch",
     "fast": "fast",
+    "compiled": "compiled",
 }
+NEEDS = {"torch": "torch", "compiled": "numba"}  # packages
 TICKS = ((1, "1 s"), (10, "10 s"), (60, "1 min"), (600, "10 min"), (3600, "1 h"), (36000, "10 h"))
 KEEP_MEMORY = {  # glibc gives large arrays back at once otherwise, which costs PyTorch much
     "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
@@ -89,9 +92,9 @@ def measured(samples: int) -> pd.DataFrame:
     """Take all contenders in turns, and return the fastest turn of each."""
     import pandas as pd
 
-    contenders = [name for name in NAMES if name != "torch"]
-    if importlib.util.find_spec("torch"):
-        contenders += TORCH
+    present = [name for name in NAMES if is_installed(NEEDS.get(name))]
+    contenders = [name for name in present if name != "torch"]
+    contenders += TORCH if "torch" in present else []
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(MOST_TURNS):
         for name in contenders:
@@ -103,6 +106,11 @@ def measured(samples: int) -> pd.DataFrame:
         best["torch"] = min(torch)
     rows = [{"by": name, "seconds_a_sample": best[name]} for name in NAMES if name in best]
     return pd.DataFrame(rows)
+
+
+def is_installed(package: str | None) -> bool:
+    """Whether a package is there, if one is needed."""
+    return package is None or importlib.util.find_spec(package) is not None
 
 
 def in_own_process(name: str, samples: int) -> float:
@@ -204,7 +212,7 @@ def dots(axes: Axes, measured: dict[str, float]) -> None:
     """Draw a dot for each contender on a logarithmic axis, with its time in words."""
     from matplotlib.ticker import NullLocator
 
-    cast("Figure", axes.figure.figure).set_size_inches(6.4, 3.2)
+    cast("Figure", axes.figure.figure).set_size_inches(6.4, 3.6)
     epochs = [measured[name] * MNIST_TRAIN for name in NAMES if name in measured]
     names = [NAMES[name] for name in NAMES if name in measured]
     grey, ours = "#7A7A7A", STYLES[0].color

@@ -56,6 +56,7 @@ PAGES = (
     "python -m experiments.benchmarks table",
     "python -m experiments.reliability page",
     "python docs/tables.py",
+    "python -m experiments.page_pictures",
     "python -m experiments.release --mark",
 )
 

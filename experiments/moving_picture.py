@@ -120,6 +120,7 @@ def step_through_groups(page: Any) -> Iterator[int]:
     """Compute a small convolution by three methods, step by step."""
     page.click("#tab-groups")
     yield 900
+    page.evaluate("document.getElementById('g-fault').scrollIntoView()")
     for _ in range(12):
         page.click("#g-step")
         yield 350

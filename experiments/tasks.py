@@ -143,4 +143,5 @@ PICTURES = {  # pictures that show no CSV file: the code that they show
     "docs/pictures/inspect_saliency.png": ("cnnexp/report/inside", *ENGINE),
     "docs/pictures/stride_groups.png": ("cnnexp/report/inside", "cnnexp/engine/window.py"),
     "docs/pictures/augmentation.png": ("cnnexp/data/augmentation", "experiments/augmented.py"),
+    "docs/pictures/live_page.gif": ("cnnexp/report/live", "experiments/moving_picture.py"),
 }

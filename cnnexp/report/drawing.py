@@ -77,13 +77,17 @@ def finish_curves(
     kind: str,
     mark: float | None,
     chance: float | None = None,
+    wide: bool = False,
 ) -> None:
-    """Set scales and names of the axes, and name the lines, a target and the error of guessing."""
+    """Set scales and names of the axes, and name the lines, a target and the error of guessing.
+
+    Axes are logarithmic where figures range widely, and where `wide` asks for it.
+    """
     if not any(len(xs) for xs, _ in map(_points, axes.lines)):
         _say_instead(axes, "no epoch has been logged")
         return
-    _scale_x(axes, x)
-    _scale_y(axes, kind, mark)
+    _scale_x(axes, x, wide)
+    _scale_y(axes, kind, mark, wide)
     named = [
         (end.label, end.pairs[0][-1], end.pairs[1][-1], end.style) for end in ends if end.pairs[0]
     ]
@@ -122,7 +126,7 @@ def _say_instead(axes: Axes, words: str) -> None:
     axes.set_axis_off()
 
 
-def _scale_x(axes: Axes, x: str) -> None:
+def _scale_x(axes: Axes, x: str, wide: bool = False) -> None:
     """Name the axis below, with a unit that suits the time."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -132,7 +136,7 @@ def _scale_x(axes: Axes, x: str) -> None:
         return
     ends = [xs[-1] for xs, _ in map(_points, axes.lines) if xs]
     size, unit = next((size, unit) for least, size, unit in UNITS if max(ends) >= least)
-    if max(ends) > WIDE_RANGE * min(ends) > 0:
+    if wide or max(ends) > WIDE_RANGE * min(ends) > 0:
         axes.set_xscale("log")
     else:
         axes.set_xlim(left=0)
@@ -140,7 +144,7 @@ def _scale_x(axes: Axes, x: str) -> None:
     axes.set_xlabel(f"time of training ({unit}{_if_logarithmic(axes.get_xscale())})")
 
 
-def _scale_y(axes: Axes, kind: str, mark: float | None) -> None:
+def _scale_y(axes: Axes, kind: str, mark: float | None, wide: bool = False) -> None:
     """Name the axis at the left; a wide range of figures gets a logarithmic one."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -148,7 +152,7 @@ def _scale_y(axes: Axes, kind: str, mark: float | None) -> None:
     paths = [path for band in axes.collections for path in band.get_paths()]
     values += [float(y) for path in paths for y in np.asarray(path.vertices)[:, 1]]
     values += [] if mark is None else [mark]
-    if min(values) > 0 and max(values) > WIDE_RANGE * min(values):
+    if min(values) > 0 and (wide or max(values) > WIDE_RANGE * min(values)):
         axes.set_yscale("log")
         axes.set_ylim(min(values) / 1.2, max(values) * 1.2)
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

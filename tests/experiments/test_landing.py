@@ -39,10 +39,15 @@ def test_the_fastest_turn_counts_and_the_better_pytorch(monkeypatch):
     assert asked.count(("naive", landing.SAMPLES["naive"])) == 1
 
 
-def test_pytorch_is_left_out_where_it_is_not_installed(monkeypatch):
+@pytest.mark.parametrize("absent", [("torch",), ("numba",), ("torch", "numba")])
+def test_what_is_not_installed_is_left_out(monkeypatch, absent):
     monkeypatch.setattr(landing, "in_own_process", lambda name, samples: 1.0)
-    monkeypatch.setattr(landing.importlib.util, "find_spec", lambda name: None)
-    assert landing.measured(samples=256)["by"].tolist() == ["naive", "sg", "im2col", "fast"]
+    find = landing.importlib.util.find_spec
+    monkeypatch.setattr(
+        landing.importlib.util, "find_spec", lambda name: None if name in absent else find("json")
+    )
+    found = landing.measured(samples=256)["by"].tolist()
+    assert found == [name for name in landing.NAMES if landing.NEEDS.get(name) not in absent]
 
 
 @pytest.mark.parametrize("by", ["sg", "fast"])

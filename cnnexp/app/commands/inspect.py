@@ -18,8 +18,9 @@ from cnnexp.runs.prediction import pixels
 
 STRIDE_GROUPS = "stride-groups"
 EPILOG = """\
-Written into RUN/inspect: learning curves, weights over the epochs, filters, maps after each layer,
-gradients, the confusion matrix, the surest mistakes; and index.html, one page with all of them.
+Written into RUN/inspect: learning curves, weights over the epochs, filters, feature maps after each
+layer, gradients, the confusion matrix, the most confident mistakes; and index.html, one page with
+all of them.
 IMAGE is a picture of any size, as predict takes it; without one, test samples are looked at.
 
 examples

@@ -1,4 +1,4 @@
-"""Where a network errs: what is taken for what, and its surest mistakes."""
+"""Where a network errs: what is taken for what, and its most confident mistakes."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def mistakes_plate(X: Array, A: Array, labels: Array, classes: Sequence[str]) ->
     worst = confident_mistakes(A, labels, MOST_MISTAKES)
     if not worst:
         return None
-    title = "The surest mistakes, the surest first"
+    title = "The most confident mistakes first"
     caption = (
         "Above each image: what it is, what it was taken for, and the probability that the network"
         " gave to that; below it, its number among the test samples."

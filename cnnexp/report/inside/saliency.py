@@ -1,4 +1,4 @@
-"""Which pixels raise or lower the score of a class."""
+"""Which pixels raise or lower the logit of a class."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from cnnexp.nn.network import Network
 
 SECTION = "What it sees"
-TITLE = "Which pixels speak for a class, and which against it"
+TITLE = "Which pixels raise the logit of a class, and which lower it"
 CAPTION = (
-    "For each image, the gradient of the score of the likeliest class and of the second one: red"
-    " where more ink would raise the score, blue where it would lower it. The outline is the image."
+    "For each image, the gradient of the logit of the likeliest class and of the second one: red"
+    " where more ink would raise the logit, blue where it would lower it. The outline is the image."
 )
 
 
@@ -60,7 +60,7 @@ def saliency_plate(
     words_of_rows = ("image", "for the\nlikeliest", "for the\nsecond")
     for row, words in enumerate(words_of_rows[: 1 + len(places)]):
         note_left(grid[row, 0], words)
-    color_bar(figure, image, grid, "change of the score when a pixel rises by 1")
+    color_bar(figure, image, grid, "change of the logit when a pixel rises by 1")
     caption = CAPTION
     if any(layer.type == "max_pool" for layer in network.layers):
         caption += " Max pooling hands a gradient to one pixel of each window, hence any chequers."

@@ -45,7 +45,7 @@ function gradientsNow(store) {
   }
   return {
     gradients: logitGradients(layers, payload.loss, pass, store.class),
-    words: `Score of ${name}, before the last activation.`,
+    words: `Logit of ${name}, before the last activation.`,
   };
 }
 

@@ -8,7 +8,7 @@ import { makeAxis, paddedSize, positions, reachOf } from "./window.js";
 /** @typedef {import("./methods.js").Method} Method */
 /** @typedef {import("./methods.js").Step} Step */
 /** @typedef {import("./methods.js").Sizes} Sizes */
-/** @typedef {{window: Window, sizes: Sizes, image: number[], filter: number[]}} Example */
+/** @typedef {{window: Window, sizes: Sizes, images: number[][], filters: number[][]}} Example */
 /** @typedef {{method: Method, steps: Step[], done: number, block: HTMLElement}} Panel */
 
 /** @type {[Method, string, string][]} */
@@ -45,14 +45,20 @@ function readExample() {
       return `A filter of ${f} × ${f} does not fit on an image of ${rows} × ${cols} with padding ${p}.`;
     }
   }
-  const image = Array.from({ length: rows * cols }, (_, k) => (k * 7) % 10);
-  const filter = Array.from({ length: f * f }, (_, k) => ((k * 5) % 3) - 1);
-  return {
-    window,
-    sizes: { samples: fieldValue("g-samples"), filters: fieldValue("g-filters") },
-    image,
-    filter,
-  };
+  const sizes = { samples: fieldValue("g-samples"), filters: fieldValue("g-filters") };
+  const images = made(sizes.samples, rows * cols, (n, k) => (k * 7 + n * 3) % 10);
+  const filters = made(sizes.filters, f * f, (n, k) => ((k * 5 + n) % 3) - 1);
+  return { window, sizes, images, filters };
+}
+
+/**
+ * @param {number} count
+ * @param {number} size
+ * @param {(n: number, k: number) => number} value
+ * @returns {number[][]} So many lists, each of a size.
+ */
+function made(count, size, value) {
+  return Array.from({ length: count }, (_, n) => Array.from({ length: size }, (_, k) => value(n, k)));
 }
 
 /** Fill the tab. */
@@ -88,6 +94,7 @@ export function showGroups() {
         element("h3", {}, name), element("p", { class: "soft" }, about),
         element("div", { class: "stage" })),
     }));
+    byId("g-shown").replaceChildren(...drawnFilters(found));
     byId("g-methods").replaceChildren(...panels.map(({ block }) => block));
     draw();
   };
@@ -144,11 +151,20 @@ function countWords(what, done, all) {
  * @param {string} label
  * @param {number} columns
  * @param {HTMLElement[]} cells
+ * @param {string} most The greatest width of a cell.
  */
-function board(label, columns, cells) {
+function board(label, columns, cells, most = "1.9em") {
   const block = element("div", { class: "board", role: "img", "aria-label": label }, ...cells);
-  block.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1.9em))`;
+  block.style.gridTemplateColumns = `repeat(${columns}, minmax(0, ${most}))`;
   return element("figure", {}, element("figcaption", {}, label), block);
+}
+
+/** @param {Example} example @returns {HTMLElement[]} The elements of each filter. */
+function drawnFilters({ window, filters }) {
+  return filters.map((filter, f) => {
+    const cells = filter.map((value) => element("span", {}, shown(value).replace(/\.0+$/, "")));
+    return board(filters.length > 1 ? `filter ${f + 1}` : "filter", window.cols.width, cells);
+  });
 }
 
 /**
@@ -156,7 +172,8 @@ function board(label, columns, cells) {
  * @param {Step | null} step
  * @param {Method} method
  */
-function drawnImage({ window, image }, step, method) {
+function drawnImage({ window, images }, step, method) {
+  const sample = step?.sample ?? 0;
   const { rows, cols } = window;
   const [tall, wide] = paddedShape(window);
   /** @type {Map<number, number[]>} Windows that cover a pixel. */
@@ -172,7 +189,7 @@ function drawnImage({ window, image }, step, method) {
   const cells = Array.from({ length: tall * wide }, (_, at) => {
     const [row, col] = [Math.floor(at / wide) - rows.before, (at % wide) - cols.before];
     const inside = row >= 0 && col >= 0 && row < rows.size && col < cols.size;
-    const cell = element("span", {}, inside ? String(image[row * cols.size + col]) : "0");
+    const cell = element("span", {}, inside ? String(images[sample][row * cols.size + col]) : "0");
     if (!inside) cell.classList.add("padding");
     const over = covers.get(at);
     if (over && method === "groups") cell.classList.add("window", `tint${tintOf(window, step, over[0])}`);
@@ -180,7 +197,7 @@ function drawnImage({ window, image }, step, method) {
     if (over && over.length > 1) cell.classList.add("shared");
     return cell;
   });
-  return board("input", wide, cells);
+  return board(images.length > 1 ? `input, sample ${sample + 1}` : "input", wide, cells);
 }
 
 /**
@@ -197,12 +214,12 @@ function tintOf(window, step, k) {
 }
 
 /** @param {Example} example @param {number} done @returns {HTMLElement} The matrix of windows. */
-function drawnColumns({ window, image }, done) {
+function drawnColumns({ window, images }, done) {
   const { rows, cols } = window;
   const size = rows.width * cols.width;
-  const all = allPositions(window);
+  const all = images.flatMap((image) => allPositions(window).map(([h, w]) => ({ image, h, w })));
   const first = all.slice(0, 12);
-  const cells = first.flatMap(([h, w]) =>
+  const cells = first.flatMap(({ image, h, w }) =>
     Array.from({ length: size }, (_, k) => {
       const row = h * rows.stride + Math.floor(k / cols.width) - rows.before;
       const col = w * cols.stride + (k % cols.width) - cols.before;
@@ -216,7 +233,7 @@ function drawnColumns({ window, image }, done) {
 }
 
 /** @param {Example} example @param {Panel} panel @returns {HTMLElement} */
-function drawnOutputs({ window, sizes, image, filter }, { steps, done }) {
+function drawnOutputs({ window, sizes, images, filters }, { steps, done }) {
   const [oh, ow] = [positions(window.rows), positions(window.cols)];
   const boards = [];
   for (let sample = 0; sample < sizes.samples; sample++) {
@@ -226,14 +243,14 @@ function drawnOutputs({ window, sizes, image, filter }, { steps, done }) {
       const known = new Set(steps.slice(0, done).filter(mine).flatMap((s) => s.positions.map(String)));
       const newest = done && mine(steps[done - 1]) ? new Set(steps[done - 1].positions.map(String)) : new Set();
       const cells = allPositions(window).map((at) => {
-        const value = outputAt(window, image, filter, at) * (f + 1) + sample;
+        const value = outputAt(window, images[sample], filters[f], at);
         const cell = element("span", {}, known.has(String(at)) ? shown(value).replace(/\.0+$/, "") : "");
         if (newest.has(String(at))) cell.classList.add("window");
         else if (known.has(String(at))) cell.classList.add("known");
         return cell;
       });
       const label = sizes.samples * sizes.filters > 1 ? `output, sample ${sample + 1}, filter ${f + 1}` : "output";
-      boards.push(board(`${label} (${oh} × ${ow})`, ow, cells));
+      boards.push(board(`${label} (${oh} × ${ow})`, ow, cells, "2.4em"));
     }
   }
   return element("div", { class: "boards" }, ...boards);

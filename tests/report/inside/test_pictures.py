@@ -204,7 +204,7 @@ def test_colours_of_the_confusion_are_shares_of_mistakes(figures):
     check_readable(figures[0])
 
 
-def test_the_surest_mistakes_come_first(figures):
+def test_the_most_confident_mistakes_come_first(figures):
     A = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.99, 0.01]])
     labels = np.array([1, 1, 0, 1])
     assert mistakes.confident_mistakes(A, labels, 5) == [3, 0, 2]

@@ -297,10 +297,37 @@ def test_stride_groups_step_by_step(drawn: tuple[Any, Path]) -> None:
         page.fill("#g-padding", "0")
         assert "does not fit" in page.inner_text("#g-fault")
         page.fill("#g-filter", "2")
+        for field, value in (("samples", 2), ("filters", 2)):
+            page.fill(f"#g-{field}", str(value))
+        filters = page.locator("#g-shown .board")
+        assert filters.count() == 2
+        while page.is_enabled("#g-step"):
+            page.click("#g-step")
+        assert "sample 2" in page.inner_text("[data-method=loops] figure")
+        check_outputs(page, filters)
         page.click("#g-play")
         page.wait_for_timeout(600)
         page.click("#g-play")
         assert counts("groups")[0] != "0 of 4 Python iterations"
+
+
+def check_outputs(page: Any, filters: Any) -> None:
+    """Outputs are those of the input and the filters shown, whole, and alike by all methods."""
+
+    def numbers(board: Any) -> Any:
+        texts = board.locator("span").all_inner_texts()
+        return np.array([float(text.replace("−", "-")) for text in texts])
+
+    image = numbers(page.locator("[data-method=loops] .board").first).reshape(5, 4)  # sample 2
+    windows = np.lib.stride_tricks.sliding_window_view(image, (2, 2))
+    for method in ("loops", "im2col", "groups"):
+        boards = page.locator(f"[data-method={method}] .boards .board")
+        for f in range(2):
+            expected = np.tensordot(windows, numbers(filters.nth(f)).reshape(2, 2), 2)
+            np.testing.assert_array_equal(numbers(boards.nth(2 + f)), expected.reshape(-1))
+    cut = """() => [...document.querySelectorAll("#g-methods .board span")]
+      .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"""
+    assert page.evaluate(cut) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
