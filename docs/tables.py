@@ -47,7 +47,10 @@ def table(path: Path, columns: str | None = None, kept: str | None = None) -> st
     names = columns.split(",") if columns else list(rows[0])
     head = [name.replace("_", " ") for name in names]
     cells = [[figure(row[name]) for name in names] for row in rows]
-    columns_of_figures = [all(map(FIGURE.fullmatch, column)) for column in zip(*cells, strict=True)]
+    columns_of_figures = [
+        any(column) and all(not cell or FIGURE.fullmatch(cell) for cell in column)
+        for column in zip(*cells, strict=True)
+    ]
     rule = ["---:" if figures else "---" for figures in columns_of_figures]
     lines = [head, rule, *cells]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)

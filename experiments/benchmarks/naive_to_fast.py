@@ -3,7 +3,8 @@
 The code is that of the notebook ``docs/notebooks/6_naive_to_fast.ipynb``: its cells with the tag
 ``measured`` are run, and what they define is timed, all in turns in one process on one thread of
 BLAS. Time is that of the processor, in microseconds for one sample. Two layers are measured: one
-with a single channel, as the first of a network has, and one with 16.
+with a single channel, as the first of a network has, and one with 16. Rows of both passes also say
+how long each part takes: the copy of the inputs, the products, the output, adding gradients back.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
 
 from cnnexp.nn.blas import one_blas_thread
 from experiments.benchmarks.machine import describe
@@ -32,22 +31,23 @@ LAYERS = {
     "28x28x1, 32 filters": {"size": 28, "n_c": 1, "n_f": 32},
     "14x14x16, 32 filters": {"size": 14, "n_c": 16, "n_f": 32},
 }
-LAYOUTS = ("samples first", "batch-last")
+LAYOUTS = ("batch-first", "batch-last")
 SAMPLES = 64
 LOOPS = "four loops"  # see one sample, a few times
 POOL = 2
 
 Row = dict[str, Any]
 Case = tuple[str, str, str]  # step, layout, memory
-Times = tuple[list[float], list[float]]  # forward, backward
+Times = dict[str, list[float]]  # of forward, backward, and each part of both
 
 
 class Passes(NamedTuple):
-    """What is done before a pass, unseen by the clock, and the pass."""
+    """What is done before a pass, unseen by the clock, the pass, and the seconds of its parts."""
 
-    begin: Callable[[], None] | None
+    begin: Callable[[], None]
     forward: Callable[[], Any]
     backward: Callable[[], Any]
+    parts: Callable[[], dict[str, float]]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +68,7 @@ def notebook_code(path: Path) -> dict[str, Any]:
     """Return what the measured cells of a notebook define."""
     names: dict[str, Any] = {}
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    texts = ["import numpy as np\nfrom math import prod\n"]
+    texts = ["import time\nfrom math import prod\n\nimport numpy as np\n"]
     texts += ["".join(cell["source"]) for cell in cells if "measured" in _tags(cell)]
     exec(compile("\n".join(texts), str(path), "exec"), names)
     return names
@@ -108,38 +108,49 @@ def passes(code: dict[str, Any], case: Case, sizes: dict[str, int], samples: int
         small = [len(dZ), *(side // POOL for side in dZ.shape[1:3]), samples]
         gradient = memory("dA in", *small)
         gradient[...] = dZ[:, ::POOL, ::POOL]
-    begin = memory.arrays.clear if kept == "new" else None
-    return Passes(begin, lambda: forward(X, W, memory), lambda: backward(gradient, X, W, memory))
+
+    def begin() -> None:
+        if kept == "new":
+            memory.arrays.clear()
+        memory.start()
+
+    return Passes(
+        begin,
+        lambda: forward(X, W, memory),
+        lambda: backward(gradient, X, W, memory),
+        lambda: dict(memory.seconds),
+    )
 
 
 def _timed(works: dict[Case, Passes], rounds: int, samples: int) -> dict[Case, Times]:
     """Time forward and backward of all cases in turns, after one round that is not counted."""
-    times: dict[Case, Times] = {case: ([], []) for case in works}
+    times: dict[Case, Times] = {case: {} for case in works}
     for turn in range(rounds + 1):
         for case, work in works.items():
-            if work.begin:
-                work.begin()
-            laps = [_microseconds(one, samples) for one in (work.forward, work.backward)]
-            for kept, lap in zip(times[case], laps, strict=True):
+            work.begin()
+            laps = {"forward": _seconds(work.forward), "backward": _seconds(work.backward)}
+            laps["both"] = laps["forward"] + laps["backward"]
+            for name, lap in (laps | work.parts()).items():
                 if turn:
-                    kept.append(lap)
+                    times[case].setdefault(name, []).append(lap / samples * 1e6)
     return times
 
 
-def _microseconds(work: Callable[[], Any], samples: int) -> float:
-    """Return the processor time of a call in microseconds for one sample."""
+def _seconds(work: Callable[[], Any]) -> float:
+    """Return the processor time of a call."""
     start = time.process_time()
     work()
-    return (time.process_time() - start) / samples * 1e6
+    return time.process_time() - start
 
 
 def _rows(case: Case, figures: dict[Case, Times]) -> Iterator[Row]:
-    """Yield a row for each pass of a case, and one for both."""
+    """Yield a row for each pass of a case, and one for both, with the medians of the parts."""
     step, layout, memory = case
-    ahead, back = figures[case]
-    both = np.add(ahead, back).tolist()
-    for which, times in (("forward", ahead), ("backward", back), ("both", both)):
-        found = spread(times)
+    times = dict(figures[case])
+    passes = {name: times.pop(name) for name in ("forward", "backward", "both")}
+    parts = {name.replace(" ", "_"): spread(laps)["median"] for name, laps in times.items()}
+    for which, laps in passes.items():
+        found = spread(laps)
         yield {
             "step": step,
             "layout": layout,
@@ -148,6 +159,8 @@ def _rows(case: Case, figures: dict[Case, Times]) -> Iterator[Row]:
             "microseconds_per_sample": found["median"],
             "low": found["low"],
             "high": found["high"],
+            **dict.fromkeys(parts, ""),
+            **(parts if which == "both" and step != LOOPS else {}),
         }
 
 

@@ -112,6 +112,9 @@ def test_a_table_from_a_file(folder, monkeypatch):
     some = begin.replace(" -->", " rows=step:last -->")
     filled = TABLES["with_tables"](f"{some}old{end}")
     assert filled == f"{some}\n| ms per batch |\n| ---: |\n| 1.23 |\n\n{end}"
+    (folder / "parts.csv").write_text("copy,note\n1.5,\n,\n")
+    assert "| 1.5 |  |\n|  |  |" in TABLES["table"](folder / "parts.csv")
+    assert "| ---: | --- |" in TABLES["table"](folder / "parts.csv")
     assert TABLES["with_tables"](begin.replace("steps", "none") + "old" + end).count("old") == 1
 
 

@@ -14,33 +14,45 @@ ONE, MANY = naive_to_fast.LAYERS
 FIRST, LAST = naive_to_fast.LAYOUTS
 CLAIMS = [
     # layer, pass, the slower (step, layout), the faster (step, layout)
+    (ONE, "both", ("shifted slices", LAST), ("stride groups", LAST)),
     *(
-        (ONE, "both", ("shifted slices", layout), ("stride groups", layout))
+        (ONE, "both", (step, layout), ("im2col", layout))
+        for step in ("shifted slices", "stride groups")
         for layout in (FIRST, LAST)
     ),
-    *((ONE, "both", ("stride groups", layout), ("im2col", layout)) for layout in (FIRST, LAST)),
     *(
         (ONE, "both", ("conv, ReLU, pool", layout), ("together", layout))
         for layout in (FIRST, LAST)
     ),
-    *(
-        (ONE, "forward", (step, FIRST), (step, LAST))
-        for step in ("shifted slices", "stride groups")
-    ),
+    (ONE, "both", ("stride groups", FIRST), ("stride groups", LAST)),
     (MANY, "both", ("im2col", FIRST), ("stride groups", FIRST)),
     (MANY, "both", ("im2col", FIRST), ("shifted slices", FIRST)),
     (MANY, "both", ("shifted slices", LAST), ("stride groups", LAST)),
-    (MANY, "both", ("stride groups", LAST), ("im2col", LAST)),
+    (MANY, "both", ("shifted slices", LAST), ("im2col", LAST)),
     (MANY, "both", ("im2col", FIRST), ("im2col", LAST)),
     (MANY, "both", ("shifted slices", LAST), ("shifted slices", FIRST)),
+]
+PARTS = [
+    # layer, part, the slower (step, layout), the faster, at least so many times as fast
+    (ONE, "products", ("shifted slices", LAST), ("stride groups", LAST), 1.2),
+    (ONE, "copy", ("stride groups", FIRST), ("stride groups", LAST), 2),
+    (ONE, "add_back", ("stride groups", FIRST), ("stride groups", LAST), 2),
+    (MANY, "copy", ("im2col", FIRST), ("im2col", LAST), 2),
+    (MANY, "add_back", ("im2col", FIRST), ("im2col", LAST), 2),
+    (MANY, "products", ("shifted slices", LAST), ("shifted slices", FIRST), 1.2),
 ]
 
 
 @pytest.fixture(scope="module")
-def times():
-    """Quartiles of every case: (layer, step, layout, pass) to low and high."""
+def rows():
+    """Rows of memory that is used again."""
     with (results.FOLDER / "naive_to_fast.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["memory"] == "kept"]
+        return [row for row in csv.DictReader(file) if row["memory"] == "kept"]
+
+
+@pytest.fixture
+def times(rows):
+    """Quartiles of every case: (layer, step, layout, pass) to low and high."""
     return {
         (row["layer"], row["step"], row["layout"], row["pass"]): (
             float(row["low"]),
@@ -54,6 +66,34 @@ def times():
 def test_the_faster_is_faster_by_more_than_the_quartiles(times, claim):
     layer, which, slower, faster = claim
     assert times[layer, *slower, which][0] > times[layer, *faster, which][1]
+
+
+@pytest.mark.parametrize("claim", PARTS, ids=str)
+def test_the_part_that_is_named_as_the_reason_is_slower(rows, claim):
+    layer, part, slower, faster, ratio = claim
+    found = {
+        (row["step"], row["layout"]): float(row[part])
+        for row in rows
+        if (row["layer"], row["pass"]) == (layer, "both") and row[part]
+    }
+    assert found[slower] > ratio * found[faster]
+
+
+def test_the_parts_add_up_to_the_whole(rows):
+    parts = ("copy", "products", "output", "add_back")
+    for row in rows:
+        if row["copy"]:
+            whole = float(row["microseconds_per_sample"])
+            assert sum(float(row[part]) for part in parts) == pytest.approx(whole, rel=0.1)
+
+
+def test_shifted_slices_and_groups_are_close_with_one_channel(times):
+    """Not several times apart, as with a product that does without BLAS."""
+    for layout in (FIRST, LAST):
+        shifted, groups = (
+            times[ONE, s, layout, "both"] for s in ("shifted slices", "stride groups")
+        )
+        assert shifted[0] < 1.7 * groups[1]
 
 
 def test_all_are_hundreds_of_times_faster_than_four_loops(times):
