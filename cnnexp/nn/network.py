@@ -177,8 +177,7 @@ class Network(Introspection, Saving):
         xp, wide = self.implementation.xp, self.limits.cache
         self._parameters = Parameters(list(walk(self.layers)), self.dtype, wide, xp)
         self._plan = Plan(self._before_loss, self.implementation, self.fuse, self.seed, self.limits)
-        if self.implementation.prepare is not None:
-            self.implementation.prepare(self._plan.all_steps, self.dtype)
+        self._plan.prepare(self.dtype)
         if self.threads == "auto":
             self.threads = automatic_threads(self.implementation)
         samples = automatic_micro_batch(self._plan, self._parameters)

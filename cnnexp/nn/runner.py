@@ -123,7 +123,8 @@ class Runner:
     def __init__(self, plan: Plan, parameters: Parameters, task: Task, executor: Executor) -> None:
         self.plan, self.parameters, self.task, self.executor = plan, parameters, task, executor
         self.xp = plan.implementation.xp
-        self._contexts: dict[int, list[Context]] = {}  # by worker, or by micro-batch
+        # by worker or micro-batch, and plan
+        self._contexts: dict[tuple[int, Plan], list[Context]] = {}
         self._passing: dict[int, tuple[Partials, int]] = {}
         self._header = executor.allocate((3,), np.int64)  # samples, step, samples of a micro-batch
         self._capacity = (0, 0)
@@ -187,7 +188,7 @@ class Runner:
             contexts = self._contexts_of(worker, training=False)
             part = X[slices[k]]
             A = self.xp.asarray(prepare(part, slices[k].start) if prepare else part)
-            Z = host_copy(finish(self.plan.forward(A, contexts))[0])
+            Z = host_copy(finish(self.plan.inference.forward(A, contexts))[0])
             found[k] = complete(Z) if complete else Z
 
         self.executor.map(job, len(slices))
@@ -347,12 +348,13 @@ class Runner:
 
     def _contexts_of(self, key: int, training: bool) -> list[Context]:
         """Return the contexts of a worker, or of a micro-batch, set to a new pass."""
-        if key not in self._contexts:
-            self._contexts[key] = self.plan.contexts()
-        for context in self._contexts[key]:
+        plan = self.plan if training else self.plan.inference
+        if (key, plan) not in self._contexts:
+            self._contexts[key, plan] = plan.contexts()
+        for context in self._contexts[key, plan]:
             context.training = context.keep_cache = training
             context.state_updates, context.deferred_outer = {}, None
-        return self._contexts[key]
+        return self._contexts[key, plan]
 
 
 def _shares(plan: Plan, parameters: Parameters) -> list[tuple[int, str, slice]]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnexp.engine.compiled import winograd_kernels
+from cnnexp.engine.compiled import direct, winograd_kernels
 from cnnexp.engine.compiled.kernel import Kernel, plain
 from cnnexp.engine.context import Array, Context
 from cnnexp.engine.fast import winograd
@@ -27,6 +27,9 @@ from cnnexp.engine.layout import batch_first, batch_last
 from cnnexp.engine.operations import Gradients, Params
 from cnnexp.engine.window import Window
 
+# A direct convolution with at most so many weights, of as many samples as a vector has, is quicker
+# in inference. In training it is not: its gradients cost more than its result.
+FEW_WEIGHTS, VECTOR = 9 * 16 * 16, 16
 GROWTH = 10.0**2 * 19.0**2  # by which both transforms may enlarge a product
 
 
@@ -50,7 +53,9 @@ def suits(W: Array, channels: int, conv: Window) -> bool:
 def kernels_for(W: Array) -> list[Kernel]:
     """Return the kernels that compute a convolution with these filters."""
     found = winograd_kernels
+    few = [direct.kernels_for(W)[k] for k in (0, -1)] if W.size <= FEW_WEIGHTS else []
     return [
+        *few,
         found.largest,
         found.transform_images,
         found.transform_outputs,
@@ -66,8 +71,11 @@ def forward(
     pool: Window | None,
     floor: float | None,
     context: Context,
-) -> tuple[Array, Kept]:
+) -> tuple[Array, Kept | direct.Kept]:
     """Return the result of convolution, floor and max-pooling, (n_f, rows, columns, n_m)."""
+    few = params["W"].size <= FEW_WEIGHTS and len(A_prev) >= VECTOR
+    if few and not context.keep_cache:
+        return direct.forward(A_prev, params, conv, pool, floor, context)
     W, b = params["W"], plain(params["b"])
     X = plain(batch_last(A_prev))
     kind, tiling = X.dtype.type, Tiling.over(conv.out)

@@ -38,6 +38,7 @@ FAST = Implementation(
         InPlace("dense"),
         BatchNormInPlace(),
     ),
+    folds=True,
     caches=8,
 )
 IMPLEMENTATIONS.register("fast")(FAST)

@@ -1,0 +1,106 @@
+"""Batch normalisation in inference as part of the convolution before it."""
+
+import numpy as np
+import pytest
+
+from cnnexp import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Flatten,
+    MaxPool2D,
+    Network,
+    ReLU,
+    Residual,
+    Softmax,
+    Tanh,
+)
+from cnnexp.engine.folding import FoldedBatchNorm
+
+SHAPE = (8, 9, 2)
+IMPLS = ["compiled", "fast"]
+
+
+def network(impl, dtype="float64", steps=2, **options):
+    """Return a network with all that may be folded, after some steps of training."""
+    if impl == "compiled":
+        pytest.importorskip("numba", reason="impl=compiled needs Numba")
+    body = [DepthwiseConv2D(3, padding="same"), BatchNorm(), Tanh()]
+    body += [Conv2D(8, 3, padding="same"), BatchNorm()]
+    layers = [Conv2D(8, 3, padding="same"), BatchNorm(), ReLU(), Residual(body), ReLU()]
+    layers += [Conv2D(8, 3), BatchNorm(), ReLU(), MaxPool2D(2)]
+    layers += [Conv2D(4, 2), BatchNorm(), BatchNorm(), Flatten(), Dense(4), BatchNorm(), Softmax()]
+    settings = {"micro_batch": 8, "inference_micro_batch": 16, "seed": 3} | options
+    net = Network(layers, impl=impl, dtype=dtype, **settings).build(SHAPE)
+    scale = np.array([1.5, -0.7, 0.0, 0.2, -2.0, 1.0, 0.5, 3.0], net.dtype)
+    changed = {path: scale for path in net.weights() if path.endswith("batch_norm1.scale")}
+    net.load_weights(net.weights() | changed)
+    X, Y = samples()
+    for _ in range(steps):
+        net.train(X, Y, learning_rate=0.1)
+    return net
+
+
+def samples(count=19):
+    X = np.random.default_rng(5).standard_normal((count, *SHAPE))
+    return X, np.arange(count) % 4
+
+
+def folded(net):
+    """Return the layers of the steps that fold."""
+    steps = net._plan.inference.all_steps
+    return [step.name for step in steps if isinstance(step.fusion, FoldedBatchNorm)]
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
+def test_it_equals_naive(impl, dtype, tolerance):
+    """One weight vector and one state: nothing but the prediction may differ."""
+    X, _ = samples()
+    net, naive = network(impl, dtype), network("naive", dtype, steps=0)
+    naive.load_weights(net.weights())
+    np.testing.assert_allclose(net.predict(X), naive.predict(X), rtol=tolerance, atol=tolerance)
+
+
+def test_what_is_folded():
+    found = folded(network("fast"))
+    assert found[0] == "conv1+batch_norm1+relu1"
+    assert "residual1.depthwise_conv1+batch_norm1+tanh1" in found
+    assert "residual1.conv1+batch_norm2" in found
+    assert not [name for name in found if "batch_norm4" in name]  # two of them behind another
+
+
+@pytest.mark.parametrize("options", [{"impl": "naive", "steps": 0}, {"impl": "fast", "fuse": False}])
+def test_without_fusions_and_under_naive_nothing_is_folded(options):
+    net = network(**options)
+    assert net._plan.inference is net._plan
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+def test_changed_parameters_and_state_are_used_at_once(impl):
+    X, _ = samples()
+    net, plain = network(impl), network("im2col", steps=0)
+    for change in ("batch_norm1.scale", "batch_norm1.shift", "batch_norm1.variance", "conv1.W"):
+        before = net.predict(X)
+        net.load_weights(net.weights() | {change: net.weights()[change] * 1.5 + 0.1})
+        plain.load_weights(net.weights())
+        assert not np.allclose(net.predict(X), before)
+        np.testing.assert_allclose(net.predict(X), plain.predict(X), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+def test_workers_change_no_bit(impl):
+    X, _ = samples()
+    one, *others = (network(impl, "float32", threads=count).predict(X) for count in (1, 2, 5))
+    for other in others:
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+def test_samples_that_are_left_over(impl):
+    """A few samples, fewer than a vector has, may be computed by another method."""
+    X, _ = samples()
+    net = network(impl)
+    parts = [net.predict(X[:3]), net.predict(X[3:])]
+    np.testing.assert_allclose(np.concatenate(parts), net.predict(X), rtol=1e-9, atol=1e-10)
