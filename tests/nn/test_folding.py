@@ -71,7 +71,10 @@ def test_what_is_folded():
     assert not [name for name in found if "batch_norm4" in name]  # two of them behind another
 
 
-@pytest.mark.parametrize("options", [{"impl": "naive", "steps": 0}, {"impl": "fast", "fuse": False}])
+NOTHING_FOLDED = [{"impl": "naive", "steps": 0}, {"impl": "fast", "fuse": False}]
+
+
+@pytest.mark.parametrize("options", NOTHING_FOLDED)
 def test_without_fusions_and_under_naive_nothing_is_folded(options):
     net = network(**options)
     assert net._plan.inference is net._plan
