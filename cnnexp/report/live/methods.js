@@ -58,7 +58,7 @@ function loopSteps(window, { samples, filters }) {
   for (let sample = 0; sample < samples; sample++) {
     for (const [h, w] of allPositions(window)) {
       for (let filter = 0; filter < filters; filter++) {
-        const says = `Sample ${sample + 1}, row ${h + 1}, column ${w + 1}, filter ${filter + 1}: one output.`;
+        const says = `Sample ${sample}, row ${h}, column ${w}, filter ${filter}: one output.`;
         /** @type {Position[]} */
         const at = [[h, w]];
         steps.push({ positions: at, products: 0, copies: false, says, sample, filter });

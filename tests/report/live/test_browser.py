@@ -190,7 +190,7 @@ def test_everything_works_with_the_keyboard(drawn: tuple[Any, Path]) -> None:
         page.keyboard.press("PageDown")
         second = page.evaluate("cnnexp.store.selected")
         assert first["path"] == second["path"] == "conv1" and first["at"] != second["at"]
-        assert "conv1, feature map 2" in page.inner_text("#spoken")
+        assert "conv1, feature map 1" in page.inner_text("#spoken")
         page.keyboard.press("Enter")
         assert page.evaluate("cnnexp.store.selected.path") == "input"
         page.keyboard.press("Backspace")
