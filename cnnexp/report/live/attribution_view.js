@@ -128,7 +128,7 @@ function showOcclusion(store) {
     stop();
     const mine = turn;
     const [ih, iw] = store.payload.shape;
-    const side = Math.min(Number(size.value), ih, iw);
+    const side = Math.max(Math.min(Math.round(Number(size.value)), ih, iw), 1);
     const step = Math.max(1, Math.round(Math.min(ih, iw) / 14));
     const value = store.payload.drawing?.low ?? 0;
     const patch = { size: side, step, value };

@@ -35,6 +35,7 @@ export function showGroups() {
     const isDone = panels.every(({ done, steps }) => done >= steps.length);
     if (isDone) stop();
     /** @type {HTMLButtonElement} */ (byId("g-step")).disabled = isDone;
+    /** @type {HTMLButtonElement} */ (byId("g-play")).disabled = !example;
     /** @type {HTMLButtonElement} */ (byId("g-back")).disabled = panels.every(({ done }) => !done);
   };
   const clear = () => {

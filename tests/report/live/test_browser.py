@@ -379,6 +379,7 @@ def test_stride_groups_step_by_step(drawn: tuple[Any, Path]) -> None:
         page.fill("#g-padding", "0")
         assert "4 × 4 is the largest that does" in page.inner_text("#g-fault")
         assert page.locator("#g-methods .method").count() == 0 and page.is_disabled("#g-step")
+        assert page.is_disabled("#g-play")
         page.fill("#g-filter", "9")
         words = "filter: 9 is not possible, whole numbers from 1 to 5 are."
         assert page.inner_text("#g-fault") == words
