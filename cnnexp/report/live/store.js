@@ -9,7 +9,7 @@ import { argmax } from "./tensor.js";
 /** @typedef {import("./network.js").Pass} Pass */
 /** @typedef {import("./payload.js").Payload} Payload */
 /** @typedef {import("./network.js").Backward} Backward */
-/** @typedef {"none" | "score" | "loss"} GradientsOf What the gradients of the maps are of. */
+/** @typedef {"none" | "logit" | "loss"} GradientsOf What the gradients of the maps are of. */
 /** @typedef {"pass" | "class" | "selection" | "weights" | "gradients"} Change */
 /** @typedef {{path: string, at: number}} Place One value: a layer, and a flat index. */
 
@@ -114,7 +114,7 @@ export class Store {
   /** @returns {string} What the gradients are of, in words. */
   get gradientsInWords() {
     const name = this.payload.classes[this.class];
-    return this.gradientsOf === "loss" ? `the loss if the class were ${name}` : `the score of ${name}`;
+    return this.gradientsOf === "loss" ? `the loss if the class were ${name}` : `the logit of ${name}`;
   }
 
   /** @returns {Layer[]} All layers but blocks whose result is that of their last layer. */
