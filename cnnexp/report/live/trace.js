@@ -219,7 +219,9 @@ function grids(store, terms, shape, gradient) {
       ]
     : [labelled("window", grid(store, own, shape, (term) => term.value))];
   if (gradient !== undefined) {
-    const words = `backward: gradient ${weighted ? "· filter" : "goes to the pixel that was taken"}, its part of the window's gradients`;
+    const words = weighted
+      ? "backward: gradient · filter, what this value adds to the gradients of its window"
+      : "backward: the value that was taken gets the gradient, the others get none";
     parts.push(labelled(words, grid(store, own, shape, ({ weight }) => weight * gradient)));
   }
   /** @type {Node[]} */
