@@ -117,14 +117,16 @@ def play_training(page: Any) -> Iterator[int]:
 
 
 def step_through_groups(page: Any) -> Iterator[int]:
-    """Compute a small convolution by three methods, step by step."""
+    """Compute a small convolution by four methods, step by step; two of them are in view."""
     page.click("#tab-groups")
     yield 900
-    page.evaluate("document.getElementById('g-fault').scrollIntoView()")
-    for _ in range(12):
-        page.click("#g-step")
-        yield 350
-    yield 1800
+    for top, steps in (("#g-fault", 9), ("[data-method=im2col]", 4)):
+        page.click("#g-reset")
+        for _ in range(steps):
+            page.evaluate("document.getElementById('g-step').click()")  # that scrolls nowhere
+            page.evaluate("(top) => document.querySelector(top).scrollIntoView()", top)
+            yield 450
+        yield 1500
 
 
 def mouse_in(page: Any, box: dict[str, float]) -> Callable[[float, float], None]:

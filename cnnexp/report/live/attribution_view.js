@@ -10,6 +10,7 @@ import { norm } from "./tensor.js";
 /** @typedef {import("./network.js").Backward} Backward */
 
 const TURN = 12; // milliseconds that occlusion computes before the page may answer again
+const PATCH = 0.18; // of the shorter side of the image: 5 of 28 pixels, 2 of 8
 
 /**
  * @param {Tensor} gradient (rows, columns, channels)
@@ -111,6 +112,9 @@ function showOcclusion(store) {
   const canvas = /** @type {HTMLCanvasElement} */ (byId("occlusion"));
   const button = /** @type {HTMLButtonElement} */ (byId("occlude"));
   const size = /** @type {HTMLInputElement} */ (byId("patch"));
+  const [tall, across] = store.payload.shape;
+  size.max = String(Math.min(tall, across));
+  size.value = String(Math.max(2, Math.round(PATCH * Math.min(tall, across))));
   let turn = 0;
   /** @type {Tensor | null} */
   let last = null;
@@ -124,7 +128,7 @@ function showOcclusion(store) {
     stop();
     const mine = turn;
     const [ih, iw] = store.payload.shape;
-    const side = Math.min(Number(size.value), ih, iw);
+    const side = Math.max(Math.min(Math.round(Number(size.value)), ih, iw), 1);
     const step = Math.max(1, Math.round(Math.min(ih, iw) / 14));
     const value = store.payload.drawing?.low ?? 0;
     const patch = { size: side, step, value };

@@ -1,4 +1,5 @@
-// Numbers as colours: zero is the paper, positive values go to blue, negative ones to orange.
+// Numbers as colours: zero is the paper, positive values go to red, negative ones to
+// blue, as in the pictures of `inspect` and of the course.
 
 import { reach } from "./tensor.js";
 
@@ -10,15 +11,15 @@ import { reach } from "./tensor.js";
 /** @type {Palette} */
 const LIGHT = {
   paper: [255, 255, 255],
-  positive: [0, 72, 128],
-  negative: [196, 78, 12],
+  positive: [165, 15, 32],
+  negative: [16, 78, 145],
   ink: [20, 26, 32],
 };
 /** @type {Palette} */
 const DARK = {
   paper: [22, 27, 33],
-  positive: [140, 205, 255],
-  negative: [255, 166, 92],
+  positive: [255, 138, 122],
+  negative: [128, 196, 255],
   ink: [240, 243, 246],
 };
 

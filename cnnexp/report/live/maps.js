@@ -1,6 +1,5 @@
 // A card for each layer, with its feature maps or their gradients, and its filters.
 
-import { logitGradients } from "./attribution.js";
 import { drawMap, limitOf } from "./colors.js";
 import { byId, counted, element } from "./dom.js";
 import { showFilters } from "./filters.js";
@@ -11,7 +10,9 @@ import { drawnPlace, isDrawn, layoutOf } from "./places.js";
 /** @typedef {import("./store.js").Place} Place */
 /** @typedef {import("./layers.js").Layer} Layer */
 /** @typedef {import("./places.js").Layout} Layout */
-/** @typedef {{path: string, layout: Layout, group: HTMLElement, canvases: HTMLCanvasElement[]}} Card */
+/**
+ * @typedef {{path: string, layout: Layout, group: HTMLElement, canvases: HTMLCanvasElement[],
+ *   about: HTMLElement, type: string, size: string}} Card */
 
 /** @param {Layout} layout @returns {number} Pixels of the screen for each value. */
 function scaleOf({ width, count }) {
@@ -47,14 +48,10 @@ function makeCard(path, name, type, shape) {
     },
     ...canvases.map((canvas) => element("span", { class: "map" }, canvas))
   );
-  const head = element(
-    "h3",
-    {},
-    name,
-    element("span", { class: "soft" }, ` ${type === name ? "" : type} · ${size}`)
-  );
-  const block = element("article", { class: "layer" }, head, group);
-  return { card: { path, layout, group, canvases }, block };
+  const about = element("span", { class: "soft" });
+  const block = element("article", { class: "layer" }, element("h3", {}, name, about), group);
+  const card = { path, layout, group, canvases, about, type: type === name ? "" : type, size };
+  return { card, block };
 }
 
 /** @param {Layer} layer @returns {HTMLElement} A line for a layer that only passes values on. */
@@ -106,11 +103,10 @@ export function showMaps(store) {
   let waiting = false;
   const draw = () => {
     waiting = false;
-    const gradients = toggle.checked
-      ? logitGradients(store.layers, store.payload.loss, store.pass, store.class).results
-      : null;
+    const gradients = store.gradients?.results;
     for (const card of cards) {
       const values = (gradients ?? store.pass.outputs).get(card.path);
+      card.about.textContent = aboutCard(store, card, Boolean(values));
       card.group.classList.toggle("without", !values);
       if (values) drawCard(card, values);
     }
@@ -121,12 +117,45 @@ export function showMaps(store) {
   };
   store.on("pass", soon);
   store.on("class", () => toggle.checked && soon());
-  toggle.addEventListener("change", draw);
+  store.on("gradients", draw);
+  listenToChoice(store, toggle);
   byId("tab-layers").addEventListener("click", soon);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   for (const card of cards) listen(store, card);
   draw();
   return cards;
+}
+
+/**
+ * @param {Store} store
+ * @param {Card} card
+ * @param {boolean} hasValues Whether the card has something to show.
+ * @returns {string} What stands beside the name of a layer.
+ */
+function aboutCard(store, { path, type, size }, hasValues) {
+  if (!store.gradients) return ` ${type} · ${size}`;
+  if (!hasValues) return ` ${type} · no gradients: they begin at the values before this layer`;
+  if (path !== "input") return ` ${type} · gradients of ${size} values`;
+  return ` gradient of ${store.gradientsInWords} for each pixel · ${size}`;
+}
+
+/**
+ * Let a box show and hide gradients, and a list beside it say what they are of.
+ * @param {Store} store
+ * @param {HTMLInputElement} toggle
+ */
+function listenToChoice(store, toggle) {
+  const of = /** @type {HTMLSelectElement} */ (byId("gradients-of"));
+  if (!store.payload.loss) of.options[1].remove();
+  const choose = () => {
+    const kind = /** @type {import("./store.js").GradientsOf} */ (of.value);
+    store.showGradients(toggle.checked ? kind : "none");
+  };
+  toggle.addEventListener("change", choose);
+  of.addEventListener("change", () => {
+    toggle.checked = true;
+    choose();
+  });
 }
 
 /**

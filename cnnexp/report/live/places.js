@@ -81,15 +81,16 @@ export function shapeOf(store, path) {
 /**
  * @param {Store} store
  * @param {Place} place
- * @returns {string} Where a value is, in words.
+ * @returns {string} Where a value is, in words; counted from 0, as in NumPy.
  */
 export function placeInWords(store, { path, at }) {
   const shape = shapeOf(store, path);
   const name = store.layer(path)?.path ?? "image";
   if (shape.length !== 3) {
     const isLast = path === store.layers[store.layers.length - 1].path;
-    return isLast ? `${name}, class ${store.payload.classes[at]}` : `${name}, value ${at + 1}`;
+    return isLast ? `${name}, class ${store.payload.classes[at]}` : `${name}, value ${at}`;
   }
   const [row, col, map] = unravel(shape, at);
-  return `${name}, feature map ${map + 1}, row ${row + 1}, column ${col + 1}`;
+  const kind = path === "input" ? "channel" : "feature map";
+  return `${name}, ${kind} ${map}, row ${row}, column ${col}`;
 }

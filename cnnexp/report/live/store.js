@@ -1,5 +1,6 @@
 // What the page shows now, and who wants to know when that changes.
 
+import { logitGradients, lossGradients } from "./attribution.js";
 import { forward, everyLayer } from "./network.js";
 import { argmax } from "./tensor.js";
 
@@ -7,7 +8,9 @@ import { argmax } from "./tensor.js";
 /** @typedef {import("./layers.js").Layer} Layer */
 /** @typedef {import("./network.js").Pass} Pass */
 /** @typedef {import("./payload.js").Payload} Payload */
-/** @typedef {"pass" | "class" | "selection" | "weights"} Change */
+/** @typedef {import("./network.js").Backward} Backward */
+/** @typedef {"none" | "logit" | "loss"} GradientsOf What the gradients of the maps are of. */
+/** @typedef {"pass" | "class" | "selection" | "weights" | "gradients"} Change */
 /** @typedef {{path: string, at: number}} Place One value: a layer, and a flat index. */
 
 export class Store {
@@ -26,6 +29,10 @@ export class Store {
     this.trail = []; // how the reader came to the value that is looked at, the newest last
     /** @type {Place | null} */
     this.hovered = null;
+    /** @type {GradientsOf} */
+    this.gradientsOf = "none"; // the maps and the panel show values only
+    /** @type {{key: unknown[], found: Backward} | null} */
+    this.lastGradients = null;
     /** @type {Map<Change, (() => void)[]>} */
     this.listeners = new Map();
     /** @type {Pass} */
@@ -79,6 +86,37 @@ export class Store {
     return this.chosen >= 0 ? this.chosen : argmax(this.pass.output.data);
   }
 
+  /** @param {GradientsOf} kind */
+  showGradients(kind) {
+    this.gradientsOf = kind;
+    this.tell("gradients");
+  }
+
+  /** @returns {Backward | null} The gradients that are shown, of the present image; null for none. */
+  get gradients() {
+    if (this.gradientsOf === "none") return null;
+    const key = [this.pass, this.gradientsOf, this.class];
+    if (this.lastGradients?.key.some((part, k) => part !== key[k]) ?? true) {
+      this.lastGradients = { key, found: this.computedGradients() };
+    }
+    return this.lastGradients?.found ?? null;
+  }
+
+  /** @returns {Backward} */
+  computedGradients() {
+    const { layers, pass, payload } = this;
+    if (this.gradientsOf === "loss" && payload.loss) {
+      return lossGradients(layers, payload.loss, pass, this.class).gradients;
+    }
+    return logitGradients(layers, payload.loss, pass, this.class);
+  }
+
+  /** @returns {string} What the gradients are of, in words. */
+  get gradientsInWords() {
+    const name = this.payload.classes[this.class];
+    return this.gradientsOf === "loss" ? `the loss if the class were ${name}` : `the logit of ${name}`;
+  }
+
   /** @returns {Layer[]} All layers but blocks whose result is that of their last layer. */
   get all() {
     return everyLayer(this.layers);
@@ -113,6 +151,7 @@ export class Store {
    */
   select(place, follow = false) {
     this.trail = follow ? [...this.trail, place] : [place];
+    this.hovered = null; // a pointer that rests elsewhere does not hide what was chosen
     this.tell("selection");
   }
 

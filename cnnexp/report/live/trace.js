@@ -4,6 +4,7 @@ import { ACTIVATIONS } from "./activations.js";
 import { cssColor, textOn } from "./colors.js";
 import { announce, byId, counted, element, shown } from "./dom.js";
 import { explain, strongest } from "./explain.js";
+import { gradientAt, gradientOf } from "./gradient_view.js";
 import { drawnPlace, placeInWords, shapeOf } from "./places.js";
 import { reach, unravel } from "./tensor.js";
 
@@ -32,7 +33,7 @@ export function showTrace(store) {
     waiting = true;
   };
   store.on("selection", soon);
-  store.on("pass", soon);
+  for (const change of /** @type {const} */ (["pass", "class", "gradients"])) store.on(change, soon);
   store.on("selection", () => {
     if (!store.selected || store.hovered) return;
     const place = drawnPlace(store, store.selected);
@@ -89,13 +90,16 @@ function bodyOf(store, place) {
   const value = valueAt(store, place);
   const head = element("p", { class: "place" }, placeInWords(store, place));
   const result = element("p", { class: "result" }, shown(value));
-  if (!layer) return [head, result, element("p", { class: "soft" }, "This is a pixel of the image.")];
+  const gradient = gradientOf(store, place);
+  const pixel = element("p", { class: "soft" }, "This is a pixel of the image.");
+  if (!layer) return [head, result, ...gradient, pixel];
   const explanation = explain(layer, store.pass, place.at);
   return [
     head,
     result,
+    ...gradient,
     element("p", { class: "formula" }, `${layer.type}: ${explanation.formula}`),
-    ...termsOf(store, explanation),
+    ...termsOf(store, explanation, gradientAt(store, place)),
     arithmetic(explanation),
     ...next(store, place),
     ...follow(store, explanation),
@@ -143,13 +147,20 @@ function next(store, { path, at }) {
   return [element("p", { class: "then" }, `then ${after.path}: ${shown(value)}`)];
 }
 
-/** @param {Store} store @param {Explanation} explanation @returns {Node[]} */
-function termsOf(store, explanation) {
+/**
+ * @param {Store} store
+ * @param {Explanation} explanation
+ * @param {number | undefined} gradient Of the value, where gradients are shown.
+ * @returns {Node[]}
+ */
+function termsOf(store, explanation, gradient) {
   const { terms } = explanation;
   if (terms.length < 2) return terms.map((term) => listed(store, [term], 0));
   const shape = shapeOf(store, terms[0].path);
   const inWindow = shape.length === 3 && terms.every(({ path }) => path === terms[0].path);
-  if (inWindow && store.layer(explanation.path)?.type !== "dense") return grids(store, terms, shape);
+  if (inWindow && store.layer(explanation.path)?.type !== "dense") {
+    return grids(store, terms, shape, gradient);
+  }
   const sorted = [...terms].sort((a, b) => Math.abs(b.product) - Math.abs(a.product));
   return [listed(store, sorted.slice(0, LISTED), terms.length - LISTED)];
 }
@@ -185,9 +196,10 @@ let channelShown = -1; // that the reader has chosen; -1: the one that adds most
  * @param {Store} store
  * @param {Term[]} terms
  * @param {number[]} shape
+ * @param {number | undefined} gradient
  * @returns {Node[]}
  */
-function grids(store, terms, shape) {
+function grids(store, terms, shape, gradient) {
   /** @type {Map<number, Term[]>} */
   const byChannel = new Map();
   for (const term of terms) {
@@ -206,6 +218,12 @@ function grids(store, terms, shape) {
         labelled("= products", grid(store, own, shape, (term) => term.product)),
       ]
     : [labelled("window", grid(store, own, shape, (term) => term.value))];
+  if (gradient !== undefined) {
+    const words = weighted
+      ? "backward: gradient · filter, what this value adds to the gradients of its window"
+      : "backward: the value that was taken gets the gradient, the others get none";
+    parts.push(labelled(words, grid(store, own, shape, ({ weight }) => weight * gradient)));
+  }
   /** @type {Node[]} */
   const found = [element("div", { class: "grids" }, ...parts)];
   if (sums.length > 1) found.unshift(channelPicker(store, sums, channel));
@@ -224,7 +242,7 @@ function labelled(words, content) {
  */
 function channelPicker(store, sums, channel) {
   const options = sums.map(({ c, sum }) => {
-    const option = element("option", { value: c }, `feature map ${c + 1}: adds ${shown(sum)}`);
+    const option = element("option", { value: c }, `feature map ${c}: adds ${shown(sum)}`);
     option.selected = c === channel;
     return option;
   });

@@ -139,9 +139,11 @@ def test_stride_groups_and_counts_are_those_of_the_engine(
     ]
     assert groups == expected
     sizes, outputs = {"samples": 2, "filters": 3}, window.out[0] * window.out[1]
-    counts = {m: script.call("countsOf", m, found, sizes) for m in ("loops", "im2col", "groups")}
+    methods = ("loops", "shifted", "im2col", "groups")
+    counts = {m: script.call("countsOf", m, found, sizes) for m in methods}
     assert counts == {
         "loops": {"iterations": 2 * outputs * 3, "products": 0},
+        "shifted": {"iterations": f * f, "products": f * f},
         "im2col": {"iterations": 0, "products": 1},
         "groups": {"iterations": window.group_count, "products": window.group_count},
     }
@@ -167,6 +169,13 @@ def test_an_output_of_the_small_example_is_that_of_the_engine(script: Script) ->
     for at in np.ndindex(expected.shape):
         found = script.call("outputAt", window, list(range(28)), list(range(9)), list(at))
         assert found == expected[at]
+        parts = [
+            script.call("outputAt", window, list(range(28)), list(range(9)), list(at), k)
+            for k in range(10)  # as many elements of the filter as shifted slices have added
+        ]
+        under = np.pad(image[0, ..., 0], 1)[2 * at[0] :, 2 * at[1] :][:3, :3].ravel()
+        assert script.call("pixelsUnder", window, list(range(28)), list(at)) == under.tolist()
+        assert parts == [0, *np.cumsum(under * np.arange(9.0))]
 
 
 def test_numbers_come_through_base64_in_both_formats(script: Script) -> None:

@@ -190,7 +190,7 @@ def test_everything_works_with_the_keyboard(drawn: tuple[Any, Path]) -> None:
         page.keyboard.press("PageDown")
         second = page.evaluate("cnnexp.store.selected")
         assert first["path"] == second["path"] == "conv1" and first["at"] != second["at"]
-        assert "conv1, feature map 2" in page.inner_text("#spoken")
+        assert "conv1, feature map 1" in page.inner_text("#spoken")
         page.keyboard.press("Enter")
         assert page.evaluate("cnnexp.store.selected.path") == "input"
         page.keyboard.press("Backspace")
@@ -244,6 +244,86 @@ def test_saliency_occlusion_and_gradients_per_layer(drawn: tuple[Any, Path]) -> 
         assert pixels(page, "[data-path=conv1] canvas") != values
 
 
+def test_the_gradient_of_a_value_is_read_in_the_panel(drawn: tuple[Any, Path]) -> None:
+    run, path = drawn
+    with opened(path, viewport={"width": 1300, "height": 1000}) as page:
+        image = np.array(page.evaluate("Array.from(cnnexp.store.image.data)"), np.float32)
+        _, expected, _ = engine_gradients(run.network, image.reshape(run.network.input_shape), 2)
+        page.locator(".class").nth(2).click()
+        label = page.locator("article", has=page.locator("[data-path=input]")).locator("h3")
+        assert "what the network gets" in label.inner_text()
+        page.select_option("#gradients-of", "loss")
+        assert page.is_checked("#show-gradients")
+        assert "gradient of the loss if the class were 2 for each pixel" in label.inner_text()
+        assert "no gradients" in page.inner_text("article:has([data-path=softmax1]) h3")
+        assert "No gradient here" in page.inner_text("#trace-body")
+        at = int(abs(expected).argmax())
+        page.evaluate("(at) => cnnexp.store.select({path: 'input', at})", at)
+        page.wait_for_selector("#trace-body .gradient strong")
+        found = page.inner_text("#trace-body .gradient strong").replace("−", "-")
+        assert float(found) == pytest.approx(expected.reshape(-1)[at], rel=0.02, abs=1e-3)
+        way = "rise" if expected.reshape(-1)[at] > 0 else "fall"
+        assert f"the loss if the class were 2 would {way} by" in page.inner_text("#trace-body")
+        page.locator("[data-path=conv1] canvas").first.click(position={"x": 30, "y": 30})
+        page.wait_for_selector("#trace-body .grid")
+        check_backward_grid(page)
+        page.uncheck("#show-gradients")
+        page.wait_for_selector("#trace-body .gradient", state="detached")
+        assert page.locator("#trace-body .grid").count() == 3
+        assert "what the network gets" in label.inner_text()
+
+
+def check_backward_grid(page: Any) -> None:
+    """The last grid is the filter times the gradient of the value."""
+    gradient = page.evaluate(
+        """() => { const {store} = cnnexp; const {path, at} = store.selected;
+        return store.gradients.results.get(path).data[at]; }"""
+    )
+
+    def numbers(k: int) -> Any:
+        cells = page.locator("#trace-body .grid").nth(k).locator("button")
+        titles = cells.evaluate_all("(all) => all.map((one) => one.title)")
+        return np.array([float(title.replace("−", "-")) for title in titles])
+
+    assert page.locator("#trace-body .grid").count() == 4
+    np.testing.assert_allclose(numbers(3), gradient * numbers(1), atol=2e-3)
+
+
+def test_red_is_above_zero_and_blue_below(drawn: tuple[Any, Path]) -> None:
+    colors = """() => ["positive", "negative"].map((name) =>
+      getComputedStyle(document.querySelector(`.scale .${name}`)).backgroundColor)"""
+    drawn_pixels = """() => { const {store} = cnnexp;
+      const canvas = document.querySelector("[data-path=conv1] canvas");
+      const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const maps = store.layer("conv1").output[2], values = store.pass.outputs.get("conv1").data;
+      return Array.from({length: data.length / 4}, (_, k) =>
+        [values[k * maps], data[4 * k], data[4 * k + 2]]); }"""
+    for scheme in ("light", "dark"):
+        with opened(drawn[1], color_scheme=scheme) as page:
+            for color, is_red in zip(page.evaluate(colors), (True, False), strict=True):
+                red, _, blue = (int(part) for part in color[4:-1].split(","))
+                assert (red > blue) is is_red
+            seen = np.array(page.evaluate(drawn_pixels))
+            large = seen[abs(seen[:, 0]) > 0.3 * abs(seen[:, 0]).max()]
+            assert len(large)
+            assert ((large[:, 0] > 0) == (large[:, 1] > large[:, 2])).all()
+
+
+def test_enter_shows_where_it_led_while_the_pointer_rests(drawn: tuple[Any, Path]) -> None:
+    with opened(drawn[1], viewport={"width": 1300, "height": 1000}) as page:
+        page.locator("[data-path=conv1] canvas").first.click(position={"x": 30, "y": 30})
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(60)
+        assert page.evaluate("cnnexp.store.selected.path") == "input"
+        assert page.inner_text("#trace-body .place").startswith("image, channel 0, row ")
+        assert "This is a pixel" in page.inner_text("#trace-body")
+
+
+def test_the_patch_is_in_proportion_to_the_image(drawn: tuple[Any, Path]) -> None:
+    with opened(drawn[1]) as page:
+        assert page.input_value("#patch") == "2"  # of 8 pixels
+
+
 def test_the_slider_moves_through_training(drawn: tuple[Any, Path]) -> None:
     run, path = drawn
     with opened(path) as page:
@@ -279,13 +359,15 @@ def test_stride_groups_step_by_step(drawn: tuple[Any, Path]) -> None:
             return page.locator(f"[data-method={method}] .count").all_inner_texts()  # type: ignore[no-any-return]
 
         assert counts("loops") == ["0 of 24 Python iterations", "0 matrix products"]
+        shifted = ["0 of 4 Python iterations", "0 of 4 matrix products"]
+        assert counts("shifted") == shifted
         assert counts("im2col") == ["0 Python iterations", "0 of 1 matrix product"]
         assert counts("groups") == ["0 of 4 Python iterations", "0 of 4 matrix products"]
         for _ in range(4):
             page.click("#g-step")
         assert counts("groups")[0] == "4 of 4 Python iterations"
         assert counts("loops")[0] == "4 of 24 Python iterations"
-        boards = page.locator("[data-method=groups] .boards .board")
+        boards = page.locator("[data-method=groups] .outputs .board")
         assert boards.count() == 2
         filled = [bool(text) for text in boards.first.locator("span").all_inner_texts()]
         assert filled == [True] * 12
@@ -295,7 +377,15 @@ def test_stride_groups_step_by_step(drawn: tuple[Any, Path]) -> None:
         assert counts("groups")[0] == "0 of 4 Python iterations"
         page.fill("#g-filter", "5")
         page.fill("#g-padding", "0")
-        assert "does not fit" in page.inner_text("#g-fault")
+        assert "4 × 4 is the largest that does" in page.inner_text("#g-fault")
+        assert page.locator("#g-methods .method").count() == 0 and page.is_disabled("#g-step")
+        assert page.is_disabled("#g-play")
+        page.fill("#g-filter", "9")
+        words = "filter: 9 is not possible, whole numbers from 1 to 5 are."
+        assert page.inner_text("#g-fault") == words
+        page.fill("#g-stride", "")
+        assert "stride: nothing is not possible" in page.inner_text("#g-fault")
+        page.fill("#g-stride", "1")
         page.fill("#g-filter", "2")
         for field, value in (("samples", 2), ("filters", 2)):
             page.fill(f"#g-{field}", str(value))
@@ -303,7 +393,6 @@ def test_stride_groups_step_by_step(drawn: tuple[Any, Path]) -> None:
         assert filters.count() == 2
         while page.is_enabled("#g-step"):
             page.click("#g-step")
-        assert "sample 2" in page.inner_text("[data-method=loops] figure")
         check_outputs(page, filters)
         page.click("#g-play")
         page.wait_for_timeout(600)
@@ -311,20 +400,48 @@ def test_stride_groups_step_by_step(drawn: tuple[Any, Path]) -> None:
         assert counts("groups")[0] != "0 of 4 Python iterations"
 
 
+def test_the_example_of_stride_groups_is_that_of_the_docs(drawn: tuple[Any, Path]) -> None:
+    with opened(drawn[1]) as page:
+        page.click("#tab-groups")
+        image = np.arange(1.0, 17).reshape(4, 4)
+        product = page.locator("[data-method=groups] .product .board")
+        outputs = page.locator("[data-method=groups] .outputs .board")
+        partial = page.locator("[data-method=shifted] .outputs .board")
+        np.testing.assert_array_equal(
+            numbers_on(page.locator("#g-shown .board")), [1, 10, 100, 1000]
+        )
+        page.click("#g-step")
+        cols = image.reshape(2, 2, 2, 2).transpose(1, 3, 0, 2).reshape(-1)
+        np.testing.assert_array_equal(numbers_on(product.nth(1)), cols)
+        np.testing.assert_array_equal(numbers_on(product.nth(2)), [6521, 8743, 15409, 17631])
+        np.testing.assert_array_equal(numbers_on(partial), image[:3, :3].reshape(-1))
+        page.click("#g-step")
+        expected = image[:3, :3] + 10 * image[:3, 1:]
+        np.testing.assert_array_equal(numbers_on(partial), expected.reshape(-1))
+        for _ in range(2):
+            page.click("#g-step")
+        all_outputs = [6521, 7632, 8743, 10965, 12076, 13187, 15409, 16520, 17631]
+        for board in (outputs, partial):
+            np.testing.assert_array_equal(numbers_on(board), all_outputs)
+
+
+def numbers_on(board: Any) -> Any:
+    texts = board.locator("span").all_inner_texts()
+    return np.array([float(text.replace("−", "-")) for text in texts])
+
+
 def check_outputs(page: Any, filters: Any) -> None:
     """Outputs are those of the input and the filters shown, whole, and alike by all methods."""
-
-    def numbers(board: Any) -> Any:
-        texts = board.locator("span").all_inner_texts()
-        return np.array([float(text.replace("−", "-")) for text in texts])
-
-    image = numbers(page.locator("[data-method=loops] .board").first).reshape(5, 4)  # sample 2
-    windows = np.lib.stride_tricks.sliding_window_view(image, (2, 2))
-    for method in ("loops", "im2col", "groups"):
-        boards = page.locator(f"[data-method={method}] .boards .board")
-        for f in range(2):
-            expected = np.tensordot(windows, numbers(filters.nth(f)).reshape(2, 2), 2)
-            np.testing.assert_array_equal(numbers(boards.nth(2 + f)), expected.reshape(-1))
+    for method in ("loops", "shifted", "im2col", "groups"):
+        block = page.locator(f"[data-method={method}]")
+        images = block.locator(".boards").first.locator(".board")
+        assert images.count() == 2
+        for sample, f in np.ndindex(2, 2):
+            image = numbers_on(images.nth(sample)).reshape(5, 4)
+            windows = np.lib.stride_tricks.sliding_window_view(image, (2, 2))
+            expected = np.tensordot(windows, numbers_on(filters.nth(f)).reshape(2, 2), 2)
+            board = block.locator(".outputs .board").nth(2 * sample + f)
+            np.testing.assert_array_equal(numbers_on(board), expected.reshape(-1))
     cut = """() => [...document.querySelectorAll("#g-methods .board span")]
       .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"""
     assert page.evaluate(cut) == []
