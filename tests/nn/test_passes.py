@@ -26,8 +26,8 @@ from cnnexp.engine.operations import Implementation
 from cnnexp.nn import blas, executor
 from cnnexp.nn.blas import _blas, one_blas_thread
 from cnnexp.nn.executor import Serial, Threads
+from cnnexp.nn.micro_batch import micro_batches
 from cnnexp.nn.plan import Plan
-from cnnexp.nn.runner import micro_batches
 from tests.nn.networks import IMPLEMENTATIONS, batch, layers, network, slope
 
 X, Y = batch(23)
