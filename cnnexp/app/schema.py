@@ -142,7 +142,8 @@ class SweepConfig:
     rerun : {"failed", "diverged", "all"}
         Which jobs that have ended are run again: failed ones, diverged ones as well, or all.
     objective : str, optional
-        The figure that a search minimises; null: ``validation_error``, or ``validation_loss``.
+        The figure that a search minimises; null: ``validation_error``, or ``validation_loss`` where
+        the error is not measured: with a loss for numbers, unless ``metrics=[error]``.
     search_on_test : bool
         Whether the objective may be a figure of the test samples.
     jobs : int or "auto"
@@ -207,7 +208,7 @@ class Config:
     metrics : list of str
         Figures to log beside those that suit the loss: ``metrics=[top_3_error]``.
     learning_rate : float, optional
-        Factor of every step, before the schedule's; null: the optimizer's own default.
+        Factor of every step, before the schedule's; null: the default of the optimizer.
     epochs : int
         How many times training passes over all training samples.
     batch_size : int, optional

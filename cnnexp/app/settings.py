@@ -21,6 +21,7 @@ import yaml
 from cnnexp.app.docstrings import Parameter, documented, first_line
 from cnnexp.app.locations import CHOICES, config_files, config_root
 from cnnexp.app.options import describe
+from cnnexp.app.presets import values_in_presets
 from cnnexp.app.schema import (
     TABLES,
     AugmentConfig,
@@ -28,6 +29,7 @@ from cnnexp.app.schema import (
     ImplConfig,
     ModelConfig,
     SweepConfig,
+    figure_names,
 )
 from cnnexp.app.since import since
 from cnnexp.data import SOURCES
@@ -39,10 +41,13 @@ from cnnexp.nn.layer import LAYERS, Layer
 from cnnexp.registry import Registry
 from cnnexp.runs.policy import CheckpointPolicy
 from cnnexp.trackers import TRACKERS
-from cnnexp.train import CALLBACKS
+from cnnexp.train import CALLBACKS, OPTIMIZERS
+from cnnexp.train.optimizer import Optimizer
 from cnnexp.train.stopping import EarlyStopping
 
 NO_DEFAULT = "required"
+OURS = "cnnexp."  # how the modules of this package begin
+OBJECTIVE = "sweep.objective"
 LISTS: tuple[tuple[str, str, Registry[Any]], ...] = (  # settings that are lists of things by name
     ("transform", "augment.transforms.N", AUGMENTATIONS),
     ("callback", "callbacks.N", CALLBACKS),
@@ -108,11 +113,14 @@ def sections() -> Iterator[Section]:
 
 def _sections() -> Iterator[Section]:
     yield Section("a run", first_line(Config), tuple(_of_run()))
-    yield _section("model", "model", ModelConfig)
-    yield _section("augment", "augment", AugmentConfig)
+    yield _with_type(_section("model", "model", ModelConfig), "model.layers.N", LAYERS)
+    yield _with_type(_section("augment", "augment", AugmentConfig), *LISTS[0][1:])
+    for _, key, registry in LISTS[1:]:
+        name = key.partition(".")[0]
+        yield _with_type(Section(name, f"Entries of the list {name}.", ()), key, registry)
     yield _early_stopping()
     yield _section("checkpoint", "checkpoint", CheckpointPolicy)
-    yield _section("sweep", "sweep", SweepConfig)
+    yield _sweep()
     yield _section("impl", "impl", ImplConfig, choices=IMPLEMENTATIONS)
     yield _section("data", "data", Preparation, choices=SOURCES)
     for group, table in TABLES.items():
@@ -122,7 +130,52 @@ def _sections() -> Iterator[Section]:
         yield _section(f"type: {name}", "model.layers.N", LAYERS[name])
     for kind, key, registry in LISTS:
         for name in registry:
-            yield _section(f"{kind}: {name}", key, registry[name])
+            section = _section(f"{kind}: {name}", key, registry[name])
+            yield _with_presets(section, name) if registry is AUGMENTATIONS else section
+
+
+def about(cls: type) -> str:
+    """Return what a choice is, in a sentence; of an optimizer, its default learning rate too.
+
+    Examples
+    --------
+    >>> about(OPTIMIZERS["nadam"])
+    "Adam with Nesterov's momentum. Default learning rate: 0.002."
+    """
+    rate = getattr(cls, "default_learning_rate", None) if issubclass(cls, Optimizer) else None
+    return first_line(cls) + (f" Default learning rate: {rate}." if rate is not None else "")
+
+
+def _with_type(section: Section, key: str, registry: Registry[Any]) -> Section:
+    """Return the settings of a list, and the type of each of its entries."""
+    names = ", ".join(name for name in registry if registry[name].__module__.startswith(OURS))
+    meaning = "What stands at place N of the list; ``help NAME`` shows the options of each."
+    kind = Setting(f"{key}.type", "a text", NO_DEFAULT, names, meaning)
+    return section._replace(settings=(*section.settings, kind))
+
+
+def _with_presets(section: Section, transform: str) -> Section:
+    """Return the options of a transform, and what presets set where that is not the default."""
+    return section._replace(settings=tuple(_in_presets(s, transform) for s in section.settings))
+
+
+def _in_presets(setting: Setting, transform: str) -> Setting:
+    """Return an option whose meaning names the presets that set it."""
+    values: dict[str, list[str]] = {}
+    for name, value in values_in_presets(transform, setting.key.rpartition(".")[2]):
+        if value != yaml.safe_load(setting.default):
+            values.setdefault(_text(value), []).append(name)
+    said = [f"{value} in {', '.join(names)}" for value, names in values.items()]
+    more = f" Presets of ``augment``: {'; '.join(said)}." if said else ""
+    return setting._replace(meaning=setting.meaning + more)
+
+
+def _sweep() -> Section:
+    """Return the settings of a sweep, with the figures that a search can minimise."""
+    section = _section("sweep", "sweep", SweepConfig)
+    figures = ", ".join(figure_names())
+    made = [s._replace(allowed=figures) if s.key == OBJECTIVE else s for s in section.settings]
+    return section._replace(settings=tuple(made))
 
 
 def _early_stopping() -> Section:
@@ -147,7 +200,19 @@ def _of_run() -> Iterator[Setting]:
     for setting in _settings("", Config):
         if setting.key in CHOICES:
             setting = setting._replace(allowed=", ".join(config_files(setting.key)))
+        if setting.key == "learning_rate":
+            setting = setting._replace(meaning=f"{setting.meaning} {_default_rates()}")
         yield setting._replace(default=_configured(setting))
+
+
+def _default_rates() -> str:
+    """Say which learning rate each of our optimizers has by default."""
+    rates = [
+        f"{name} {OPTIMIZERS[name].default_learning_rate}"
+        for name in OPTIMIZERS
+        if OPTIMIZERS[name].__module__.startswith(OURS)
+    ]
+    return f"These are: {', '.join(rates)}."
 
 
 def _configured(setting: Setting) -> str:
@@ -176,8 +241,8 @@ def _section(name: str, group: str, cls: type, choices: Registry[Any] | None = N
         own = Setting(f"{group}.name", "a text", "", names, f"Which: ``{group}=NAME``.")
         own = own._replace(default=_configured(own))
         settings = [own, *(s for s in settings if s.key != own.key)]
-    foreign = not cls.__module__.startswith("cnnexp.")
-    return Section(name, first_line(cls), tuple(settings), foreign)
+    foreign = not cls.__module__.startswith(OURS)
+    return Section(name, about(cls), tuple(settings), foreign)
 
 
 def _settings(before: str, cls: type) -> Iterator[Setting]:

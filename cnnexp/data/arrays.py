@@ -140,11 +140,15 @@ class Npy(Source):
 
     Parameters
     ----------
-    images, labels : str
-        Paths of ``.npy`` files, as `numpy.save` writes them: samples and targets as for
-        ``data=npz``.
-    test_images, test_labels : str, optional
-        The same for the test part; without them, `split` divides the samples.
+    images : str
+        Path of one ``.npy`` file, as `numpy.save` writes it: all samples, as ``X`` of ``data=npz``.
+    labels : str
+        Path of one ``.npy`` file: the targets of `images`, as ``Y`` of ``data=npz``.
+    test_images : str, optional
+        Path of one ``.npy`` file: the samples of the test part; without it, `split` divides
+        `images`.
+    test_labels : str, optional
+        Path of one ``.npy`` file: the targets of `test_images`.
     task : {"classification", "regression"}, optional
         What is learnt, where that is not what the labels look like.
     """

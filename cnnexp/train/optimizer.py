@@ -41,12 +41,12 @@ class Optimizer(ABC):
     Parameters
     ----------
     weight_decay : float
-        Factor of each weight that is added to its gradient (L2 regularization), or, where decay
-        is decoupled, taken off in the step.
+        Factor of each weight that is added to its gradient (L2 regularization).
     decay_biases : bool
         Whether `weight_decay` and `l1` act on biases, and on the scales of normalisation, too.
     clip_value : float, optional
-        The largest number of a gradient.
+        Limit of each number of a gradient: what lies outside [-limit, limit] is set to the nearer
+        end.
     clip_norm : float, optional
         The largest Euclidean norm of the whole gradient.
     l1 : float

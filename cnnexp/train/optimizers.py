@@ -48,7 +48,7 @@ class SGD(Optimizer):
     nesterov : bool
         Whether to look ahead along the momentum; without momentum it changes nothing.
     weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
-        See `Optimizer`; the decay is added to the gradient.
+        See `Optimizer`.
 
     References
     ----------
@@ -77,12 +77,14 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    beta1, beta2 : float
-        How much of the running mean of gradients, and of their squares, is kept at each step.
+    beta1 : float
+        How much of the running mean of gradients is kept at each step.
+    beta2 : float
+        How much of the running mean of squared gradients is kept at each step.
     epsilon : float
         Added to the root of the mean square.
     weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
-        See `Optimizer`; the decay is added to the gradient.
+        See `Optimizer`.
 
     References
     ----------
@@ -116,8 +118,11 @@ class AdamW(Adam):
     ----------
     beta1, beta2, epsilon
         See `Adam`.
-    weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
-        See `Optimizer`; the decay is added to the update.
+    weight_decay : float
+        Factor of each weight that is added to its update, not to its gradient (decoupled weight
+        decay): a step takes learning rate · weight_decay · weight off each weight.
+    decay_biases, clip_value, clip_norm, l1, max_norm
+        See `Optimizer`.
 
     References
     ----------
@@ -140,7 +145,7 @@ class Adagrad(Optimizer):
     epsilon : float
         Added to the root.
     weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
-        See `Optimizer`; the decay is added to the gradient.
+        See `Optimizer`.
 
     References
     ----------
@@ -175,7 +180,7 @@ class RMSprop(Optimizer):
     epsilon : float
         Added to the root.
     weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
-        See `Optimizer`; the decay is added to the gradient.
+        See `Optimizer`.
 
     References
     ----------
@@ -212,7 +217,7 @@ class NAdam(Adam):
     beta1, beta2, epsilon
         See `Adam`.
     weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
-        See `Optimizer`; the decay is added to the gradient.
+        See `Optimizer`.
 
     References
     ----------
@@ -239,10 +244,15 @@ class Lion(Optimizer):
 
     Parameters
     ----------
-    beta1, beta2 : float
-        How much of the running mean counts in the step, and how much of it is kept.
-    weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
-        See `Optimizer`; the decay is added to the update.
+    beta1 : float
+        How much the running mean of gradients counts in the step; the gradient counts 1 - beta1.
+    beta2 : float
+        How much of the running mean of gradients is kept at each step.
+    weight_decay : float
+        Factor of each weight that is added to its update, not to its gradient (decoupled weight
+        decay): a step takes learning rate · weight_decay · weight off each weight.
+    decay_biases, clip_value, clip_norm, l1, max_norm
+        See `Optimizer`.
 
     References
     ----------
@@ -275,8 +285,11 @@ class LAMB(AdamW):
     ----------
     beta1, beta2, epsilon
         See `Adam`.
-    weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
-        See `Optimizer`; the decay is added to the update.
+    weight_decay : float
+        Factor of each weight that is added to its update, not to its gradient (decoupled weight
+        decay), before the update gets the norm of the weights.
+    decay_biases, clip_value, clip_norm, l1, max_norm
+        See `Optimizer`.
 
     References
     ----------

@@ -276,8 +276,10 @@ class OneCycle(Schedule):
     ----------
     warmup : float
         Fraction of the training over which the factor rises.
-    start, final : float
-        Factors at the beginning and at the end.
+    start : float
+        Factor at the beginning.
+    final : float
+        Factor at the end.
 
     References
     ----------

@@ -99,12 +99,23 @@ def test_regularizers_are_options_of_every_optimizer(capsys: Captured) -> None:
         assert f"optimizer.{name}" in shown
         assert words in shown
         assert all(hasattr(OPTIMIZERS[each](), name) for each in OPTIMIZERS)
+    assert "Decoupled, in its update, with adamw, lion, lamb." in shown
 
 
 def test_models_have_the_comment_of_their_file(capsys: Captured) -> None:
     models = listed("models", capsys)
     assert models["cnn"][0] == "One convolution, one pooling, two dense layers."
     assert set(models) >= {"cnn", "flat", "original_cnn", "lenet5", "deep"}
+
+
+def test_presets_of_augmentation_are_listed(capsys: Captured) -> None:
+    presets = listed("augment", capsys)
+    assert list(presets) == ["affine", "elastic", "mixup", "none", "strong"]
+    assert presets["none"][0] == "Images as they are."
+
+
+def test_optimizers_say_their_default_learning_rate(capsys: Captured) -> None:
+    assert listed("optimizers", capsys)["lion"][0].endswith(" Default learning rate: 0.0001.")
 
 
 def test_list_alone_lists_what_can_be_listed(capsys: Captured) -> None:

@@ -85,6 +85,35 @@ def test_meanings_come_from_the_docstring_that_has_them() -> None:
     assert setting("type: max_pool", "model.layers.N.stride").meaning.startswith("Pixels from one")
 
 
+def test_no_two_options_of_a_choice_have_the_same_meaning() -> None:
+    """A sentence that stands for two says of neither what it is."""
+    for section in EVERYTHING:
+        meanings = [s.meaning for s in section.settings]
+        assert len(meanings) == len(set(meanings)), section.name
+
+
+def test_decay_is_said_where_it_acts() -> None:
+    for name in OPTIMIZERS:
+        meaning = parameters_of(OPTIMIZERS[name])["weight_decay"]
+        assert ("decoupled" in meaning) == OPTIMIZERS[name].decoupled, name
+
+
+def test_the_default_learning_rate_is_told() -> None:
+    for section in EVERYTHING:
+        if section.name.startswith("optimizer="):
+            name = section.name.partition("=")[2]
+            rate = OPTIMIZERS[name].default_learning_rate
+            assert section.what.endswith(f" Default learning rate: {rate}.")
+            assert f"{name} {rate}" in setting("a run", "learning_rate").meaning
+
+
+def test_what_presets_set_is_told() -> None:
+    meaning = setting("transform: scale", "augment.transforms.N.factor").meaning
+    assert meaning.endswith("Presets of ``augment``: 1.15 in affine, elastic; 1.2 in strong.")
+    same = setting("transform: elastic", "augment.transforms.N.smoothness").meaning
+    assert "Presets" not in same  # they set the default
+
+
 def test_a_dataclass_without_words_is_found() -> None:
     @dataclasses.dataclass
     class Silent:
@@ -130,6 +159,15 @@ def test_every_row_names_its_reference(table: object, kind: str) -> None:
         ("rotate", "augment.transforms.N.degrees"),
         ("callbacks.0.value", "callbacks.N.value  (callback: stop_at)"),
         ("early_stopping.patience", "a whole number or null; at least 1"),
+        ("augment=elastic", "  - {type: elastic, pixels: 1, smoothness: 4}"),
+        ("mixup", "augment=mixup: Every sample"),
+        ("model=lenet5", "  - {type: dense, units: 84, activation: relu}"),
+        ("experiments=seeds", "seed: 0,1,2,3,4,5,6,7,8,9"),
+        ("impl=fast", "  sets\n    name: fast"),
+        ("augment.transforms.0.type", "takes a text; shift, rotate,"),
+        ("model.layers.3.type", "takes a text; relu,"),
+        ("trackers.0.type", "trackers.N.type  (trackers)"),
+        ("sweep.objective", "takes a text or null; validation_loss, validation_error"),
         ("CNNEXP_IMPL", "default: compiled where it is installed, else fast"),
     ],
 )
@@ -159,6 +197,25 @@ def test_help_for_a_mistyped_key() -> None:
     assert ended.code == 2
     assert "nothing is named 'lerning_rate'. Did you mean 'learning_rate'?" in ended.err
     assert find("lerning_rate") == []
+
+
+def test_help_for_a_mistyped_preset() -> None:
+    assert "Did you mean 'model=lenet5'?" in cnnexp("help", "model=lenet").err
+
+
+def test_a_study_named_as_a_setting_does_not_stand_beside_it() -> None:
+    assert "experiments=" not in succeed("help", "batch_size")
+    assert succeed("help", "experiments=batch_size").startswith("experiments=batch_size: ")
+
+
+def test_help_for_a_preset_of_ones_own(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "conf" / "model" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("# @package model\n# Mine.\nname: mine\nlayers: []\n")
+    assert succeed("help", "model=mine") == (
+        "model=mine: Mine.\n  sets\n    name: mine\n    layers: []\n"
+    )
 
 
 def test_help_for_a_layer_of_ones_own(tmp_path, monkeypatch) -> None:

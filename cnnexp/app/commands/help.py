@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from cnnexp.app import contents
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.own import KEY, named_plugins
+from cnnexp.app.presets import presets
 from cnnexp.app.settings import NO_DEFAULT, Section, Setting, find, sections
 from cnnexp.app.variables import VARIABLES
 from cnnexp.errors import UnknownName, did_you_mean
@@ -25,6 +26,7 @@ examples
   python -m cnnexp help optimizer.momentum        of every optimizer that has it
   python -m cnnexp help model.layers.0.padding    of every layer that has it
   python -m cnnexp help schedule=cosine           all options of this schedule
+  python -m cnnexp help augment=elastic           what this preset sets
   python -m cnnexp help conv                      all options of this layer
   python -m cnnexp help test_error                in epochs.csv, and in run.json
   python -m cnnexp help layers.csv                all columns of this file
@@ -54,10 +56,10 @@ def _entry(key: str) -> str:
     UnknownName
         If there is no such setting.
     """
-    parts = [*_of_settings(key), *_of_contents(key), *_of_variables(key)]
+    parts = [*_of_settings(key), *_of_presets(key), *_of_contents(key), *_of_variables(key)]
     if not parts:
         known = {name for section in sections() for name in _names(section)} | contents.names()
-        known |= {variable.name for variable in VARIABLES}
+        known |= {variable.name for variable in VARIABLES} | {preset.key for preset in presets()}
         raise UnknownName(
             f"help: nothing is named '{key}'.{did_you_mean(key, sorted(known))}"
             " All settings: python -m cnnexp list settings. All commands: list commands."
@@ -76,6 +78,17 @@ def _of_settings(key: str) -> Iterator[str]:
     for setting, places in _grouped(found):
         yield "\n".join(_of(setting, places))
     yield from ("\n".join(_of_section(section)) for section in chosen)
+
+
+def _of_presets(key: str) -> Iterator[str]:
+    """Yield what the files of a group set: those of choices that have no section of their own."""
+    described = {section.name for section in sections()}
+    short = not find(key)  # a study may have the name of the setting that it varies
+    for preset in presets():
+        asked = key == preset.key or (short and key == preset.key.partition("=")[2])
+        if asked and preset.key not in described:
+            lines = [*_wrapped(f"{preset.key}: {preset.about}", ""), "  sets"]
+            yield "\n".join([*lines, textwrap.indent(preset.text, "    ")])
 
 
 def _of_contents(key: str) -> Iterator[str]:
@@ -120,7 +133,7 @@ def _grouped(found: Iterable[tuple[Section, Setting]]) -> Iterator[tuple[Setting
 
 def _of_section(section: Section) -> Iterator[str]:
     """Yield what a choice of a group is, and all its options."""
-    yield f"{section.name}: {section.what}"
+    yield from _wrapped(f"{section.name}: {section.what}", "")
     for setting in section.settings:
         yield ""
         yield from _of(setting, [])

@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import starmap
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnnexp.app.arguments import parser_of
@@ -14,8 +13,9 @@ from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.docstrings import first_line, parameters_of
 from cnnexp.app.locations import config_files
 from cnnexp.app.own import KEY, named_plugins
+from cnnexp.app.presets import comment
 from cnnexp.app.schema import ImplConfig
-from cnnexp.app.settings import NO_DEFAULT, default_of, sections, set_by_file
+from cnnexp.app.settings import NO_DEFAULT, about, default_of, sections, set_by_file
 from cnnexp.app.variables import VARIABLES
 from cnnexp.data import SOURCES
 from cnnexp.data.augmentation import AUGMENTATIONS
@@ -62,8 +62,15 @@ def _of_table(table: Registry[Any], group: str = "", *more: type) -> Iterator[En
         values = {f.name: default_of(f) for cls in classes for f in dataclasses.fields(cls)}
         values |= set_by_file(group, name) if group else {}
         said = [f"{key}={'…' if v == NO_DEFAULT else v}" for key, v in values.items()]
-        what = thing.about if isinstance(thing, Implementation) else first_line(thing)
+        what = _about(thing)
         yield Entry(name, what, " ".join(said))
+
+
+def _about(thing: Any) -> str:
+    """Return what something is, in a sentence."""
+    if isinstance(thing, Implementation):
+        return thing.about
+    return about(thing) if isinstance(thing, type) else first_line(thing)
 
 
 def _initializers() -> Iterator[Entry]:
@@ -73,29 +80,17 @@ def _initializers() -> Iterator[Entry]:
 
 def _regularizers() -> Iterator[Entry]:
     """Yield the options of every optimizer that hold weights small, as its docstring has them."""
-    about = parameters_of(Optimizer)
+    meanings = parameters_of(Optimizer)
     defaults = {field.name: default_of(field) for field in dataclasses.fields(Optimizer)}
+    apart = ", ".join(name for name in OPTIMIZERS if OPTIMIZERS[name].decoupled)
+    meanings["weight_decay"] += f" Decoupled, in its update, with {apart}."
     for name, what in REGULARIZERS.items():
-        yield Entry(f"optimizer.{name}", f"{what}: {about[name]}", f"{name}={defaults[name]}")
+        yield Entry(f"optimizer.{name}", f"{what}: {meanings[name]}", f"{name}={defaults[name]}")
 
 
 def _files(group: str) -> Iterator[Entry]:
     """Yield the options of a config group, with the comments of their files."""
-    return (Entry(name, _comment(path)) for name, path in config_files(group).items())
-
-
-def _comment(path: Path) -> str:
-    """Return the comment with which a YAML file begins, its first sentence."""
-    words: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#") or line.startswith("# @"):
-            if words:
-                break
-            continue
-        words.append(line.lstrip("# ").rstrip())
-    text = " ".join(words)
-    first = re.split(r"(?<=[.?]) ", text)[0]
-    return first if first[-1:] in ".?" else first + "."
+    return (Entry(name, comment(path)) for name, path in config_files(group).items())
 
 
 def _settings() -> Iterator[Entry]:
@@ -143,7 +138,12 @@ KINDS: Mapping[str, Kind] = {
     "augmentations": Kind(
         "changes of the images that are trained on",
         lambda: _of_table(AUGMENTATIONS),
-        "augment=NAME of conf/augment, or 'augment.transforms=[{type: rotate, degrees: 5}]'",
+        "augment=NAME (list augment), or 'augment.transforms=[{type: rotate, degrees: 5}]'",
+    ),
+    "augment": Kind(
+        "presets of augmentation; python -m cnnexp help augment=NAME shows one",
+        lambda: _files("augment"),
+        "augment=NAME",
     ),
     "regularizers": Kind(
         "ways to hold weights small; see also the layers dropout and spatial_dropout",
