@@ -239,7 +239,7 @@ def _keys(node: Any, path: str) -> Iterator[str]:
 def _reason(key: str, cause: object) -> str:
     """Return what OmegaConf says of a place that a value cannot be put into, or of Hydra's keys."""
     if isinstance(cause, ConfigIndexError):
-        return "there is no such place in the list; places are counted from 0."
+        return _no_place(cause)
     first = (str(cause).strip().splitlines() or ["cannot be composed."])[0]
     if "not Optional" in first:
         return "must have a value; null is not allowed."
@@ -255,3 +255,14 @@ def _yaml_message(error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "YAML"
     return f"{place}: not valid YAML: {error.problem or error.context}."
+
+
+def _no_place(error: ConfigIndexError) -> str:
+    """Say which places a list has; of an empty one, how it is filled."""
+    key = str(error.full_key).rpartition("[")[0]
+    size = len(error.parent_node) if isinstance(error.parent_node, ListConfig) else 0
+    if size:
+        return f"there is no such place in the list; it has {size}, counted from 0."
+    give = f"a whole list: '{key}=[{{type: NAME}}]'."
+    preset = "Choose a preset, for example augment=affine, or give" if "augment" in key else "Give"
+    return f"there is no such place: {key} is empty. {preset} {give}"

@@ -199,6 +199,17 @@ def test_help_for_a_mistyped_key() -> None:
     assert find("lerning_rate") == []
 
 
+def test_help_for_an_option_beside_its_choice_is_of_that_choice_alone() -> None:
+    shown = succeed("help", "optimizer=lion", "optimizer.beta1")
+    assert shown.startswith("optimizer.beta1  (optimizer=lion)\n  How much the running mean")
+    assert shown.count("optimizer.") == 1
+    both = succeed("help", "optimizer=lion", "optimizer.beta1", "optimizer=adam")
+    assert both.count("optimizer.beta1  (") == 2
+    # What the choice does not have is told of the others, and of the choice everything.
+    other = succeed("help", "optimizer=lion", "optimizer.momentum")
+    assert "optimizer=lion: Steps" in other and "optimizer.momentum  (optimizer=sgd)" in other
+
+
 def test_help_for_a_mistyped_preset() -> None:
     assert "Did you mean 'model=lenet5'?" in cnnexp("help", "model=lenet").err
 

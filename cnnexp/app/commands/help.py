@@ -25,6 +25,7 @@ examples
   python -m cnnexp help learning_rate
   python -m cnnexp help optimizer.momentum        of every optimizer that has it
   python -m cnnexp help model.layers.0.padding    of every layer that has it
+  python -m cnnexp help optimizer=lion optimizer.beta1
   python -m cnnexp help schedule=cosine           all options of this schedule
   python -m cnnexp help augment=elastic           what this preset sets
   python -m cnnexp help conv                      all options of this layer
@@ -43,9 +44,26 @@ def main(words: list[str]) -> int:
     )
     keys = parser.parse_args(words).keys
     load_plugins(named_plugins(keys))
-    found = [_entry(key) for key in keys if not key.startswith(KEY)]
-    print("\n\n".join(found))
+    asked = [key for key in keys if not key.startswith(KEY)]
+    print("\n\n".join(_narrowed(asked) or map(_entry, asked)))
     return 0
+
+
+def _narrowed(keys: list[str]) -> list[str]:
+    """Return the texts for options beside their choice: ``optimizer=lion optimizer.beta1``.
+
+    Nothing unless each key is one of a choice with options, or an option of such a choice.
+    """
+    chosen = [s for s in sections() if "=" in s.name and s.name in keys]
+    groups = {s.name.partition("=")[0] for s in chosen}
+    options = [key for key in keys if "=" not in key and key.partition(".")[0] in groups]
+    if not options or len(chosen) + len(options) < len(keys):
+        return []
+    found = [(s, [each for each in s.settings if each.key in options]) for s in chosen]
+    lacking = set(options) - {each.key for _, settings in found for each in settings}
+    if lacking:
+        return []
+    return ["\n".join(_of(each, [s.name])) for s, settings in found for each in settings]
 
 
 def _entry(key: str) -> str:
