@@ -141,9 +141,9 @@ KINDS: Mapping[str, Kind] = {
         "augment=NAME (list augment), or 'augment.transforms=[{type: rotate, degrees: 5}]'",
     ),
     "augment": Kind(
-        "presets of augmentation; python -m cnnexp help augment=NAME shows one",
+        "presets of augmentation",
         lambda: _files("augment"),
-        "augment=NAME",
+        "augment=NAME, python -m cnnexp help augment=NAME",
     ),
     "regularizers": Kind(
         "ways to hold weights small; see also the layers dropout and spatial_dropout",
