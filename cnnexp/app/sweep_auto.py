@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
+from cnnexp.app.options import Plain
 from cnnexp.app.sweep_job import DONE, Job
 from cnnexp.runs.fingerprint import fingerprint
 from cnnexp.runs.record import Record, sources_in
@@ -30,7 +32,7 @@ def of_another_auto(jobs: Sequence[Job], recorded: Mapping[str, Record]) -> list
     planned = {job.folder.name for job in jobs}
     found: dict[tuple[str, str], int] = {}
     for name, record in recorded.items():
-        before = (record.config.get("impl") or {}).get("name")
+        before = record.config["impl"]["name"]
         for now in set(new.values()) - {before} if record.status in DONE else ():
             if name not in planned and new.get(_under(record, now)) == now:
                 found[now, before] = found.get((now, before), 0) + 1
@@ -44,9 +46,11 @@ def _is_new_by_default(job: Job) -> bool:
 
 def _under(record: Record, impl: str) -> str:
     """Return the fingerprint that a job would have under another implementation."""
-    config = record.config | {"impl": (record.config.get("impl") or {}) | {"name": impl}}
+    config: Plain = copy.deepcopy(dict(record.config))
+    config["impl"]["name"] = impl
     weights = (record.init_from or {}).get("checksum")
-    return fingerprint(config, (record.data or {}).get("checksum", ""), weights, sources_in(record))
+    checksum = record.data["checksum"] if record.data else ""
+    return fingerprint(config, checksum, weights, sources_in(record))
 
 
 def _notice(now: str, before: str, count: int) -> str:
