@@ -140,6 +140,10 @@ class Table(Source):
             raw.X_test, raw.Y_test = Xs[1], Ys[1]
         return raw
 
+    def feature_names(self) -> list[str]:
+        """Return the columns that are learnt from."""
+        return self._chosen(self.file)[0]
+
     def image_shape(self) -> Shape | None:
         """Return the shape given, or the number of features."""
         if self.shape is not None:
