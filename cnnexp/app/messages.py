@@ -239,6 +239,8 @@ def _keys(node: Any, path: str) -> Iterator[str]:
 def _reason(key: str, cause: object) -> str:
     """Return what OmegaConf says of a place that a value cannot be put into, or of Hydra's keys."""
     if isinstance(cause, ConfigIndexError):
+        if key.startswith("augment.transforms.") and not getattr(cause, "parent_node", None):
+            return "there is no transform yet. Choose some first: augment=NAME."
         return "there is no such place in the list; places are counted from 0."
     first = (str(cause).strip().splitlines() or ["cannot be composed."])[0]
     if "not Optional" in first:
