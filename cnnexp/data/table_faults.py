@@ -43,7 +43,7 @@ def other_separator(columns: list[str]) -> str:
     return f" Is something else than a comma between them? data.separator={mark}"
 
 
-def no_numbers(path: str, columns: list[str], first: pd.Series[Any]) -> str:
+def no_numbers(path: str, columns: list[Any], first: pd.Series[Any]) -> str:
     """Say which columns are no numbers, where the first cell is that is none, and what to do."""
     comma = any(DECIMAL_COMMA.fullmatch(str(cell)) for cell in first)
     what = (

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from cnnexp import load_run
+from cnnexp.app.check import check
 from cnnexp.app.check_training import VALIDATION
+from cnnexp.app.composing import make_app
 from cnnexp.app.main import main
 from cnnexp.app.resume import complete
 from cnnexp.errors import ConfigError
@@ -379,3 +381,25 @@ def test_a_signal_before_a_run_begins_is_answered(tmp_path, monkeypatch, capsys)
     said = "interrupted before the run began; there is nothing to resume\n"
     assert capsys.readouterr().err == said
     assert not (tmp_path / "R").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "metrics"),
+    [
+        ("cnn", "mean_squared_error", ["error"]),
+        ("cnn", "cross_entropy", []),  # which brings it
+        ("autoencoder", "mean_squared_error", []),
+    ],
+)
+def test_the_error_of_a_classifier_is_measured_whatever_its_loss(model, loss, metrics):
+    found = check(make_app().settings([f"model={model}", f"loss={loss}"]))
+    assert found["metrics"] == metrics
+
+
+def test_the_error_is_measured_where_the_data_tell_that_there_are_classes(tmp_path, capsys):
+    rows = ["a,b,y", *(f"{k % 7},{k % 3},{'uv'[k % 2]}" for k in range(20))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    table = ("data=csv", f"data.file={tmp_path / 't.csv'}", "data.task=classification")
+    words = (*table, "model=flat", "loss=huber", "epochs=1", f"hydra.run.dir={tmp_path / 'R'}")
+    assert main(list(words)) == 0
+    assert {"loss", "error"} <= {*capsys.readouterr().out.split()}
