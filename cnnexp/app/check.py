@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cnnexp.app.check_model import Images, check_augment, check_model, doubtful_task
-from cnnexp.app.check_training import check_training, chosen_figure
+from cnnexp.app.check_training import check_training, chosen_figure, measure_error
 from cnnexp.app.options import Plain, check_options
 from cnnexp.app.schema import TABLES, AugmentConfig, Config, ModelConfig, SweepConfig, classes_of
 from cnnexp.data.dataset import default_scaling, no_official_split
@@ -94,6 +94,7 @@ def check_settings(config: Plain, search: bool = False) -> Plain:
         faults += weights_faults(config, images.shape if images.outputs else None)
     if faults:
         raise ConfigError(faults)
+    measure_error(config, images)
     if config["batch_size"] is None:
         config["batch_size"] = suited_batch_size(config)
     if config["learning_rate"] is None:
@@ -216,6 +217,7 @@ def recheck(config: Plain, images: Images) -> None:
         faults += weights_faults(config, images.shape)
     if faults:
         raise ConfigError(faults)
+    measure_error(config, images)
 
 
 def run_of(path: str) -> str:

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from cnnexp.app.check_model import Images
 from cnnexp.app.options import Plain, check_options
 from cnnexp.errors import did_you_mean
 from cnnexp.nn.losses import LOSSES
@@ -151,6 +152,19 @@ def chosen_figure(config: Plain) -> str:
 def measured(config: Plain) -> list[str]:
     """Return the names of all that is measured of every part."""
     return ["loss", *LOSSES[config["loss"]["name"]].metrics, *config["metrics"]]
+
+
+def measure_error(config: Plain, images: Images) -> None:
+    """Let the error be measured of every classifier, also where the loss suits real values too.
+
+    A classifier learns classes and ends with a softmax.
+    """
+    last, metrics = config["model"]["layers"][-1], config["metrics"]
+    of_classes = images.classes and config["model"].get("target") != "input"
+    softmax = "softmax" in (last.get("type"), last.get("activation"))
+    suited = LOSSES[config["loss"]["name"]].metrics
+    if of_classes and softmax and not suited and "error" not in metrics:
+        config["metrics"] = ["error", *metrics]
 
 
 def _figure_fault(config: Plain, key: str, name: str) -> str | None:

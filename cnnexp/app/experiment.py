@@ -18,7 +18,7 @@ from cnnexp.app.check import recheck
 from cnnexp.app.check_model import Images
 from cnnexp.app.locations import near
 from cnnexp.app.options import Plain
-from cnnexp.app.progress import Progress
+from cnnexp.app.progress import Progress, announce
 from cnnexp.app.screen import warn
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.app.sweep_job import CHANGED
@@ -104,6 +104,8 @@ def begin(folder: Path, record: Record, label: str = "", planned: Planned | None
         If the data or the weights that the config names cannot be used.
     """
     with stop_on_signals() as stop, recorded(folder, record, warn) as writer:
+        if not (label or planned):  # a sweep shows its jobs otherwise
+            announce(record.config, near(folder))
         changes = planned.changes if planned else code.changes(record.environment, folder)
         code.keep(folder, changes, sources_in(record) or [])
         tune = planned.size if planned else micro_batch_for

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from cnnexp.app.options import Plain
+from cnnexp.data.table_faults import some
+from cnnexp.runs import rebuild
 from cnnexp.runs.foreign_text import printable
 from cnnexp.train import BatchDone, EpochDone
 
@@ -100,6 +103,15 @@ class Progress:
                 self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
             else:
                 print(text, flush=True)
+
+
+def announce(config: Plain, folder: str) -> None:
+    """Say at once what is going to be trained, and where; of a table also from which columns."""
+    model, data, impl = (config[group]["name"] for group in ("model", "data", "impl"))
+    progress = Progress(0, 0)
+    progress.say(f"training {model} on {data} with impl={impl}, in {folder}")
+    if names := rebuild.build_source(config).feature_names():
+        progress.say(f"features: {some(names)}")
 
 
 def epoch_line(event: EpochDone, epochs: int, width: int | None = None) -> str:

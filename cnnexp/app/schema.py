@@ -206,7 +206,8 @@ class Config:
     augment : group
         How the images that are trained on are changed: ``augment=NAME``, or a list of transforms.
     metrics : list of str
-        Figures to log beside those that suit the loss: ``metrics=[top_3_error]``.
+        Figures to log beside those that suit the loss: ``metrics=[top_3_error]``. A classifier
+        that ends with a softmax logs its error whatever the loss.
     learning_rate : float, optional
         Factor of every step, before the schedule's; null: the default of the optimizer.
     epochs : int

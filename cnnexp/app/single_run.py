@@ -23,7 +23,9 @@ from cnnexp.app.hydra_bridge import Callbacks
 from cnnexp.app.job import record_of
 from cnnexp.app.locations import config_root, near
 from cnnexp.app.resume import saying_how_to_go_on
+from cnnexp.app.screen import warn
 from cnnexp.app.search import objective
+from cnnexp.app.stopping import Interrupted, raise_on_signals
 from cnnexp.errors import CnnexpError, ConfigError, RunError, system_reason
 from cnnexp.runs.folders import LOCK, claim, hold, remove_empty, run_around, run_below
 from cnnexp.runs.record import Record, holds_a_run, read_record, write_record
@@ -37,8 +39,14 @@ SWEEPS_ONLY = (
 
 def run_once(app: App, overrides: list[str]) -> int:
     """Check everything, claim a folder, and run."""
-    cfg = composed(app, overrides)
-    return told(carry_out(app, cfg, record_of(check(cfg), cfg.hydra)))
+    try:
+        with raise_on_signals():
+            cfg = composed(app, overrides)
+            record = record_of(check(cfg), cfg.hydra)
+    except Interrupted:
+        warn("interrupted before the run began; there is nothing to resume")
+        raise
+    return told(carry_out(app, cfg, record))
 
 
 def composed(app: App, overrides: list[str]) -> DictConfig:

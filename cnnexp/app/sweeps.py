@@ -18,6 +18,7 @@ from typing import Any
 
 from cnnexp.app.locations import near
 from cnnexp.app.screen import say
+from cnnexp.app.sweep_auto import of_another_auto
 from cnnexp.app.sweep_job import CHANGED, DONE, Job, Point
 from cnnexp.app.sweep_points import equals, faults_of, unfit
 from cnnexp.app.sweep_table import show_plan
@@ -169,6 +170,8 @@ class Sweep:
             replace_json(self.folder / INDEX, index | {"jobs": self._names})
         if not self.search:
             show_plan(self.jobs)
+            for notice in of_another_auto(self.jobs, self._recorded):
+                say(notice)
 
     def _tell_of_equal(self, points: Sequence[Point]) -> None:
         """Say which combinations of a grid have the result of another one, and are no jobs."""

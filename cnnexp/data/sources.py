@@ -119,6 +119,10 @@ class Source(ABC):
         """Whether the source divides its samples itself."""
         return self.default_split == "official"
 
+    def feature_names(self) -> list[str]:
+        """Return the columns of a table that are learnt from; images have none."""
+        return []
+
     def image_shape(self) -> Shape | None:
         """Return (ih, iw, n_c), or (features,), where it is known without reading the samples."""
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from cnnexp.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 
 
 def taken_for_row_numbers(names: list[str]) -> str:
@@ -38,6 +41,20 @@ def other_separator(columns: list[str]) -> str:
     found = next((mark for mark in (";", "\t", "|") if mark in columns[0]), None)
     mark = {None: "…", "\t": "tab"}.get(found, f"'\"{found}\"'")
     return f" Is something else than a comma between them? data.separator={mark}"
+
+
+def no_numbers(path: str, columns: list[Any], first: pd.Series[Any]) -> str:
+    """Say which columns are no numbers, where the first cell is that is none, and what to do."""
+    comma = any(DECIMAL_COMMA.fullmatch(str(cell)) for cell in first)
+    what = (
+        " Numbers need a decimal point, and there are decimal commas: replace them by points"
+        if comma
+        else " Write them as numbers, for example 0 and 1"
+    )
+    return (
+        f"{path}: these columns are no numbers: {some(columns)}.{first_text(first)}{what}, or name"
+        " those to learn from with data.features=[…]."
+    )
 
 
 def first_text(column: pd.Series[Any]) -> str:

@@ -24,7 +24,7 @@ from cnnexp.data.sources import (
     refuse_too_large,
 )
 from cnnexp.data.table_faults import (
-    first_text,
+    no_numbers,
     other_separator,
     refuse_gaps,
     some,
@@ -140,6 +140,10 @@ class Table(Source):
             raw.X_test, raw.Y_test = Xs[1], Ys[1]
         return raw
 
+    def feature_names(self) -> list[str]:
+        """Return the columns that are learnt from."""
+        return self._chosen(self.file)[0]
+
     def image_shape(self) -> Shape | None:
         """Return the shape given, or the number of features."""
         if self.shape is not None:
@@ -218,11 +222,7 @@ class Table(Source):
 
         odd = [c for c in frame if not (is_numeric_dtype(frame[c]) or is_bool_dtype(frame[c]))]
         if odd:
-            raise DataError(
-                f"{path}: these columns are no numbers: {some(odd)}.{first_text(frame[odd[0]])}"
-                " Write them as numbers, for example 0 and 1, or name those to learn from with"
-                " data.features=[…]."
-            )
+            raise DataError(no_numbers(path, odd, frame[odd[0]]))
         X = frame.to_numpy(np.float64)
         if not np.isfinite(X).all():
             row, column = np.argwhere(~np.isfinite(X))[0]

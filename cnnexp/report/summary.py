@@ -140,7 +140,8 @@ def _config(
 ) -> list[Section]:
     """Say which settings differ from the defaults, or what was typed."""
     if defaults is None:
-        return [Section("typed on the command line", [" ".join(run.recorded.overrides)])]
+        why = "typed on the command line (its defaults cannot be composed here to compare with)"
+        return [Section(why, [" ".join(run.recorded.overrides)])]
     lines = []
     for name, value in settings.items():
         default = defaults.get(name)

@@ -61,7 +61,8 @@ def test_what_is_recorded_can_be_typed_again():
 
 def test_progress_is_shown_where_it_is_asked_for(capsys):
     cnnexp.run([*SMALL, "data.file=data.npz"], epochs=1, progress=True)
-    assert capsys.readouterr().out.startswith("epoch 1/1  train loss ")
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("training ") and shown[1].startswith("epoch 1/1  train loss ")
     (made,) = Path("outputs").glob("*/*")
     assert cnnexp.load_run(made).status == "finished"
 

@@ -119,7 +119,25 @@ def test_a_choice_that_is_not_here_is_answered_with_what_was_typed(
     record = json.loads((copy / "run.json").read_text())
     change(copy, choices=record["choices"] | {"model": "mine"})
     assert main(["show", str(copy)]) == 0
-    assert "data.limit=60 epochs=2" in parts(capsys)["typed on the command line"][0]
+    title = "typed on the command line (its defaults cannot be composed here to compare with)"
+    assert "data.limit=60 epochs=2" in parts(capsys)[title][0]
+
+
+def test_what_follows_from_the_data_and_from_the_machine_is_no_difference(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table has no data by default, its batch size follows from them, and auto was fast then."""
+    rows = ["a,b,c", *(f"{k},{k % 7},{'xy'[k % 2]}" for k in range(40))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    run = tmp_path / "run"
+    data = ("data=csv", f"data.file={tmp_path / 't.csv'}", "data.target=c", "model=flat")
+    assert main([*data, "epochs=1", f"hydra.run.dir={run}"]) == 0
+    monkeypatch.setenv("CNNEXP_IMPL", "sg")
+    capsys.readouterr()
+    assert main(["show", str(run)]) == 0
+    shown = parts(capsys)["settings that differ from the defaults"]
+    differing = {line.split()[0] for line in shown}
+    assert differing == {"data", "data.file", "data.target", "model", "epochs"}
 
 
 @pytest.mark.long

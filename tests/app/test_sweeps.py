@@ -233,6 +233,20 @@ def test_a_skipped_job_has_its_recorded_objective(capsys, monkeypatch):
     assert values[2][0] == results["train_loss"]
 
 
+def test_earlier_jobs_of_another_default_are_named(capsys, monkeypatch):
+    """As after an extra is installed: "auto" stands for another implementation."""
+    monkeypatch.setenv("CNNEXP_IMPL", "sg")
+    assert in_process("seed=0,1") == 0
+    capsys.readouterr()
+    monkeypatch.setenv("CNNEXP_IMPL", "im2col")
+    said = "2 earlier jobs of this sweep used impl=sg, and the default is im2col now: left alone."
+    assert in_process("seed=0,1,2") == 0
+    assert said in capsys.readouterr().out
+    for words in (["seed=0,1"], ["seed=0,1", "impl=sg"], ["seed=0,1", "impl=fast", "epochs=1"]):
+        assert in_process(*words) == 0
+        assert "earlier job" not in capsys.readouterr().out
+
+
 def test_equal_points_are_run_once(capsys):
     assert sweep("seed=1,1,2", "checkpoint.every=epoch,3") == 0
     assert list(table(capsys.readouterr().out)) == ["0", "1"]

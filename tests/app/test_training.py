@@ -2,14 +2,18 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
 from cnnexp import load_run
+from cnnexp.app.check import check
 from cnnexp.app.check_training import VALIDATION
+from cnnexp.app.composing import make_app
 from cnnexp.app.main import main
 from cnnexp.app.resume import complete
 from cnnexp.errors import ConfigError
@@ -350,3 +354,52 @@ def test_a_mistake_in_the_data_leaves_no_run(there, tmp_path):
     else:
         left = {path.name for path in tmp_path.rglob("*")}
         assert left == ({"table.csv"} if there == "nothing" else {"table.csv", "mine"})
+
+
+def test_what_is_trained_is_said_before_anything_is_read(tmp_path, monkeypatch, capsys):
+    """And of a table the columns that it learns from: an identifier would be one of them."""
+    rows = ["id,a,b,y", *(f"{100 + k},{k % 7},{k % 3},{k % 2}" for k in range(20))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    monkeypatch.chdir(tmp_path)
+
+    def fail(*args, **settings):
+        raise OSError("stopped here")
+
+    monkeypatch.setattr("cnnexp.app.experiment.prepare", fail)
+    words = ["model=flat", "impl=sg", "hydra.run.dir=R"]
+    assert main([*words, "data=csv", "data.file=t.csv"]) == 1
+    said = "training flat on csv with impl=sg, in R\nfeatures: id, a, b\n"
+    assert capsys.readouterr().out == said
+
+
+def test_a_signal_before_a_run_begins_is_answered(tmp_path, monkeypatch, capsys):
+    def stop(config):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("cnnexp.app.single_run.check", stop)
+    assert main([f"hydra.run.dir={tmp_path / 'R'}"]) == 130
+    said = "interrupted before the run began; there is nothing to resume\n"
+    assert capsys.readouterr().err == said
+    assert not (tmp_path / "R").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "metrics"),
+    [
+        ("cnn", "mean_squared_error", ["error"]),
+        ("cnn", "cross_entropy", []),  # which brings it
+        ("autoencoder", "mean_squared_error", []),
+    ],
+)
+def test_the_error_of_a_classifier_is_measured_whatever_its_loss(model, loss, metrics):
+    found = check(make_app().settings([f"model={model}", f"loss={loss}"]))
+    assert found["metrics"] == metrics
+
+
+def test_the_error_is_measured_where_the_data_tell_that_there_are_classes(tmp_path, capsys):
+    rows = ["a,b,y", *(f"{k % 7},{k % 3},{'uv'[k % 2]}" for k in range(20))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    table = ("data=csv", f"data.file={tmp_path / 't.csv'}", "data.task=classification")
+    words = (*table, "model=flat", "loss=huber", "epochs=1", f"hydra.run.dir={tmp_path / 'R'}")
+    assert main(list(words)) == 0
+    assert {"loss", "error"} <= {*capsys.readouterr().out.split()}

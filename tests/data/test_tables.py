@@ -270,6 +270,12 @@ def test_a_table_that_is_one_enormous_row_is_refused_before_its_columns_are_read
         Csv(file=str(tmp_path / "x.csv")).check()
 
 
+def test_decimal_commas_are_known_as_such(tmp_path):
+    (tmp_path / "x.csv").write_text("a;b\n2;0\n1,5;1\n")
+    with pytest.raises(DataError, match=r"'1,5', in row 2 of 'a'\. Numbers need a decimal point"):
+        Csv(file=str(tmp_path / "x.csv"), separator=";").load()
+
+
 def test_a_number_that_no_float_holds_is_refused(tmp_path):
     (tmp_path / "x.csv").write_text(f"a,b\n{'9' * 400},1\nx,2\n")
     with pytest.raises(DataError, match=r"x\.csv: these columns are no numbers: a\. The first is"):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 
 from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of_run
-from cnnexp.app.check import check
+from cnnexp.app.check import check_settings, plain, recheck
+from cnnexp.app.check_model import Images
 from cnnexp.app.composing import make_app
+from cnnexp.app.options import Plain
 from cnnexp.app.screen import telling
 from cnnexp.engine import AUTO, automatic
 from cnnexp.errors import CnnexpError, RunError, foreign, require
@@ -22,7 +24,9 @@ from cnnexp.runs.finding import NO_RECORD, flat_row, flatten, refuse_folder_of_r
 from cnnexp.runs.foreign_text import json_of, printable
 from cnnexp.runs.policy import GROUPS
 from cnnexp.runs.reading import Run
-from cnnexp.runs.record import FILE
+from cnnexp.runs.record import FILE, Record
+
+STAND_FOR_AUTO = ("fast", "compiled")
 
 EPILOG = """\
 examples
@@ -52,7 +56,7 @@ def main(words: list[str]) -> int:
         print(json_of(run.record))
         return 0
     with foreign(run.path / FILE):
-        found = sections(run, default_settings(run.recorded.choices), given.config)
+        found = sections(run, default_settings(run.recorded), given.config)
     _print(found)
     return 0
 
@@ -80,35 +84,56 @@ def _load(given: argparse.Namespace) -> Run:
     return load_given_run(given)
 
 
-def default_settings(choices: Mapping[str, str | None]) -> dict[str, Any] | None:
+def default_settings(record: Record) -> dict[str, Any] | None:
     """Return all default settings under dotted paths.
 
     The names of the groups are the default ones; the options in a group are the defaults of the
-    option that was chosen, so that only what was set on top of it stands out.
+    option that was chosen, so that only what was set on top of it stands out. What follows from
+    the data, as the batch size, follows from those of the run.
 
     Parameters
     ----------
-    choices : mapping of str to str
-        The option chosen in each group.
+    record : Record
+        Of the run that is compared with them.
 
     Returns
     -------
     dict or None
-        None if one of the choices is not among the configs here.
+        None if one of the choices is not among the configs here, or its data cannot be found.
     """
+    choices = record.choices
     try:
         app = make_app(project=False)  # a run may be looked at in any folder
-        plain = app.settings()
-        names = {group: str(plain.hydra.runtime.choices[group]) for group in GROUPS}
-        names["impl"] = automatic() if names["impl"] == AUTO else names["impl"]
+        names = {g: str(app.settings().hydra.runtime.choices[g]) for g in GROUPS}
+        names["impl"] = _default_impl(record) if names["impl"] == AUTO else names["impl"]
         other = [f"{g}={choices[g]}" for g in GROUPS if choices.get(g, names[g]) != names[g]]
         settings: dict[str, Any] = dict(names)
-        flatten(check(app.settings(other) if other else plain), "", settings)
+        flatten(_with_data_of(record, plain(app.settings(other))), "", settings)
     except CnnexpError:
         return None
     finally:
         GlobalHydra.instance().clear()
     return settings
+
+
+def _default_impl(record: Record) -> str:
+    """Return what "auto" stood for when the run began, where nothing else was typed."""
+    chosen = record.choices.get("impl")
+    typed = any(word.startswith(("impl=", "impl.name=")) for word in record.overrides)
+    return chosen if chosen in STAND_FOR_AUTO and not typed else automatic()
+
+
+def _with_data_of(record: Record, config: Plain) -> Plain:
+    """Return default settings with all that follows from the data of a run, and is not typed."""
+    defaults = config["data"]
+    derived = {"scaling": defaults.get("scaling")}
+    config["data"] = copy.deepcopy(dict(record.config["data"])) | derived
+    config = check_settings(config)
+    if record.data and record.network:
+        targets, shape = record.data.get("target_shape"), tuple(record.network["input_shape"])
+        found = Images("", shape, len(record.data["classes"]), tuple(targets) if targets else None)
+        recheck(config, found)  # the units of the last layer
+    return config | {"data": defaults | {"scaling": config["data"].get("scaling")}}
 
 
 def _print(found: list[Section]) -> None:
