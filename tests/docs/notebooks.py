@@ -2,12 +2,13 @@
 
 A lesson has exercises: a cell with the tag ``exercise``, then one with the tag ``check``, then a
 cell of text with the tag ``solution``, whose block of Python stands in the place of the exercise.
-`run_notebook` runs the check of each exercise twice: as the student finds it, where it must fail,
-and with the solution, where it must pass.
+`run_notebook` runs the check of each exercise as the student finds it and half solved, where it
+must fail with a hint, and with the solution, where it must pass.
 """
 
 from __future__ import annotations
 
+import ast
 import copy
 import os
 import re
@@ -42,6 +43,32 @@ class Exercise(NamedTuple):
         assert found, f"not a hidden block of Python: {self.solution.source!r}"
         return found["code"]
 
+    @property
+    def half_solved(self) -> list[str]:
+        """The code with the first answer filled in, the first two and so on, but not all."""
+        answers = [node.targets[0].id for node in _assigned(self.exercise.source) if _blank(node)]
+        codes = []
+        for k in range(1, len(answers)):
+            tree = ast.parse(self.code)
+            for node in _assigned(tree):
+                if node.targets[0].id in answers[k:]:
+                    node.value = ast.Constant(...)
+            codes.append(ast.unparse(tree))
+        return codes
+
+
+def _assigned(code: str | ast.AST) -> list[Any]:
+    """Return the assignments to one name, in the order of their lines."""
+    tree = ast.parse(code) if isinstance(code, str) else code
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    named = [node for node in found if isinstance(node.targets[0], ast.Name)]
+    return sorted(named, key=lambda node: node.lineno)
+
+
+def _blank(node: ast.Assign) -> bool:
+    """Say whether an assignment is ``name = ...``."""
+    return isinstance(node.value, ast.Constant) and node.value.value is ...
+
 
 def has(cell: Any, tag: str) -> bool:
     """Say whether a cell has a tag."""
@@ -62,8 +89,8 @@ def run_notebook(path: Path) -> Any:
     Raises
     ------
     AssertionError
-        If the check of an exercise passes before it is solved, or ends with another error than
-        that of an assert.
+        If the check of an exercise passes before it is wholly solved, or ends with another error
+        than that of an assert.
     """
     import nbformat
 
@@ -83,18 +110,29 @@ def run_notebook(path: Path) -> Any:
 
 
 def _with_trials(notebook: Any) -> Any:
-    """Return a copy in which each exercise is tried as it is found, then solved."""
+    """Return a copy in which each exercise is tried as it is found, half solved, then solved."""
     tried = copy.deepcopy(notebook)
-    for exercise, check, solution in exercises(tried):
+    for one in exercises(tried):
+        exercise, check, _ = one
         k = tried.cells.index(exercise)
         check.metadata["tags"] = [UNSOLVED, "raises-exception"]
-        solved, passed = copy.deepcopy(exercise), copy.deepcopy(check)
-        again = copy.deepcopy(exercise)  # later cells must not need the solution
-        solved.source = Exercise(exercise, check, solution).code
-        for n, cell in enumerate((solved, passed, again)):
-            cell.id, cell.metadata["tags"] = f"{exercise.id}-{n}", [SOLVED]
-        tried.cells[k + 2 : k + 2] = [solved, passed, again]
+        trials = []
+        for code in one.half_solved:
+            trials += [_copy(exercise, [SOLVED], code), _copy(check, check.metadata["tags"])]
+        trials += [_copy(exercise, [SOLVED], one.code), _copy(check, [SOLVED])]
+        trials.append(_copy(exercise, [SOLVED]))  # later cells must not need the solution
+        for n, cell in enumerate(trials):
+            cell.id = f"{exercise.id}-{n}"
+        tried.cells[k + 2 : k + 2] = trials
     return tried
+
+
+def _copy(cell: Any, tags: list[str], code: str | None = None) -> Any:
+    """Return a copy with other tags, and other code if there is any."""
+    made = copy.deepcopy(cell)
+    made.metadata["tags"] = list(tags)
+    made.source = made.source if code is None else code
+    return made
 
 
 def _executed(notebook: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -10,13 +13,14 @@ import pytest
 from tests.docs.notebooks import (
     LESSONS,
     NOTEBOOKS,
+    Exercise,
     exercises,
     has,
     must_have_failed,
     run_notebook,
     shown,
 )
-from tests.docs.pages import ROOT, blocks
+from tests.docs.pages import ROOT
 from tests.docs.running import words
 
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
@@ -89,16 +93,38 @@ def test_a_check_that_does_not_help_is_found_out(error, fault):
         must_have_failed(LESSONS[0], cell)
 
 
-def test_a_teacher_can_leave_out_the_solutions(tmp_path):
-    """By the code of the lesson plan."""
-    (block,) = blocks(ROOT / "docs" / "course" / "teacher.md")
-    names = {}
-    exec(block.text, names)
-    names["without_solutions"](LESSONS[0], tmp_path / "handout.ipynb")
-    handout = read(tmp_path / "handout.ipynb")
-    nbformat.validate(handout)
-    assert not any(has(cell, "solution") for cell in handout.cells)
-    assert len(handout.cells) == len(read(LESSONS[0]).cells) - len(exercises(read(LESSONS[0])))
+def test_half_solved_is_filled_in_from_the_top():
+    cells = [nbformat.v4.new_code_cell("def f():\n    a = ...\n    b = ...\n    c = 1")]
+    cells += [nbformat.v4.new_code_cell("assert f"), nbformat.v4.new_markdown_cell("")]
+    solution = "def f():\n    a = 2\n    b = a\n    c = 1"
+    cells[
+        2
+    ].source = f"<details>\n<summary>Solution</summary>\n\n```python\n{solution}\n```\n\n</details>"
+    assert Exercise(*cells).half_solved == [solution.replace("b = a", "b = ...")]
+
+
+def test_a_teacher_hands_out_notebooks_without_solutions_and_outputs(tmp_path):
+    """By the command of the lesson plan; a lesson takes its pictures along."""
+    command = "python docs/handout.py handout"
+    assert command in (ROOT / "docs" / "course" / "teacher.md").read_text(encoding="utf-8")
+    target = tmp_path / "handout"
+    program = [sys.executable, str(ROOT / "docs" / "handout.py"), str(target)]
+    said = subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    assert sorted(path.name for path in target.iterdir()) == [path.name for path in NOTEBOOKS]
+    assert f"{len(NOTEBOOKS)} notebooks" in said
+    for path in NOTEBOOKS:
+        handout, kept = read(target / path.name), read(path)
+        nbformat.validate(handout)
+        assert len(handout.cells) == len(kept.cells) - len(exercises(kept))
+        assert not any(has(cell, "solution") or cell.get("outputs") for cell in handout.cells)
+        assert not any("](../pictures/" in cell.source for cell in handout.cells)
+    lesson = read(target / "4_backward_pass.ipynb")
+    pictures = {
+        name: found for cell in lesson.cells for name, found in cell.get("attachments", {}).items()
+    }
+    assert set(pictures) == {"backprop_pool.png", "backprop_conv.png"}
+    file = ROOT / "docs" / "pictures" / "backprop_pool.png"
+    assert base64.b64decode(pictures[file.name]["image/png"]) == file.read_bytes()
 
 
 def test_there_are_notebooks():
