@@ -24,6 +24,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "mistakes.md"
 ENTRY = re.compile(r"```console\n\$ python -m cnnexp ?(?P<words>.*)\n(?P<text>(?:.*\n)*?)```")
 FILE = re.compile(r"^(?P<names>`[^\n]+`):\n\n```\w+\n(?P<content>(?:.*\n)*?)```", re.MULTILINE)
 HOME = "/home/me"  # stands on the page for the working folder
+BEGINNING = re.compile(r"\A(training \w+ on .* with impl=.*\n)?(features: .*\n)?")
+"""What a run says before it reads data, with a folder named after the time; not on the page."""
 
 
 class Mistake(NamedTuple):
@@ -52,7 +54,7 @@ def make(words: str) -> tuple[int, str]:
     """Make a mistake in the working folder; return the exit code, and the text for the page."""
     ended = cnnexp(*shlex.split(words))
     text = (ended.out + ended.err).replace(os.getcwd(), HOME).replace(os.path.realpath("."), HOME)
-    return ended.code, text
+    return ended.code, BEGINNING.sub("", text)
 
 
 def without_network() -> pytest.MonkeyPatch:
