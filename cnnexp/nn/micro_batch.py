@@ -1,4 +1,4 @@
-"""Micro-batches: slices of a mini-batch, and their automatic size.
+"""The automatic size of a micro-batch.
 
 A micro-batch should be so large that its work outweighs the fixed cost of a call to NumPy, a few
 microseconds each, and so small that the largest result of its layers stays near the processor. The
@@ -10,7 +10,6 @@ feature maps would take gigabytes.
 
 from __future__ import annotations
 
-import functools
 import math
 
 from cnnexp.nn.memory import step_memory
@@ -71,31 +70,3 @@ def _on_device(plan: Plan, parameters: Parameters) -> int:
     while samples > FEWEST and samples * each > DEVICE_BYTES:
         samples //= 2
     return samples
-
-
-def micro_batches(samples: int, size: int | None) -> list[slice]:
-    """Cut a number of samples into slices of `size`; the last may be shorter.
-
-    A single sample that is left over joins the slice before it: the layout in memory of arrays of
-    one sample is ambiguous.
-
-    Examples
-    --------
-    >>> micro_batches(8, 3)
-    [slice(0, 3, None), slice(3, 6, None), slice(6, 8, None)]
-    >>> micro_batches(7, 3)
-    [slice(0, 3, None), slice(3, 7, None)]
-    >>> micro_batches(5, None)
-    [slice(0, 5, None)]
-    """
-    return list(_slices(samples, size))
-
-
-@functools.lru_cache(16)  # each mini-batch asks several times
-def _slices(samples: int, size: int | None) -> tuple[slice, ...]:
-    size = max(samples, 1) if size is None else size
-    starts = list(range(0, max(samples, 1), size))
-    if size > 1 and len(starts) > 1 and samples - starts[-1] == 1:
-        starts.pop()
-    stops = [*starts[1:], samples]
-    return tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from cnnexp.engine import Array, Context, host_copy, to_host
 from cnnexp.nn.executor import Executor
 from cnnexp.nn.losses import Loss, Metric
-from cnnexp.nn.micro_batch import micro_batches
 from cnnexp.nn.parameters import Parameters
 from cnnexp.nn.plan import Partials, Plan, finish
 from cnnexp.nn.processes import WorkerLost
@@ -325,7 +324,7 @@ class Runner:
         self._passing.clear()
         self.parameters.bind(self._values, self._state)
 
-    def _slices(self) -> list[slice]:
+    def _slices(self) -> tuple[slice, ...]:
         size, _, micro_batch = self._header.tolist()
         return micro_batches(size, micro_batch)
 
@@ -373,3 +372,25 @@ def _keep_state(contexts: Sequence[Context], buffer: GradientBuffer) -> None:
     for context, views in zip(contexts, buffer.states, strict=True):
         for name, view in views.items():
             view[...] = context.state_updates.get(name, context.state[name])
+
+
+@functools.lru_cache(16)  # each mini-batch asks several times
+def micro_batches(samples: int, size: int | None) -> tuple[slice, ...]:
+    """Cut a number of samples into slices of `size`; the last may be shorter.
+
+    A single sample that is left over joins the slice before it: the layout in memory of arrays of
+    one sample is ambiguous.
+
+    Examples
+    --------
+    >>> micro_batches(7, 3)
+    (slice(0, 3, None), slice(3, 7, None))
+    >>> micro_batches(5, None)
+    (slice(0, 5, None),)
+    """
+    size = max(samples, 1) if size is None else size
+    starts = list(range(0, max(samples, 1), size))
+    if size > 1 and len(starts) > 1 and samples - starts[-1] == 1:
+        starts.pop()
+    stops = [*starts[1:], samples]
+    return tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))

@@ -26,8 +26,8 @@ from cnnexp.engine.operations import Implementation
 from cnnexp.nn import blas, executor
 from cnnexp.nn.blas import _blas, one_blas_thread
 from cnnexp.nn.executor import Serial, Threads
-from cnnexp.nn.micro_batch import micro_batches
 from cnnexp.nn.plan import Plan
+from cnnexp.nn.runner import micro_batches
 from tests.nn.networks import IMPLEMENTATIONS, batch, layers, network, slope
 
 X, Y = batch(23)
@@ -358,11 +358,11 @@ def test_an_error_in_a_micro_batch_comes_out(executor):
 
 
 def test_micro_batches_cover_a_batch():
-    assert micro_batches(8, 3) == [slice(0, 3), slice(3, 6), slice(6, 8)]
-    assert micro_batches(7, 3) == [slice(0, 3), slice(3, 7)]  # a single sample joins the others
-    assert micro_batches(3, 1) == [slice(0, 1), slice(1, 2), slice(2, 3)]
-    assert micro_batches(6, 3) == [slice(0, 3), slice(3, 6)]
-    assert micro_batches(2, 9) == [slice(0, 2)]
+    assert micro_batches(8, 3) == (slice(0, 3), slice(3, 6), slice(6, 8))
+    assert micro_batches(7, 3) == (slice(0, 3), slice(3, 7))  # a single sample joins the others
+    assert micro_batches(3, 1) == (slice(0, 1), slice(1, 2), slice(2, 3))
+    assert micro_batches(6, 3) == (slice(0, 3), slice(3, 6))
+    assert micro_batches(2, 9) == (slice(0, 2),)
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
