@@ -3,7 +3,6 @@
 from cnnexp.engine import compiled, fast, gpu, im2col, naive, stride_groups
 from cnnexp.engine.context import Array, Context, host_copy, to_host
 from cnnexp.engine.device import Device
-from cnnexp.engine.layout import row_maxima
 from cnnexp.engine.machine import Limits
 from cnnexp.engine.operations import (
     AUTO,
@@ -17,6 +16,7 @@ from cnnexp.engine.operations import (
     automatic,
     meaning_of_auto,
 )
+from cnnexp.engine.shared import row_maxima
 from cnnexp.engine.window import Window
 
 __all__ = [

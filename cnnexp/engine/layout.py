@@ -14,8 +14,6 @@ from __future__ import annotations
 from cnnexp.engine.context import Array, Context
 from cnnexp.engine.window import AxisGroup, Window
 
-FEW = 64  # columns of a matrix that is turned
-
 
 def batch_last(A: Array) -> Array:
     """Return the view (n_c, …, n_m) of images or features (n_m, …, n_c)."""
@@ -25,25 +23,6 @@ def batch_last(A: Array) -> Array:
 def batch_first(X: Array) -> Array:
     """Return the view (n_m, …, n_c) of images or features (n_c, …, n_m)."""
     return X.swapaxes(0, -1)
-
-
-def row_maxima(Z: Array) -> Array:
-    """Return the largest number of each row, (…, 1).
-
-    NumPy takes much time for each short row. So a matrix of few columns is turned: then the maximum
-    is that of whole columns, number by number.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> row_maxima(np.array([[1, 3], [2, 0]])).tolist()
-    [[3], [2]]
-    """
-    if Z.ndim == 2 and Z.shape[1] <= FEW:
-        turned: Array = Z.T.copy().max(axis=0)[:, None]
-        return turned
-    found: Array = Z.max(axis=-1, keepdims=True)
-    return found
 
 
 def padded_batch_last(

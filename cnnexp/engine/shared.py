@@ -14,6 +14,8 @@ from cnnexp.engine.batch_norm import BATCH_NORM, BATCH_NORM_TRAINING
 from cnnexp.engine.context import Array, Context, memory_order
 from cnnexp.engine.operations import Cache, Gradients, Implementation, Operation, Params
 
+FEW = 64  # columns of a matrix that is turned
+
 
 def dense_forward(
     A_prev: Array, params: Params, geometry: Any, context: Context
@@ -81,3 +83,23 @@ NUMPY = Implementation(
     },
     about="Array expressions that all implementations share.",
 )
+
+
+def row_maxima(Z: Array) -> Array:
+    """Return the largest number of each row, (…, 1).
+
+    NumPy takes much time for each short row. So a matrix of few columns is turned: then the maximum
+    is that of whole columns, number by number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> row_maxima(np.array([[1, 3], [2, 0]])).tolist()
+    [[3], [2]]
+    """
+    if Z.ndim == 2 and Z.shape[1] <= FEW:
+        columns = Z.T if Z.T.flags.c_contiguous else Z.T.copy()
+        found: Array = columns.max(axis=0)[:, None]
+    else:
+        found = Z.max(axis=-1, keepdims=True)
+    return found

@@ -1,4 +1,4 @@
-"""Layouts: the largest number of each row."""
+"""The largest number of each row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnexp.engine import row_maxima
-from cnnexp.engine.layout import FEW
+from cnnexp.engine.shared import FEW
 
 
 @pytest.mark.parametrize("shape", [(7, 10), (1, 3), (5, FEW), (5, FEW + 1), (2, 3, 4)])
