@@ -31,6 +31,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from experiments.outcomes import swept
@@ -148,6 +149,11 @@ def missing(task: Task) -> list[str]:
     return [name for name in task.needs if importlib.util.find_spec(name) is None]
 
 
+def unread(task: Task) -> list[str]:
+    """Return the files of other tasks that a task reads and that are not there."""
+    return [name for name in task.reads if not (RESULTS / name).exists()]
+
+
 # Measuring ---------------------------------------------------------------------------------------
 
 
@@ -167,6 +173,9 @@ def measure(tasks: Sequence[Task]) -> int:
             print("  measured already")
         elif lacking := missing(task):
             print(f"  left out: {', '.join(lacking)} is not installed")
+            failed.append(task.name)
+        elif absent := unread(task):
+            print(f"  left out: it reads {', '.join(absent)}, not measured yet")
             failed.append(task.name)
         elif not carry_out(task, folder, commit):
             failed.append(task.name)
@@ -190,14 +199,15 @@ def checkout(commit: str) -> Path:
 def is_measured(task: Task, commit: str, results: Path | None = None) -> bool:
     """Whether the file of a task was measured at a commit, as a whole.
 
-    Rows that it has from the files of other tasks keep the commits of those.
+    Rows that it has from the files of other tasks keep the commits of those. If such a file was
+    measured again since, they are old.
     """
     path = (results or RESULTS) / task.file
-    if not path.exists():
+    if not path.exists() or unread(task):
         return False
     found = stated(path)
-    whole = task.reads or len(found.commits) == 1
-    return commit[:SHORT] in found.commits and bool(whole) and not found.dirty
+    right = {commit[:SHORT], *(c for name in task.reads for c in stated(RESULTS / name).commits)}
+    return commit[:SHORT] in found.commits and right.issuperset(found.commits) and not found.dirty
 
 
 def carry_out(task: Task, folder: Path, commit: str) -> bool:
@@ -206,7 +216,7 @@ def carry_out(task: Task, folder: Path, commit: str) -> bool:
     for name in task.reads:  # as they were measured last
         shutil.copy2(RESULTS / name, results / name)
     start = time.monotonic()
-    limit = 60 * (LEAST_LIMIT + LONGER * task.minutes)
+    limit = 60 * (LEAST_LIMIT + LONGER * max(task.minutes, times().get(task.name, 0)))
     done = all(_run(words, folder, limit) == 0 for words in commands(task, folder))
     written = results / task.file
     minutes = (time.monotonic() - start) / 60
@@ -280,14 +290,16 @@ def _run(command: Sequence[str], folder: Path, limit: float | None = None) -> in
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a command that still runs, and its processes."""
-    if child.poll() is not None:
-        return
-    os.killpg(child.pid, signal.SIGTERM)
+    """End a command that still runs, and every process that it left, however it ended."""
     try:
-        child.wait(GRACE)
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGTERM)
+            child.wait(GRACE)
     except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
+        pass  # it is killed
+    finally:
+        with suppress(ProcessLookupError):  # nothing is left
+            os.killpg(child.pid, signal.SIGKILL)
         child.wait()
 
 

@@ -211,19 +211,6 @@ def test_a_command_has_the_data_of_here_and_its_own_code(
     assert "PYTHONDONTWRITEBYTECODE" not in found
 
 
-def test_a_task_that_reads_files_of_others_keeps_their_commits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Otherwise what is measured of the original is refused as of two commits."""
-    (tmp_path / "a.csv").write_text("x,commit\n1,1111111111\n2,2222222222\n")
-    monkeypatch.setattr(measure, "RESULTS", tmp_path)
-    alone = tasks.Task("a", "python a.py", "a.csv", 1, ())
-    assert not measure.is_measured(alone, "1" * 40)
-    reading = alone._replace(reads=("b.csv",))
-    assert measure.is_measured(reading, "1" * 40)
-    assert not measure.is_measured(reading, "3" * 40)
-
-
 def test_an_unknown_task(capsys: pytest.CaptureFixture[str]) -> None:
     assert measure.main(["--only", "sped"]) == 2
     assert "no task is named 'sped'. Tasks: agreement_benchmark," in capsys.readouterr().err
@@ -262,13 +249,6 @@ def test_measuring_goes_on_where_it_was(
     assert (kept / "a.csv").stat().st_mtime_ns == before
     assert provenance.stated(kept / "b.csv") == Stated((code,))
     assert measure.times().keys() == {"a", "b"}
-
-
-def test_a_command_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "CHECKOUTS", tmp_path)
-    assert measure._run(["sleep", "60"], tmp_path, 0.1) == 1
-    assert (tmp_path / "measure.log").read_text() == "\n$ sleep 60\nended after 0 s\n"
-    assert measure._run(["true"], tmp_path, 60) == 0
 
 
 def test_a_study_is_run_in_a_folder_of_its_own(tmp_path: Path) -> None:
