@@ -31,7 +31,7 @@ from cnnexp.data import SOURCES
 from cnnexp.engine import Array
 from cnnexp.nn.blas import one_blas_thread
 from experiments.benchmarks.page import markdown
-from experiments.reliability.numbers import installed
+from experiments.reliability.numbers import IMPLS, installed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,8 @@ class Run(NamedTuple):
     order: int = 0
 
 
-QUICK_ONES = [impl for impl in installed() if impl != "naive"]
+# All of them, installed or not: a page may be written on another machine than its rows.
+QUICK_ONES = [impl for impl in IMPLS if impl != "naive"]
 IMPLEMENTATIONS = [Run(f"{impl}, float32", impl, "float32") for impl in QUICK_ONES]
 DOUBLES = [Run(f"{impl}, float64", impl) for impl in QUICK_ONES if impl != "im2col"]
 PERTURBED = [
@@ -121,6 +122,7 @@ def measure(chosen: argparse.Namespace) -> Iterator[Row]:
         data = data.first(QUICK)._replace(X_test=data.X_test[:500], Y_test=data.Y_test[:500])
         data = data._replace(batch=QUICK_BATCH)
     few = data.first(QUICK_FEW if chosen.quick else FEW)
+    present = installed()
     for part, runs in (
         (data, [*IMPLEMENTATIONS, *DOUBLES, *PERTURBED]),
         (data._replace(smooth=True), [*IMPLEMENTATIONS, PERTURBED[1]]),
@@ -128,7 +130,8 @@ def measure(chosen: argparse.Namespace) -> Iterator[Row]:
     ):
         reference = [judged(found, part) for found in training(Run(REFERENCE), part)]
         for run in runs:
-            yield from compared(run, part, reference)
+            if run.impl in present:
+                yield from compared(run, part, reference)
 
 
 def load(name: str) -> Data:

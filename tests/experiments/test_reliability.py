@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import itertools
 import sys
 from math import nan
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from experiments import release
 from experiments.benchmarks import results
-from experiments.reliability import bounds, extremes, fuzz, numbers, page, sweeps
+from experiments.reliability import bounds, extremes, fuzz, growth, numbers, page, sweeps
 from experiments.reliability.__main__ import FOLDER, main, module_of
 from tests.nn import random_geometries
 from tests.nn.networks import HERE as INSTALLED
@@ -79,6 +82,38 @@ def test_numbers_growth_and_extremes(tmp_path, monkeypatch, capsys):
     assert singles <= {*frame["run"]}
     start = frame[(frame["tenth"] == 0) & ~frame["run"].str.contains("unit|seed")]
     assert (start["distance"] == 0).all()
+
+
+def test_growth_is_measured_under_what_is_installed(monkeypatch):
+    monkeypatch.setattr(growth, "load", lambda name: growth.Data(name, *np.zeros((4, 9))))
+    monkeypatch.setattr(growth, "training", lambda run, data: [])
+    monkeypatch.setattr(growth, "compared", lambda run, data, reference: [run])
+    monkeypatch.setattr(growth, "installed", lambda: ["naive", "im2col", "fast"])
+    runs = list(growth.measure(argparse.Namespace(data="digits", quick=False)))
+    assert {run.impl for run in runs} == {"naive", "im2col", "fast"}
+    assert {run.name for run in growth.PERTURBED} < {run.name for run in runs}
+
+
+def test_growth_is_told_of_all_rows_on_a_machine_without_numba(monkeypatch):
+    """The page left compiled out, though its file had the rows."""
+    monkeypatch.setattr(numbers, "installed", lambda: ["naive", "sg", "im2col", "fast"])
+    spec = importlib.util.spec_from_file_location("growth_elsewhere", growth.__file__)
+    elsewhere = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(elsewhere)
+    far = {"compiled, float32": 0.5, "compiled, float64": 0.125}
+    runs = [*elsewhere.PERTURBED, *map(growth.Run, ("fast, float32", "fast, float64", *far))]
+    differences = {"loss_difference": 0.0, "error_difference": 0.0, "cpu_seconds": 1.0}
+    rows = [
+        {"run": run.name, "net": net, "data": "digits", "samples": 9, "tenth": tenth}
+        | {"distance": far.get(run.name, 1e-9) * (tenth > 0)}
+        | differences
+        for net in ("with kinks", "without kinks")
+        for run, tenth in itertools.product(runs, range(11))
+    ]
+    text = elsewhere.section(pd.DataFrame(rows))
+    assert "under compiled after 1 of ten parts" in text
+    assert "another implementation in float64 the distance at the end is at most 1e-01" in text
+    assert "to 5.0e-01 from the reference" in text
 
 
 @pytest.mark.long
