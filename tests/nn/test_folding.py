@@ -16,6 +16,7 @@ from cnnexp import (
     Softmax,
     Tanh,
 )
+from cnnexp.engine import IMPLEMENTATIONS, Operation
 from cnnexp.engine.folding import FoldedBatchNorm
 
 SHAPE = (8, 9, 2)
@@ -78,6 +79,21 @@ NOTHING_FOLDED = [{"impl": "naive", "steps": 0}, {"impl": "fast", "fuse": False}
 def test_without_fusions_and_under_naive_nothing_is_folded(options):
     net = network(**options)
     assert net._plan.inference is net._plan
+
+
+def test_an_operation_of_ones_own_is_not_folded(monkeypatch):
+    """Nobody can know what another batch normalisation computes."""
+    usual = IMPLEMENTATIONS["fast"].find("batch_norm")[0]
+
+    def forward(A_prev, params, geometry, context):
+        A, cache = usual.forward(A_prev, params, geometry, context)
+        return A + 100, cache
+
+    own = Operation(forward, usual.backward)
+    monkeypatch.setitem(IMPLEMENTATIONS["fast"].operations, "batch_norm", own)
+    net = Network([Conv2D(4, 3), BatchNorm()], loss="mean_squared_error", impl="fast").build(SHAPE)
+    assert net._plan.inference is net._plan
+    assert net.predict(samples()[0]).min() > 50
 
 
 @pytest.mark.parametrize("impl", IMPLS)
