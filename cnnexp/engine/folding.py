@@ -77,13 +77,14 @@ def folded(params: Params, norm: Any, context: Context) -> Params:
     params : mapping of str to array
         `W` (f_h, f_w, n_c, n_f) and `b` (n_f,).
     norm : layer
-        The normalisation, with `epsilon` and the parameters `scale` and `shift`, (n_f,).
+        The normalisation, with the parameters `scale` and `shift`, (n_f,); its geometry has
+        `epsilon`.
     context : Context
         The running statistics, and memory.
     """
     W, b = params["W"], params["b"]
     mean, variance = (context.state[name].astype(np.float64) for name in ("mean", "variance"))
-    factor = norm.params["scale"] / np.sqrt(variance + norm.epsilon)
+    factor = norm.params["scale"] / np.sqrt(variance + norm.geometry.epsilon)
     by_filter = context.array("folded W", W.shape, W.dtype)
     np.multiply(W, factor.astype(W.dtype), out=by_filter)
     return {"W": by_filter, "b": (factor * (b - mean) + norm.params["shift"]).astype(b.dtype)}

@@ -1,5 +1,9 @@
 """Batch normalisation in inference as part of the convolution before it."""
 
+import copy
+from dataclasses import dataclass
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -18,6 +22,7 @@ from cnnexp import (
 )
 from cnnexp.engine import IMPLEMENTATIONS, Operation
 from cnnexp.engine.folding import FoldedBatchNorm
+from tests.nn.networks import HERE
 
 SHAPE = (8, 9, 2)
 IMPLS = ["compiled", "fast"]
@@ -94,6 +99,31 @@ def test_an_operation_of_ones_own_is_not_folded(monkeypatch):
     net = Network([Conv2D(4, 3), BatchNorm()], loss="mean_squared_error", impl="fast").build(SHAPE)
     assert net._plan.inference is net._plan
     assert net.predict(samples()[0]).min() > 50
+
+
+@dataclass
+class Softened(BatchNorm):
+    """A batch normalisation whose geometry says something else than its options."""
+
+    def build(self, *args):
+        super().build(*args)
+        self.geometry = SimpleNamespace(epsilon=0.5, momentum=0.3)
+
+
+@pytest.mark.parametrize("impl", [name for name in HERE if name != "naive"])
+@pytest.mark.parametrize("behind", [[], [ReLU()], [ReLU(), MaxPool2D(2)]])
+def test_options_are_those_of_the_geometry(impl, behind):
+    """Training and inference; fused, folded and by itself."""
+    X, Y = samples()
+    results = []
+    for name in ("naive", impl):
+        layers = [Conv2D(8, 3, padding=(1, 0)), Softened(), *copy.deepcopy(behind)]
+        layers += [Flatten(), Dense(4), Softmax()]
+        net = Network(layers, impl=name, dtype="float64", seed=3).build((4, 8, 2))
+        net.train(X[:, :4, :8], Y, learning_rate=0.1)
+        results.append((net.parameters, net.predict(X[:, :4, :8])))
+    for expected, found in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("impl", IMPLS)
