@@ -1,6 +1,7 @@
 """Batch normalisation in inference as part of the convolution before it."""
 
 import copy
+import pickle
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ from cnnexp import (
     Softmax,
     Tanh,
 )
-from cnnexp.engine import IMPLEMENTATIONS, Operation
+from cnnexp.engine import IMPLEMENTATIONS, Limits, Operation
 from cnnexp.engine.folding import FoldedBatchNorm
 from tests.nn.networks import HERE
 
@@ -75,6 +76,16 @@ def test_what_is_folded():
     assert "residual1.depthwise_conv1+batch_norm1+tanh1" in found
     assert "residual1.conv1+batch_norm2" in found
     assert not [name for name in found if "batch_norm4" in name]  # two of them behind another
+
+
+def test_where_weights_are_many_and_pixels_few_nothing_is_folded():
+    layers = [Conv2D(8, 3, padding="same"), BatchNorm(), MaxPool2D((4, 3)), Conv2D(5, 2)]
+    layers += [BatchNorm(), Flatten(), Dense(4), Softmax()]
+    outputs, weights = 1 * 2 * 5, 2 * 2 * 8 * 5  # of the second convolution; the first has more
+    for count in (weights // outputs, weights // outputs - 1):
+        net = Network(copy.deepcopy(layers), impl="fast", limits=Limits(folding=count))
+        found = folded(net.build(SHAPE))
+        assert found == ["conv1+batch_norm1", "conv2+batch_norm2"][: 2 if count == 16 else 1]
 
 
 NOTHING_FOLDED = [{"impl": "naive", "steps": 0}, {"impl": "fast", "fuse": False}]
@@ -136,6 +147,15 @@ def test_changed_parameters_and_state_are_used_at_once(impl):
         plain.load_weights(net.weights())
         assert not np.allclose(net.predict(X), before)
         np.testing.assert_allclose(net.predict(X), plain.predict(X), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+def test_a_copy_is_folded_too(impl):
+    X, _ = samples()
+    net = network(impl)
+    restored = pickle.loads(pickle.dumps(net))
+    assert folded(restored) == folded(net) != []
+    np.testing.assert_array_equal(restored.predict(X), net.predict(X))
 
 
 @pytest.mark.parametrize("impl", IMPLS)
