@@ -88,6 +88,14 @@ def test_where_weights_are_many_and_pixels_few_nothing_is_folded():
         assert found == ["conv1+batch_norm1", "conv2+batch_norm2"][: 2 if count == 16 else 1]
 
 
+def test_a_summary_says_what_is_folded():
+    text = network("fast", steps=0).summary()
+    assert "in inference: conv1+batch_norm1+relu1 (batch_norm folded)" in text
+    assert "computed together: batch_norm1+relu1 (activation in place)" in text  # in training
+    assert "in inference" not in network("fast", steps=0, fuse=False).summary()
+    assert "in inference: dense" not in text
+
+
 NOTHING_FOLDED = [{"impl": "naive", "steps": 0}, {"impl": "fast", "fuse": False}]
 
 
