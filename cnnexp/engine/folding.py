@@ -8,12 +8,14 @@ filter's result, and a convolution with other weights computes both::
     new b = factor · (b - mean) + shift
 
 A pass over the feature map is saved. Factors are computed in float64. Weights are multiplied again
-for every micro-batch, so they are never out of date: it has far more pixels than filters weights.
+for every micro-batch, so they are never out of date. That pass over the weights must be shorter
+than the one that is saved: late layers, of many weights and few pixels, are not folded.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,8 +23,6 @@ import numpy as np
 
 from cnnexp.engine.context import Array, Context
 from cnnexp.engine.operations import Cache, Fusion, Gradients, Params
-
-PATTERN = ("conv", "batch_norm")
 
 
 class FoldedBatchNorm(Fusion):
@@ -32,17 +32,21 @@ class FoldedBatchNorm(Fusion):
     ----------
     inner : Fusion or None
         What computes the layers without the normalisation; None is the convolution by itself.
+    samples : int
+        So many samples must have at least as many outputs as there are weights.
     """
 
     name = "batch_norm folded"
+    pattern = ("conv", "batch_norm")  # and what the inner fusion has behind the convolution
 
-    def __init__(self, inner: Fusion | None) -> None:
-        self.inner = inner
-        self.pattern = (*PATTERN, *(inner.pattern[1:] if inner else ()))
+    def __init__(self, inner: Fusion | None, samples: int) -> None:
+        self.inner, self.samples = inner, samples
 
     def applies(self, layers: Sequence[Any]) -> bool:
-        """Say yes: a plan asks the inner fusion."""
-        return True
+        """Say whether fewer weights are multiplied than outputs would be normalised."""
+        outputs: int = self.samples * math.prod(layers[0].output_shape)
+        weights: int = layers[0].params["W"].size
+        return outputs >= weights
 
     def kernels(self, layers: Sequence[Any]) -> list[Any]:
         """Return the kernels that the inner fusion needs."""
@@ -77,13 +81,14 @@ def folded(params: Params, norm: Any, context: Context) -> Params:
     params : mapping of str to array
         `W` (f_h, f_w, n_c, n_f) and `b` (n_f,).
     norm : layer
-        The normalisation, with `epsilon` and the parameters `scale` and `shift`, (n_f,).
+        The normalisation, with the parameters `scale` and `shift`, (n_f,); its geometry has
+        `epsilon`.
     context : Context
         The running statistics, and memory.
     """
     W, b = params["W"], params["b"]
     mean, variance = (context.state[name].astype(np.float64) for name in ("mean", "variance"))
-    factor = norm.params["scale"] / np.sqrt(variance + norm.epsilon)
+    factor = norm.params["scale"] / np.sqrt(variance + norm.geometry.epsilon)
     by_filter = context.array("folded W", W.shape, W.dtype)
     np.multiply(W, factor.astype(W.dtype), out=by_filter)
     return {"W": by_filter, "b": (factor * (b - mean) + norm.params["shift"]).astype(b.dtype)}

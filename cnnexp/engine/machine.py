@@ -41,9 +41,13 @@ class Limits:
         Entries of the small matrix of a product up to which the other one is cut into blocks.
     thin_outer : int
         The same for products that sum over the long axis (`outer`).
+    folding : int
+        Samples that must have as many outputs of a convolution as it has weights, so that batch
+        normalisation is folded into the weights in inference.
     """
 
     cache: int = field(default_factory=cache_bytes)
     product: int = 1_000_000
     thin: int = 4096
     thin_outer: int = 1600
+    folding: int = 4

@@ -122,8 +122,9 @@ class Implementation:
         Groups of layers that it computes as one step; the first that applies is used.
     releases_gil : bool
         Whether several threads make it faster: NumPy's loops release the interpreter lock.
-    folds : bool
-        Whether batch normalisation is part of the convolution before it, in inference.
+    folds : Operation or None
+        Batch normalisation in inference, if that is part of the convolution before it; one of
+        somebody's own is computed by itself.
     caches : int
         The largest feature map of a micro-batch may have this many times the bytes of the
         second-level cache.
@@ -144,7 +145,7 @@ class Implementation:
     base: Implementation | None = None
     fusions: tuple[Fusion, ...] = ()
     releases_gil: bool = True
-    folds: bool = False
+    folds: Operation | None = None
     caches: int = 4
     needs: str = ""
     extra: str = ""

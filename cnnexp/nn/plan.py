@@ -19,14 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cnnexp.engine import Array, Context, Fusion, Implementation, Limits, Operation
-from cnnexp.engine.folding import PATTERN, FoldedBatchNorm
+from cnnexp.engine.folding import FoldedBatchNorm
 from cnnexp.nn.layer import Container, Layer
 
 Partials = Generator[Array, Array, Any]
@@ -110,15 +110,11 @@ class Plan:
         Sizes of blocks, and thresholds between methods.
     input_gradient : bool
         Whether a backward pass must return the gradient for the input.
-    folds : bool
-        Whether batch normalisation is part of the convolution before it, for inference alone.
 
     Attributes
     ----------
     profile : Profile or None
         A hook that is called after every step of a pass in training.
-    inference : Plan
-        The plan for inference: this one, or another where batch normalisation is folded.
     """
 
     def __init__(
@@ -129,12 +125,11 @@ class Plan:
         seed: int = 0,
         limits: Limits | None = None,
         input_gradient: bool = False,
-        folds: bool = False,
     ) -> None:
         self.implementation, self.fuse, self.seed = implementation, fuse, seed
         self.limits = limits or Limits()
         self.profile: Any = None
-        self.folds = folds
+        self.layers = layers
         self.steps = self._steps(layers)
         self.all_steps = list(_walk(self.steps))
         for index, step in enumerate(self.all_steps):
@@ -143,20 +138,22 @@ class Plan:
         self.cross_sample = any(step.cross_sample for step in self.all_steps)
         sizes = [layer.partial_size for step in self.all_steps for layer in step.layers]
         self.partial_size = max(sizes, default=0)
-        self.inference = self if folds else self._for_inference(layers)
 
-    def _for_inference(self, layers: Sequence[Layer]) -> Plan:
-        """Return a plan where batch normalisation is folded; this one if that changes nothing."""
-        if not (self.fuse and self.implementation.folds):
+    @cached_property
+    def inference(self) -> Plan:
+        """The plan for inference: this one, or another where batch normalisation is folded."""
+        known = self.implementation.folds
+        if not (self.fuse and known and self.implementation.find("batch_norm")[0] == known):
             return self
-        other = Plan(layers, self.implementation, True, self.seed, self.limits, folds=True)
+        other = FoldingPlan(self.layers, self.implementation, True, self.seed, self.limits)
         changed = any(isinstance(step.fusion, FoldedBatchNorm) for step in other.all_steps)
         return other if changed else self
 
     def prepare(self, dtype: npt.DTypeLike) -> None:
         """Do what the implementation does before the first pass, such as compiling."""
+        steps = [*self.all_steps, *self.inference.all_steps]
         if self.implementation.prepare is not None:
-            self.implementation.prepare([*self.all_steps, *self.inference.all_steps], dtype)
+            self.implementation.prepare(steps, dtype)
 
     def contexts(self, reuse: bool = True) -> list[Context]:
         """Return a context with memory of its own for every step."""
@@ -286,18 +283,6 @@ class Plan:
 
     def _step_at(self, layers: Sequence[Layer]) -> Step:
         """Return the step that begins with the first of some layers."""
-        step = self._usual_step_at(layers)
-        if not self.folds or len(step.layers) > 1 or _operations(layers[:2]) != PATTERN:
-            return step
-        conv, norm, *behind = layers
-        if _operations(behind[:1]) == PATTERN[1:]:  # both would have a state of the same name
-            return step
-        inner = self._usual_step_at([conv, *behind])
-        group = (conv, norm, *inner.layers[1:])
-        return replace(inner, layers=group, fusion=FoldedBatchNorm(inner.fusion))
-
-    def _usual_step_at(self, layers: Sequence[Layer]) -> Step:
-        """Return the same without folding."""
         layer = layers[0]
         if isinstance(layer, Container):
             branches = [self._steps(branch) for branch in layer.children().values()]
@@ -313,6 +298,23 @@ class Plan:
             if _operations(group) == fusion.pattern and fusion.applies(group):
                 return replace(step, layers=group, fusion=fusion)
         return step
+
+
+class FoldingPlan(Plan):
+    """A plan where batch normalisation is part of the convolution before it: no training."""
+
+    def _step_at(self, layers: Sequence[Layer]) -> Step:
+        """Return the step that begins with the first of some layers, folded where that pays."""
+        step = super()._step_at(layers)
+        if len(step.layers) > 1 or _operations(layers[:2]) != FoldedBatchNorm.pattern:
+            return step
+        conv, norm, *behind = layers
+        if _operations(behind[:1]) == ("batch_norm",):  # both would have a state of the same name
+            return step
+        inner = super()._step_at([conv, *behind])
+        group = (conv, norm, *inner.layers[1:])
+        fusion = FoldedBatchNorm(inner.fusion, self.limits.folding)
+        return replace(inner, layers=group, fusion=fusion) if fusion.applies(group) else step
 
 
 def _operations(layers: Sequence[Layer]) -> tuple[str, ...]:

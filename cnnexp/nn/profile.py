@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from cnnexp.nn.layer import Layer
 from cnnexp.nn.plan import Plan, Step
 
 FORWARD, BACKWARD = "forward", "backward"
-NO_CACHE = (Context, Layer, Window, str, bytes)  # what a cache may name without keeping it
+# What a cache may name without keeping it; a module may be the method that computed it.
+NO_CACHE = (Context, Layer, Window, ModuleType, str, bytes)
 
 
 @dataclass

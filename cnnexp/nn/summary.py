@@ -49,17 +49,20 @@ def rows_of(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
 
 def notes_of(plan: Plan, memory: StepMemory) -> list[str]:
     """Return what is said below the table."""
+    together, folded = _fused(plan), _fused(plan.inference)
     notes = [memory.sentence()]
-    notes += [
-        f"computed together: {step.name} ({step.fusion.name})"
-        for step in plan.all_steps
-        if step.fusion is not None
-    ]
+    notes += [f"computed together: {step}" for step in together]
+    notes += [f"in inference: {step}" for step in folded if step not in together]
     notes += [
         f"taken from {origin}: {', '.join(operations)}"
         for origin, operations in plan.taken().items()
     ]
     return notes
+
+
+def _fused(plan: Plan) -> list[str]:
+    """Return the names of steps that are several layers, and how they are computed."""
+    return [f"{step.name} ({step.fusion.name})" for step in plan.all_steps if step.fusion]
 
 
 def receptive_fields(layers: Sequence[Layer]) -> dict[int, str]:

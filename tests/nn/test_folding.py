@@ -1,5 +1,10 @@
 """Batch normalisation in inference as part of the convolution before it."""
 
+import copy
+import pickle
+from dataclasses import dataclass
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -16,7 +21,9 @@ from cnnexp import (
     Softmax,
     Tanh,
 )
+from cnnexp.engine import IMPLEMENTATIONS, Limits, Operation
 from cnnexp.engine.folding import FoldedBatchNorm
+from tests.nn.networks import HERE
 
 SHAPE = (8, 9, 2)
 IMPLS = ["compiled", "fast"]
@@ -71,6 +78,24 @@ def test_what_is_folded():
     assert not [name for name in found if "batch_norm4" in name]  # two of them behind another
 
 
+def test_where_weights_are_many_and_pixels_few_nothing_is_folded():
+    layers = [Conv2D(8, 3, padding="same"), BatchNorm(), MaxPool2D((4, 3)), Conv2D(5, 2)]
+    layers += [BatchNorm(), Flatten(), Dense(4), Softmax()]
+    outputs, weights = 1 * 2 * 5, 2 * 2 * 8 * 5  # of the second convolution; the first has more
+    for count in (weights // outputs, weights // outputs - 1):
+        net = Network(copy.deepcopy(layers), impl="fast", limits=Limits(folding=count))
+        found = folded(net.build(SHAPE))
+        assert found == ["conv1+batch_norm1", "conv2+batch_norm2"][: 2 if count == 16 else 1]
+
+
+def test_a_summary_says_what_is_folded():
+    text = network("fast", steps=0).summary()
+    assert "in inference: conv1+batch_norm1+relu1 (batch_norm folded)" in text
+    assert "computed together: batch_norm1+relu1 (activation in place)" in text  # in training
+    assert "in inference" not in network("fast", steps=0, fuse=False).summary()
+    assert "in inference: dense" not in text
+
+
 NOTHING_FOLDED = [{"impl": "naive", "steps": 0}, {"impl": "fast", "fuse": False}]
 
 
@@ -78,6 +103,46 @@ NOTHING_FOLDED = [{"impl": "naive", "steps": 0}, {"impl": "fast", "fuse": False}
 def test_without_fusions_and_under_naive_nothing_is_folded(options):
     net = network(**options)
     assert net._plan.inference is net._plan
+
+
+def test_an_operation_of_ones_own_is_not_folded(monkeypatch):
+    """Nobody can know what another batch normalisation computes."""
+    usual = IMPLEMENTATIONS["fast"].find("batch_norm")[0]
+
+    def forward(A_prev, params, geometry, context):
+        A, cache = usual.forward(A_prev, params, geometry, context)
+        return A + 100, cache
+
+    own = Operation(forward, usual.backward)
+    monkeypatch.setitem(IMPLEMENTATIONS["fast"].operations, "batch_norm", own)
+    net = Network([Conv2D(4, 3), BatchNorm()], loss="mean_squared_error", impl="fast").build(SHAPE)
+    assert net._plan.inference is net._plan
+    assert net.predict(samples()[0]).min() > 50
+
+
+@dataclass
+class Softened(BatchNorm):
+    """A batch normalisation whose geometry says something else than its options."""
+
+    def build(self, *args):
+        super().build(*args)
+        self.geometry = SimpleNamespace(epsilon=0.5, momentum=0.3)
+
+
+@pytest.mark.parametrize("impl", [name for name in HERE if name != "naive"])
+@pytest.mark.parametrize("behind", [[], [ReLU()], [ReLU(), MaxPool2D(2)]])
+def test_options_are_those_of_the_geometry(impl, behind):
+    """Training and inference; fused, folded and by itself."""
+    X, Y = samples()
+    results = []
+    for name in ("naive", impl):
+        layers = [Conv2D(8, 3, padding=(1, 0)), Softened(), *copy.deepcopy(behind)]
+        layers += [Flatten(), Dense(4), Softmax()]
+        net = Network(layers, impl=name, dtype="float64", seed=3).build((4, 8, 2))
+        net.train(X[:, :4, :8], Y, learning_rate=0.1)
+        results.append((net.parameters, net.predict(X[:, :4, :8])))
+    for expected, found in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("impl", IMPLS)
@@ -90,6 +155,15 @@ def test_changed_parameters_and_state_are_used_at_once(impl):
         plain.load_weights(net.weights())
         assert not np.allclose(net.predict(X), before)
         np.testing.assert_allclose(net.predict(X), plain.predict(X), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+def test_a_copy_is_folded_too(impl):
+    X, _ = samples()
+    net = network(impl)
+    restored = pickle.loads(pickle.dumps(net))
+    assert folded(restored) == folded(net) != []
+    np.testing.assert_array_equal(restored.predict(X), net.predict(X))
 
 
 @pytest.mark.parametrize("impl", IMPLS)

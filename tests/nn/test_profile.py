@@ -5,11 +5,11 @@ import time
 import numpy as np
 import pytest
 
-from cnnexp import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network
+from cnnexp import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Network, ReLU
 from cnnexp.engine import Context
 from cnnexp.engine.machine import cache_bytes as cache_of_the_machine
 from cnnexp.nn.profile import cache_bytes
-from tests.nn.networks import IMPLEMENTATIONS, batch
+from tests.nn.networks import HERE, IMPLEMENTATIONS, batch
 
 LOSS = "softmax+cross_entropy"
 
@@ -53,6 +53,18 @@ def test_a_watched_network_computes_the_same_bits(impl, threads):
         assert watched.train(X, Y, 0.1) == plain.train(X, Y, 0.1)
     np.testing.assert_array_equal(watched.parameters, plain.parameters)
     assert watched.summary() == plain.summary()
+
+
+@pytest.mark.parametrize("impl", HERE)
+@pytest.mark.parametrize("fuse", [True, False])
+def test_every_step_keeps_something_for_its_backward_pass(impl, fuse):
+    parts = [Conv2D(8, 3, padding="same"), Conv2D(8, 3), BatchNorm(), MaxPool2D(2), ReLU()]
+    parts += [Conv2D(4, 2), BatchNorm(), ReLU(), Flatten(), Dense(4, activation="softmax")]
+    net = Network(parts, impl=impl, micro_batch=4, fuse=fuse).build((8, 7, 2))
+    measured = net.profile()
+    net.train(X, Y, 0.1)
+    found = {row.layer: row.cache_bytes for row in measured.rows()}
+    assert not [name for name in found if found[name] == 0 and name not in ("flatten1", LOSS)]
 
 
 def test_without_it_nothing_is_measured(monkeypatch):

@@ -42,7 +42,7 @@ COMPILED = Implementation(
     base=FAST,
     # the most layers first, and our own before those of `fast`
     fusions=tuple(sorted([*OWN, *OF_FAST], key=lambda fusion: -len(fusion.pattern))),
-    folds=True,
+    folds=BATCH_NORM,
     caches=FAST.caches,
     needs="numba",
     extra="compiled",

@@ -207,25 +207,25 @@ class BatchNormPass(Fusion):
     ) -> tuple[Array, Cache]:
         """Return the result by the running statistics."""
         norm = layers[0]
-        return forward(A_prev, norm.params, norm, context, *_behind(layers))
+        return forward(A_prev, norm.params, norm.geometry, context, *_behind(layers))
 
     def backward(
         self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
     ) -> tuple[Array | None, Gradients]:
         """Return the gradients; the running statistics are constants."""
-        return backward(dA, layers[0].params, layers[0], cache, context)
+        return backward(dA, layers[0].params, layers[0].geometry, cache, context)
 
     def train_forward(self, layers: Sequence[Any], A_prev: Array, context: Context) -> Reduction:
         """Return the result by the statistics of the mini-batch."""
         norm = layers[0]
-        run = train_forward(A_prev, norm.params, norm, context, *_behind(layers))
+        run = train_forward(A_prev, norm.params, norm.geometry, context, *_behind(layers))
         return (yield from run)
 
     def train_backward(
         self, layers: Sequence[Any], cache: Cache, dA: Array, context: Context
     ) -> Reduction:
         """Return the gradients, those through mean and variance included."""
-        return (yield from train_backward(dA, layers[0].params, layers[0], cache, context))
+        return (yield from train_backward(dA, layers[0].params, layers[0].geometry, cache, context))
 
 
 def _behind(layers: Sequence[Any]) -> tuple[float | None, Window | None]:

@@ -67,6 +67,14 @@ def kernels_for(W: Array, mean: bool = False) -> list[Kernel]:
     return [*found, *_backward_kernels(n_f, _taps(W)), made.to_batch_last]
 
 
+def inference_kernels(W: Array) -> list[Kernel]:
+    """Return those for a result alone, without what a backward pass needs."""
+    return [
+        direct_kernels.direct_forward(_rows(W.shape[3], FILTERS), 0),
+        direct_kernels.to_batch_last,
+    ]
+
+
 def _backward_kernels(n_f: int, taps: int) -> tuple[Kernel, Kernel]:
     """Return the kernels of the gradients of weights, and of images."""
     weights = direct_kernels.direct_weights(_rows(n_f, TILES[0]), _rows(taps, TILES[1]))

@@ -53,7 +53,7 @@ def suits(W: Array, channels: int, conv: Window) -> bool:
 def kernels_for(W: Array) -> list[Kernel]:
     """Return the kernels that compute a convolution with these filters."""
     found = winograd_kernels
-    few = [direct.kernels_for(W)[k] for k in (0, -1)] if W.size <= FEW_WEIGHTS else []
+    few = direct.inference_kernels(W) if W.size <= FEW_WEIGHTS else []
     return [
         *few,
         found.largest,

@@ -14,6 +14,7 @@ is computed by itself, with the same methods for convolution and pooling.
 
 from __future__ import annotations
 
+from cnnexp.engine.batch_norm import BATCH_NORM
 from cnnexp.engine.fast.batch_norm_pool import ConvBatchNormPointwiseMaxPool
 from cnnexp.engine.fast.convolution import CONV
 from cnnexp.engine.fast.in_place import BatchNormInPlace, InPlace
@@ -38,7 +39,7 @@ FAST = Implementation(
         InPlace("dense"),
         BatchNormInPlace(),
     ),
-    folds=True,
+    folds=BATCH_NORM,
     caches=8,
 )
 IMPLEMENTATIONS.register("fast")(FAST)

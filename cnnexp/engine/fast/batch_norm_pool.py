@@ -65,7 +65,7 @@ class ConvBatchNormPointwiseMaxPool(Fusion):
     ) -> tuple[Array, Cache]:
         """Return the result by the running statistics."""
         work, greater, best = self._maxima(layers, A_prev, context)
-        _, spread = running_statistics(layers[1], context)
+        _, spread = running_statistics(layers[1].geometry, context)
         mean = np.zeros_like(spread)
         A, flat = self._finish(layers, work, best, mean, spread, context)
         return A, _Pooled(work, greater, best, flat, mean, spread, 0)
@@ -87,8 +87,8 @@ class ConvBatchNormPointwiseMaxPool(Fusion):
         total = yield partial
         mean, variance = statistics(total)
         sign, before = _sign(layers), context.state["mean"].astype(np.float64)
-        update_statistics(layers[1], context, before + sign * mean, variance, total[0])
-        spread = np.sqrt(variance + layers[1].epsilon)
+        update_statistics(layers[1].geometry, context, before + sign * mean, variance, total[0])
+        spread = np.sqrt(variance + layers[1].geometry.epsilon)
         A, flat = self._finish(layers, work, best, mean, spread, context)
         return A, _Pooled(work, greater, best, flat, mean, spread, total[0])
 

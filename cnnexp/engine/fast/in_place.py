@@ -62,7 +62,7 @@ class BatchNormInPlace(InPlace):
     def train_forward(self, layers: Sequence[Any], A_prev: Array, context: Context) -> Reduction:
         """Return what `forward` does, with the statistics of the mini-batch."""
         norm, function = layers[0], layers[1].geometry
-        run = batch_norm.train_forward(A_prev, norm.params, norm, context, function)
+        run = batch_norm.train_forward(A_prev, norm.params, norm.geometry, context, function)
         return (yield from run)
 
     def train_backward(
@@ -70,5 +70,5 @@ class BatchNormInPlace(InPlace):
     ) -> Reduction:
         """Return what `backward` does after `train_forward`."""
         norm, function = layers[0], layers[1].geometry
-        run = batch_norm.train_backward(dA, norm.params, norm, cache, context, function)
+        run = batch_norm.train_backward(dA, norm.params, norm.geometry, cache, context, function)
         return (yield from run)
