@@ -47,7 +47,7 @@ def read(path: Path) -> pd.DataFrame:
     """Read what `write` wrote."""
     import pandas as pd
 
-    return pd.read_csv(path)
+    return pd.read_csv(path, dtype={"commit": str})  # 398185e643 is a commit, not a number
 
 
 def table(rows: Iterable[Row], columns: Sequence[str]) -> str:

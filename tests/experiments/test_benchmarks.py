@@ -95,6 +95,12 @@ def test_results_are_read_back(tmp_path: Path) -> None:
     assert list(results.read(tmp_path / "x.csv")["net"]) == ["a", "b"]
 
 
+def test_a_commit_is_never_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("seconds,commit\n1,398185e643\n2,1234567890\n", encoding="utf-8")
+    assert results.read(path)["commit"].tolist() == ["398185e643", "1234567890"]
+
+
 def test_help_names_all_benchmarks(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
