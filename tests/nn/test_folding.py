@@ -21,7 +21,7 @@ from cnnexp import (
     Softmax,
     Tanh,
 )
-from cnnexp.engine import IMPLEMENTATIONS, Limits, Operation
+from cnnexp.engine import IMPLEMENTATIONS, Limits, Operation, to_host
 from cnnexp.engine.folding import FoldedBatchNorm
 from tests.nn.networks import HERE
 
@@ -140,7 +140,7 @@ def test_options_are_those_of_the_geometry(impl, behind):
         layers += [Flatten(), Dense(4), Softmax()]
         net = Network(layers, impl=name, dtype="float64", seed=3).build((4, 8, 2))
         net.train(X[:, :4, :8], Y, learning_rate=0.1)
-        results.append((net.parameters, net.predict(X[:, :4, :8])))
+        results.append((to_host(net.parameters), net.predict(X[:, :4, :8])))
     for expected, found in zip(*results, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
 

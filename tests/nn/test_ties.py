@@ -22,7 +22,7 @@ from cnnexp import (
     Softmax,
     Tanh,
 )
-from cnnexp.engine import IMPLEMENTATIONS, Context, Limits
+from cnnexp.engine import IMPLEMENTATIONS, Context, Limits, to_host
 from tests.engine.geometries import TINY, Geometry, weights
 
 Y = np.arange(4) % 3
@@ -41,7 +41,7 @@ def gradients(layers, X, steps=0, **options):
     net = Network(layers(), dtype="float64", **options).build(X.shape[1:])
     for _ in range(steps):
         net.train(X, Y, 0.1)
-    gradient = net.gradients(X, Y)[1]
+    gradient = to_host(net.gradients(X, Y)[1])
     return {p.path: gradient[p.part].copy() for p in net.named_parameters}
 
 
