@@ -120,6 +120,7 @@ def test_every_model_builds_for_every_data_set_that_fits(model, data):
 
 
 @pytest.mark.parametrize(("model", "data"), sorted(TOO_SMALL))
+@pytest.mark.few(3)
 def test_a_model_that_does_not_fit_says_so(model, data):
     with pytest.raises(ConfigError, match="does not fit"):
         check(compose(f"model={model}", f"data={data}"))

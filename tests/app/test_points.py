@@ -187,7 +187,7 @@ PATIENT = "early_stopping={patience: 3}"
 DENSE = "model.layers=[{type: flatten}, {type: dense, units: 10, activation: softmax}]"
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "words",
     [

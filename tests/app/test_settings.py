@@ -171,11 +171,13 @@ def test_every_row_names_its_reference(table: object, kind: str) -> None:
         ("CNNEXP_IMPL", "default: compiled where it is installed, else fast"),
     ],
 )
+@pytest.mark.few(5)
 def test_help_for_a_key(words: str, expected: str) -> None:
     assert expected in succeed("help", words)
 
 
 @pytest.mark.parametrize("key", ["early_stopping", "checkpoint", "sweep"])
+@pytest.mark.few(1)
 def test_help_for_a_section_shows_it_once(key: str) -> None:
     head, *lines = succeed("help", key).splitlines()
     assert head.startswith(f"{key}: ")

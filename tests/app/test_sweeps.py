@@ -277,6 +277,7 @@ def test_equal_points_are_run_once(capsys):
         (["seed=0,1"], ""),
     ],
 )
+@pytest.mark.few(2)
 def test_it_is_said_which_points_are_equal(words, said, capsys):
     main([*grid(*words), IN_PROCESS])
     shown = [line for line in capsys.readouterr().out.splitlines(True) if "same job" in line]

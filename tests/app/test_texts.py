@@ -19,6 +19,7 @@ def shown(*words):
 
 
 @pytest.mark.parametrize("text", NUMBERS)
+@pytest.mark.few(3)
 def test_a_text_is_shown_as_it_was_typed(text):
     keys = ("name", "note", "init_from", "sweep.dir")
     found = shown(*(f"{key}={text}" for key in keys), f"tags=[{text},a]")

@@ -104,7 +104,7 @@ def check_equal(net, other, X, Y, tolerance=1e-9):
 
 
 @pytest.mark.parametrize(("g", "pool"), pooled_cases())
-@pytest.mark.few(45)
+@pytest.mark.few(25)
 def test_conv_relu_max_pool_equals_its_layers_one_by_one_and_naive(g, pool):
     between = MaxPool2D(*pool)
     fused = network(g, between)

@@ -53,7 +53,7 @@ def found(name: str, impl: str) -> dict[str, str]:
     [pytest.param(i, marks=() if i == "fast" else pytest.mark.long) for i in IMPLEMENTATIONS],
 )
 @pytest.mark.parametrize("name", OWN)
-@pytest.mark.few(9)
+@pytest.mark.few(5)
 def test_every_layer_keeps_every_rule(name: str, impl: str) -> None:
     faults = {rule: fault for rule, fault in found(name, impl).items() if fault}
     assert not faults

@@ -114,7 +114,7 @@ def _nested(depth):
     return value
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("kind", CHANGES)
 def test_values_that_no_run_writes_end_in_one_message(kind, run):
     record = record_in(run)
