@@ -4,6 +4,7 @@ NAMES = (
     "agreement",
     "speed",
     "peers",
+    "recipes",
     "workers",
     "tuning",
     "gpu",

@@ -323,6 +323,7 @@ TABLES: dict[str, Table] = {
     "inference": ("speed", comparison("inference")),
     "implementations": ("speed", implementations),
     "peers": ("peers", peers),
+    "recipes": ("recipes", peers),
     "goals": ("speed", goals),
     "mnist_99": ("mnist_99_peers", mnist),
     "memory": ("memory", memory),
