@@ -19,7 +19,7 @@ import numpy.typing as npt
 from omegaconf import OmegaConf
 
 from cnnexp import Network
-from cnnexp.app.composing import make_app
+from cnnexp.app.compose.configs import make_app
 from cnnexp.app.locations import config_root
 from cnnexp.exchange.onnx_graph import onnx_model
 from cnnexp.exchange.torch_code import torch_module

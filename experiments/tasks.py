@@ -84,7 +84,7 @@ TASKS = (
     # Speed and memory.
     benchmark("speed", 21, *TRAINING, needs=("torch", "numba")),
     benchmark("peers", 8, *TRAINING, needs=("torch", "numba")),
-    benchmark("recipes", 1.5, *TRAINING, "experiments/benchmarks/peers.py", needs=("torch", "numba")),
+    benchmark("recipes", 1.5, *TRAINING, needs=("torch", "numba")),
     benchmark("memory", 2, *ENGINE, needs=("torch",)),
     benchmark("layer_pass", 0.1, *ENGINE),
     benchmark("growth", 1.2, *ENGINE),

@@ -192,6 +192,18 @@ def test_no_file_imports_itself_by_way_of_others(room, graph):
     assert {name: way for name, way in found.items() if way} == {}
 
 
+APP = ("settings", "compose", "running", "sweeps")  # from the bottom to the top
+
+
+@pytest.mark.parametrize("part", APP)
+def test_no_part_of_the_app_knows_those_above_it(part, graph):
+    above = {*APP[APP.index(part) + 1 :], "commands", "reference"}
+    for path in files_of("app"):
+        if path.parent.name == part:
+            parts = {found.parent.name for found in graph[path] if "app" in found.parts}
+            assert not parts & above, named(path)
+
+
 def test_a_circle_would_be_found():
     graph = {PACKAGE / "a": {PACKAGE / "b"}, PACKAGE / "b": {PACKAGE / "c"}}
     assert cycle(PACKAGE / "a", graph) == []
@@ -242,7 +254,7 @@ def test_only_the_app_knows_hydra_and_prints_and_only_the_report_draws(room):
 
 def test_one_file_knows_the_inside_of_hydra():
     inside = {named(p) for p in FILES for i in imports(p, True) if "hydra._internal" in i.module}
-    assert inside == {"app/hydra_bridge.py"}
+    assert inside == {"app/compose/hydra_bridge.py"}
 
 
 def test_this_test_sees_imports_inside_functions(tmp_path):

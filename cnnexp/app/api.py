@@ -22,18 +22,18 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-from cnnexp.app.check import check
-from cnnexp.app.composing import App
+from cnnexp.app.compose.configs import App
+from cnnexp.app.compose.grid import quoted
+from cnnexp.app.compose.own import composer
+from cnnexp.app.compose.words import check_words
+from cnnexp.app.compose.written import Overrides, written
 from cnnexp.app.hydra_app import preset_sweeps
-from cnnexp.app.job import record_of
 from cnnexp.app.locations import near
-from cnnexp.app.multirun import run_sweep
-from cnnexp.app.own import composer
-from cnnexp.app.progress import QUIET
-from cnnexp.app.single_run import carry_out, composed
-from cnnexp.app.sweep_grid import quoted
-from cnnexp.app.words import check_words
-from cnnexp.app.written import Overrides, written
+from cnnexp.app.running.progress import QUIET
+from cnnexp.app.running.single_run import carry_out, composed
+from cnnexp.app.running.task import record_of
+from cnnexp.app.settings.check import check
+from cnnexp.app.sweeps.multirun import run_sweep
 from cnnexp.errors import ConfigError, RunError
 from cnnexp.report.table import Comparison, read
 from cnnexp.runs.reading import Run, load_run

@@ -15,11 +15,11 @@ import sys
 
 from hydra.types import RunMode
 
-from cnnexp.app.composing import App
-from cnnexp.app.hydra_bridge import get_args_parser
-from cnnexp.app.own import composer
-from cnnexp.app.showing import shown
-from cnnexp.app.words import check_words
+from cnnexp.app.compose.configs import App
+from cnnexp.app.compose.hydra_bridge import get_args_parser
+from cnnexp.app.compose.own import composer
+from cnnexp.app.compose.showing import shown
+from cnnexp.app.compose.words import check_words
 from cnnexp.errors import ConfigError, did_you_mean
 
 
@@ -75,10 +75,10 @@ def _no_part(app: App, args: argparse.Namespace) -> str:
 def _train(app: App, args: argparse.Namespace) -> int:
     """Run once, or sweep; what trains is imported only now, and not to show a config."""
     if args.multirun or preset_sweeps(app, args.overrides):
-        from cnnexp.app.multirun import run_sweep
+        from cnnexp.app.sweeps.multirun import run_sweep
 
         return run_sweep(app, args.overrides)
-    from cnnexp.app.single_run import run_once
+    from cnnexp.app.running.single_run import run_once
 
     return run_once(app, args.overrides)
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from cnnexp.app.commands import SUMMARIES, command_of
-from cnnexp.app.compiling import show_compiling
 from cnnexp.app.exit_codes import FAILED, INTERRUPTED, USER_ERROR
+from cnnexp.app.running.compiling import show_compiling
 from cnnexp.app.screen import warn
 from cnnexp.errors import (
     CnnexpError,
@@ -98,7 +98,7 @@ def _dispatch(words: list[str]) -> int:
             raise UnknownName(_no_command(name, rest))
         return command_of(name)(rest)
     if {"--help", "-h"} & {*words}:
-        from cnnexp.app.help import show_help
+        from cnnexp.app.reference.help import show_help
 
         return show_help()
     if "--version" in words:
@@ -113,7 +113,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _is_setting(name: str) -> bool:
     """Say whether a key at the top, or a group, has a name."""
-    from cnnexp.app.schema import Config
+    from cnnexp.app.settings.schema import Config
 
     return name in Config.__dataclass_fields__
 

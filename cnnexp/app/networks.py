@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cnnexp.app.check import check, check_data, recheck
-from cnnexp.app.check_model import Images
-from cnnexp.app.messages import dotted
-from cnnexp.app.options import Plain
-from cnnexp.app.own import composer
+from cnnexp.app.compose.messages import dotted
+from cnnexp.app.compose.own import composer
+from cnnexp.app.settings.check import check, check_data, recheck
+from cnnexp.app.settings.check_model import Images
+from cnnexp.app.settings.options import Plain
 from cnnexp.engine import AUTO, IMPLEMENTATIONS, automatic
 from cnnexp.errors import ConfigError, OptionError
 from cnnexp.nn.network import Network

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnexp.app.compose.grid import quoted
 from cnnexp.app.hydra_app import hydra_main
 from cnnexp.app.locations import near
 from cnnexp.app.screen import warn
-from cnnexp.app.sweep_grid import quoted
-from cnnexp.app.sweeps import INDEX, read_index, same_command, signed_words
+from cnnexp.app.sweeps.sweep import INDEX, read_index, same_command, signed_words
 from cnnexp.engine import auto_means
 from cnnexp.errors import ConfigError, RunError
 from cnnexp.runs import trust

@@ -1,8 +1,8 @@
 """An epoch of the networks that learn MNIST best, beside PyTorch: those of two studies.
 
 The networks, batches of 128 and two threads are those of ``mnist_best`` and ``mnist_minute``, with
-images that are not augmented. Peers and turns are those of ``peers.py``; a turn is a few batches, and
-scaled to an epoch of 60,000 images.
+images that are not augmented. Peers and turns are those of ``peers.py``; a turn is a few batches,
+and scaled to an epoch of 60,000 images.
 """
 
 from __future__ import annotations

@@ -158,9 +158,9 @@ def in_a_row(jobs: int, name: str, words: Sequence[str] = TINY) -> None:
 
     from hydra.types import RunMode
 
-    from cnnexp.app.check import check
-    from cnnexp.app.composing import make_app
-    from cnnexp.app.experiment import begin
+    from cnnexp.app.compose.configs import make_app
+    from cnnexp.app.running.experiment import begin
+    from cnnexp.app.settings.check import check
     from cnnexp.runs.record import new_record
 
     cfg = make_app().compose_config(

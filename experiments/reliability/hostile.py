@@ -94,7 +94,7 @@ def read_config(path: Path) -> object:
     """Compose a config."""
     from hydra.types import RunMode
 
-    from cnnexp.app.composing import make_app
+    from cnnexp.app.compose.configs import make_app
 
     app = make_app(str(path.parents[1]))
     return app.compose_config("config", ["model=mine"], RunMode.RUN)

@@ -27,7 +27,7 @@ from hydra.core.config_loader import ConfigLoader
 from experiments.reliability.injection import Injection
 
 if TYPE_CHECKING:
-    from cnnexp.app.child import Task
+    from cnnexp.app.sweeps.child import Task
 
 CRASHED = 99  # exit code of an error that nothing caught
 
@@ -156,8 +156,8 @@ class ForkedJob:
 
     def __init__(self, task: Task, isolation: str) -> None:
         def run() -> int:
-            from cnnexp.app import child
             from cnnexp.app.stopping import SIGNALS
+            from cnnexp.app.sweeps import child
 
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
@@ -189,8 +189,10 @@ def warm() -> Iterator[None]:
 
     import cnnexp.app.commands.compare
     import cnnexp.app.commands.resume  # noqa: F401
-    from cnnexp.app import composing, processes, resume, single_run
     from cnnexp.app.commands import show
+    from cnnexp.app.compose import configs as composing
+    from cnnexp.app.running import resume, single_run
+    from cnnexp.app.sweeps import processes
     from cnnexp.runs import environment, writing
 
     compose = remembered(ConfigLoaderImpl.load_configuration)

@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from cnnexp import load_run
-from cnnexp.app.check import check
 from cnnexp.app.main import main
-from cnnexp.app.resume import complete
+from cnnexp.app.running.resume import complete
+from cnnexp.app.settings.check import check
 from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.errors import ConfigError
 from cnnexp.runs.fingerprint import fingerprint

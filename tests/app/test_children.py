@@ -16,9 +16,9 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from cnnexp.app import child, children
-from cnnexp.app.processes import side_by_side
-from cnnexp.app.sweep_job import Job
+from cnnexp.app.sweeps import child, children
+from cnnexp.app.sweeps.job import Job
+from cnnexp.app.sweeps.processes import side_by_side
 from cnnexp.runs.record import read_record
 from tests.commandline import cnnexp, succeed
 
@@ -141,7 +141,7 @@ def test_only_the_server_is_prepared_as_one():
     """Who imports the module, as doctest does, keeps group and signals."""
     code = (
         "import os, signal; now = lambda: (os.getpgid(0), signal.getsignal(signal.SIGTERM));"
-        "before = now(); import cnnexp.app.warm; assert now() == before"
+        "before = now(); import cnnexp.app.sweeps.warm; assert now() == before"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -14,12 +14,12 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 import cnnexp as package
-from cnnexp.app.check import check
-from cnnexp.app.composing import make_app
-from cnnexp.app.config_sources import CONFIG_NAME, TABLES_FILE, ConfSource, _fast_loader
+from cnnexp.app.compose.configs import make_app
+from cnnexp.app.compose.showing import shown
+from cnnexp.app.compose.sources import CONFIG_NAME, TABLES_FILE, ConfSource, _fast_loader
 from cnnexp.app.locations import config_root
-from cnnexp.app.schema import EVALUATE, TABLES, ImplConfig, classes_of, defaults_of
-from cnnexp.app.showing import shown
+from cnnexp.app.settings.check import check
+from cnnexp.app.settings.schema import EVALUATE, TABLES, ImplConfig, classes_of, defaults_of
 from cnnexp.data import SOURCES
 from cnnexp.data.dataset import Preparation
 from cnnexp.engine import IMPLEMENTATIONS, automatic

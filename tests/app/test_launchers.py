@@ -12,12 +12,12 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from cnnexp import load_run
-from cnnexp.app import sweep_points
-from cnnexp.app.foreign import patient, run_by
 from cnnexp.app.main import main
-from cnnexp.app.sweep_composer import SweepComposer
-from cnnexp.app.sweep_points import make_point
-from cnnexp.app.sweeps import Sweep
+from cnnexp.app.sweeps import points as sweep_points
+from cnnexp.app.sweeps.composer import SweepComposer
+from cnnexp.app.sweeps.foreign import patient, run_by
+from cnnexp.app.sweeps.points import make_point
+from cnnexp.app.sweeps.sweep import Sweep
 from cnnexp.nn import executor
 from tests.app.test_sweeps import ROOT, Loader, base_config, grid, statuses, table
 from tests.runs.small import record_in, write_data

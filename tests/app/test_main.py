@@ -8,7 +8,7 @@ import yaml
 import cnnexp as package
 from cnnexp.app import main as entry
 from cnnexp.app.commands import SUMMARIES, command_of
-from cnnexp.app.composing import make_app
+from cnnexp.app.compose.configs import make_app
 from cnnexp.app.locations import config_root
 from tests.commandline import cnnexp, succeed
 
@@ -152,7 +152,7 @@ def test_hydras_help_does_not_walk_through_what_lies_around_the_experiments(monk
     for folder in ("conf", "experiments"):
         (tmp_path / folder).symlink_to(config_root() / folder)
     (tmp_path / ".venv" / "deep" / "inside").mkdir(parents=True)
-    monkeypatch.setattr("cnnexp.app.composing.config_root", lambda: tmp_path)
+    monkeypatch.setattr("cnnexp.app.compose.configs.config_root", lambda: tmp_path)
     groups = make_app().list_all_config_groups()
     assert {"model", "impl", "experiments", "hydra/launcher"} <= set(groups)
     assert not [group for group in groups if group.startswith(".venv")]
@@ -164,7 +164,7 @@ def test_folders_around_the_experiments_are_no_config_groups(folder, monkeypatch
     for name in ("conf", "experiments"):
         (tmp_path / name).symlink_to(config_root() / name)
     (tmp_path / folder).mkdir()
-    monkeypatch.setattr("cnnexp.app.composing.config_root", lambda: tmp_path)
+    monkeypatch.setattr("cnnexp.app.compose.configs.config_root", lambda: tmp_path)
     words = ("plugins=[numpy]", "metrics=[top_3_error]", "seed=4", "experiments=seeds")
     shown = yaml.safe_load(succeed("--cfg", "job", *words))
     assert [shown[key] for key in ("plugins", "metrics", "seed")] == [["numpy"], ["top_3_error"], 4]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf.errors import ConfigTypeError
 
-from cnnexp.app import messages
+from cnnexp.app.compose import messages
 from tests.commandline import cnnexp
 
 

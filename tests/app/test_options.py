@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cnnexp.app.options import check_options, convert, ranged
+from cnnexp.app.settings.options import check_options, convert, ranged
 
 HINTS = [
     int,

@@ -10,7 +10,7 @@ from hydra.core.config_store import ConfigStore
 
 import cnnexp as package
 from cnnexp import LAYERS
-from cnnexp.app.composing import make_app
+from cnnexp.app.compose.configs import make_app
 from cnnexp.data import SOURCES
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.nn.initializers import INITIALIZERS

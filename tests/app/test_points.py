@@ -11,13 +11,13 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from cnnexp import load_run
-from cnnexp.app.check import plain
-from cnnexp.app.composing import composing, make_app
-from cnnexp.app.config_sources import CONFIG_NAME
-from cnnexp.app.sweep_composer import SweepComposer
-from cnnexp.app.sweep_grid import expand, glob_keys, written
-from cnnexp.app.sweep_job import Point
-from cnnexp.app.sweep_points import faults_of
+from cnnexp.app.compose.configs import composing, make_app
+from cnnexp.app.compose.grid import expand, glob_keys, written
+from cnnexp.app.compose.sources import CONFIG_NAME
+from cnnexp.app.settings.check import plain
+from cnnexp.app.sweeps.composer import SweepComposer
+from cnnexp.app.sweeps.job import Point
+from cnnexp.app.sweeps.points import faults_of
 from cnnexp.errors import ConfigError
 from tests.commandline import cnnexp, succeed
 

@@ -10,8 +10,8 @@ import pytest
 
 import cnnexp as package
 from cnnexp import LOSSES, Network
-from cnnexp.app.check import check
 from cnnexp.app.locations import config_root
+from cnnexp.app.settings.check import check
 from cnnexp.nn.layer import Layer, make_layer, walk
 from tests.app.test_configs import LARGER, compose, names
 from tests.commandline import cnnexp, succeed

@@ -13,7 +13,7 @@ import pytest
 from hydra.core.config_store import ConfigStore
 
 from cnnexp.app.commands.init import make_project, templates
-from cnnexp.app.composing import make_app
+from cnnexp.app.compose.configs import make_app
 from cnnexp.app.locations import config_files, config_root, project_root
 from cnnexp.data import SOURCES
 from cnnexp.nn.layer import LAYERS

@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 import cnnexp
-from cnnexp.app.written import written
+from cnnexp.app.compose.written import written
 from cnnexp.errors import ConfigError, OptionError, RunError
 from tests.commandline import succeed
 from tests.runs.small import SMALL, write_data

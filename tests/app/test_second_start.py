@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnexp.app import single_run
+from cnnexp.app.running import single_run
 from cnnexp.errors import DataError, RunError
 from cnnexp.runs.folders import LOCK
 from tests.commandline import cnnexp

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from cnnexp import LAYERS
-from cnnexp.app import settings
-from cnnexp.app.docstrings import documented, parameters_of
-from cnnexp.app.schema import TABLES, Config, option_names
-from cnnexp.app.settings import Setting, find
-from cnnexp.app.variables import VARIABLES
+from cnnexp.app.reference import settings
+from cnnexp.app.reference.docstrings import documented, parameters_of
+from cnnexp.app.reference.settings import Setting, find
+from cnnexp.app.reference.variables import VARIABLES
+from cnnexp.app.settings.schema import TABLES, Config, option_names
 from cnnexp.nn.initializers import INITIALIZERS
 from cnnexp.nn.losses import LOSSES, METRICS
 from cnnexp.train import OPTIMIZERS, SCHEDULES

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cnnexp import load_run
-from cnnexp.app.composing import make_app
-from cnnexp.app.multirun import noted
+from cnnexp.app.compose.configs import make_app
+from cnnexp.app.sweeps.multirun import noted
 from cnnexp.engine import Implementation
 from cnnexp.engine.operations import VARIABLE
 from cnnexp.runs import trust

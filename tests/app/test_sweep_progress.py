@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnnexp.app import sweep_progress
-from cnnexp.app.sweep_progress import SweepProgress, shown
+from cnnexp.app.sweeps import progress as sweep_progress
+from cnnexp.app.sweeps.progress import SweepProgress, shown
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

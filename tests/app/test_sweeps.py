@@ -22,17 +22,18 @@ from omegaconf import DictConfig, OmegaConf
 
 import cnnexp
 from cnnexp import load_run
-from cnnexp.app import child, sweep_points
-from cnnexp.app.composing import make_app
-from cnnexp.app.experiment import begin
+from cnnexp.app.compose.configs import make_app
+from cnnexp.app.compose.grid import values_of
 from cnnexp.app.main import main
-from cnnexp.app.multirun import show_table
-from cnnexp.app.processes import describe_end
-from cnnexp.app.resume import resume_held
-from cnnexp.app.sweep_composer import SweepComposer
-from cnnexp.app.sweep_grid import values_of
-from cnnexp.app.sweep_points import make_point
-from cnnexp.app.sweeps import Sweep
+from cnnexp.app.running.experiment import begin
+from cnnexp.app.running.resume import resume_held
+from cnnexp.app.sweeps import child
+from cnnexp.app.sweeps import points as sweep_points
+from cnnexp.app.sweeps.composer import SweepComposer
+from cnnexp.app.sweeps.multirun import show_table
+from cnnexp.app.sweeps.points import make_point
+from cnnexp.app.sweeps.processes import describe_end
+from cnnexp.app.sweeps.sweep import Sweep
 from cnnexp.runs.code import command as command_line
 from cnnexp.runs.folders import hold
 from cnnexp.runs.record import new_record

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import cnnexp as package
-from cnnexp.app.texts import as_typed
+from cnnexp.app.compose.texts import as_typed
 from tests.commandline import succeed
 
 SMALL = ["model=flat", "epochs=1", "data.limit=40"]

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from cnnexp.app.main import main
-from cnnexp.app.tracking import FILE, PATIENCE, own_trackers, read_saved
+from cnnexp.app.running.tracking import FILE, PATIENCE, own_trackers, read_saved
 from cnnexp.errors import ConfigError
 from cnnexp.runs.fingerprint import config_hash, fingerprint
 from cnnexp.runs.record import read_record
@@ -140,7 +140,7 @@ def test_a_run_that_fails_or_diverges_is_told_so(tmp_path, data, monkeypatch):
     train(tmp_path / "diverged", data, "trackers=[listener]", "learning_rate=1e30")
     assert HEARD[-1][1] == "diverged"
     with monkeypatch.context() as patch:
-        patch.setattr("cnnexp.app.experiment.save_classes", lambda *_: 1 / 0)
+        patch.setattr("cnnexp.app.running.experiment.save_classes", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(tmp_path / "failed", data, "trackers=[listener]")
     assert HEARD[-1][1] == "failed"

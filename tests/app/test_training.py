@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from cnnexp import load_run
-from cnnexp.app.check import check
-from cnnexp.app.check_training import VALIDATION
-from cnnexp.app.composing import make_app
+from cnnexp.app.compose.configs import make_app
 from cnnexp.app.main import main
-from cnnexp.app.resume import complete
+from cnnexp.app.running.resume import complete
+from cnnexp.app.settings.check import check
+from cnnexp.app.settings.check_training import VALIDATION
 from cnnexp.errors import ConfigError
 from cnnexp.runs.fingerprint import NEWER, fingerprint
 from cnnexp.train import CALLBACKS, Callback
@@ -365,7 +365,7 @@ def test_what_is_trained_is_said_before_anything_is_read(tmp_path, monkeypatch, 
     def fail(*args, **settings):
         raise OSError("stopped here")
 
-    monkeypatch.setattr("cnnexp.app.experiment.prepare", fail)
+    monkeypatch.setattr("cnnexp.app.running.experiment.prepare", fail)
     words = ["model=flat", "impl=sg", "hydra.run.dir=R"]
     assert main([*words, "data=csv", "data.file=t.csv"]) == 1
     said = "training flat on csv with impl=sg, in R\nfeatures: id, a, b\n"
@@ -376,7 +376,7 @@ def test_a_signal_before_a_run_begins_is_answered(tmp_path, monkeypatch, capsys)
     def stop(config):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("cnnexp.app.single_run.check", stop)
+    monkeypatch.setattr("cnnexp.app.running.single_run.check", stop)
     assert main([f"hydra.run.dir={tmp_path / 'R'}"]) == 130
     said = "interrupted before the run began; there is nothing to resume\n"
     assert capsys.readouterr().err == said

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from cnnexp import run
-from cnnexp.app import processes, tuning
 from cnnexp.app.networks import config_of
+from cnnexp.app.running import tuning
+from cnnexp.app.sweeps import processes
 from cnnexp.data import Samples
 from cnnexp.engine import Limits
 from cnnexp.engine.user_cache import VARIABLE
@@ -268,7 +269,7 @@ def test_it_is_really_measured(place, capsys):
 
 @pytest.mark.long
 def test_of_several_processes_at_once_one_measures(place):
-    code = "import sys; from cnnexp.app import tuning; tuning.ENOUGH_WORK = 0;"
+    code = "import sys; from cnnexp.app.running import tuning; tuning.ENOUGH_WORK = 0;"
     code += "from cnnexp.app.main import main; sys.exit(main(sys.argv[1:]))"
     words = [sys.executable, "-c", code, *TINY, "batch_size=32"]
     runs = [

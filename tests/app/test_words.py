@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnnexp.app.words import check_words
+from cnnexp.app.compose.words import check_words
 from cnnexp.errors import ConfigError
 
 

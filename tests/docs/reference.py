@@ -3,7 +3,7 @@
 ========================  =====================================================================
 ``docs/settings.md``      every setting, from the dataclasses
 ``docs/commands.md``      every command and its options, from the parsers
-``docs/run_folder.md``    every file, column and field, from `cnnexp.app.contents`
+``docs/run_folder.md``    every file, column and field, from `cnnexp.app.reference.contents`
 ``docs/components.md``    layers, losses, optimizers and so on, from the tables of names
 ========================  =====================================================================
 
@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from cnnexp.app import contents, since
 from cnnexp.app.commands import SUMMARIES, command_of
 from cnnexp.app.commands.list import KINDS, Entry
-from cnnexp.app.hydra_bridge import get_args_parser
-from cnnexp.app.settings import NO_DEFAULT, Section, Setting, sections
+from cnnexp.app.compose.hydra_bridge import get_args_parser
+from cnnexp.app.reference import contents, since
+from cnnexp.app.reference.settings import NO_DEFAULT, Section, Setting, sections
 from cnnexp.data import SOURCES
 from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.engine import IMPLEMENTATIONS

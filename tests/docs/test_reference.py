@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 import cnnexp
-from cnnexp.app import contents, since
 from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.commands.list import KINDS
-from cnnexp.app.hydra_bridge import get_args_parser
+from cnnexp.app.compose.hydra_bridge import get_args_parser
+from cnnexp.app.reference import contents, since
 from cnnexp.runs.folders import LOCK
 from tests.commandline import succeed
 from tests.docs import reference

@@ -12,9 +12,9 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from cnnexp import load_runs
-from cnnexp.app.check import check
-from cnnexp.app.composing import make_app
-from cnnexp.app.config_sources import CONFIG_NAME
+from cnnexp.app.compose.configs import make_app
+from cnnexp.app.compose.sources import CONFIG_NAME
+from cnnexp.app.settings.check import check
 from experiments import figures, outcomes, tables
 from experiments.outcomes import Results
 from experiments.summaries import SUMMARIES, first_at

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnexp import load_run
-from cnnexp.app import tracking
-from cnnexp.app.resume import complete
+from cnnexp.app.running import tracking
+from cnnexp.app.running.resume import complete
 from cnnexp.errors import CnnexpError, RunError, ShapeError, foreign
 from cnnexp.report import confusions, diagnostics, summary
 from cnnexp.report.histories import read_history

@@ -14,14 +14,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from cnnexp.app import check as checking
-from cnnexp.app.composing import App, composing, make_app
-from cnnexp.app.messages import dotted
-from cnnexp.app.options import check_options
-from cnnexp.app.schema import TABLES, Config
+from cnnexp.app.compose.configs import App, composing, make_app
+from cnnexp.app.compose.messages import dotted
+from cnnexp.app.compose.words import check_words
+from cnnexp.app.settings import check as checking
+from cnnexp.app.settings.options import check_options
+from cnnexp.app.settings.schema import TABLES, Config
 from cnnexp.app.sweep_again import is_a_sweep, last_start
-from cnnexp.app.sweeps import INDEX, read_index
-from cnnexp.app.words import check_words
+from cnnexp.app.sweeps.sweep import INDEX, read_index
 from cnnexp.errors import CnnexpError, RunError
 from tests.fuzz.inputs import changed
 from tests.fuzz.reader import Reader, call, chosen

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from hydra.types import RunMode
 
-from cnnexp.app.check import check
-from cnnexp.app.composing import make_app
-from cnnexp.app.experiment import begin
+from cnnexp.app.compose.configs import make_app
+from cnnexp.app.running.experiment import begin
+from cnnexp.app.settings.check import check
 from cnnexp.runs.folders import hold
 from cnnexp.runs.record import new_record
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from cnnexp.app.arguments import parser_of
-from cnnexp.app.options import check_options
+from cnnexp.app.settings.options import check_options
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, OptionError, ShapeError, did_you_mean
 from cnnexp.nn.layer import LAYERS, Layer, Shape

@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cnnexp.app.arguments import add_reading_options, add_settings, load_given_run, parser_of_run
-from cnnexp.app.check import check_data
-from cnnexp.app.composing import make_app
-from cnnexp.app.options import Plain
+from cnnexp.app.compose.configs import make_app
 from cnnexp.app.screen import say, warn, writing
+from cnnexp.app.settings.check import check_data
+from cnnexp.app.settings.options import Plain
 from cnnexp.errors import ConfigError, OptionError
 from cnnexp.report.formats import aligned
 from cnnexp.runs.evaluation import Chosen, Evaluation, classified, evaluate, samples_of

@@ -9,13 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cnnexp.app.arguments import add_settings, parser_of
-from cnnexp.app.check import recheck
-from cnnexp.app.check_model import Images
-from cnnexp.app.experiment import build_trainer
 from cnnexp.app.locations import near
 from cnnexp.app.networks import config_of
-from cnnexp.app.options import Plain
+from cnnexp.app.running.experiment import build_trainer
 from cnnexp.app.screen import writing
+from cnnexp.app.settings.check import recheck
+from cnnexp.app.settings.check_model import Images
+from cnnexp.app.settings.options import Plain
 from cnnexp.errors import RunError
 from cnnexp.report.formats import aligned
 from cnnexp.runs import rebuild

@@ -6,12 +6,12 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from cnnexp.app import contents
 from cnnexp.app.arguments import parser_of
-from cnnexp.app.own import KEY, named_plugins
-from cnnexp.app.presets import presets
-from cnnexp.app.settings import NO_DEFAULT, Section, Setting, find, sections
-from cnnexp.app.variables import VARIABLES
+from cnnexp.app.compose.own import KEY, named_plugins
+from cnnexp.app.reference import contents
+from cnnexp.app.reference.presets import presets
+from cnnexp.app.reference.settings import NO_DEFAULT, Section, Setting, find, sections
+from cnnexp.app.reference.variables import VARIABLES
 from cnnexp.errors import UnknownName, did_you_mean
 from cnnexp.runs.plugins import load_plugins
 

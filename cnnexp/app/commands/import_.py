@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from cnnexp.app.arguments import parser_of
-from cnnexp.app.check import check
-from cnnexp.app.experiment import prepare, save_classes
-from cnnexp.app.job import record_of
+from cnnexp.app.compose.own import composer
+from cnnexp.app.compose.words import check_words
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.app.networks import images_of, networks_of
-from cnnexp.app.options import Plain
-from cnnexp.app.own import composer
-from cnnexp.app.rerun import composed_again
+from cnnexp.app.running.experiment import prepare, save_classes
+from cnnexp.app.running.rerun import composed_again
+from cnnexp.app.running.single_run import carry_out, composed, told
+from cnnexp.app.running.task import record_of
 from cnnexp.app.screen import say, warn
-from cnnexp.app.single_run import carry_out, composed, told
-from cnnexp.app.words import check_words
+from cnnexp.app.settings.check import check
+from cnnexp.app.settings.options import Plain
 from cnnexp.errors import CnnexpError, OptionError, foreign
 from cnnexp.exchange.torch_code import torch_module
 from cnnexp.exchange.torch_reading import read_state, weights_from

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.commands import SUMMARIES
-from cnnexp.app.docstrings import first_line, parameters_of
+from cnnexp.app.compose.own import KEY, named_plugins
 from cnnexp.app.locations import config_files
-from cnnexp.app.own import KEY, named_plugins
-from cnnexp.app.presets import comment
-from cnnexp.app.schema import ImplConfig
-from cnnexp.app.settings import NO_DEFAULT, about, default_of, sections, set_by_file
-from cnnexp.app.variables import VARIABLES
+from cnnexp.app.reference.docstrings import first_line, parameters_of
+from cnnexp.app.reference.presets import comment
+from cnnexp.app.reference.settings import NO_DEFAULT, about, default_of, sections, set_by_file
+from cnnexp.app.reference.variables import VARIABLES
+from cnnexp.app.settings.schema import ImplConfig
 from cnnexp.data import SOURCES
 from cnnexp.data.augmentation import AUGMENTATIONS
 from cnnexp.data.dataset import Preparation

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cnnexp.app.arguments import add_settings, parser_of
 from cnnexp.app.networks import IMPL, configs_of, images_of, networks_of
-from cnnexp.app.options import Plain
 from cnnexp.app.screen import telling
+from cnnexp.app.settings.options import Plain
 from cnnexp.errors import OptionError
 from cnnexp.nn.network import Network
 from cnnexp.nn.timing import loop_seconds, made_up, measure

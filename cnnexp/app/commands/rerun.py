@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnnexp.app.arguments import add_reading_options, parser_of_run
-from cnnexp.app.rerun import rerun
+from cnnexp.app.running.rerun import rerun
 
 EPILOG = """\
 examples

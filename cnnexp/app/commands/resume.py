@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnnexp.app.arguments import add_reading_options, add_settings, parser_of_run
 from cnnexp.app.exit_codes import code_of
-from cnnexp.app.resume import resume
+from cnnexp.app.running.resume import resume
 from cnnexp.app.screen import say
 from cnnexp.app.sweep_again import is_a_sweep, resume_sweep
 

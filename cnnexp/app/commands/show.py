@@ -11,11 +11,12 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 
 from cnnexp.app.arguments import add_reading_options, load_given_run, parser_of_run
-from cnnexp.app.check import check_settings, plain, recheck
-from cnnexp.app.check_model import Images
-from cnnexp.app.composing import make_app
-from cnnexp.app.options import Plain
+from cnnexp.app.compose.configs import make_app
+from cnnexp.app.compose.words import chooses_impl
 from cnnexp.app.screen import telling
+from cnnexp.app.settings.check import check_settings, plain, recheck
+from cnnexp.app.settings.check_model import Images
+from cnnexp.app.settings.options import Plain
 from cnnexp.engine import AUTO, automatic
 from cnnexp.errors import CnnexpError, RunError, foreign, require
 from cnnexp.report.summary import Section, sections
@@ -26,7 +27,7 @@ from cnnexp.runs.policy import GROUPS
 from cnnexp.runs.reading import Run
 from cnnexp.runs.record import FILE, Record
 
-STAND_FOR_AUTO = ("fast", "compiled")
+STAND_FOR_AUTO = ("fast", "compiled")  # another one, not typed, was chosen by a study
 
 EPILOG = """\
 examples
@@ -119,7 +120,7 @@ def default_settings(record: Record) -> dict[str, Any] | None:
 def _default_impl(record: Record) -> str:
     """Return what "auto" stood for when the run began, where nothing else was typed."""
     chosen = record.choices.get("impl")
-    typed = any(word.startswith(("impl=", "impl.name=")) for word in record.overrides)
+    typed = chooses_impl(record.overrides)
     return chosen if chosen in STAND_FOR_AUTO and not typed else automatic()
 
 

@@ -1,0 +1,1 @@
+"""One run: trained, resumed, or begun again from another one, with what it shows meanwhile."""
