@@ -16,9 +16,10 @@ from omegaconf import OmegaConf
 
 from cnnexp import load_run
 from cnnexp.app.main import main
+from cnnexp.app.running.planned import objective
 from cnnexp.app.sweeps import points as sweep_points
 from cnnexp.app.sweeps.foreign import Failed, JobFailed
-from cnnexp.app.sweeps.search import GRID, allow_failures, is_search, objective, search_faults
+from cnnexp.app.sweeps.search import GRID, allow_failures, is_search, search_faults
 from tests.runs.small import settings, write_data
 
 HAS_OPTUNA = importlib.util.find_spec("optuna") is not None

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from cnnexp import LAYERS
-from cnnexp.app.reference import settings
 from cnnexp.app.reference.docstrings import documented, parameters_of
 from cnnexp.app.reference.settings import Setting, find
 from cnnexp.app.reference.variables import VARIABLES
@@ -186,7 +185,7 @@ def test_help_for_a_section_shows_it_once(key: str) -> None:
 
 
 def test_every_environment_variable_is_described() -> None:
-    source = Path(settings.__file__).parents[1]
+    source = Path(__file__).parents[2] / "cnnexp"
     text = "\n".join(path.read_text(encoding="utf-8") for path in source.rglob("*.py"))
     names = [variable.name for variable in VARIABLES]
     assert set(re.findall(r"\bCNNEXP_[A-Z_]+", text)) == {*names}
