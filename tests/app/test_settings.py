@@ -149,7 +149,7 @@ def test_every_row_names_its_reference(table: object, kind: str) -> None:
         ("learning_rate", "default: null"),
         ("optimizer.momentum", "optimizer.momentum  (optimizer=sgd)"),
         ("model.layers.3.rate", "(type: dropout)"),
-        ("schedule=step", "schedule=step: Multiplied by fall after every so many epochs."),
+        ("schedule=step", "schedule=step: The learning rate is multiplied by fall"),
         ("conv", "type: conv: A convolution"),
         ("relu", "It has no options."),
         ("compare", "usage: cnnexp compare"),
