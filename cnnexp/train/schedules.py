@@ -158,7 +158,7 @@ class Triangle(Schedule):
 @SCHEDULES.register("step")
 @dataclass(frozen=True)
 class Step(_InEpochs):
-    """The learning rate is multiplied by `fall` after every `every` epochs.
+    """The learning rate is multiplied by `fall` once in `every` epochs.
 
     Parameters
     ----------
