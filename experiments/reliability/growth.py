@@ -321,7 +321,7 @@ def _jumps(frame: pd.DataFrame) -> str:
     frame = frame[frame["net"] == "with kinks"]
     passed = frame[frame["distance"] > PASSED].groupby("run")["tenth"].min()
     found = [
-        f"under {run.impl} after {passed[run.name]} tenths of the training"
+        f"under {run.impl} after {passed[run.name]}/10 of the training"
         if run.name in passed
         else f"under {run.impl} not at all"
         for run in IMPLEMENTATIONS
