@@ -158,7 +158,7 @@ class Triangle(Schedule):
 @SCHEDULES.register("step")
 @dataclass(frozen=True)
 class Step(_InEpochs):
-    """The learning rate is multiplied by `fall` once in `every` epochs.
+    """The learning rate is multiplied by `fall` at regular intervals.
 
     Parameters
     ----------
