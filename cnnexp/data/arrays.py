@@ -42,7 +42,7 @@ class Npz(Source):
         table (n_m, features); ``Y`` labels (n_m,), whole numbers or text, one-hot rows, or real
         values (n_m,) or (n_m, targets).
     task : {"classification", "regression"}, optional
-        What is learnt, where that is not what ``Y`` looks like.
+        What is learnt, if it is not what ``Y`` looks like.
     """
 
     file: str = ""
@@ -150,7 +150,7 @@ class Npy(Source):
     test_labels : str, optional
         Path of one ``.npy`` file: the targets of `test_images`.
     task : {"classification", "regression"}, optional
-        What is learnt, where that is not what the labels look like.
+        What is learnt, if it is not what the labels look like.
     """
 
     images: str = ""

@@ -44,8 +44,8 @@ class Cifar10(Source):
     ----------
     dir : str, optional
         The folder of ``data_batch_1.bin`` … ``data_batch_5.bin`` and ``test_batch.bin``, or the
-        one that holds ``cifar-10-batches-bin`` or ``cifar-10-binary.tar.gz``; see `data_folder`
-        for the default. Nothing is downloaded.
+        one that holds ``cifar-10-batches-bin`` or ``cifar-10-binary.tar.gz``. By default the one in
+        ``$CNNEXP_DATA_DIR``, or in your cache folder. Nothing is downloaded.
     """
 
     dir: str | None = None

@@ -65,14 +65,14 @@ class Preparation:
     Parameters
     ----------
     split : float or "official", optional
-        Fraction of all samples that are trained on, drawn by `seed`; or the source's own division.
-        If not given, the source's default.
+        Fraction of all samples that are used for training, drawn by `seed`; or the source's own
+        division. If not given, the source's default.
     seed : int
         Seed of the division, independent of the seed of the training.
     limit : int, optional
-        Keep the first so many training samples and the first so many test samples.
+        Keep only the first N training samples and the first N test samples.
     validation : float or int, optional
-        A fraction or a number of training samples, taken from their end, kept apart.
+        A fraction or a number of training samples, taken from their end, that are kept apart.
     scaling : {"unit", "standard", "none"}, optional
         ``"unit"``: pixels from 0 to 1, each column of a table over its range. ``"standard"``: mean
         0 and standard deviation 1 over all pixels, or over each column, of the training part.

@@ -55,8 +55,8 @@ class Emnist(IdxSource):
         ``balanced`` (47 classes), ``byclass`` (62), ``bymerge`` (47), ``letters`` (26, capital and
         small letters together), ``digits`` (10) or ``mnist`` (10).
     dir : str, optional
-        The folder of ``gzip.zip``, or of the four files of the subset, packed or not; see
-        `data_folder` for the default.
+        The folder of ``gzip.zip``, or of the four files of the subset, compressed or not. By
+        default the one in ``$CNNEXP_DATA_DIR``, or in your cache folder.
     """
 
     subset: str = "balanced"

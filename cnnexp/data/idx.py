@@ -124,7 +124,8 @@ class Mnist(IdxSource):
     Parameters
     ----------
     dir : str, optional
-        The folder of the four files; see `data_folder` for the default.
+        The folder of the four files. By default the one in ``$CNNEXP_DATA_DIR``, or in your cache
+        folder.
     """
 
     dir: str | None = None
@@ -170,7 +171,8 @@ class FashionMnist(IdxSource):
     Parameters
     ----------
     dir : str, optional
-        The folder of the four files; see `data_folder` for the default.
+        The folder of the four files. By default the one in ``$CNNEXP_DATA_DIR``, or in your cache
+        folder.
     """
 
     dir: str | None = None
@@ -228,7 +230,8 @@ class Kmnist(IdxSource):
     Parameters
     ----------
     dir : str, optional
-        The folder of the four files; see `data_folder` for the default.
+        The folder of the four files. By default the one in ``$CNNEXP_DATA_DIR``, or in your cache
+        folder.
     """
 
     dir: str | None = None

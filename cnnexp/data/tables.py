@@ -61,7 +61,7 @@ class Table(Source):
         ``[rows, columns]`` or ``[rows, columns, channels]``, where the features are the pixels of
         an image, row by row.
     task : {"classification", "regression"}, optional
-        What is learnt, where that is not what the target looks like.
+        What is learnt, if it is not what the target looks like.
     """
 
     file: str = ""
@@ -284,7 +284,7 @@ class Csv(Table):
         ``[rows, columns]`` or ``[rows, columns, channels]``, where the features are the pixels of
         an image, row by row.
     task : {"classification", "regression"}, optional
-        What is learnt, where that is not what the target looks like.
+        What is learnt, if it is not what the target looks like.
     separator : str
         The character between two cells, ``tab``, or ``spaces`` for any number of blanks.
     header : bool

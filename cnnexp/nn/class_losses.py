@@ -137,12 +137,12 @@ class CrossEntropy(Loss):
 @LOSSES.register("focal")
 @dataclass(frozen=True)
 class Focal(Loss):
-    """Cross-entropy that counts samples less that are right already.
+    """Cross-entropy that gives less weight to samples that are already right.
 
     Parameters
     ----------
     gamma : float
-        How much less samples count that are right already; 0 is cross-entropy.
+        How much less weight these samples get; 0 is cross-entropy.
 
     References
     ----------
@@ -235,7 +235,7 @@ class Hinge(Loss):
 @LOSSES.register("binary_cross_entropy")
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """Sigmoid and cross-entropy as one step, for outputs that are right or wrong one by one.
+    """Sigmoid and cross-entropy as one step, for outputs that are right or wrong independently.
 
     Targets are numbers from 0 to 1 in the shape of the outputs, or class indices, which stand for
     one-hot rows.

@@ -97,11 +97,11 @@ class Conv2D(_Conv2D):
         Pixels from one filter position to the next, along rows and columns.
     padding : {"valid", "same"}, int, pair of int, or pair of pairs
         Pixels of zeros around the image: none, as many as keep its size (with a stride of 1), or
-        so many; see `Window.over`.
+        a given number; see `Window.over`.
     dilation : int or pair of int
         Pixels from one weight of a filter to the next.
     groups : int
-        The channels are divided into so many groups, and each filter sees one of them. As many
+        Number of groups into which the channels are divided; each filter sees one of them. As many
         groups as channels make a depthwise convolution.
     activation : str, optional
         Shorthand for a layer of this type after this one.

@@ -216,7 +216,7 @@ class Dense(Layer):
 @LAYERS.register("dropout")
 @dataclass
 class Dropout(Layer):
-    """Set values to zero at random in training, and make the others larger to keep the mean.
+    """Set values to zero at random in training, and scale the others up to keep the mean.
 
     Which values depends on the seed, the layer's path, the step and the sample's position in the
     mini-batch alone. In inference it does nothing.
@@ -267,7 +267,7 @@ class Dropout(Layer):
 @LAYERS.register("spatial_dropout")
 @dataclass
 class SpatialDropout(Dropout):
-    """Dropout of whole channels: neighbouring pixels of a feature map are too alike to drop one.
+    """Dropout of whole channels: neighbouring pixels of a feature map are too similar to drop one.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ class BatchNorm(_Norm):
     Parameters
     ----------
     momentum : float
-        How much of the running statistics a step replaces.
+        Fraction of the running statistics that a step replaces.
     epsilon : float
         Added to the variance.
 
@@ -149,7 +149,7 @@ class GroupNorm(_SampleNorm):
     Parameters
     ----------
     groups : int
-        The channels are divided into so many groups.
+        Number of groups into which the channels are divided.
     epsilon : float
         Added to the variance.
 

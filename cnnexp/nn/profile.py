@@ -52,21 +52,21 @@ class ProfileRow:
     Attributes
     ----------
     layer : str
-        The paths of its layers; those that are computed together stand together.
+        The path of the layer, or the paths of layers that are computed together.
     type : str
         Their types.
     output_shape : str
         The shape of one sample's result.
     parameters : int
-        Numbers that are trained.
+        Number of trained values.
     multiply_adds : int
         Multiplications of one sample's forward pass.
     forward_seconds, backward_seconds : float
-        Sums over all workers, forward pass and backward pass.
+        Time of the forward pass and of the backward pass, added up over all workers.
     gflops : float or None
-        Billions of operations per second, forward and backward: an addition or a multiplication is
-        one. They are counted as the definition of the layer has them; a method that needs fewer
-        gets a higher figure. None where there are no multiply-adds.
+        Billions of additions and multiplications per second, forward and backward. The definition
+        of the layer is counted, so a method that needs fewer operations gets a higher figure. None
+        where there are no multiply-adds.
     cache_bytes : int
         Most bytes that one micro-batch kept for the backward pass.
     """

@@ -44,9 +44,9 @@ class ClassRow(NamedTuple):
     samples : int
         Samples of the class.
     precision : float
-        Fraction of the samples taken for the class that are of it.
+        Fraction of the samples predicted as the class that belong to it.
     recall : float
-        Fraction of its samples that are taken for it.
+        Fraction of its samples that are predicted as it.
     f1 : float
         Harmonic mean of precision and recall.
     """

@@ -17,10 +17,10 @@ class CheckpointPolicy:
     Parameters
     ----------
     every : "epoch" or int
-        After every epoch, or after every so many batches (and after every epoch as well).
+        How often: after every epoch, or after every N mini-batches and every epoch.
     keep : {"last", "all"}
-        ``last``: the newest checkpoint alone. ``all``: also the weights after every epoch, in the
-        folder ``checkpoints``, for `explore` to show how the network learns.
+        ``last``: the newest checkpoint only. ``all``: also the weights after every epoch, in the
+        folder ``checkpoints``, so that `explore` can show how the network learns.
     """
 
     every: int | str = "epoch"

@@ -71,8 +71,8 @@ class Record:
     format : int
         The format of the file.
     status : str
-        running, finished, diverged, interrupted or failed; ``running`` is read as ``killed`` when
-        the process has gone, or has been silent for long on another host.
+        running, finished, diverged, interrupted or failed. ``running`` is read as ``killed`` if the
+        process no longer exists, or is on another host and has been silent for long.
     reason : str or None
         Why the run diverged, failed or stopped early.
     created : str
@@ -88,10 +88,10 @@ class Record:
     config_hash : str or None
         SHA-256 of the settings that the result depends on.
     fingerprint : str or None
-        SHA-256 of all that the result depends on: settings, data, initial weights, modules of
-        yours. A sweep knows a finished job by it.
+        SHA-256 of all that the result depends on: settings, data, initial weights, your modules. A
+        sweep recognises a finished job by it.
     init_from : Origin or None
-        Checksum of the weights it began from, where it began from a run's.
+        Checksum of the weights that ``init_from`` named.
     choices : dict
         The names chosen in the groups.
     overrides : list of str
@@ -99,24 +99,24 @@ class Record:
     data : DataRecord or None
         Checksum and sizes of the data set.
     network : NetworkRecord or None
-        What was built.
+        The network that was built.
     results : dict
-        The figures of the weights that are kept (those of the last epoch, or with ``best_weights``
-        of the best one), the best epoch, and totals.
+        The figures of the weights that were kept (those of the last epoch, or of the best one with
+        ``best_weights``), the best epoch, and totals.
     usage : dict
         Wall and processor seconds, peak memory.
     environment : dict
         Versions, machine, commits, and what was typed.
     resumed : list of Resume
-        An entry for each time that it was resumed.
+        An entry for each time the run was resumed.
     plugins : Signed or None
         The modules that were imported, and the user's signature of them.
     trackers : str or None
         The user's signature of the trackers.
     checksums : Checksums
-        Of weights, checkpoints and logs.
+        Checksums of weights, checkpoints and logs.
     rerun_of : str or None
-        The run whose settings these are, where it was begun by ``rerun``.
+        The run whose settings these are, if ``rerun`` made this one.
     unknown : dict
         What another version of this program wrote beside these; it is kept.
     """

@@ -25,9 +25,9 @@ class DataRecord(TypedDict):
     Attributes
     ----------
     checksum : str
-        Of all samples and targets; it is part of the fingerprint.
+        SHA-256 of all samples and targets; part of the fingerprint.
     train, validation, test : int
-        Samples of the part.
+        Number of samples of the part.
     classes : list of str
         Names of the classes, in the order of the outputs; empty for real-valued targets.
     targets : list of str
@@ -59,7 +59,7 @@ class NetworkRecord(TypedDict):
     input_shape : list of int
         Shape of one sample.
     parameters : int
-        Numbers that are trained.
+        Number of trained values.
     multiply_adds : int
         Multiplications of one sample's forward pass.
     threads : int
@@ -69,7 +69,7 @@ class NetworkRecord(TypedDict):
     inference_micro_batch : int
         Samples of a micro-batch where no backward pass follows.
     device : dict
-        Under ``impl=cupy`` alone: the name of the GPU, and the versions of CuPy and CUDA.
+        Only with ``impl=cupy``: the name of the GPU, and the versions of CuPy and CUDA.
     """
 
     input_shape: list[int]
@@ -93,7 +93,7 @@ class Resume(TypedDict):
     batch : int
         Mini-batches of the next epoch that were done.
     differences : list of str or None
-        What differs from the environment before, of all that can change the last bits.
+        Differences from the previous environment that can change the last bits.
     command : list of str or None
         What was typed.
     git : dict or None

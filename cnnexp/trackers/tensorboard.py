@@ -25,7 +25,7 @@ class TensorBoard(Tracker):
     Parameters
     ----------
     flush_seconds : float
-        After so many seconds at most, what was logged is in the file.
+        Most seconds until a logged figure is in the file.
     """
 
     needs: ClassVar[str] = "tensorboard"

@@ -86,7 +86,7 @@ class StopAt(Callback):
     metric : str
         A figure of the training or the validation part, such as ``validation_error``.
     value : float
-        How small it must be; how large, for a metric that says that larger is better.
+        Training ends when the figure is at most this; at least, if larger is better.
     """
 
     value: float

@@ -37,7 +37,7 @@ class DiagnosticRow(NamedTuple):
     weight_norm : float or None
         Euclidean norm of the weights after the step, mean over the epoch's steps.
     update_ratio : float or None
-        Norm of the change that a step makes over the norm of the weights; both are means.
+        Norm of the change made by a step, divided by the norm of the weights; both are means.
     dead_fraction : float or None
         Fraction of the units (filters of a convolution) of a ReLU layer that are 0 for each of the
         first 256 training samples, at every position, with the weights at the end of the epoch.

@@ -25,9 +25,9 @@ class BatchDone(NamedTuple):
     figures : dict of str to float
         The loss and the metrics by name, means per sample, before the step.
     learning_rate : float
-        Of the step, as the schedule had it.
+        The learning rate of the step, by the schedule.
     seconds : float
-        To take the mini-batch from the data, for both passes, and for the update.
+        Time for taking the mini-batch from the data, both passes, and the update.
     """
 
     epoch: int
@@ -54,13 +54,13 @@ class EpochDone(NamedTuple):
     validation : dict of str to float, or None
         The same of the validation part; None without one.
     learning_rate : float
-        Of the last step of the epoch.
+        The learning rate of the last step of the epoch.
     seconds : float
-        Sum of those of its mini-batches: of training alone, without evaluation and checkpoints.
+        Training time: that of its mini-batches, without evaluation and checkpoints.
     eval_seconds : float
-        Of evaluating the validation and test parts.
+        Time for evaluating the validation and test parts.
     samples_per_second : float
-        Training samples over `seconds`.
+        Training samples divided by `seconds`.
     kept : dict of str to float
         The figures of the weights that the training keeps, by names such as ``validation_loss``.
     diagnostics : sequence of DiagnosticRow

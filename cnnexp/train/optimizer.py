@@ -45,16 +45,15 @@ class Optimizer(ABC):
     decay_biases : bool
         Whether `weight_decay` and `l1` act on biases, and on the scales of normalisation, too.
     clip_value : float, optional
-        Limit of each number of a gradient: what lies outside [-limit, limit] is set to the nearer
-        end.
+        Limit of each number of the gradient, which is clipped to [-limit, limit].
     clip_norm : float, optional
-        The largest Euclidean norm of the whole gradient.
+        Largest Euclidean norm of the whole gradient; a longer gradient is scaled down.
     l1 : float
         Factor of the sign of each weight, which is added to the gradient; biases are excluded if
         they do not decay.
     max_norm : float, optional
-        The largest Euclidean norm of the weights of one filter or unit: longer ones are scaled
-        down after the step (N. Srivastava et al., Dropout, 2014, section 5.1).
+        Largest Euclidean norm of the weights of one filter or unit; longer ones are scaled down
+        after the step (N. Srivastava et al., Dropout, 2014, section 5.1).
     """
 
     weight_decay: float = 0.0

@@ -44,7 +44,7 @@ class SGD(Optimizer):
     Parameters
     ----------
     momentum : float
-        How much of the last step is kept; 0 for plain gradient descent.
+        Fraction of the last step that is kept; 0 for plain gradient descent.
     nesterov : bool
         Whether to look ahead along the momentum; without momentum it changes nothing.
     weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
@@ -78,9 +78,9 @@ class Adam(Optimizer):
     Parameters
     ----------
     beta1 : float
-        How much of the running mean of gradients is kept at each step.
+        Fraction of the running mean of gradients that is kept at each step.
     beta2 : float
-        How much of the running mean of squared gradients is kept at each step.
+        Fraction of the running mean of squared gradients that is kept at each step.
     epsilon : float
         Added to the root of the mean square.
     weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
@@ -174,9 +174,9 @@ class RMSprop(Optimizer):
     Parameters
     ----------
     decay : float
-        How much of the running mean is kept at each step.
+        Fraction of the running mean that is kept at each step.
     momentum : float
-        How much of the last step is kept.
+        Fraction of the last step that is kept.
     epsilon : float
         Added to the root.
     weight_decay, decay_biases, clip_value, clip_norm, l1, max_norm
@@ -245,9 +245,9 @@ class Lion(Optimizer):
     Parameters
     ----------
     beta1 : float
-        How much the running mean of gradients counts in the step; the gradient counts 1 - beta1.
+        Weight of the running mean of gradients in the step; the gradient has 1 - beta1.
     beta2 : float
-        How much of the running mean of gradients is kept at each step.
+        Fraction of the running mean of gradients that is kept at each step.
     weight_decay : float
         Factor of each weight that is added to its update, not to its gradient (decoupled weight
         decay): a step takes learning rate · weight_decay · weight off each weight.

@@ -56,7 +56,7 @@ class _InEpochs(Schedule):
 @SCHEDULES.register("constant")
 @dataclass(frozen=True)
 class Constant(_InEpochs):
-    """The same learning rate all the time, after a linear rise if wanted.
+    """A constant learning rate, after an optional linear rise.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Constant(_InEpochs):
 @SCHEDULES.register("cosine")
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """From 1 to `final` along half a cosine, after a linear rise if wanted.
+    """The factor falls from 1 to `final` along half a cosine, after an optional linear rise.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class Cosine(Schedule):
 @SCHEDULES.register("triangle")
 @dataclass(frozen=True)
 class Triangle(Schedule):
-    """From 0 up to 1 in a straight line, and down to 0 again.
+    """The factor rises from 0 to 1 in a straight line, and falls to 0 again.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Triangle(Schedule):
 @SCHEDULES.register("step")
 @dataclass(frozen=True)
 class Step(_InEpochs):
-    """Multiplied by `fall` after every so many epochs.
+    """The learning rate is multiplied by `fall` at regular intervals.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ class Step(_InEpochs):
 @SCHEDULES.register("exponential")
 @dataclass(frozen=True)
 class Exponential(_InEpochs):
-    """Multiplied by `fall` after every epoch.
+    """The learning rate is multiplied by `fall` after every epoch.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ class Exponential(_InEpochs):
 @SCHEDULES.register("polynomial")
 @dataclass(frozen=True)
 class Polynomial(Schedule):
-    """From 1 to `final` along a power of what is left of the training.
+    """The factor falls from 1 to `final` along a power of the fraction of training left.
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ class Polynomial(Schedule):
 @SCHEDULES.register("one_cycle")
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up from `start` to 1 along half a cosine, and down to `final` along another.
+    """The factor rises from `start` to 1 along half a cosine, and falls to `final` along another.
 
     Parameters
     ----------
@@ -308,19 +308,19 @@ class OneCycle(Schedule):
 @SCHEDULES.register("reduce_on_plateau")
 @dataclass(frozen=True)
 class ReduceOnPlateau(_InEpochs):
-    """Multiplied by `fall` whenever a figure has not decreased for some epochs.
+    """The learning rate is multiplied by `fall` when a figure has not improved for some epochs.
 
     Parameters
     ----------
     metric : str
-        The figure, such as ``validation_loss`` or ``train_loss``. Of a metric of one's own that
-        says ``larger_is_better``, larger ones are waited for.
+        The figure, such as ``validation_loss`` or ``train_loss``. It must decrease, or increase
+        for a metric of your own with ``larger_is_better``.
     patience : int
-        Epochs without a decrease that are accepted.
+        Number of epochs without improvement that are accepted.
     fall : float
         The factor of each fall.
     threshold : float
-        The fraction by which a figure must decrease to count.
+        The fraction by which a figure must improve to count.
     least : float
         The smallest factor.
     warmup_epochs : float

@@ -12,7 +12,7 @@ from cnnexp.nn.losses import METRICS
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Ends a training whose figure on the validation part has not become better for some epochs.
+    """Ends training when a figure of the validation part has not improved for some epochs.
 
     It depends on the figures of the finished epochs alone, so a resumed run stops where an unbroken
     one does.
@@ -20,12 +20,12 @@ class EarlyStopping:
     Parameters
     ----------
     patience : int
-        So many epochs in a row without a better figure end the training.
+        Training ends after this many epochs in a row without a better figure.
     metric : str, optional
         The figure, for example ``validation_loss``. If not given, ``validation_error``, or
         ``validation_loss`` where no error is measured.
     min_delta : float
-        How much better a figure must be than the best before it.
+        How much better than the best so far a figure must be to count.
 
     References
     ----------

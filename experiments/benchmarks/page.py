@@ -16,6 +16,7 @@ from experiments.benchmarks.contenders import OURS, comparison, peers
 from experiments.benchmarks.goals import reached
 from experiments.benchmarks.jobs import BATCH_NORM, LAYOUTS
 from experiments.benchmarks.markdown import markdown, number
+from experiments.summaries import duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,8 +130,8 @@ def implementations(frame: pd.DataFrame) -> str:
         times = part.groupby("by")["seconds_per_epoch"].first()
         peers = [times[by] for by in LAYOUTS if by in times]
         shown = [number(times[by]) if by in times else "" for by in timed]
-        hours = f"{times['naive'] / 3600:.1f} h" if "naive" in times else ""
-        cells.append([net, threads, hours, *shown, number(min(peers)) if peers else ""])
+        loops = duration(times["naive"]) if "naive" in times else ""
+        cells.append([net, threads, loops, *shown, number(min(peers)) if peers else ""])
     header = ["net", "threads", "naive, extrapolated", *(f"{by} [s]" for by in timed)]
     return markdown([*header, "PyTorch [s]"], cells)
 

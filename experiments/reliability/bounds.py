@@ -86,7 +86,7 @@ def section(frame: pd.DataFrame) -> str:
     return (
         "## Files that ask for much\n\n"
         f"Each file was made and read in a process of its own. {within} of {len(frame)} stayed"
-        " within the memory that is stated for their reader. Memory is the most that reading took,"
-        " beyond what the process had with all modules imported, of what it may take.\n\n"
+        " within the limit of memory of their reader. The column has the most memory that reading"
+        " took, beyond that of the process with all modules imported, and the limit.\n\n"
         f"{markdown(header, cells)}"
     )

@@ -135,8 +135,8 @@ def section(frame: pd.DataFrame) -> str:
     unseen = files["file"].str.endswith(KERNELS)
     packages, files = _without(packages, files[unseen]), files[~unseen]
     text = (
-        "## Coverage\n\nStatements and branches that the default tests reach, those in worker "
-        "processes and child processes included. Files of compiled kernels, which run as machine "
+        "## Coverage\n\nStatements and branches that the default tests reach, also in worker "
+        "processes and child processes. Files of compiled kernels, which run as machine "
         "code that coverage.py cannot see, are left out. The goal is "
         f"{GOAL:g} % of each package; files below it are listed with their lines (and jumps) "
         "that no default test reaches.\n\n" + _table(packages, header)

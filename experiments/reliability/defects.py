@@ -101,9 +101,9 @@ def section(frame: pd.DataFrame) -> str:
     ]
     return (
         "## Defects of version 0.1.0\n\n"
-        f"{len(frame)} reproductions of what was found in that version, tried on it and on this "
-        f"one, each in a process that is stopped after {SECONDS:g} s or at {MEMORY >> 30} GiB. "
-        f"{mended} went wrong before and go right now. A check decides that: most ask for exit "
-        "code 2 with one message and no traceback.\n\n"
+        f"{len(frame)} cases that reproduce defects of that version, tried on it and on this one, "
+        f"each in a process that is stopped after {SECONDS:g} s or at {MEMORY >> 30} GiB. {mended} "
+        "went wrong before and go right now. A check decides: most ask for exit code 2 with one "
+        "message and no traceback.\n\n"
         + markdown(("defect", "what", "before", "after", "mended"), cells)
     )

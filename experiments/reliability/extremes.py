@@ -66,12 +66,12 @@ def section(frame: pd.DataFrame) -> str:
     wrong = int((frame["outcome"] != GOOD).sum())
     return (
         "## Extremes\n\n"
-        "Networks at the edges of what numbers can be: loss, gradients and predictions are"
+        "Networks with extreme numbers: loss, gradients and predictions are"
         f" compared with those of {frame['oracle'].iloc[0]}. Of {len(frame)} comparisons"
         f" {wrong or 'none'} {'differ' if wrong != 1 else 'differs'}. One class gives a loss and an"
-        " error of 0 and no gradient: there is nothing to tell apart. A batch normalisation that"
-        " sees one value per channel gives its shift and no gradient, where PyTorch refuses;"
-        " `tests/nn/test_extremes.py` says so, and tries images, filters and gradients up to a"
-        " 32nd of the largest number, 1e37 in float32, whose convolution must not overflow where"
-        " the definition does not.\n\n" + markdown(["case", "precision", "loss", *impls], cells)
+        " error of 0 and no gradient: there is nothing to tell apart. Batch normalisation of a"
+        " single value per channel gives its shift and no gradient, where PyTorch refuses."
+        " `tests/nn/test_extremes.py` tests both. It also tries images, filters and gradients up to"
+        " a 32nd of the largest number, 1e37 in float32: a convolution must not overflow where its"
+        " definition does not.\n\n" + markdown(["case", "precision", "loss", *impls], cells)
     )

@@ -185,15 +185,16 @@ def section(frame: pd.DataFrame) -> str:
     cells = [[scenario, kind, *numbers] for scenario, kind, numbers in rows]
     return f"""## Failures of the disk, and kills, at every file operation
 
-Each command was carried out once to count its file operations, and then once more for each of them
-and each kind of failure: {total["trials"]:,} trials. {total["refused"]:,} commands gave up with a
-message that names the place and says what to do, {total["went_on"]:,} went on unharmed, and
-{total["killed"]:,} were killed. Each time the folder was read (`show`, `compare`, `load_run`),
-the checkpoint was loaded, and going on had to end with the bits of an undisturbed command: all of
-this held in all but {total["failures"]:,} trials. A disk without room refuses what needs room, a
-right is refused where a path is opened, listed or changed, an I/O error comes anywhere, a kill at
-every change; half of what is written is there before a write fails. Jobs of sweeps are forked
-instead of started anew.
+Each command ran once to count its file operations, and then once more for each operation and each
+kind of failure: {total["trials"]:,} trials. {total["refused"]:,} commands gave up with a message
+that names the place and says what to do, {total["went_on"]:,} went on unharmed, and
+{total["killed"]:,} were killed. After each trial the folder had to be readable (`show`, `compare`,
+`load_run`), the checkpoint had to load, and the resumed command had to give the bits of an
+undisturbed one. All of this held in all but {total["failures"]:,} trials.
+
+A full disk fails where space is needed; a missing permission where a path is opened, listed or
+changed; an I/O error anywhere; a kill at every change. A write that fails has written half of its
+bytes. Jobs of sweeps are forked, not started anew.
 
 {markdown(head, cells)}
 {killed_at_random()}"""

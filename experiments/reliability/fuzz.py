@@ -93,7 +93,7 @@ def section(frame: pd.DataFrame) -> str:
         "## Damaged and hostile inputs\n\n"
         f"{total:,} inputs were given to {frame['reader'].nunique()} readers, in"
         f" {minutes:,.0f} minutes of processor time: {faults} faults. A fault is an error outside"
-        " the family, a message that does not name the file, a crash, more than 5 s, or more than"
-        " 1 GiB. Times are by the clock, with other work on the machine; memory is what an input"
-        f" took beyond what the process had.\n\n{table}"
+        " the family of `cnnexp.errors`, a message that does not name the file, a crash, more than"
+        " 5 s, or more than 1 GiB. Times are wall-clock times, with other work on the machine;"
+        f" memory is what an input took beyond what the process had.\n\n{table}"
     )

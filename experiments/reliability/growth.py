@@ -276,7 +276,7 @@ def section(frame: pd.DataFrame) -> str:
         "## Growth of the error of float32\n\n"
         f"A small network learns {name} for three epochs under each implementation in float32,"
         " with the same initial parameters and mini-batches as a reference in float64 (`im2col`)."
-        " The distance is that of all parameters, relative to their norm; loss and error are those"
+        " The distance is that of all parameters, relative to their norm. Loss and error are those"
         " of the test images, compared with the reference's.\n\n"
         f"{_meaning(frame)}\n\n" + "\n".join(parts) + "\nThe first rows of each table differ from"
         " the reference in arithmetic alone. The rows below them are trainings in float64 that"
@@ -299,8 +299,8 @@ def _meaning(frame: pd.DataFrame) -> str:
     below = "below" if worst < order["distance"] else "not below"
     return (
         "While every value stays on its side of every kink (the 0 of a ReLU, two candidates of a"
-        " max-pool), two trainings differ by rounding alone. The first value that rounding puts on"
-        " the other side sends a gradient elsewhere, and from then on they are two trainings: the"
+        " max-pool), two trainings differ by rounding alone. When rounding puts the first value on"
+        " the other side, a gradient goes elsewhere, and from then on the trainings differ: the"
         f" distance jumps instead of growing. {_jumps(whole)} Under another implementation in"
         f" float64 the distance at the end is at most {doubles:.0e}. Without kinks (tanh, average"
         f" pooling) float32 ends {smooth.loc[names, 'distance'].max():.0e} from float64.\n\n"
@@ -312,8 +312,7 @@ def _meaning(frame: pd.DataFrame) -> str:
         " test images differs by at most"
         f" {100 * singles['error_difference'].abs().max():.2f} percentage points in float32, and"
         f" by {100 * abs(order['error_difference']):.2f} with the samples in another order. So"
-        f" what the rounding of float32 does to the parameters is {below} the noise of the"
-        " learning itself."
+        f" the effect of rounding in float32 is {below} the noise of learning itself."
     )
 
 
@@ -322,13 +321,13 @@ def _jumps(frame: pd.DataFrame) -> str:
     frame = frame[frame["net"] == "with kinks"]
     passed = frame[frame["distance"] > PASSED].groupby("run")["tenth"].min()
     found = [
-        f"under {run.impl} after {passed[run.name]} of ten parts of the training"
+        f"under {run.impl} after {passed[run.name]}/10 of the training"
         if run.name in passed
         else f"under {run.impl} not at all"
         for run in IMPLEMENTATIONS
         if run.name in frame["run"].to_numpy()
     ]
-    return f"In float32 a distance of {PASSED:.0e} is passed {', '.join(found)}."
+    return f"In float32 the distance passes {PASSED:.0e} {', '.join(found)}."
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -182,15 +182,15 @@ def section(frame: pd.DataFrame) -> str:
 
 HEAD = """## Mutation testing
 
-The source is changed a little, one place at a time, and the default tests that execute the changed
-line are run, the quickest first. A mutant is killed when a test fails, or runs without end. The
-sample is drawn from all positions of a package with a seed. An equivalent mutant, where nothing
-that a test can see is different, does not count.
+A mutant is the source with one small change. The default tests that execute the changed line are
+run, the quickest first; the mutant is killed when a test fails, or runs without end. The sample is
+drawn with a seed from all positions of a package. An equivalent mutant, whose difference no test
+can see, does not count.
 """
 OPERATORS = """What was changed. The last two operators are ours, the others are Cosmic Ray's. Left
 out are types, docstrings, the messages of `raise`, and code for type checkers.
 """
-SURVIVORS = "The mutants that no test killed, and what is to be said of each:\n"
+SURVIVORS = "The mutants that no test killed, and why:\n"
 
 
 def _is_equivalent(row: dict[str, Any]) -> bool:

@@ -147,10 +147,10 @@ def section(frame: pd.DataFrame) -> str:
             " statistics, predictions."
         )
     text += (
-        " The figures are the largest difference from the oracle in units of `eps`, the spacing of"
-        " the precision at 1 (2.2e-16 and 1.2e-7), of layers relative to the largest sum of"
-        " absolute values, of networks relative to the largest number. For networks the last"
-        " row is that difference as a part of what rounding may do, given how much the network"
+        " The figures are the largest differences from the oracle in units of `eps`, the spacing of"
+        " the precision at 1 (2.2e-16 and 1.2e-7). Differences of layers are relative to the"
+        " largest sum of absolute values, those of networks to the largest number. The last row"
+        " divides the difference of networks by what rounding may do, given how much the network"
         " itself enlarges a change of its numbers by one `eps`; above 1 would be a failure."
         " `fast` and `compiled` compute convolutions with enough channels by Winograd's method,"
         " which rounds more.\n\n"

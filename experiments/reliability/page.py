@@ -14,11 +14,10 @@ from experiments.reliability.__main__ import module_of
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 HEAD = """# Reliability
 
-What was tried to break the engine, its files and its commands, and what came of it. Every section
-names the command that tries it again, and below each table stands where and at which commit it
-was tried. A `+` after a commit says that there were changes that were not committed. This page is
-made from the files of `experiments/results/reliability` by
-`python -m experiments.reliability page`.
+How we tried to break the engine, its files and its commands, and what we found. Every section ends
+with the machine, the commit, and the command that tries it again; a `+` after a commit means that
+there were uncommitted changes. `python -m experiments.reliability page` makes this page from the
+files of `experiments/results/reliability`.
 """
 
 

@@ -191,9 +191,9 @@ def section(frame: pd.DataFrame) -> str:
     return f"""## A thousand jobs, and kills of a sweep
 
 A sweep of {int(ended["jobs"]):,} tiny jobs, two side by side: {int(ended["finished"]):,} finished
-and were recorded. A job took {number(ended["ms_per_job"])} ms of one of the two places, where one
-process that trains jobs in a row, each with a folder of its own, takes
-{number(ended["in_a_row_ms"])} ms for each. Memory and open files of the sweep's process:
+and were recorded. A job took {number(ended["ms_per_job"])} ms of one of the two workers. One
+process that trains the jobs one after the other, each in a folder of its own, takes
+{number(ended["in_a_row_ms"])} ms per job. Memory and open files of the sweep's process:
 
 {markdown(["jobs begun", "seconds", "memory [MB]", "open files"], cells)}
 A sweep of {int(last["jobs"])} jobs was killed with SIGKILL {len(killed)} times, when {moments} of

@@ -160,7 +160,7 @@ def section(frame: pd.DataFrame) -> str:
     return (
         "## Versions of the dependencies\n\n"
         "The default tests in new environments: with the oldest versions that pyproject.toml "
-        "allows, on the oldest Python, and with the newest ones on every Python that was found. "
+        "allows, on the oldest Python, and with the newest ones on every Python that is installed. "
         "Tests that compare with PyTorch are skipped there.\n\n"
         + markdown(names, [list(row) for row in frame.itertuples(index=False)])
     )

@@ -79,7 +79,7 @@ def test_type_default_and_range_are_those_of_the_code(
 
 
 def test_meanings_come_from_the_docstring_that_has_them() -> None:
-    assert parameters_of(OPTIMIZERS["lamb"])["beta1"].startswith("How much of the running mean")
+    assert parameters_of(OPTIMIZERS["lamb"])["beta1"].startswith("Fraction of the running mean")
     assert documented(LAYERS["separable_conv"])["filters"].type == "int"
     assert setting("type: max_pool", "model.layers.N.stride").meaning.startswith("Pixels from one")
 
@@ -149,7 +149,7 @@ def test_every_row_names_its_reference(table: object, kind: str) -> None:
         ("learning_rate", "default: null"),
         ("optimizer.momentum", "optimizer.momentum  (optimizer=sgd)"),
         ("model.layers.3.rate", "(type: dropout)"),
-        ("schedule=step", "schedule=step: Multiplied by fall after every so many epochs."),
+        ("schedule=step", "schedule=step: The learning rate is multiplied by fall"),
         ("conv", "type: conv: A convolution"),
         ("relu", "It has no options."),
         ("compare", "usage: cnnexp compare"),
@@ -202,7 +202,7 @@ def test_help_for_a_mistyped_key() -> None:
 
 def test_help_for_an_option_beside_its_choice_is_of_that_choice_alone() -> None:
     shown = succeed("help", "optimizer=lion", "optimizer.beta1")
-    assert shown.startswith("optimizer.beta1  (optimizer=lion)\n  How much the running mean")
+    assert shown.startswith("optimizer.beta1  (optimizer=lion)\n  Weight of the running mean")
     assert shown.count("optimizer.") == 1
     both = succeed("help", "optimizer=lion", "optimizer.beta1", "optimizer=adam")
     assert both.count("optimizer.beta1  (") == 2

@@ -111,7 +111,7 @@ def test_growth_is_told_of_all_rows_on_a_machine_without_numba(monkeypatch):
         for run, tenth in itertools.product(runs, range(11))
     ]
     text = elsewhere.section(pd.DataFrame(rows))
-    assert "under compiled after 1 of ten parts" in text
+    assert "under compiled after 1/10 of the training" in text
     assert "another implementation in float64 the distance at the end is at most 1e-01" in text
     assert "to 5.0e-01 from the reference" in text
 

@@ -12,9 +12,9 @@ from cnnexp.runs.archiving import Archived, ended_runs, write_archive
 from cnnexp.runs.labels import refuse_others
 
 EPILOG = """\
-A ZIP file with all that lies in the folder, but for checkpoints. The commands that read runs read
-it as it is: show, diff, compare, evaluate, predict, inspect --out, export, and load_run in Python.
-FILE.zip/3 is the run 3 of a sweep. To resume a run, keep its folder: checkpoints are large.
+The ZIP file has everything in the folder except checkpoints. The commands that read runs read it
+without unpacking: show, diff, compare, evaluate, predict, inspect --out, export, and load_run in
+Python. FILE.zip/3 is the run 3 of a sweep. To resume a run, keep its folder: checkpoints are large.
 
 examples
   python -m cnnexp archive outputs/grid              writes outputs/grid.zip

@@ -148,6 +148,6 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("layer", metavar="LAYER", help="MODULE.CLASS, or a name in the table of layers")
     add("options", nargs="*", default=[], metavar="KEY=VALUE", help="options of the layer")
-    add("--impl", default="fast", choices=_on_host(), help="what computes it: fast")
+    add("--impl", default="fast", choices=_on_host(), help="the implementation: fast")
     add("--shape", metavar="6,5,4", help="of one sample; found by trying if not given")
     return parser

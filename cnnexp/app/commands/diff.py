@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EPILOG = """\
-A part in which nothing differs is named in the last line. Of the results all figures are shown.
-"-" stands where a run has no such value: a setting of an optimizer that it does not use, a file
-that it has not kept.
+The last line names the parts in which nothing differs. Of the results all figures are shown. "-"
+means that a run has no such value: a setting of an optimizer that it does not use, a file that it
+has not kept.
 
 examples
   python -m cnnexp diff outputs/grid/0 outputs/grid/1

@@ -26,8 +26,8 @@ from cnnexp.train.rate_finder import RatePoint, Suggestion, find_rate, suggest
 from cnnexp.train.trainer import Trainer
 
 EPILOG = """\
-The training is that of a run with these settings, but the learning rate grows with every step,
-by one factor, until the loss explodes. No run is made or changed, and nothing is evaluated.
+The network trains as in a run with these settings, but the learning rate grows by the same factor
+with every step, until the loss explodes. No run is made or changed, and nothing is evaluated.
 
 The suggestion is the rate where the smoothed loss falls fastest. A tenth of the rate of the lowest
 loss is shown too: it is the usual choice for a schedule that begins at its largest rate.

@@ -14,9 +14,9 @@ from cnnexp.nn.timing import made_up
 from cnnexp.report.formats import aligned
 
 EPILOG = """\
-The network is the one of a run with these settings, in float64, with its initial weights, each
-moved a little so that no ReLU stands at its kink; the images are made up, of the data set's shape.
-For some numbers of every parameter the loss is computed twice, a little above and a little below.
+The network is that of a run with these settings, in float64, with its initial weights, each moved a
+little so that no ReLU is at its kink; the images are random, in the data set's shape. For some
+numbers of every parameter the loss is computed twice, a little above and a little below.
 Exit code 0: all gradients agree; 1: one does not.
 
 examples

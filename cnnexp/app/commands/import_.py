@@ -33,8 +33,8 @@ LARGEST = 1 << 31  # bytes of a file
 
 EPILOG = """\
 The settings say which network the weights are for, and on what data it is evaluated. Weights are
-found by the names that "export RUN model.pt" gives them, or, if no name is known, in the order of
-the layers. What comes of it is a run folder, for evaluate, predict, inspect and init_from=FOLDER.
+matched by the names that "export RUN model.pt" gives them, or, if no name is known, in the order of
+the layers. The result is a run folder, for evaluate, predict, inspect and init_from=FOLDER.
 
 examples:
   python -m cnnexp import model.pt model=lenet5 data=mnist

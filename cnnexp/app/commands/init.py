@@ -16,7 +16,7 @@ NAMES = {"gitignore": ".gitignore"}
 
 EPILOG = """\
 It has a model, a module with a layer and a data set, two studies, tests and a notebook, and a
-README.md that says what to type. Commands that are given in the folder find its configs.
+README.md that says what to type. Commands in this folder find its configs.
 
 example
   python -m cnnexp init digits_project

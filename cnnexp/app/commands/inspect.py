@@ -18,10 +18,10 @@ from cnnexp.runs.prediction import pixels
 
 STRIDE_GROUPS = "stride-groups"
 EPILOG = """\
-Written into RUN/inspect: learning curves, weights over the epochs, filters, feature maps after each
+In RUN/inspect it writes learning curves, weights over the epochs, filters, feature maps after each
 layer, gradients, the confusion matrix, the most confident mistakes; and index.html, one page with
 all of them.
-IMAGE is a picture of any size, as predict takes it; without one, test samples are looked at.
+IMAGE is a picture of any size, as for predict; without one, test samples are shown.
 
 examples
   python -m cnnexp inspect RUN
@@ -41,7 +41,7 @@ def main(words: list[str]) -> int:
         )
     parser = parser_of_run("inspect", EPILOG, f"; or {STRIDE_GROUPS}")
     add = parser.add_argument
-    add("images", nargs="*", default=[], type=Path, metavar="IMAGE", help="what to look at")
+    add("images", nargs="*", default=[], type=Path, metavar="IMAGE", help="pictures to show")
     add("--out", type=Path, metavar="FOLDER", help="where to write; default: RUN/inspect")
     add_reading_options(parser)
     given = parser.parse_intermixed_args(words)

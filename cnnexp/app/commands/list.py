@@ -126,17 +126,17 @@ KINDS: Mapping[str, Kind] = {
         "data sets", lambda: _of_table(SOURCES, "data", Preparation), "data=NAME, data.limit=1000"
     ),
     "optimizers": Kind(
-        "ways to take a step",
+        "how a gradient becomes a step",
         lambda: _of_table(OPTIMIZERS, "optimizer"),
         "optimizer=NAME, optimizer.momentum=0",
     ),
     "schedules": Kind(
-        "courses of the learning rate", lambda: _of_table(SCHEDULES, "schedule"), "schedule=NAME"
+        "how the learning rate changes", lambda: _of_table(SCHEDULES, "schedule"), "schedule=NAME"
     ),
     "losses": Kind("what training minimises", lambda: _of_table(LOSSES, "loss"), "loss=NAME"),
     "metrics": Kind("further figures to log", lambda: _of_table(METRICS), "metrics=[NAME]"),
     "augmentations": Kind(
-        "changes of the images that are trained on",
+        "random changes of training images",
         lambda: _of_table(AUGMENTATIONS),
         "augment=NAME (list augment), or 'augment.transforms=[{type: rotate, degrees: 5}]'",
     ),
@@ -146,7 +146,7 @@ KINDS: Mapping[str, Kind] = {
         "augment=NAME, python -m cnnexp help augment=NAME",
     ),
     "regularizers": Kind(
-        "ways to hold weights small; see also the layers dropout and spatial_dropout",
+        "ways to keep weights small; see also the layers dropout and spatial_dropout",
         _regularizers,
         "optimizer.weight_decay=0.0005 optimizer.decay_biases=false",
     ),
@@ -154,19 +154,19 @@ KINDS: Mapping[str, Kind] = {
         "ways to draw initial weights", _initializers, "model.layers.0.initializer=NAME"
     ),
     "callbacks": Kind(
-        "what a training calls on its way",
+        "code that training calls",
         lambda: _of_table(CALLBACKS),
         "callbacks=[NAME], callbacks=[{type: NAME, option: value}]",
     ),
     "trackers": Kind(
-        "programs of others that are told of a run",
+        "other programs that follow a run",
         lambda: _of_table(TRACKERS),
         "trackers=[NAME], trackers=[{type: NAME, option: value}]",
     ),
     "experiments": Kind(
         "studies with all their settings", lambda: _files("experiments"), "experiments=NAME"
     ),
-    "settings": Kind("all settings, in a line each", _settings, "python -m cnnexp help KEY"),
+    "settings": Kind("all settings, one per line", _settings, "python -m cnnexp help KEY"),
     "variables": Kind(
         "environment variables",
         lambda: (
@@ -185,7 +185,7 @@ def main(words: list[str]) -> int:
     parser = parser_of(
         "list", "kinds\n" + "\n".join(f"  {name:<14}{kind.what}" for name, kind in KINDS.items())
     )
-    parser.add_argument("kind", nargs="?", metavar="KIND", help="one of those below")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="one of the kinds below")
     plugins = named_plugins(words)
     name = parser.parse_args([word for word in words if not word.startswith(KEY)]).kind
     if name is None:

@@ -11,9 +11,9 @@ EPILOG = """\
 examples
   python -m cnnexp note outputs/2026-01-31/12-00-00 "the baseline of table 2"
   python -m cnnexp note RUN                  print it
-  python -m cnnexp note RUN ""               take it away
+  python -m cnnexp note RUN ""               delete it
 
-A run that is about to begin gets one by note="…". show prints it.
+note="…" gives one to a new run. show prints it.
 """
 
 

@@ -16,9 +16,9 @@ from cnnexp.runs.prediction import predict
 
 EPILOG = """\
 A digit may be dark on light or light on dark, grey, coloured or transparent, of any size and
-anywhere on the picture: it is brought into the form of the images that the network has learnt from.
-Of a folder all pictures are taken, in the order of their names. A picture that cannot be used is
-left out: standard error says why, and the exit code is 2.
+anywhere on the picture: it is brought into the form of the training images. All pictures in a
+folder are taken, in the order of their names. A picture that cannot be used is left out: standard
+error says why, and the exit code is 2.
 
 examples:
   python -m cnnexp predict RUN seven.png

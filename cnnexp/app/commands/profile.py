@@ -19,10 +19,9 @@ from cnnexp.runs.files import csv_text, write_output
 from cnnexp.runs.foreign_text import cell
 
 EPILOG = """\
-Figures are microseconds a sample of one training pass, forward and backward, medians over as many
-passes as the time allows. Layers that one implementation computes together are one row for all.
-With threads, they are sums over the threads. The images are made up, of the data set's shape. No
-run folder is made.
+Figures are microseconds per sample of one training pass, forward and backward: medians over as many
+passes as the time allows, added up over all threads. Layers that one implementation computes
+together are one row for all. The images are random, in the data set's shape. No run folder is made.
 
 examples
   python -m cnnexp profile                              the default model, all implementations

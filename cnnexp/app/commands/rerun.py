@@ -19,9 +19,9 @@ def main(words: list[str]) -> int:
     """Train again with the settings of a run."""
     parser = parser_of_run("rerun", EPILOG)
     parser.add_argument(
-        "changes", nargs="*", default=[], metavar="KEY=VALUE", help="what is to be different"
+        "changes", nargs="*", default=[], metavar="KEY=VALUE", help="settings to change"
     )
-    parser.add_argument("--config-dir", metavar="FOLDER", help="where configs of yours lie")
+    parser.add_argument("--config-dir", metavar="FOLDER", help="a folder with configs of yours")
     add_reading_options(parser, changes=False)
     given = parser.parse_intermixed_args(words)
     return rerun(given.run, given.changes, given.plugins, given.config_dir)

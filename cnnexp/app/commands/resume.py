@@ -14,7 +14,7 @@ examples:
   python -m cnnexp resume RUN epochs=20     more epochs, if its schedule counts in epochs
   python -m cnnexp resume SWEEP             all jobs of a sweep that have no result yet
 
-Such schedules are constant, step, exponential and reduce_on_plateau. The others are drawn over the
+Such schedules are constant, step, exponential and reduce_on_plateau. The others are spread over the
 whole training: with more epochs their first steps would have had other learning rates.
 """
 

@@ -16,8 +16,8 @@ examples
   python -m cnnexp rm outputs/2026-01-31/12-00-00
   python -m cnnexp rm --yes outputs/sweeps/grid
 
-They are moved to a folder .trash beside them, from where they can be moved back. To free their
-room, delete that folder.
+Runs are moved to a folder .trash beside them, from where they can be moved back. To free the disk
+space, delete that folder.
 """
 
 

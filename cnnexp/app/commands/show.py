@@ -33,9 +33,9 @@ EPILOG = """\
 examples
   python -m cnnexp show outputs/2026-01-31/12-00-00
   python -m cnnexp show last               the newest run below outputs
-  python -m cnnexp show 2026-01-31/12      the run whose name begins so, if it is the only one
+  python -m cnnexp show 2026-01-31/12      the only run whose name begins so
   python -m cnnexp show RUN --config       every setting as well
-  python -m cnnexp show RUN --json         run.json, with a status that is true
+  python -m cnnexp show RUN --json         run.json, with the status of this moment
   python -m cnnexp show RUN --plot run.png curves, and diagnostics where there are any
 """
 

@@ -16,15 +16,15 @@ examples
   python -m cnnexp tag RUN --remove paper
   python -m cnnexp compare outputs --where 'tags.str.contains("baseline")'
 
-A run that is about to begin gets them by tags=[baseline,paper].
+tags=[baseline,paper] gives them to a new run.
 """
 
 
 def main(words: list[str]) -> int:
     """Tag a run."""
     parser = parser_of_run("tag", EPILOG)
-    parser.add_argument("tags", nargs="*", metavar="TAG", help="words")
-    parser.add_argument("--remove", nargs="+", default=[], metavar="TAG", help="take these away")
+    parser.add_argument("tags", nargs="*", metavar="TAG", help="words to add")
+    parser.add_argument("--remove", nargs="+", default=[], metavar="TAG", help="words to remove")
     given = parser.parse_intermixed_args(words)
     if odd := [tag for tag in given.tags if not tag.strip() or "," in tag]:
         raise OptionError(f"a tag is a text that is not empty, and without commas. Got {odd[0]!r}.")

@@ -31,7 +31,7 @@ def main(words: list[str]) -> int:
         "paths", nargs="*", default=["outputs"], metavar="FOLDER", help="folders; default: outputs"
     )
     parser.add_argument(
-        "--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks"
+        "--interval", type=float, default=1.0, metavar="SECONDS", help="between two updates"
     )
     parser.add_argument("--once", action="store_true", help="show the table once")
     given = parser.parse_args(words)

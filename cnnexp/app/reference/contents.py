@@ -60,45 +60,45 @@ FILES = (
     File(RECORD, "always", "The record of the run: status, settings, results, environment."),
     File("epochs.csv", "always", "A row per epoch: losses and errors of all parts, times."),
     File("batches.csv", "always", "A row per mini-batch."),
-    File("histograms.csv", "always", "How the weights are spread, a row per parameter and epoch."),
-    File("train.log", "always", "What was printed, and more, with the time of each line."),
-    File("weights.pkl", "at the end", "Parameters and state that are kept: NumPy arrays by path."),
+    File("histograms.csv", "always", "Distribution of the weights, a row per parameter and epoch."),
+    File("train.log", "always", "What was printed, and more; each line has its time."),
+    File("weights.pkl", "at the end", "Parameters and state that were kept: arrays by path."),
     File("checkpoint.pkl", "always", "What `resume` needs; replaced by the next one."),
     File("checkpoints/", "checkpoint.keep=all", "The weights after every epoch, for `explore`."),
     File("layers.csv", "profile=true", "Time, size and operations of every layer."),
     File("diagnostics.csv", "diagnostics=true", "Norms of gradients and weights, dead units."),
-    File("confusion.csv", "at the end, with classes", "What each class was taken for."),
+    File("confusion.csv", "at the end, with classes", "True classes against predicted ones."),
     File("per_class.csv", "at the end, with classes", "Precision and recall of each class."),
-    File("predictions.csv", "at the end, with classes", "Class and prediction of each sample."),
+    File("predictions.csv", "at the end, with classes", "True and predicted class of each sample."),
     File(".hydra/", "always", "The composed config, the overrides, and Hydra's own settings."),
     File(".lock", "always", "Held by the process that writes in the folder."),
-    File("code/", "plugins, or changes since the commit", "Modules of yours, and the diff."),
+    File("code/", "plugins, or changes since the commit", "Your modules and uncommitted changes."),
     File("events.out.tfevents.*", "trackers=[tensorboard]", "For TensorBoard."),
     File("wandb/", "trackers=[wandb]", "For Weights & Biases."),
-    File("inspect/", "after `inspect`", "Pictures of the network, and a page of them."),
+    File("inspect/", "after `inspect`", "Pictures of the network, and a page with all of them."),
     File("explore.html", "after `explore`", "The live page."),
 )
 
 SWEEP_FILES = (
-    File(SWEEP, "always", "What was started, and the folder of each job."),
+    File(SWEEP, "always", "Each start of the sweep, and the folder of each job."),
     File("0/, 1/, …", "always", "The run folder of each job."),
     File(".sweep.lock", "always", "Held by the process that runs the sweep."),
 )
 
 _EPOCH = ("learning_rate", "seconds", "eval_seconds", "samples_per_second")
 _KEPT = {
-    "epoch": ("int", "Epochs that are finished."),
-    "best_epoch": ("int", "The epoch that was best by the validation part."),
-    "best_FIGURE": ("float", "The figure by which it was, for example `best_validation_error`."),
-    "seconds": ("float", "Of training, all epochs together."),
-    "eval_seconds": ("float", "Of evaluation, all epochs together."),
-    "seconds_per_epoch": ("float", "`seconds` over the epochs that are finished."),
-    "samples_per_second": ("float", "Samples trained on over `seconds`."),
+    "epoch": ("int", "Number of finished epochs."),
+    "best_epoch": ("int", "The best epoch, by the validation part."),
+    "best_FIGURE": ("float", "The figure of that epoch, for example `best_validation_error`."),
+    "seconds": ("float", "Training time of all epochs."),
+    "eval_seconds": ("float", "Evaluation time of all epochs."),
+    "seconds_per_epoch": ("float", "`seconds` divided by the number of finished epochs."),
+    "samples_per_second": ("float", "Training samples of all epochs divided by `seconds`."),
 }
 _USAGE = {
-    "wall_seconds": ("float", "From beginning to end, times before a resume included."),
+    "wall_seconds": ("float", "Time from beginning to end, including that before a resume."),
     "cpu_seconds": ("float", "Processor time of the process and its worker processes."),
-    "peak_memory_bytes": ("int or None", "The most memory that the process had at once."),
+    "peak_memory_bytes": ("int or None", "Peak memory of the process."),
 }
 _ENVIRONMENT = {
     "cnnexp": ("str", "Version of this program."),
@@ -111,15 +111,15 @@ _ENVIRONMENT = {
     "cpu": ("str", "Name of the processor."),
     "cores": ("int", "Cores that the process may use."),
     "blas": ("dict or None", "NumPy's BLAS library: name, version, architecture, threads."),
-    "openblas_coretype": ("str or None", "What `$OPENBLAS_CORETYPE` says."),
-    "git": ("dict or None", "Of cnnexp: commit, whether it was changed since, folder."),
-    "project": ("dict or None", "The same of the working folder, if it is another repository."),
+    "openblas_coretype": ("str or None", "The value of `$OPENBLAS_CORETYPE`."),
+    "git": ("dict or None", "Repository of cnnexp: commit, whether changed since, folder."),
+    "project": ("dict or None", "The same for the working folder, if it is another repository."),
     "user": ("str or None", "Who ran it."),
     "command": ("list of str", "A command that can be typed again."),
     "folder": ("str", "The working folder."),
 }
 _CHECKSUMS = {
-    "checkpoints": ("list", "SHA-256 of the checkpoint, length and SHA-256 of each log then."),
+    "checkpoints": ("list", "SHA-256 of the checkpoint; length and SHA-256 of each log then."),
     "epochs": ("dict", "SHA-256 of each file in `checkpoints/`."),
     "weights.pkl": ("str", "SHA-256 of the file."),
     "logs": ("dict", "Length and SHA-256 of each log at the end."),
@@ -134,13 +134,13 @@ _SWEEP = {
 _CONFUSION = {
     "part": ("str", "`validation` or `test`."),
     "class": ("str", "The class of the samples in this row."),
-    "CLASS": ("int", "A column for each class: how many of them were taken for it."),
+    "CLASS": ("int", "A column for each class: how many of them were predicted as it."),
 }
 _PREDICTIONS = {
     "part": ("str", "`validation` or `test`."),
     "sample": ("int", "Counted from 0, in the order of the part."),
-    "class": ("str", "What it is."),
-    "predicted": ("str", "What it was taken for."),
+    "class": ("str", "The true class."),
+    "predicted": ("str", "The predicted class."),
 }
 
 

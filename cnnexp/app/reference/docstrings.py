@@ -39,7 +39,7 @@ def parameters_of(cls: type) -> dict[str, str]:
     --------
     >>> from cnnexp.train.optimizers import AdamW
     >>> parameters_of(AdamW)["beta1"]
-    'How much of the running mean of gradients is kept at each step.'
+    'Fraction of the running mean of gradients that is kept at each step.'
     """
     return {name: entry.meaning for name, entry in documented(cls).items()}
 

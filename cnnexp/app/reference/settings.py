@@ -149,7 +149,7 @@ def about(cls: type) -> str:
 def _with_type(section: Section, key: str, registry: Registry[Any]) -> Section:
     """Return the settings of a list, and the type of each of its entries."""
     names = ", ".join(name for name in registry if registry[name].__module__.startswith(OURS))
-    meaning = "What stands at place N of the list; ``help NAME`` shows the options of each."
+    meaning = "The type of entry N; ``help NAME`` shows its options."
     kind = Setting(f"{key}.type", "a text", NO_DEFAULT, names, meaning)
     return section._replace(settings=(*section.settings, kind))
 

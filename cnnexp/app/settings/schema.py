@@ -69,8 +69,8 @@ class ModelConfig:
         From input to output, each ``{type: NAME, …}`` with the options of its type;
         ``model.layers.0.filters=16`` changes one, counted from 0.
     target : {"label", "input"}
-        What the network learns to give: the labels of its samples, or the samples themselves, as
-        an autoencoder does.
+        What the network learns to predict: the labels of its samples, or the samples themselves
+        (an autoencoder).
     """
 
     name: str = ""
@@ -80,14 +80,14 @@ class ModelConfig:
 
 @dataclass
 class AugmentConfig:
-    """What is done to the images that are trained on.
+    """How training images are changed.
 
     Parameters
     ----------
     name : str
         The preset, a file in ``conf/augment``; ``augment=NAME`` chooses it.
     transforms : list of transforms
-        In their order, each ``{type: NAME, …}`` with the options of its type;
+        In order of use, each ``{type: NAME, …}`` with the options of its type;
         ``augment.transforms.0.degrees=10`` changes one, counted from 0.
     """
 
@@ -102,17 +102,17 @@ class ImplConfig:
     Parameters
     ----------
     threads : int or "auto"
-        Workers that share the micro-batches. Results do not depend on it, but for a size of
-        micro-batches that is measured (`tune`).
+        Workers that share the micro-batches. Results do not depend on their number, unless the size
+        of micro-batches is measured (`tune`).
     micro_batch : int or "auto"
         Samples of a micro-batch in training. Results depend on it in their last bits.
     inference_micro_batch : int or "auto"
         Samples of a micro-batch where no backward pass follows.
     tune : bool
-        Whether `micro_batch` is measured, once on this machine, where it is ``auto`` and training
-        takes long enough to gain by it. Results depend on the size in their last bits.
+        Whether to measure the best `micro_batch`, once per machine, where it is ``auto`` and
+        training is long enough to gain by it. Results depend on the size in their last bits.
     fuse : bool
-        Whether it may compute layers that belong together as one step.
+        Whether neighbouring layers may be computed as one step.
     """
 
     threads: int | str = ranged("auto", *AUTO_OR_COUNT)
@@ -133,28 +133,28 @@ class StoppingConfig:
 
 @dataclass
 class SweepConfig:
-    """Where a sweep lies, what it runs again, and what a search minimises.
+    """Where a sweep is stored, what it runs again, and what a search minimises.
 
     Parameters
     ----------
     dir : str
-        The folder of the sweep; the same one again runs only what is missing.
+        The folder of the sweep; a sweep into the same folder runs only what is missing.
     rerun : {"failed", "diverged", "all"}
-        Which jobs that have ended are run again: failed ones, diverged ones as well, or all.
+        Which jobs run again: those that failed, diverged ones as well, or all.
     objective : str, optional
         The figure that a search minimises; null: ``validation_error``, or ``validation_loss`` where
-        the error is not measured: with a loss for numbers, unless ``metrics=[error]``.
+        no error is measured (with a loss for real values, unless ``metrics=[error]``).
     search_on_test : bool
         Whether the objective may be a figure of the test samples.
     jobs : int or "auto"
-        How many jobs run side by side, each with its share of the cores; auto: one for each core,
-        8 at most, and one alone where options of impl are varied, whose times are compared.
+        How many jobs run side by side and share the cores; auto: one per core, at most 8, but one
+        at a time where options of impl are varied, because their times are compared.
     isolation : {"warm", "fresh"}
-        Whether the process of a job is forked from one that has imported what runs need, on
-        Linux, or starts Python anew.
+        ``warm``: on Linux, a job's process is forked from one that has imported what runs need.
+        ``fresh``: each job starts a new Python.
     points : list of settings, optional
         Combinations to try, each ``{key: value, …}``; a value that is a list is swept over within
-        its combination. All are taken with each combination of other values that are swept.
+        its combination. Each is combined with all other values that are swept.
     """
 
     dir: str = ""
@@ -194,7 +194,7 @@ class Config:
     model : group
         The network: ``model=NAME``, or its layers.
     impl : group
-        What computes it: ``impl=NAME``.
+        The implementation that computes it: ``impl=NAME``.
     data : group
         The data set: ``data=NAME``.
     optimizer : group
@@ -204,54 +204,54 @@ class Config:
     loss : group
         What training minimises: ``loss=NAME``.
     augment : group
-        How the images that are trained on are changed: ``augment=NAME``, or a list of transforms.
+        How training images are changed: ``augment=NAME``, or a list of transforms.
     metrics : list of str
-        Figures to log beside those that suit the loss: ``metrics=[top_3_error]``. A classifier
-        that ends with a softmax logs its error whatever the loss.
+        Figures to log in addition to those of the loss: ``metrics=[top_3_error]``. A classifier
+        that ends with a softmax always logs its error.
     learning_rate : float, optional
-        Factor of every step, before the schedule's; null: the default of the optimizer.
+        The learning rate, before the schedule's factor; null: the default of the optimizer.
     epochs : int
-        How many times training passes over all training samples.
+        How often training passes over all training samples.
     batch_size : int, optional
-        Samples of a mini-batch; null: 16 to 128, by the number of samples.
+        Samples per mini-batch; null: 16 to 128, depending on the number of samples.
     seed : int
         Seed of the initial weights, of the order of samples, of augmentation and of dropout.
     dtype : {"float32", "float64"}
-        Type of parameters and of all arithmetic.
+        Type of the parameters and of all arithmetic.
     name : str
-        What the run is called, for people.
+        A name for the run, for people.
     note : str
-        What is worth knowing about it.
+        A note about the run, for people.
     tags : list of str
-        Words to find it by: ``compare --where 'tags.str.contains("best")'``.
+        Words to find the run by: ``compare --where 'tags.str.contains("best")'``.
     plugins : list of str
         Modules of yours that register layers, losses, optimizers, data sets and so on.
     init_from : str, optional
-        A run whose weights to begin from: its folder, or the file ``weights.pkl`` in it.
+        A run whose weights training begins from: its folder, or its file ``weights.pkl``.
     evaluate : {"each_epoch", "at_end"}, optional
         When the test part is evaluated; null: at the end if anything is chosen by the validation
         part, else after each epoch.
     early_stopping : group
         When a run ends before its last epoch.
     best_weights : bool or str
-        Whether the weights of the best epoch are kept, by the error or the loss of the validation
+        Whether to keep the weights of the best epoch: by the error or the loss of the validation
         part, or by the figure named here.
     ema : float, optional
         Decay of an exponential moving average of the weights, which is evaluated and kept.
     accumulate : int
         Mini-batches whose gradients make one step of the optimizer.
     callbacks : list of str or mapping
-        What training calls on its way: ``callbacks=[NAME]``.
+        Code that training calls: ``callbacks=[NAME]``.
     trackers : list of str or mapping
-        Programs of others that are told of the run: ``trackers=[tensorboard]``.
+        Other programs that follow the run: ``trackers=[tensorboard]``.
     profile : bool
-        Whether to time every layer, into ``layers.csv``.
+        Whether to time every layer, in ``layers.csv``.
     diagnostics : bool
-        Whether gradients, updates and dead units are logged, into ``diagnostics.csv``.
+        Whether to log gradients, updates and dead units, in ``diagnostics.csv``.
     checkpoint : group
         When checkpoints are written.
     sweep : group
-        Where a sweep lies, and what it runs again.
+        Where a sweep is stored, and what it runs again.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -67,7 +67,7 @@ class Geometric(Augmentation):
 @AUGMENTATIONS.register("shift")
 @dataclass(frozen=True)
 class Shift(Geometric):
-    """Moves an image by up to so many pixels, up or down and to the left or right.
+    """Moves an image by a random distance, up or down and to the left or right.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Shift(Geometric):
 @AUGMENTATIONS.register("rotate")
 @dataclass(frozen=True)
 class Rotate(Geometric):
-    """Turns an image about its centre, by up to so many degrees to either side.
+    """Turns an image about its centre, by a random angle to either side.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class Rotate(Geometric):
 @AUGMENTATIONS.register("scale")
 @dataclass(frozen=True)
 class Scale(Geometric):
-    """Enlarges or shrinks an image about its centre, by up to a factor.
+    """Enlarges or shrinks an image about its centre, by a random factor.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ class Shear(Geometric):
 @AUGMENTATIONS.register("elastic")
 @dataclass(frozen=True)
 class Elastic(Geometric):
-    """Bends an image: every pixel moves by a random distance, and its neighbours alike.
+    """Bends an image: every pixel moves by a random distance, its neighbours by similar ones.
 
     Random numbers for all pixels are smoothed by a Gaussian, and scaled so that the distances have
     the standard deviation that was asked for, at the edges too.

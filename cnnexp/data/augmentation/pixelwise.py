@@ -126,8 +126,8 @@ class Mixup(Augmentation):
     Parameters
     ----------
     alpha : float
-        Of the Beta distribution from which the part of the first is drawn, above 0: small ones
-        leave most samples nearly as they are, 1 draws all ratios alike.
+        Parameter of the Beta distribution from which the ratio is drawn, above 0. Small values
+        leave most samples nearly unchanged; with 1 all ratios are equally likely.
 
     References
     ----------
