@@ -95,6 +95,7 @@ function drawnImage({ window, images }, sample, step, method) {
   const { rows, cols } = window;
   const [tall, wide] = paddedShape(window);
   const covers = coveredBy(window, step);
+  const hasFrames = method === "loops" || method === "groups"; // whose windows do not overlap
   const cells = Array.from({ length: tall * wide }, (_, at) => {
     const [row, col] = [Math.floor(at / wide) - rows.before, (at % wide) - cols.before];
     const inside = row >= 0 && col >= 0 && row < rows.size && col < cols.size;
@@ -103,9 +104,29 @@ function drawnImage({ window, images }, sample, step, method) {
     if (over) names.push("window");
     if (over && method === "groups") names.push(`tint${tintOf(step, over[0])}`);
     if (over && over.length > 1) names.push("shared");
+    if (over && step && hasFrames) names.push(...edgesOf(window, step.positions[over[0]], at));
     return { text: inside ? whole(images[sample][row * cols.size + col]) : "0", name: names.join(" ") };
   });
   return board(images.length > 1 ? `input, sample ${sample}` : "input", wide, cells);
+}
+
+/**
+ * @param {Window} window
+ * @param {Position} position
+ * @param {number} at A pixel of the image with its padding.
+ * @returns {string[]} The edges of the window at which the pixel lies: that is where its frame is.
+ */
+function edgesOf({ rows, cols }, [h, w], at) {
+  const wide = paddedShape({ rows, cols })[1];
+  const [a, b] = [Math.floor(at / wide) - h * rows.stride, (at % wide) - w * cols.stride];
+  /** @type {[string, boolean][]} */
+  const edges = [
+    ["top", a === 0],
+    ["bottom", a === rows.width - 1],
+    ["left", b === 0],
+    ["right", b === cols.width - 1],
+  ];
+  return edges.filter(([, isThere]) => isThere).map(([name]) => name);
 }
 
 /**

@@ -53,8 +53,9 @@ export function cssColor(share) {
  * @returns {string} The colour of a number that stands on `cssColor(share)`.
  */
 export function textOn(share) {
-  const { paper, ink } = palette();
-  return `rgb(${(Math.abs(share) > 0.55 ? paper : ink).join(" ")})`;
+  const [red, green, blue] = colorOf(share, palette()).map((part) => (part / 255) ** 2.2);
+  const luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  return luminance > 0.18 ? "#000" : "#fff"; // either has a contrast of 4.5 there
 }
 
 /**

@@ -37,17 +37,30 @@ export function shown(value) {
   if (!Number.isFinite(value)) return String(value).replace("-", "−");
   const size = Math.abs(value);
   const digits = size >= 100 ? 1 : size >= 10 ? 2 : 3;
-  const text = size !== 0 && size < 0.001 ? value.toExponential(1) : value.toFixed(digits);
-  return text.replace("-", "−");
+  const isTiny = size !== 0 && size < 0.001;
+  const text = isTiny || size >= 1e6 ? value.toExponential(1) : value.toFixed(digits);
+  return text.replaceAll("-", "−").replace("+", "");
+}
+
+/**
+ * @param {number} value
+ * @returns {string} A number for a small cell: ".13" for 0.126, and "0" for nothing but zero.
+ */
+export function short(value) {
+  if (value === 0 || !Number.isFinite(value)) return String(value);
+  const size = Math.abs(value);
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2;
+  return value.toFixed(digits).replace("-", "−").replace(/^(−?)0\./, "$1.");
 }
 
 /**
  * @param {number} share
- * @returns {string} A probability in per cent.
+ * @returns {string} A probability in per cent; only 0 and 1 are shown as 0 and 100.
  */
 export function percent(share) {
   const value = 100 * share;
-  return value > 0 && value < 0.1 ? "< 0.1 %" : `${value.toFixed(1)} %`;
+  if (value > 0 && value < 0.1) return "< 0.1 %";
+  return value > 99.9 && value < 100 ? "> 99.9 %" : `${value.toFixed(1)} %`;
 }
 
 /**
@@ -57,6 +70,26 @@ export function percent(share) {
  */
 export function counted(singular, count) {
   return `${count.toLocaleString("en")} ${singular}${count === 1 ? "" : "s"}`;
+}
+
+/**
+ * Let arrow keys move among the buttons of a group. The Tab key stops at one of them only.
+ * @param {HTMLElement} group
+ */
+export function withOneTabStop(group) {
+  const buttons = /** @type {HTMLElement[]} */ ([...group.children]);
+  const stopAt = (/** @type {EventTarget | null} */ one) => {
+    for (const button of buttons) button.tabIndex = button === one ? 0 : -1;
+  };
+  stopAt(buttons[0]);
+  group.addEventListener("focusin", ({ target }) => stopAt(target));
+  group.addEventListener("keydown", (event) => {
+    const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+    const at = buttons.indexOf(/** @type {HTMLElement} */ (event.target)) + by;
+    if (!by) return;
+    buttons[(at + buttons.length) % buttons.length].focus();
+    event.preventDefault();
+  });
 }
 
 /**

@@ -119,7 +119,9 @@ function explainMaximum(layer, x, at, source) {
     const k = (row * x.shape[1] + col) * x.shape[2] + c;
     terms.push(term(source, x, k, k === best ? 1 : 0));
   });
-  return { terms, formula: "largest value under the window" };
+  const equal = terms.filter(({ value }) => value === x.data[best]).length;
+  const tie = equal > 1 ? `; of ${equal} equal ones the first is taken` : "";
+  return { terms, formula: `largest value under the window${tie}` };
 }
 
 /** @type {Explain} */
@@ -153,13 +155,14 @@ function explainNormalization(layer, x, at, source) {
   const channel = at % layer.params.scale.data.length;
   const [scale, shift] = [layer.params.scale.data[channel], layer.params.shift.data[channel]];
   const k = part(at);
+  const running = layer.type === "batch_norm" ? "running " : "";
   return {
     terms: [term(source, x, at, scale / deviation[k])],
     constant: shift - (mean[k] * scale) / deviation[k],
-    formula: "(value − mean) / deviation · scale + shift",
+    formula: "(value − mean) / standard deviation · scale + shift",
     steps: [
-      ["mean", mean[k]],
-      ["deviation", deviation[k]],
+      [`${running}mean`, mean[k]],
+      [`${running}standard deviation`, deviation[k]],
       ["scale", scale],
       ["shift", shift],
     ],
@@ -171,11 +174,24 @@ function explainSoftmax({ type }, x, at, source) {
   const width = x.shape[x.shape.length - 1];
   const start = at - (at % width);
   const row = Array.from(x.data.subarray(start, start + width));
-  const total = row.reduce((sum, z) => sum + Math.exp(z - row[at - start]), 0);
-  const outside = () => (type === "softmax" ? 1 / total : -Math.log(total));
+  const z = row[at - start];
+  const m = Math.max(...row);
+  const total = row.reduce((sum, one) => sum + Math.exp(one - m), 0);
+  const outside = () => (type === "softmax" ? Math.exp(z - m) / total : z - m - Math.log(total));
   const terms = row.map((_, k) => term(source, x, start + k, k === at - start ? 1 : 0));
-  const formula = type === "softmax" ? "exp(z) / sum of exp(z)" : "z − log of the sum of exp(z)";
-  return { terms, outside, formula };
+  const formula =
+    type === "softmax" ? "exp(z − m) / sum of exp(z − m)" : "z − m − log of the sum of exp(z − m)";
+  return {
+    terms,
+    outside,
+    formula: `${formula}, where m is the largest z`,
+    steps: [
+      ["z", z],
+      ["m", m],
+      ["exp(z − m)", Math.exp(z - m)],
+      ["sum of exp(z − m)", total],
+    ],
+  };
 }
 
 /** @type {Explain} */

@@ -43,7 +43,8 @@ function makeCard(path, name, type, shape) {
       class: "maps",
       tabindex: 0,
       role: "application",
-      "aria-label": `${name}, ${type}: ${words}. Arrow keys move to a value, Page Up and Page Down to another map, Enter follows the strongest term, Backspace goes back, Escape ends.`,
+      "aria-label": type === name ? `${name}: ${words}` : `${name}, ${type}: ${words}`,
+      "aria-describedby": "map-keys",
       "data-path": path,
     },
     ...canvases.map((canvas) => element("span", { class: "map" }, canvas))
@@ -175,7 +176,8 @@ function listen(store, card) {
     return { path, at: layout.at(Number(canvas.dataset.map), row, col) };
   };
   group.addEventListener("pointermove", (event) => {
-    if (event.pointerType === "mouse") store.hover(placeUnder(event));
+    const hasRoom = getComputedStyle(byId("trace")).position === "sticky"; // covers no maps
+    if (event.pointerType === "mouse" && hasRoom) store.hover(placeUnder(event));
   });
   group.addEventListener("pointerleave", () => store.hover(null));
   group.addEventListener("click", (event) => {

@@ -51,6 +51,22 @@ export function countsOf(method, window, { samples, filters }) {
   return { iterations: groups, products: groups };
 }
 
+/**
+ * @param {Method} method
+ * @param {Window} window
+ * @param {Sizes} sizes
+ * @returns {number} Numbers that the largest step has to keep: the pixels of its windows, or, of
+ *   shifted slices, its products.
+ */
+export function workspaceOf(method, window, { samples }) {
+  const elements = window.rows.width * window.cols.width;
+  const out = positions(window.rows) * positions(window.cols);
+  if (method === "loops") return elements;
+  if (method === "shifted") return samples * out;
+  if (method === "im2col") return samples * out * elements;
+  return samples * elements * Math.max(...groupPositions(window).map(({ length }) => length));
+}
+
 const WHOLE = { copies: false, sample: null, filter: null, element: null };
 
 /**

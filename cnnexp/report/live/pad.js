@@ -1,7 +1,7 @@
 // The pad to draw on, and the test images to choose from.
 
 import { drawImage } from "./colors.js";
-import { announce, byId, element, percent } from "./dom.js";
+import { announce, byId, element, percent, withOneTabStop } from "./dom.js";
 import { imageOf, noInk, stroke } from "./ink.js";
 
 /** @typedef {import("./tensor.js").Tensor} Tensor */
@@ -45,6 +45,7 @@ export function showInput(store, images) {
     pad.classList.add("still");
     pad.setAttribute("aria-label", "The image that the network gets");
     byId("pen").replaceChildren(element("p", { class: "soft" }, "Colour images are chosen below."));
+    byId("how").textContent = "Choose a test image";
   }
   showGallery(store, images, range, forget);
 }
@@ -60,6 +61,7 @@ function listenToPen(store, pad, drawing) {
   let ink = noInk(shape);
   /** @type {Point | null} */
   let last = null;
+  let finger = 0; // the pointer that draws; a second finger does not
   const centred = /** @type {HTMLInputElement} */ (byId("centred"));
   const update = () => {
     pad.dataset.drawn = "true";
@@ -77,7 +79,7 @@ function listenToPen(store, pad, drawing) {
   };
   /** @param {PointerEvent} event */
   const draw = (event) => {
-    if (!last) return;
+    if (!last || event.pointerId !== finger) return;
     const began = performance.now();
     const events = event.getCoalescedEvents?.() ?? [];
     for (const one of events.length ? events : [event]) {
@@ -88,14 +90,16 @@ function listenToPen(store, pad, drawing) {
     update();
     pad.dataset.milliseconds = String(performance.now() - began);
   };
-  const end = () => {
-    if (!last) return;
+  const end = (/** @type {PointerEvent} */ { pointerId }) => {
+    if (!last || pointerId !== finger) return;
     last = null;
-    announce(`The network says ${store.payload.classes[store.class]}.`);
+    announce(inWords(store));
   };
   pad.addEventListener("pointerdown", (event) => {
+    if (last || event.button !== 0) return;
     if (!pad.dataset.drawn) forget();
-    pad.setPointerCapture(event.pointerId);
+    finger = event.pointerId;
+    pad.setPointerCapture(finger);
     last = pointOf(event);
     draw(event);
     event.preventDefault();
@@ -107,10 +111,10 @@ function listenToPen(store, pad, drawing) {
   if (drawing.share === null) byId("centring").hidden = true;
   byId("clear").addEventListener("click", () => {
     forget();
-    update();
+    store.setImage(imageOf(ink, shape, drawing, false));
     announce("The pad is empty.");
   });
-  listenToKeys(pad, (from, to) => {
+  listenToKeys(store, pad, (from, to) => {
     if (!pad.dataset.drawn) forget();
     stroke(ink, from, to, THICKNESS * ink.shape[1]);
     update();
@@ -118,12 +122,18 @@ function listenToPen(store, pad, drawing) {
   return forget;
 }
 
+/** @param {Store} store */
+function inWords(store) {
+  return `The network says ${store.payload.classes[store.said]}.`;
+}
+
 /**
  * Draw with the keyboard: arrow keys move the pen, with the space bar it is put down or lifted.
+ * @param {Store} store
  * @param {HTMLCanvasElement} pad
  * @param {(from: Point, to: Point) => void} draw
  */
-function listenToKeys(pad, draw) {
+function listenToKeys(store, pad, draw) {
   let point = { x: 0.5, y: 0.3 };
   let down = false;
   /** @type {Record<string, [number, number]>} */
@@ -137,7 +147,7 @@ function listenToKeys(pad, draw) {
   pad.addEventListener("keydown", (event) => {
     if (event.key === " ") {
       down = !down;
-      announce(down ? "Pen down." : "Pen up.");
+      announce(down ? "Pen down." : `Pen up. ${inWords(store)}`);
       if (down) draw(point, point);
     } else if (event.key in moves) {
       const [x, y] = moves[event.key];
@@ -167,7 +177,7 @@ function showGallery(store, images, range, forget) {
   const { facts, mistakes } = store.payload.images;
   const first = facts.length - mistakes;
   const { classes } = store.payload;
-  images.forEach((image, k) => {
+  const buttons = images.map((image, k) => {
     const { number, label, said, probability } = facts[k];
     const words =
       label === said
@@ -182,7 +192,14 @@ function showGallery(store, images, range, forget) {
       announce(words);
     });
     byId(k < first ? "right" : "wrong").append(button);
+    return button;
   });
+  const mark = () => {
+    buttons.forEach((button, k) => button.toggleAttribute("data-shown", images[k] === store.image));
+  };
+  store.on("pass", mark);
+  mark();
+  for (const id of ["right", "wrong"]) withOneTabStop(byId(id));
   byId("wrongs").hidden = mistakes === 0;
   byId("rights").hidden = first === 0;
 }

@@ -1,7 +1,7 @@
 // The outputs of the network as bars. A click on a class chooses it, and shows where it comes from.
 
 import { announce, byId, element, percent, shown } from "./dom.js";
-import { argmax, reach } from "./tensor.js";
+import { reach } from "./tensor.js";
 
 /** @typedef {import("./store.js").Store} Store */
 
@@ -14,7 +14,7 @@ export function showProbabilities(store) {
     const button = element(
       "button",
       { type: "button", class: "class", click: () => choose(store, k) },
-      element("span", { class: "name" }, name),
+      element("span", { class: "name", title: name }, name),
       element("span", { class: "track" }, bar),
       value
     );
@@ -23,7 +23,7 @@ export function showProbabilities(store) {
   });
   const update = () => {
     const outputs = store.pass.output.data;
-    const best = argmax(outputs);
+    const best = store.said;
     const most = probabilities ? 1 : reach(outputs) || 1;
     rows.forEach(({ button, bar, value }, k) => {
       const share = outputs[k] / most;
@@ -46,11 +46,14 @@ export function showProbabilities(store) {
  * @param {number} best
  * @returns {(Node | string)[]} What the network says, and whether that is right.
  */
-function verdict({ payload, label }, best) {
+function verdict({ payload, label, image }, best) {
   const said = element("strong", {}, payload.classes[best]);
-  if (label < 0) return [said];
-  if (label === best) return [said, " — right"];
-  return [said, ` — wrong, it is ${payload.classes[label]}`];
+  const answer = ["Answer: ", said];
+  const isEmpty = image.data.every((value) => value === image.data[0]);
+  if (isEmpty) return [...answer, " — for an empty image"];
+  if (label < 0) return answer;
+  if (label === best) return [...answer, " — right"];
+  return [...answer, ` — wrong, it is ${payload.classes[label]}`];
 }
 
 /**
@@ -58,7 +61,16 @@ function verdict({ payload, label }, best) {
  * @param {number} k
  */
 function choose(store, k) {
+  const { path } = store.layers[store.layers.length - 1];
+  if (store.chosen === k && store.selected?.path === path) return release(store);
   store.setClass(k);
-  store.select({ path: store.layers[store.layers.length - 1].path, at: k });
+  store.select({ path, at: k });
   announce(`Class ${store.payload.classes[k]} is chosen.`);
+}
+
+/** @param {Store} store Take the likeliest class again. */
+function release(store) {
+  store.setClass(-1);
+  store.clear();
+  announce("The likeliest class is chosen.");
 }

@@ -81,9 +81,14 @@ export class Store {
     this.tell("class");
   }
 
+  /** @returns {number} The likeliest class: what the network says. */
+  get said() {
+    return argmax(this.pass.output.data);
+  }
+
   /** @returns {number} The class that gradients and occlusion are of. */
   get class() {
-    return this.chosen >= 0 ? this.chosen : argmax(this.pass.output.data);
+    return this.chosen >= 0 ? this.chosen : this.said;
   }
 
   /** @param {GradientsOf} kind */

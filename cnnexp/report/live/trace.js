@@ -2,7 +2,7 @@
 
 import { ACTIVATIONS } from "./activations.js";
 import { cssColor, textOn } from "./colors.js";
-import { announce, byId, counted, element, shown } from "./dom.js";
+import { announce, byId, counted, element, short, shown } from "./dom.js";
 import { explain, strongest } from "./explain.js";
 import { gradientAt, gradientOf } from "./gradient_view.js";
 import { drawnPlace, placeInWords, shapeOf } from "./places.js";
@@ -19,14 +19,19 @@ const LISTED = 8; // terms of a long sum that are listed
 /** @param {Store} store */
 export function showTrace(store) {
   let waiting = false;
+  let isNew = false; // the value was chosen since the panel was drawn
+  const body = byId("trace-body");
   const update = () => {
-    waiting = false;
+    const focused = body.contains(document.activeElement) && document.activeElement?.tagName;
     const place = store.looked && drawnPlace(store, store.looked);
     byId("trace").classList.toggle("empty", !place);
-    byId("trace-body").replaceChildren(...(place ? bodyOf(store, place) : []));
+    body.replaceChildren(...(place ? bodyOf(store, place) : []));
     byId("trail").replaceChildren(...trailOf(store));
     byId("trace-back").hidden = store.trail.length < 2;
     byId("trace-close").hidden = !store.trail.length;
+    if (focused) focusAgain(body, focused);
+    if (isNew && isReached(store)) reveal();
+    [waiting, isNew] = [false, false];
   };
   const soon = () => {
     if (!waiting) requestAnimationFrame(update);
@@ -36,6 +41,7 @@ export function showTrace(store) {
   for (const change of /** @type {const} */ (["pass", "class", "gradients"])) store.on(change, soon);
   store.on("selection", () => {
     if (!store.selected || store.hovered) return;
+    isNew = true;
     const place = drawnPlace(store, store.selected);
     announce(`${placeInWords(store, place)}: ${shown(valueAt(store, place))}`);
   });
@@ -45,16 +51,45 @@ export function showTrace(store) {
   update();
 }
 
+/** @param {HTMLElement} body @param {string} tag What had the focus before the panel was drawn. */
+function focusAgain(body, tag) {
+  const selector = tag === "SELECT" ? "select" : "button.quiet";
+  /** @type {HTMLElement | null} */ (body.querySelector(selector))?.focus({ preventScroll: true });
+}
+
+/**
+ * @param {Store} store
+ * @returns {boolean} Whether the value was reached from another one, or on the maps: a class is
+ *   clicked at the top of the page, which then stays where it is.
+ */
+function isReached(store) {
+  return store.trail.length > 1 || Boolean(document.activeElement?.closest(".maps"));
+}
+
+/** Scroll to the value that is looked at, if it is out of view. */
+function reveal() {
+  document.querySelector(".mark.here")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
 /** @param {Store} store @param {KeyboardEvent} event */
 function onKey(store, event) {
-  const isField = event.target instanceof HTMLInputElement && event.target.type !== "checkbox";
-  const isButton = event.target instanceof HTMLButtonElement && event.key === "Enter";
-  if (!store.selected || isField || isButton) return;
+  const target = /** @type {HTMLElement} */ (event.target);
+  const isField = target.matches("input:not([type=checkbox])");
+  const isPressed = event.key === "Enter" && target.matches("button, summary, select");
+  if (!store.selected || isField || isPressed) return;
   if (event.key === "Enter") followStrongest(store);
   else if (event.key === "Backspace") store.back();
   else if (event.key === "Escape") store.clear();
   else return;
+  if (target.matches(".maps")) focusMaps(store);
   event.preventDefault();
+}
+
+/** @param {Store} store Let arrow keys go on in the layer of the value that is looked at. */
+function focusMaps(store) {
+  const path = store.selected && drawnPlace(store, store.selected).path;
+  const groups = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(".maps")]);
+  groups.find((group) => group.dataset.path === path)?.focus({ preventScroll: true });
 }
 
 /** @param {Store} store */
@@ -161,7 +196,9 @@ function termsOf(store, explanation, gradient) {
   if (inWindow && store.layer(explanation.path)?.type !== "dense") {
     return grids(store, terms, shape, gradient);
   }
-  const sorted = [...terms].sort((a, b) => Math.abs(b.product) - Math.abs(a.product));
+  const sorted = [...terms].sort(
+    (a, b) => Math.abs(b.product) - Math.abs(a.product) || b.value - a.value
+  );
   return [listed(store, sorted.slice(0, LISTED), terms.length - LISTED)];
 }
 
@@ -267,6 +304,7 @@ function grid(store, terms, shape, number) {
   const cols = [...new Set(cells.map(({ place }) => place[1]))].sort((a, b) => a - b);
   const limit = reach(terms.map(number)) || 1;
   const wide = cols.length > WIDEST;
+  const isChoice = terms.some(({ weight }) => weight === 1); // one value is taken, as by max-pooling
   const made = cells.map(({ term, place }) => {
     const value = number(term);
     const words = shown(value);
@@ -274,13 +312,16 @@ function grid(store, terms, shape, number) {
     const cell = element(
       "button",
       { type: "button", tabindex: -1, title: words, "aria-label": words, click },
-      wide ? "" : words.replace(/^(−?)0\./, "$1.").replace(/(\.\d\d)\d$/, "$1")
+      wide ? "" : short(value)
     );
     cell.style.gridRow = String(rows.indexOf(place[0]) + 1);
     cell.style.gridColumn = String(cols.indexOf(place[1]) + 1);
-    cell.style.background = cssColor(value / limit);
-    cell.style.color = textOn(value / limit);
-    if (term.weight === 0 && terms.some(({ weight }) => weight === 1)) cell.classList.add("lost");
+    if (term.weight === 0 && isChoice && !wide) {
+      cell.classList.add("lost");
+    } else {
+      cell.style.background = cssColor(value / limit);
+      cell.style.color = textOn(value / limit);
+    }
     return cell;
   });
   const block = element("div", { class: wide ? "grid wide" : "grid" }, ...made);

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+import cnnexp
+from cnnexp.report.live.page import live_page
+from tests.conftest import make_run
+
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -59,3 +63,22 @@ def outputs(page: Any, X: Any) -> Any:
         for k in range(0, len(X), 50)
     ]
     return np.concatenate([np.array(part) for part in found])
+
+
+def write(folder: Path, *settings: str) -> tuple[Any, Path]:
+    """Train for a moment, and write the page."""
+    run = cnnexp.load_run(make_run(folder / "run", *settings))
+    path = folder / "page.html"
+    path.write_text(live_page(run))
+    return run, path
+
+
+def draw(page: Any, *points: tuple[float, float]) -> None:
+    """Draw a line on the pad; points are from 0 to 1 across it."""
+    box = page.locator("#pad").bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=6)
+    page.mouse.up()

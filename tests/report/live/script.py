@@ -45,7 +45,8 @@ function explanations(image, most) {
         ({ path, at, value }) => pass.outputs.get(path).data[at] === value
       );
       return { path: layer.path, at: k * every, known, terms: found.terms.length,
-        value: found.value, recomputed: recomputed(found) };
+        formula: found.formula, steps: found.steps, value: found.value,
+        recomputed: recomputed(found) };
     });
   });
 }
@@ -62,7 +63,7 @@ function run(text) {
   return JSON.stringify(eval(name)(...words) ?? null);
 }
 """
-MODULES = ("payload", "attribution", "explain", "methods", "ink")
+MODULES = ("payload", "attribution", "explain", "methods", "ink", "dom")
 
 
 class Script:

@@ -106,6 +106,57 @@ def test_every_value_is_explained_by_its_terms(script: Script, name: str) -> Non
         assert one["recomputed"] == pytest.approx(one["value"], abs=1e-5, rel=1e-4), one
 
 
+def test_the_explanation_of_softmax_has_its_arithmetic(script: Script) -> None:
+    network, image = build("convolutions"), images(1)[0]
+    script.load(network)
+    z = dict(network.activations(image[None]))["dense1"][0]
+    found = [
+        one for one in script.call("explanations", plain(image), 25) if one["path"] == "softmax1"
+    ]
+    for one in found:
+        m, exps = z.max(), np.exp(z - z.max())
+        expected = [z[one["at"]], m, exps[one["at"]], exps.sum()]
+        assert [number for _, number in one["steps"]] == pytest.approx(expected, rel=1e-4)
+        assert one["value"] == pytest.approx(exps[one["at"]] / exps.sum(), rel=1e-4)
+
+
+def test_the_explanation_of_a_maximum_tells_of_ties(script: Script) -> None:
+    network = build("pooling")
+    script.load(network)
+    image = np.zeros((8, 8, 2), np.float32)
+    image[0, 0, 0] = 1
+    formulas = {
+        one["at"]: one["formula"]
+        for one in script.call("explanations", plain(image), 1000)
+        if one["path"] == "max_pool1"
+    }
+    assert formulas[0] == "largest value under the window"
+    assert formulas[1].endswith("of 4 equal ones the first is taken")  # the corner, without padding
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("shown", 0, "0.000"),
+        ("shown", -0.1259, "−0.126"),
+        ("shown", -3.2e-5, "−3.2e−5"),
+        ("shown", 12_345_678, "1.2e7"),
+        ("short", 0, "0"),
+        ("short", 0.129, ".13"),
+        ("short", -1e-4, "−.00"),
+        ("short", -12.34, "−12.3"),
+        ("percent", 0, "0.0 %"),
+        ("percent", 1e-5, "< 0.1 %"),
+        ("percent", 0.99996, "> 99.9 %"),
+        ("percent", 1, "100.0 %"),
+    ],
+)
+def test_numbers_are_written_for_readers(
+    script: Script, name: str, value: float, text: str
+) -> None:
+    assert script.call(name, value) == text
+
+
 def test_occlusion_is_what_covering_patches_does(script: Script) -> None:
     network, image = build("pooling"), images(1)[0]
     script.load(network)
@@ -147,6 +198,9 @@ def test_stride_groups_and_counts_are_those_of_the_engine(
         "im2col": {"iterations": 0, "products": 1},
         "groups": {"iterations": window.group_count, "products": window.group_count},
     }
+    most = max(len(group) for group in expected)
+    workspaces = [script.call("workspaceOf", m, found, sizes) for m in methods]
+    assert workspaces == [f * f, 2 * outputs, 2 * outputs * f * f, 2 * most * f * f]
     for method in counts:
         steps = script.call("stepsOf", method, found, sizes)
         done = {tuple(at) for step in steps if not step["copies"] for at in step["positions"]}

@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import cnnexp
 from cnnexp.app.locations import config_root
-from cnnexp.report.live.page import live_page
-from tests.conftest import make_run
-from tests.report.live.browser import opened, outputs
+from tests.report.live.browser import draw, opened, outputs, write
 from tests.report.live.networks import engine_gradients
 
 pytestmark = pytest.mark.long
@@ -23,14 +20,6 @@ PRESETS = sorted(
     for path in (config_root() / "conf" / "model").glob("*.yaml")
     if path.stem not in NO_CLASSES
 )
-
-
-def write(folder: Path, *settings: str) -> tuple[Any, Path]:
-    """Train for a moment, and write the page."""
-    run = cnnexp.load_run(make_run(folder / "run", *settings))
-    path = folder / "page.html"
-    path.write_text(live_page(run))
-    return run, path
 
 
 @pytest.mark.parametrize("model", PRESETS)
@@ -62,13 +51,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
-    """A trained network on the digits, with the weights of every epoch."""
-    settings = ("model=cnn", "checkpoint.keep=all", "epochs=4", "data.limit=1000")
-    return write(tmp_path_factory.mktemp("drawn"), *settings)
-
-
 def test_gradients_on_the_page_are_those_of_the_engine(drawn: tuple[Any, Path]) -> None:
     run, path = drawn
     X = np.asarray(run.dataset.test.X[:100])
@@ -94,17 +76,6 @@ def test_gradients_on_the_page_are_those_of_the_engine(drawn: tuple[Any, Path]) 
                 # float32 takes a probability near 1 from 1
                 scale = max(float(abs(other).max()), 1e-6)
                 np.testing.assert_allclose(one, other.reshape(-1), atol=1e-3 * scale + 2e-6)
-
-
-def draw(page: Any, *points: tuple[float, float]) -> None:
-    """Draw a line on the pad; points are from 0 to 1 across it."""
-    box = page.locator("#pad").bounding_box()
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=6)
-    page.mouse.up()
 
 
 def probabilities(page: Any) -> list[float]:
