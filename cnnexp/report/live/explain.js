@@ -21,7 +21,8 @@ import { eachPixel, positions } from "./window.js";
  * The value is `outside(sum of products + constant)`. `window` is the part of the source that the
  * terms are in, `steps` the arithmetic in words and numbers.
  * @typedef {{path: string, at: number, value: number, terms: Term[], constant: number,
- *   outside: (sum: number) => number, formula: string, steps: [string, number][]}} Explanation
+ *   outside: (sum: number) => number, formula: string, steps: [string, number][],
+ *   isMean: boolean}} Explanation
  */
 
 /** @param {number} sum */
@@ -29,7 +30,7 @@ const same = (sum) => sum;
 
 /**
  * @typedef {{terms: Term[], constant?: number, outside?: (sum: number) => number,
- *   formula: string, steps?: [string, number][]}} Parts
+ *   formula: string, steps?: [string, number][], isMean?: boolean}} Parts
  */
 /** @typedef {(layer: Layer, x: Tensor, at: number, source: string) => Parts} Explain */
 
@@ -63,7 +64,9 @@ function explainConvolution(layer, x, at, source) {
     }
   });
   const constant = b.data[f];
-  return { terms, constant, formula: "sum of pixel · weight, plus bias", steps: [["bias", constant]] };
+  const isCut = terms.length < W.data.length / n_f;
+  const formula = `sum of pixel · weight, plus bias${isCut ? "; padding adds nothing" : ""}`;
+  return { terms, constant, formula, steps: [["bias", constant]] };
 }
 
 /** @type {Explain} */
@@ -133,14 +136,21 @@ function explainMean(layer, x, at, source) {
     for (let k = at; k < x.data.length; k += n_c) {
       terms.push(term(source, x, k, n_c / x.data.length));
     }
-    return { terms, formula: "mean of the channel" };
+    return meanOf(terms, terms.length, "mean of the channel");
   }
   const [h, w, c] = unravel(layer.output, at);
-  const share = 1 / (layer.window.rows.width * layer.window.cols.width);
+  const size = layer.window.rows.width * layer.window.cols.width;
   eachPixel(layer.window, h, w, (row, col) => {
-    terms.push(term(source, x, (row * x.shape[1] + col) * x.shape[2] + c, share));
+    terms.push(term(source, x, (row * x.shape[1] + col) * x.shape[2] + c, 1 / size));
   });
-  return { terms, formula: "mean of the values under the window" };
+  const padding = terms.length < size ? "; padding counts as zeros" : "";
+  return meanOf(terms, size, `mean of the values under the window${padding}`);
+}
+
+/** @param {Term[]} terms @param {number} size @param {string} formula @returns {Parts} */
+function meanOf(terms, size, formula) {
+  const sum = terms.reduce((total, { value }) => total + value, 0);
+  return { terms, formula, steps: [["sum", sum], ["divided by", size]], isMean: true };
 }
 
 /** @type {Explain} */
@@ -267,7 +277,7 @@ export function explain(layer, pass, at) {
   const parts = layer.branches.length
     ? explainBlock(layer, pass, at)
     : (EXPLAIN[layer.type] ?? explainCopy)(layer, x, at, source);
-  const whole = { constant: 0, outside: same, steps: [], ...parts };
+  const whole = { constant: 0, outside: same, steps: [], isMean: false, ...parts };
   return { path: layer.path, at, value, ...whole };
 }
 

@@ -40,14 +40,21 @@ export function showInput(store, images) {
   };
   store.on("pass", draw);
   draw();
+  if (!store.payload.drawing) showOnly(pad);
   const forget = store.payload.drawing ? listenToPen(store, pad, store.payload.drawing) : () => {};
-  if (!store.payload.drawing) {
-    pad.classList.add("still");
-    pad.setAttribute("aria-label", "The image that the network gets");
-    byId("pen").replaceChildren(element("p", { class: "soft" }, "Colour images are chosen below."));
-    byId("how").textContent = "Choose a test image";
-  }
   showGallery(store, images, range, forget);
+}
+
+/** @param {HTMLCanvasElement} pad Shows images, and cannot be drawn on. */
+function showOnly(pad) {
+  pad.classList.add("still");
+  pad.setAttribute("role", "img");
+  pad.setAttribute("aria-label", "The image that the network gets");
+  pad.removeAttribute("tabindex");
+  byId("invitation").remove();
+  const words = element("p", { class: "soft" }, "Colour images are chosen below.");
+  byId("pen").replaceChildren(/** @type {HTMLElement} */ (pad.parentElement), words);
+  byId("how").textContent = "Choose a test image";
 }
 
 /**

@@ -118,7 +118,7 @@ def _facts(run: Run) -> list[str]:
     if results.get("test_error") is not None:
         found.append(f"test error {100 * results['test_error']:.2f} %")
     if results.get("epoch") is not None:
-        found.append(f"{results['epoch']} epochs")
+        found.append(f"{results['epoch']} epoch{'s' * (results['epoch'] != 1)}")
     return [*found, run.status]
 
 

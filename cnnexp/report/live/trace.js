@@ -154,8 +154,8 @@ function follow(store, { terms }) {
 }
 
 /** @param {Explanation} explanation @returns {HTMLElement} Sum, bias and result, line by line. */
-function arithmetic({ terms, constant, steps, value }) {
-  const isSum = terms.length > 1 && terms.some(({ weight }) => weight !== 1 && weight !== 0);
+function arithmetic({ terms, constant, steps, value, isMean }) {
+  const isSum = !isMean && terms.length > 1 && terms.some(({ weight }) => weight !== 1 && weight !== 0);
   const sum = terms.reduce((total, { product }) => total + product, 0);
   /** @type {[string, number][]} */
   const rows = [...steps, ["result", value]];
@@ -190,11 +190,13 @@ function next(store, { path, at }) {
  */
 function termsOf(store, explanation, gradient) {
   const { terms } = explanation;
+  const layer = store.layer(explanation.path);
+  if (layer?.params.scale) return [listed(store, [{ ...terms[0], weight: 1 }], 0)]; // as it comes
   if (terms.length < 2) return terms.map((term) => listed(store, [term], 0));
   const shape = shapeOf(store, terms[0].path);
   const inWindow = shape.length === 3 && terms.every(({ path }) => path === terms[0].path);
-  if (inWindow && store.layer(explanation.path)?.type !== "dense") {
-    return grids(store, terms, shape, gradient);
+  if (inWindow && layer?.type !== "dense") {
+    return grids(store, explanation, shape, gradient);
   }
   const sorted = [...terms].sort(
     (a, b) => Math.abs(b.product) - Math.abs(a.product) || b.value - a.value
@@ -231,12 +233,12 @@ let channelShown = -1; // that the reader has chosen; -1: the one that adds most
 /**
  * The window as grids of numbers, one channel at a time.
  * @param {Store} store
- * @param {Term[]} terms
+ * @param {Explanation} explanation
  * @param {number[]} shape
  * @param {number | undefined} gradient
  * @returns {Node[]}
  */
-function grids(store, terms, shape, gradient) {
+function grids(store, { terms, isMean }, shape, gradient) {
   /** @type {Map<number, Term[]>} */
   const byChannel = new Map();
   for (const term of terms) {
@@ -247,7 +249,7 @@ function grids(store, terms, shape, gradient) {
   const most = sums.reduce((a, b) => (Math.abs(b.sum) > Math.abs(a.sum) ? b : a)).c;
   const channel = byChannel.has(channelShown) ? channelShown : most;
   const own = byChannel.get(channel) ?? [];
-  const weighted = own.some(({ weight }) => weight !== 0 && weight !== 1);
+  const weighted = !isMean && own.some(({ weight }) => weight !== 0 && weight !== 1);
   const parts = weighted
     ? [
         labelled("window", grid(store, own, shape, (term) => term.value)),
@@ -258,7 +260,9 @@ function grids(store, terms, shape, gradient) {
   if (gradient !== undefined) {
     const words = weighted
       ? "backward: gradient · filter, what this value adds to the gradients of its window"
-      : "backward: the value that was taken gets the gradient, the others get none";
+      : isMean
+        ? "backward: every value gets the same share of the gradient"
+        : "backward: the value that was taken gets the gradient, the others get none";
     parts.push(labelled(words, grid(store, own, shape, ({ weight }) => weight * gradient)));
   }
   /** @type {Node[]} */
@@ -321,6 +325,7 @@ function grid(store, terms, shape, number) {
     } else {
       cell.style.background = cssColor(value / limit);
       cell.style.color = textOn(value / limit);
+      cell.classList.toggle("taken", isChoice);
     }
     return cell;
   });

@@ -73,6 +73,7 @@ export function showTraining(store) {
   const last = all[all.length - 1].epoch;
   byId("epoch-words").textContent = epochInWords(all[all.length - 1], last);
   move(last);
+  byId("training").classList.toggle("few", all.filter(({ epoch }) => epoch > 0).length < 2);
   if (kept.length < 2) {
     const words = "Train with checkpoint.keep=all to drag through the epochs.";
     byId("epochs").replaceWith(element("p", { class: "soft hint" }, words));
@@ -84,6 +85,7 @@ export function showTraining(store) {
   const slider = /** @type {HTMLInputElement} */ (byId("epoch"));
   slider.max = String(kept.length - 1);
   slider.value = slider.max;
+  slider.setAttribute("aria-valuetext", byId("epoch-words").textContent ?? "");
   const show = () => {
     const k = Number(slider.value);
     const layers = made.get(k) ?? layersOf(store.payload.layers, numbersOf(kept[k].values, format));

@@ -79,7 +79,7 @@ def test_the_focus_follows_a_value_back_to_the_pixels(drawn: Drawn) -> None:
             page.keyboard.press("Enter")
             page.wait_for_timeout(50)
             at = page.locator(".mark.here").bounding_box()
-            assert 0 <= at["y"] and at["y"] + at["height"] <= 800
+            assert at["y"] >= 0 and at["y"] + at["height"] <= 800
             path = page.evaluate("document.activeElement.dataset.path")
             if path == "input":
                 break

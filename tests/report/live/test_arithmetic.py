@@ -134,6 +134,29 @@ def test_the_explanation_of_a_maximum_tells_of_ties(script: Script) -> None:
     assert formulas[1].endswith("of 4 equal ones the first is taken")  # the corner, without padding
 
 
+def test_the_explanations_of_means_and_of_padding_say_so(script: Script) -> None:
+    image = images(1)[0]
+    script.load(build("pooling"))
+    means = [
+        one
+        for one in script.call("explanations", plain(image), 1000)
+        if one["path"] == "avg_pool1"
+    ]
+    for one in means:
+        total, size = (number for _, number in one["steps"])
+        assert size == 2 * 3 and total / size == pytest.approx(one["value"], abs=1e-6)
+        assert one["formula"].endswith("zeros") is (one["terms"] < 6)
+    assert {one["terms"] for one in means} == {2, 3, 4, 6}
+    script.load(build("convolutions"))
+    cut = {
+        one["terms"] < 3 * 2: one["formula"]
+        for one in script.call("explanations", plain(image), 1000)
+        if one["path"] == "conv1"
+    }
+    assert cut[False] == "sum of pixel · weight, plus bias"
+    assert cut[True].endswith("padding adds nothing")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [

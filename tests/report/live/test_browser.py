@@ -299,6 +299,7 @@ def test_the_slider_moves_through_training(drawn: tuple[Any, Path]) -> None:
     run, path = drawn
     with opened(path) as page:
         last, filters = probabilities(page), pixels(page, ".filters canvas")
+        assert "After epoch 4 of 4" in page.locator("#epoch").get_attribute("aria-valuetext")
         page.focus("#epoch")
         page.keyboard.press("Home")
         assert "Before training" in page.inner_text("#epoch-words")
@@ -433,9 +434,15 @@ def test_colour_images_are_chosen_and_not_drawn(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     X = generator.integers(0, 256, (80, 12, 12, 3), np.uint8)
     np.savez(tmp_path / "colour.npz", X=X, Y=np.arange(80) % 3)
-    run, path = write(tmp_path, "model=lenet5", "data=npz", f"data.file={tmp_path / 'colour.npz'}")
+    file = f"data.file={tmp_path / 'colour.npz'}"
+    run, path = write(tmp_path, "model=lenet5", "data=npz", file, "epochs=1")
     with opened(path) as page:
         assert "chosen below" in page.inner_text("#pen")
+        assert page.is_visible("#pad") and not page.is_visible("#invitation")
+        assert "· 1 epoch ·" in page.inner_text("#facts")
+        assert not page.is_visible("#curves")  # one point is no curve
+        shown = pixels(page, "#pad")
         page.locator(".gallery button").nth(1).click()
+        assert pixels(page, "#pad") != shown
         X = np.asarray(run.dataset.test.X)
         np.testing.assert_allclose(outputs(page, X), run.network.predict(X), atol=1e-4)
