@@ -138,9 +138,7 @@ def test_the_explanations_of_means_and_of_padding_say_so(script: Script) -> None
     image = images(1)[0]
     script.load(build("pooling"))
     means = [
-        one
-        for one in script.call("explanations", plain(image), 1000)
-        if one["path"] == "avg_pool1"
+        one for one in script.call("explanations", plain(image), 1000) if one["path"] == "avg_pool1"
     ]
     for one in means:
         total, size = (number for _, number in one["steps"])
