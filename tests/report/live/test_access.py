@@ -214,8 +214,15 @@ def test_the_speed_of_the_steps_is_chosen(drawn: Drawn) -> None:
     done = "[data-method=loops] .count"
     with opened(drawn[1], **WIDE) as page:
         page.click("#tab-groups")
-        page.select_option("#g-speed", "150")
+        page.evaluate(
+            """() => { const set = window.setInterval; window.delays = [];
+            window.setInterval = (call, delay) => { delays.push(delay); return set(call, delay); };
+            }"""
+        )
         page.click("#g-play")
+        for speed in ("1500", "150"):
+            page.select_option("#g-speed", speed)
+        assert page.evaluate("delays") == [600, 1500, 150]
         page.locator("#g-play", has_text="Play").wait_for(timeout=9000)  # all 9 steps are done
         assert page.locator(done).first.inner_text() == "9 of 9 Python iterations"
         page.click("#g-reset")
