@@ -25,7 +25,9 @@ const whole = (value) => String(value).replace("-", "−");
  */
 function board(label, columns, cells, longest = 2) {
   const made = cells.map(({ text, name = "" }) => element("span", { class: name }, text));
-  const block = element("div", { class: "board", role: "img", "aria-label": label }, ...made);
+  const spoken = cells.map(({ text }, k) => (text || "empty") + ((k + 1) % columns ? "" : ";"));
+  const name = `${label}: ${spoken.join(" ")}`;
+  const block = element("div", { class: "board", role: "img", "aria-label": name }, ...made);
   const most = Math.max(longest, ...cells.map(({ text }) => text.length));
   block.style.gridTemplateColumns = `repeat(${columns}, max(1.9em, ${most + 0.8}ch))`;
   return element("figure", {}, element("figcaption", {}, label), block);

@@ -214,6 +214,8 @@ def test_the_speed_of_the_steps_is_chosen(drawn: Drawn) -> None:
     done = "[data-method=loops] .count"
     with opened(drawn[1], **WIDE) as page:
         page.click("#tab-groups")
+        filter_ = page.locator("#g-shown .board").get_attribute("aria-label")
+        assert filter_ == "filter, elements A B C D: 1 10; 100 1000;"
         page.evaluate(
             """() => { const set = window.setInterval; window.delays = [];
             window.setInterval = (call, delay) => { delays.push(delay); return set(call, delay); };
