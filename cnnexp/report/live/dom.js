@@ -55,12 +55,12 @@ export function short(value) {
 
 /**
  * @param {number} share
- * @returns {string} A probability in per cent; only 0 and 1 are shown as 0 and 100.
+ * @returns {string} A probability in per cent; it is never 0 or 1, though float32 rounds it to that.
  */
 export function percent(share) {
   const value = 100 * share;
-  if (value > 0 && value < 0.1) return "< 0.1 %";
-  return value > 99.9 && value < 100 ? "> 99.9 %" : `${value.toFixed(1)} %`;
+  if (value < 0.1) return "< 0.1 %";
+  return value > 99.9 ? "> 99.9 %" : `${value.toFixed(1)} %`;
 }
 
 /**

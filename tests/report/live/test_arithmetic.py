@@ -166,10 +166,11 @@ def test_the_explanations_of_means_and_of_padding_say_so(script: Script) -> None
         ("short", 0.129, ".13"),
         ("short", -1e-4, "−.00"),
         ("short", -12.34, "−12.3"),
-        ("percent", 0, "0.0 %"),
+        ("percent", 0, "< 0.1 %"),
         ("percent", 1e-5, "< 0.1 %"),
         ("percent", 0.99996, "> 99.9 %"),
-        ("percent", 1, "100.0 %"),
+        ("percent", 1, "> 99.9 %"),
+        ("percent", 0.5, "50.0 %"),
     ],
 )
 def test_numbers_are_written_for_readers(
