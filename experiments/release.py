@@ -8,9 +8,10 @@ it names, if that code had changes that were not committed, or if it names no co
 are made of no file count as of the commit that changed them last. ``experiments.measure --old``
 measures what is old again.
 
-A page says where the mark goes, and of which files below ``experiments/results``::
+A page says where the mark goes, and of which files below ``experiments/results`` and pictures that
+are made of no file::
 
-    <!-- provenance: speed.csv steps.csv -->
+    <!-- provenance: speed.csv docs/comparing.png -->
     <!-- end of provenance -->
 """
 
@@ -141,14 +142,17 @@ def mark(files: Sequence[str]) -> str:
     tasks = {task.file: task for task in TASKS}
     sentences: dict[str, list[str]] = {}
     for file in files:
-        age = age_of(tasks[file])
-        commits = f"measured at commit {', '.join(age.commits)}; " if age.commits else ""
+        drawn = file in PICTURES
+        age = age_of_picture(file) if drawn else age_of(tasks[file])
+        made = "drawn" if drawn else "measured"
+        commits = f"{made} at commit {', '.join(age.commits)}; " if age.commits else ""
         state = age.state if age.state == TODAY else commits + age.state
-        sentences.setdefault(state, []).append(f"`{file.removeprefix('reliability/')}`")
-    lines = [f"- {', '.join(names)}: {state}." for state, names in sentences.items()]
-    return "\n".join(
-        ["Where these figures come from (`python -m experiments.release`):", "", *lines]
-    )
+        sentences.setdefault(state, []).append(f"`{Path(file).name}`")
+    lines = [f"{', '.join(names)}: {state}." for state, names in sentences.items()]
+    if len(lines) == 1:
+        return f"Where this comes from (`python -m experiments.release`): {lines[0]}"
+    head = "Where these figures come from (`python -m experiments.release`):"
+    return "\n".join([head, "", *(f"- {line}" for line in lines)])
 
 
 if __name__ == "__main__":
