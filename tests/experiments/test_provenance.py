@@ -10,7 +10,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments import claims, measure, original_code, provenance, release, summaries, tasks
+from experiments import (
+    claims,
+    drawn,
+    measure,
+    original_code,
+    provenance,
+    release,
+    summaries,
+    tasks,
+)
 from experiments.benchmarks import NAMES as BENCHMARKS
 from experiments.benchmarks import page as benchmark_page
 from experiments.benchmarks import results, speed
@@ -158,7 +167,8 @@ def test_uncommitted_code_is_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_every_file_of_results_has_a_task() -> None:
-    known = {task.file for task in TASKS} | {original_code.FILE.name, measure.TIMES}
+    known = {task.file for task in TASKS}
+    known |= {original_code.FILE.name, measure.TIMES, drawn.FILE.name}
     folder = results.FOLDER
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.csv")}
     assert found <= known
@@ -280,6 +290,20 @@ def test_a_page_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "- `speed.csv`: measured at commit 741a365d13; its code has changed since" in marked
     assert "- `memory.csv`: not measured." in marked
     assert "old" not in marked.replace("of today", "")
+
+
+def test_a_picture_that_came_out_the_same_is_of_the_commit_it_was_drawn_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was old for ever: git had no commit of a file that did not change."""
+    (name, *_) = tasks.PICTURES
+    monkeypatch.setattr(drawn, "FILE", tmp_path / "pictures.csv")
+    monkeypatch.setattr(drawn, "describe", lambda: {"cpu": "this", "commit": "741a365d13"})
+    drawn.note(name)
+    drawn.note("docs/other.png")
+    assert drawn.noted().keys() == {name, "docs/other.png"}
+    monkeypatch.setattr(release, "_age", lambda commits, paths: release.Age("", commits))
+    assert release.age_of_picture(name).commits == ("741a365d13",)
 
 
 def test_marks_name_files_that_are_measured() -> None:
