@@ -34,6 +34,9 @@ suppress_warnings = ["misc.highlighting_failure"]  # `!` with a backslash
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings have types, and shapes
 autodoc_member_order = "bysource"
+autodoc_default_options = {  # scikit-learn gives them to every estimator
+    "exclude-members": "set_fit_request, set_score_request"
+}
 numpydoc_show_class_members = False
 default_role = "code"
 

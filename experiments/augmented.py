@@ -52,7 +52,9 @@ def draw(path: Path) -> None:
     from matplotlib.figure import Figure
 
     X = digits()
-    figure = Figure(figsize=(7.2, 7.2), dpi=110)
+    figure = Figure(figsize=(7.2, 7.5), dpi=110)
+    title = "Ten training digits as they are, and after each augmentation"
+    figure.suptitle(title, x=0.01, y=0.985, ha="left", fontsize=11)
     axes = figure.subplots(len(ROWS), len(X))
     for row, (name, transforms) in zip(axes, ROWS.items(), strict=True):
         augmenter = Augmenter(transforms, X.shape[1:], Pixels(), seed=1)
@@ -62,7 +64,7 @@ def draw(path: Path) -> None:
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set(color="0.85")
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-    figure.subplots_adjust(0.17, 0.005, 0.995, 0.995, 0.06, 0.06)
+    figure.subplots_adjust(0.17, 0.005, 0.995, 0.945, 0.06, 0.06)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 

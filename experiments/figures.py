@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -111,7 +112,7 @@ def with_spread(
     curves(axes, ends, x, chance=CHANCE)
 
 
-@figure("initialisation", "Initial weights of the deep network: mean of two seeds, and their range")
+@figure("initialisation", "Initial weights of the deep network: mean and range of two seeds")
 def initialisation(results: Results) -> list[Panel]:
     """The mean over seeds of each initializer, in the band of its seeds."""
     epochs = results.epochs.rename(columns=lambda name: name.split(".")[-1])
@@ -214,14 +215,16 @@ def error_over_time(axes: Axes, runs: pd.DataFrame) -> None:
     from matplotlib.ticker import EngFormatter, FuncFormatter
 
     axes.set_xscale("log")
+    middle = math.sqrt(runs["seconds"].min() * runs["seconds"].max())
     for (model, part), style in zip(runs.groupby("model", sort=False), STYLES, strict=False):
         fastest, mean = part["seconds"].min(), part["test_error"].mean()
         axes.plot([fastest] * len(part), part["test_error"], "_", color=style.color, markersize=14)
         axes.plot(fastest, mean, style.marker, color=style.color, markersize=8)
         words = f"{model}, {part['parameters'].iloc[0]:,} parameters"
-        axes.annotate(words, (fastest, mean), (12, 8), textcoords="offset points", fontsize=9)
+        at, side = ((12, 6), "left") if fastest < middle else ((-12, -14), "right")
+        axes.annotate(words, (fastest, mean), at, textcoords="offset points", ha=side, fontsize=9)
     low, high = runs["seconds"].min(), runs["seconds"].max()
-    axes.set(xlim=(low / 1.6, high * 90), ylim=(0, runs["test_error"].max() * 1.2))
+    axes.set(xlim=(low / 1.6, high * 1.6), ylim=(0, runs["test_error"].max() * 1.2))
     axes.xaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.set_xlabel("training time per epoch, logarithmic\n(lower is better; a stroke is a seed)")
@@ -255,19 +258,19 @@ def over_rates(axes: Axes, lines: Mapping[str, pd.DataFrame]) -> None:
     axes.set_yscale("log")
     ends = []
     for (name, runs), style in zip(lines.items(), STYLES, strict=False):
-        errors = runs["test_error"].fillna(0.9)
-        axes.plot(runs["learning_rate"], errors, "_", color=style.color, alpha=0.6)
-        means = errors.groupby(runs["learning_rate"]).mean()
-        draw_line(axes, (means.index.tolist(), means.tolist()), style)
-        ends.append((name, means.index[0], means.iloc[0], style))
+        errors = runs["test_error"].fillna(CHANCE).groupby(runs["learning_rate"])
+        rates, means = errors.mean().index.tolist(), errors.mean().tolist()
+        draw_band(axes, (rates, errors.min().tolist(), errors.max().tolist()), style)
+        draw_line(axes, (rates, means), style)
+        ends.append((name, rates[0], means[0], style))
     axes.axhline(CHANCE, color="#999999", linewidth=1, linestyle=(0, (1, 2)), zorder=1)
     axes.annotate("chance: 90 %", (0.5, CHANCE), (0, 3), xycoords=axes.get_yaxis_transform(),
                   textcoords="offset points", fontsize=8.5, color="#777777")  # fmt: skip
     axes.set_ylim(top=1.3)
     percents(axes)
     many = any(runs["learning_rate"].duplicated().any() for runs in lines.values())
-    strokes = " (a line is the mean, a stroke a seed)" if many else ""
-    axes.set_xlabel(f"learning rate, logarithmic{strokes}")
+    bands = "\n(the line is the mean of the seeds, the band their range)" if many else ""
+    axes.set_xlabel(f"learning rate, logarithmic{bands}")
     if len(ends) > 1:
         name_left(axes, ends)
 
@@ -366,7 +369,7 @@ def stride_groups_scaling(results: Results) -> list[Panel]:
 
 def both_ways(axes: Axes, cases: pd.DataFrame, x: str, y: str) -> None:
     """Draw a line for the loops, and one for the groups."""
-    from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import EngFormatter, NullFormatter
 
     axes.set_yscale("log")
     ends = []
@@ -379,7 +382,7 @@ def both_ways(axes: Axes, cases: pd.DataFrame, x: str, y: str) -> None:
     axes.set_xlabel(ACROSS[x])
     unit = "time per sample" if y == "seconds" else "iterations for 64 samples"
     axes.set_ylabel(f"{unit}, logarithmic\n(lower is better)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xticks(sorted(set(cases[x])))
     axes.yaxis.set_major_formatter(EngFormatter(unit="s" if y == "seconds" else "", sep=" "))
     axes.yaxis.set_minor_formatter(NullFormatter())
     name_right(axes, ends)

@@ -18,9 +18,12 @@ from typing import Any
 
 from PIL import Image
 
+from experiments import drawn
+from experiments.benchmarks import results
 from experiments.benchmarks.live_page import opened
+from experiments.provenance import ROOT
 
-FILE = Path(__file__).parents[1] / "docs" / "pictures" / "live_page.gif"
+FILE = ROOT / "docs" / "pictures" / "live_page.gif"
 SETTINGS = ("model=lenet5", "data=mnist", "data.limit=10000", "epochs=5", "checkpoint.keep=all")
 VIEW = {"width": 1300, "height": 800}
 WIDTH = 960  # of the picture, in pixels
@@ -55,9 +58,13 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, help="a run with checkpoint.keep=all; train none")
     parser.add_argument("--out", type=Path, default=FILE)
     asked = parser.parse_args(words)
+    if asked.out == FILE:
+        results.refuse_changes(results.FOLDER)
     with tempfile.TemporaryDirectory() as name:
         run = asked.run or trained(Path(name) / "run")
         save(asked.out, list(frames(run, Path(name) / "page.html")))
+    if asked.out == FILE:
+        drawn.note(FILE.relative_to(ROOT).as_posix())
     print(f"{asked.out}: {asked.out.stat().st_size / 1e6:.2f} MB")
     return 0
 

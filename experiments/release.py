@@ -4,13 +4,14 @@
     python -m experiments.release --mark    writes below the tables of pages where they come from
 
 A file of results is old if the code on which its figures depend has changed since the commit that
-it names, if that code had changes that were not committed, or if it names no commit. Pictures that
-are made of no file count as of the commit that changed them last. ``experiments.measure --old``
-measures what is old again.
+it names, if that code had changes that were not committed, or if it names no commit. Of pictures
+that are made of no file, ``pictures.csv`` has the commit. ``experiments.measure --old`` measures
+what is old again.
 
-A page says where the mark goes, and of which files below ``experiments/results``::
+A page says where the mark goes, and of which files below ``experiments/results`` and pictures that
+are made of no file::
 
-    <!-- provenance: speed.csv steps.csv -->
+    <!-- provenance: speed.csv docs/comparing.png -->
     <!-- end of provenance -->
 """
 
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments import drawn
 from experiments.provenance import RESULTS, ROOT, SHORT, NoCommit, changes_since, git, stated
 from experiments.tasks import PICTURES, TASKS, Task
 
@@ -91,9 +93,10 @@ def age_of(task: Task) -> Age:
 
 
 def age_of_picture(name: str) -> Age:
-    """Return how old a picture is, by the commit that changed it last."""
-    commit = git("log", "-1", "--format=%H", "--", name).strip()[:SHORT]
-    return _age((commit,), PICTURES[name]) if commit else Age("not committed")
+    """Return how old a picture is, by the commit that it was drawn at, or that changed it last."""
+    noted = drawn.noted().get(name, {}).get("commit", "")
+    commit = noted or git("log", "-1", "--format=%H", "--", name).strip()[:SHORT]
+    return _age((commit.rstrip("+"),), PICTURES[name]) if commit else Age("not committed")
 
 
 def _age(commits: tuple[str, ...], paths: tuple[str, ...]) -> Age:
@@ -141,14 +144,16 @@ def mark(files: Sequence[str]) -> str:
     tasks = {task.file: task for task in TASKS}
     sentences: dict[str, list[str]] = {}
     for file in files:
-        age = age_of(tasks[file])
-        commits = f"measured at commit {', '.join(age.commits)}; " if age.commits else ""
+        made = "drawn" if file in PICTURES else "measured"
+        age = age_of_picture(file) if file in PICTURES else age_of(tasks[file])
+        commits = f"{made} at commit {', '.join(age.commits)}; " if age.commits else ""
         state = age.state if age.state == TODAY else commits + age.state
-        sentences.setdefault(state, []).append(f"`{file.removeprefix('reliability/')}`")
-    lines = [f"- {', '.join(names)}: {state}." for state, names in sentences.items()]
-    return "\n".join(
-        ["Where these figures come from (`python -m experiments.release`):", "", *lines]
-    )
+        sentences.setdefault(state, []).append(f"`{Path(file).name}`")
+    lines = [f"{', '.join(names)}: {state}." for state, names in sentences.items()]
+    if len(lines) == 1:
+        return f"Where this comes from (`python -m experiments.release`): {lines[0]}"
+    head = "Where these figures come from (`python -m experiments.release`):"
+    return "\n".join([head, "", *(f"- {line}" for line in lines)])
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ TASKS = (
     Task("stride_groups_scaling", "python -m experiments.stride_groups_scaling",
          "stride_groups_scaling.csv", 0.5, (*ENGINE, "experiments/stride_groups_scaling.py")),
     # Runs and sweeps.
-    benchmark("run_folders", 0.5, "cnnexp/runs", "cnnexp/report"),
+    benchmark("run_folders", 0.5, "cnnexp/runs"),
     benchmark("sweeps", 1, "cnnexp/app", "cnnexp/runs"),
     benchmark("kill_and_resume --kills 24", 3.5, "cnnexp/runs", "cnnexp/train", "cnnexp/app"),
     benchmark("live_page", 1, "cnnexp/report/live", "cnnexp/nn", needs=("playwright",)),
@@ -137,8 +137,9 @@ TASKS = (
     part("mutants", 600, "cnnexp/engine", "cnnexp/nn", "cnnexp/runs", needs=("cosmic_ray",)),
 )  # fmt: skip
 
+CURVES = ("drawing", "grouping", "histories", "lines", "plots")
 PICTURES = {  # pictures that show no CSV file: the code that they show
-    "docs/comparing.png": ("cnnexp/report", *TRAINING),
+    "docs/comparing.png": (*(f"cnnexp/report/{name}.py" for name in CURVES), *TRAINING),
     "docs/pictures/inspect_maps.png": ("cnnexp/report/inside", *ENGINE),
     "docs/pictures/inspect_mistakes.png": ("cnnexp/report/inside", *ENGINE),
     "docs/pictures/inspect_saliency.png": ("cnnexp/report/inside", *ENGINE),

@@ -104,6 +104,7 @@ def _drawing(series: Series, words: str, kind: str) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
         from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+        axes.set_ylabel(words)
         for (name, values), style in zip(series.items(), STYLES, strict=False):
             draw_line(axes, (list(map(float, values)), list(values.values())), style)
             axes.lines[-1].set_label(name)
@@ -111,11 +112,11 @@ def _drawing(series: Series, words: str, kind: str) -> Callable[[Axes], None]:
             axes.set_ylim(-0.02, 1.02)
         elif all(value > 0 for values in series.values() for value in values.values()):
             axes.set_yscale("log")
+            axes.set_ylabel(f"{words}, logarithmic")
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.yaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
-        axes.set_ylabel(words)
         axes.legend(loc="best", fontsize=7, labelcolor=INK, ncols=2)
 
     return draw

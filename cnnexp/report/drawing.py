@@ -283,7 +283,7 @@ def draw_times(axes: Axes, lines: Sequence[Line]) -> None:
     if any(len(line.seconds_per_epoch) > 1 for line in timed):
         for k, line in enumerate(timed):
             times = line.seconds_per_epoch
-            axes.plot(times, [k] * len(times), "|", color=INK, alpha=0.6, markersize=8)
+            axes.plot(times, [k] * len(times), "|", color=INK, alpha=0.6, markersize=15)
         axes.set_xlabel("seconds of training per epoch\n(lower is better; a stroke is a run)")
     else:
         axes.set_xlabel("seconds of training per epoch (lower is better)")
@@ -315,7 +315,7 @@ def draw_bars(
         axes.annotate(
             f"{amount(value)} s",
             (end, place),
-            (4, 0),
+            (7, 0),
             textcoords="offset points",
             va="center",
             fontsize=size,

@@ -210,7 +210,7 @@ def _figure(panels: Sequence[Panel], title: str) -> Figure:
     figure = Figure(figsize=(columns * width, rows * height + (0.5 if title else 0)))
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     if title:
-        figure.suptitle(shortened(title, LONGEST_TITLE), x=0.012, ha="left", fontsize=12)
+        figure.suptitle(shortened(title, LONGEST_TITLE), x=0.012, ha="left", fontsize=12, wrap=True)
     parts = figure.subfigures(rows, columns, squeeze=False).flat
     for panel, part in zip(panels, parts, strict=False):
         axes = part.subplots()

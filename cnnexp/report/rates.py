@@ -46,7 +46,7 @@ def draw_rates(
         least, most = min(smoothed), ABOVE * max(smoothed[0], min(smoothed))
         axes.set_ylim(max(0.0, least - 0.1 * (most - least)), most)
         axes.set_xlabel("learning rate, logarithmic")
-        axes.set_ylabel("training loss")
+        axes.set_ylabel("training loss (lower is better)")
         axes.legend(loc="upper left", fontsize=8, frameon=False)
 
     panel = Panel("Learning-rate range test", draw)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 PEER_COLOR, OUR_COLOR = "#999999", STYLES[0].color
 SPEED_COLORS = {"compiled": STYLES[4].color, "fast": OUR_COLOR}
 WORDS = {
-    "image": "pixels along an edge of the image (batch 32)",
-    "channels": "channels of the image (28x28 pixels, batch 128)",
-    "batch": "samples of a batch (28x28 pixels)",
+    "image": "pixels along an edge of the image, logarithmic\n(batch 32)",
+    "channels": "channels of the image, logarithmic\n(28x28 pixels, batch 128)",
+    "batch": "samples of a batch, logarithmic\n(28x28 pixels)",
 }
 
 
@@ -30,9 +30,10 @@ def panels(path: Path, count: int, size: tuple[float, float], title: str) -> Ite
     from matplotlib.figure import Figure
 
     with rc_context(RC):
-        figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+        figure = Figure(figsize=size, dpi=DPI)
+        figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
         FigureCanvasAgg(figure)
-        figure.suptitle(title, x=0.012, ha="left", fontsize=12)
+        figure.suptitle(title, x=0.012, ha="left", fontsize=12, wrap=True)
         yield figure.subplots(1, count, squeeze=False)[0]
         figure.savefig(path)
 
@@ -47,7 +48,7 @@ def draw_growth(frame: pd.DataFrame, path: Path) -> None:
                 last = (line["value"].iloc[-1], y.iloc[-1])
                 ax.annotate(by, last, (7, 0), textcoords="offset points", va="center")
             _logarithmic(ax, sorted(set(part["value"])))
-            ax.set_xlabel(WORDS[str(varied)] + ", logarithmic")
+            ax.set_xlabel(WORDS[str(varied)])
             ax.set_title(f"growing {varied}", loc="left")
         axes[0].set_ylabel("µs per million multiply-adds,\nforward and backward (lower is better)")
 
@@ -131,7 +132,7 @@ def _name(row: dict[str, Any]) -> str:
 def draw_memory(frame: pd.DataFrame, path: Path) -> None:
     """Draw the memory of each net, ours and PyTorch's, with the malloc that everybody has."""
     frame = frame[(frame["malloc"] == "default") & (frame["threads"] == frame["threads"].max())]
-    names = {"fast": "ours", "channels_first": "PyTorch", "channels_last": "PyTorch, ch. last"}
+    names = {"fast": "ours", "channels_first": "PyTorch", "channels_last": "PyTorch, channels last"}
     with panels(path, 1, (8, 4.7), "Memory of training, ours and PyTorch's") as axes:
         labels = [f"{row['net']}, {names.get(row['by'], row['by'])}" for row in _rows(frame)]
         colors = [OUR_COLOR if row["by"] not in names or row["by"] == "fast" else PEER_COLOR

@@ -162,6 +162,10 @@ def row_of(section: Section, setting: Setting) -> list[str]:
 # Commands ----------------------------------------------------------------------------------------
 
 
+PARTS = {"inspect": ["inspect stride-groups"]}  # what has a parser of its own below a command
+COMMANDS = [name for command in SUMMARIES for name in (command, *PARTS.get(command, []))]
+
+
 class Caught(Exception):
     """A parser, caught when it was about to parse."""
 
@@ -175,7 +179,8 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     names = ("parse_args", "parse_intermixed_args", "parse_known_args")
     with mock.patch.multiple(argparse.ArgumentParser, **dict.fromkeys(names, catch)):
         try:
-            command_of(command)([])
+            name, *words = command.split()
+            command_of(name)(words)
         except Caught as caught:
             parser: argparse.ArgumentParser = caught.args[0]
             return parser
@@ -192,7 +197,7 @@ def commands_page() -> str:
     parts = ["## Training", "`python -m cnnexp [KEY=VALUE …] [FLAG …]`", flags()]
     links = [f"[`{name}`](#{name}): {summary}" for name, summary in SUMMARIES.items()]
     parts += ["## All commands", "\n".join(f"- {link}" for link in links)]
-    return "\n\n".join([*parts, *map(of_command, SUMMARIES)])
+    return "\n\n".join([*parts, *map(of_command, COMMANDS)])
 
 
 def flags() -> str:

@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 
 import cnnexp
-from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.commands.list import KINDS
 from cnnexp.app.compose.hydra_bridge import get_args_parser
 from cnnexp.app.reference import contents, since
 from cnnexp.runs.folders import LOCK
 from tests.commandline import succeed
 from tests.docs import reference
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, pages
 
 AGAIN = "python -m tests.docs.reference writes it again"
 ALL = [
@@ -79,7 +78,15 @@ def test_a_release_enters_what_is_new(tmp_path: Path, monkeypatch: pytest.Monkey
 # Commands ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", SUMMARIES)
+def test_every_parser_is_of_a_command_in_the_reference() -> None:
+    source = Path(cnnexp.__file__).parent.rglob("*.py")
+    text = "\n".join(path.read_text(encoding="utf-8") for path in source)
+    made = set(re.findall(r"\bparser_of(?:_run)?\(\s*\"([\w -]+)\"", text))
+    assert made == set(reference.COMMANDS)
+    assert text.count("ArgumentParser(") == 1  # in `parser_of`
+
+
+@pytest.mark.parametrize("command", reference.COMMANDS)
 def test_every_option_of_a_command_has_a_meaning(command: str) -> None:
     actions = reference.actions_of(reference.parser_of(command))
     assert actions or command == "compile"
@@ -172,7 +179,21 @@ def test_links_lead_to_headings() -> None:
     assert set(links) <= set(map(reference.slug, headings))
 
 
+API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+IMPORT = re.compile(r"^ *from (cnnexp[\w.]*) import ([\w, ]+)$", re.MULTILINE)
+
+
 def test_every_public_name_is_in_the_api() -> None:
-    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     names = [name for name in cnnexp.__all__ if name != "__version__"]
-    assert [name for name in names if f"cnnexp.{name}" not in text] == []
+    assert [name for name in names if not re.search(rf"cnnexp\.{name}\b(?!\.)", API)] == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_what_a_page_imports_is_in_the_api(page: Path) -> None:
+    """By its own name, or with the module that it is defined in."""
+    for module, names in IMPORT.findall(page.read_text(encoding="utf-8")):
+        for name in names.split(", "):
+            thing = getattr(pytest.importorskip(module), name)
+            home = getattr(thing, "__module__", getattr(thing, "__name__", module))
+            places = {f"cnnexp.{name}", f"{module}.{name}", module, home}
+            assert any(f"{place}\n" in API for place in places), f"{module}.{name}"

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from experiments import claims, measure, original_code, provenance, release, summaries, tasks
+from experiments import (
+    claims,
+    drawn,
+    measure,
+    original_code,
+    provenance,
+    release,
+    summaries,
+    tasks,
+)
 from experiments.benchmarks import NAMES as BENCHMARKS
+from experiments.benchmarks import page as benchmark_page
 from experiments.benchmarks import results, speed
 from experiments.benchmarks.jobs import Job
 from experiments.provenance import ROOT, NoCommit, Stated
@@ -156,7 +167,8 @@ def test_uncommitted_code_is_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_every_file_of_results_has_a_task() -> None:
-    known = {task.file for task in TASKS} | {original_code.FILE.name, measure.TIMES}
+    known = {task.file for task in TASKS}
+    known |= {original_code.FILE.name, measure.TIMES, drawn.FILE.name}
     folder = results.FOLDER
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.csv")}
     assert found <= known
@@ -280,11 +292,60 @@ def test_a_page_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "old" not in marked.replace("of today", "")
 
 
+def test_a_picture_that_came_out_the_same_is_of_the_commit_it_was_drawn_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was old for ever: git had no commit of a file that did not change."""
+    (name, *_) = tasks.PICTURES
+    monkeypatch.setattr(drawn, "FILE", tmp_path / "pictures.csv")
+    monkeypatch.setattr(drawn, "describe", lambda: {"cpu": "this", "commit": "741a365d13"})
+    drawn.note(name)
+    drawn.note("docs/other.png")
+    assert drawn.noted().keys() == {name, "docs/other.png"}
+    monkeypatch.setattr(release, "_age", lambda commits, paths: release.Age("", commits))
+    assert release.age_of_picture(name).commits == ("741a365d13",)
+
+
 def test_marks_name_files_that_are_measured() -> None:
-    files = {task.file for task in TASKS}
+    files = {task.file for task in TASKS} | tasks.PICTURES.keys()
     for page in release.pages():
-        for match in release.BLOCK.finditer(page.read_text(encoding="utf-8")):
-            assert set(match["files"].split()) <= files, page.name
+        assert marked(page) <= files, page.name
+
+
+def marked(page: Path) -> set[str]:
+    """Return the files and pictures of which a page says where they come from."""
+    blocks = release.BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return {name for match in blocks for name in match["files"].split()}
+
+
+def shown(page: Path) -> set[str]:
+    """Return the measured files of which a page has a table or a picture, and other pictures."""
+    text = page.read_text(encoding="utf-8")
+    files = {f"{study}.csv" for study in re.findall(r"<!-- results: (\w+) -->", text)}
+    files |= set(re.findall(r"<!-- table: experiments/results/(\S+\.csv)\b", text))
+    if page == benchmark_page.PAGE:
+        files |= {f"{file}.csv" for file, _ in benchmark_page.TABLES.values()}
+    for link in re.findall(r"!\[[^\]]*\]\(([^):]+\.(?:png|gif))\)", text):
+        path = (page.parent / link).resolve()
+        name = path.relative_to(ROOT).as_posix()
+        measured = name.startswith("experiments/")
+        files |= {f"{path.stem}.csv"} if measured else {name} & tasks.PICTURES.keys()
+    return files
+
+
+FRONT = {"README.md", "index.md"}  # their pictures are marked on the pages that explain them
+PAGES = [page for page in release.pages() if page.parent != ROOT and page.name not in FRONT]
+PAGES += [ROOT / "experiments" / "README.md", benchmark_page.PAGE]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_marks_the_tables_and_pictures_that_it_shows(page: Path) -> None:
+    assert shown(page) <= marked(page)
+
+
+def test_every_table_and_picture_of_the_front_pages_is_marked_somewhere() -> None:
+    everywhere = set().union(*map(marked, release.pages()))
+    assert shown(ROOT / "README.md") | shown(ROOT / "docs" / "index.md") <= everywhere
 
 
 # Figures -----------------------------------------------------------------------------------------
