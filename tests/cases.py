@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any
+
+import pytest
 
 SHOWN = 10  # cases that fail, of which the message says how
 
@@ -28,11 +31,11 @@ def in_one_test(names: str | tuple[str, ...], cases: Iterable[Any]) -> Callable[
     def decorate(check: Check) -> Check:
         @functools.wraps(check)
         def test(**fixtures: Any) -> None:
-            failed: dict[str, Exception] = {}
+            failed: dict[str, BaseException] = {}
             for name, values in known:
                 try:
                     check(**fixtures, **dict(zip(keys, values, strict=True)))
-                except Exception as error:
+                except (Exception, pytest.fail.Exception) as error:
                     failed[name] = error
             if failed:
                 raise AssertionError(_said(failed, len(known))) from next(iter(failed.values()))
@@ -48,12 +51,17 @@ def in_one_test(names: str | tuple[str, ...], cases: Iterable[Any]) -> Callable[
 def _with_name(case: Any, keys: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
     """Return the name of a case, which may be a ``pytest.param``, and its values."""
     if hasattr(case, "marks"):
-        return case.id or " ".join(map(str, case.values)), tuple(case.values)
+        assert not case.marks, "a case has no marks of its own"
+        return case.id or _text(case.values), tuple(case.values)
     values = (case,) if len(keys) == 1 else tuple(case)
-    return " ".join(map(str, values)), values
+    return _text(values), values
 
 
-def _said(failed: dict[str, Exception], count: int) -> str:
+def _text(values: Iterable[Any]) -> str:
+    return textwrap.shorten(" ".join(map(str, values)), 90)
+
+
+def _said(failed: dict[str, BaseException], count: int) -> str:
     """Name the cases that failed, with the first line of why."""
     lines = [f"{len(failed)} of {count} cases fail:"]
     for name, error in list(failed.items())[:SHOWN]:

@@ -23,6 +23,16 @@ def test_every_case_that_fails_is_named():
     assert isinstance(raised.value.__cause__, AssertionError)
 
 
+def test_an_error_that_is_not_raised_is_a_failure_of_its_case():
+    @in_one_test("number", [1, 0])
+    def check(number):
+        with pytest.raises(ZeroDivisionError):
+            1 / number
+
+    with pytest.raises(AssertionError, match=r"1 of 2 cases fail:\n  1: Failed: DID NOT RAISE"):
+        check()
+
+
 def test_of_many_failures_all_names_are_shown():
     @in_one_test("number", range(14))
     def check(number):

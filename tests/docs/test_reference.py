@@ -17,6 +17,7 @@ from cnnexp.app.commands.list import KINDS
 from cnnexp.app.compose.hydra_bridge import get_args_parser
 from cnnexp.app.reference import contents, since
 from cnnexp.runs.folders import LOCK
+from tests.cases import in_one_test
 from tests.commandline import succeed
 from tests.docs import reference
 from tests.docs.pages import ROOT
@@ -79,7 +80,7 @@ def test_a_release_enters_what_is_new(tmp_path: Path, monkeypatch: pytest.Monkey
 # Commands ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", SUMMARIES)
+@in_one_test("command", SUMMARIES)
 def test_every_option_of_a_command_has_a_meaning(command: str) -> None:
     actions = reference.actions_of(reference.parser_of(command))
     assert actions or command == "compile"
