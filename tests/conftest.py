@@ -141,5 +141,5 @@ def two_impls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs that differ in the implementation only."""
     root = tmp_path_factory.mktemp("impls")
     for impl in ("naive", "sg"):
-        make_run(root / impl, f"impl={impl}", "model=original_cnn", "data.limit=20", "epochs=1")
+        make_run(root / impl, f"impl={impl}", "model=original_cnn", "data.limit=10", "epochs=1")
     return root
