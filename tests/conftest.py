@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+
+# Before NumPy is imported: on small matrices, threads of BLAS wait for each other most of the time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
@@ -20,6 +24,25 @@ from tests.commandline import succeed
 LEARNING_RATES = (0.2, 0.1, 0.05)
 SEEDS = (0, 1)
 TINY = ("data.limit=60", "epochs=2")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Iterator[list[pytest.Collector]]:
+    """Look for no examples in the docstrings of tests: there are none, and it takes seconds."""
+    found = yield
+    tests = file_path.name.startswith("test_")
+    return [node for node in found if not (tests and type(node).__name__ == "DoctestModule")]
+
+
+def pytest_configure() -> None:
+    """Let the garbage collector look less often."""
+    gc.set_threshold(5000, 20, 20)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector never look at modules and tests, which stay until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -118,5 +141,5 @@ def two_impls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs that differ in the implementation only."""
     root = tmp_path_factory.mktemp("impls")
     for impl in ("naive", "sg"):
-        make_run(root / impl, f"impl={impl}", "model=original_cnn", "data.limit=20")
+        make_run(root / impl, f"impl={impl}", "model=original_cnn", "data.limit=10", "epochs=1")
     return root

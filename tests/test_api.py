@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import cnnexp
+from tests.cases import in_one_test
 
 MODULES = sorted(
     module.name
@@ -80,7 +81,7 @@ def test_all_is_what_is_promised():
     assert dir(cnnexp) == sorted(cnnexp.__all__)
 
 
-@pytest.mark.parametrize("name", cnnexp.__all__)
+@in_one_test("name", cnnexp.__all__)
 def test_every_name_is_there_and_documented(name):
     thing = getattr(cnnexp, name)
     assert name == "__version__" or inspect.getdoc(thing)

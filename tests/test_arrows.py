@@ -116,10 +116,14 @@ def each_import(path: Path, for_types: bool) -> Iterator[Import]:
             waiting += [(child, inner) for child in ast.iter_child_nodes(node)]
 
 
+MODULES = {
+    ".".join(("cnnexp", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in FILES
+}
+
+
 def place_of(module: str) -> str:
     """Return the name of a module if it is a file of the package: ``from package import file``."""
-    path = PACKAGE.joinpath(*module.split(".")[1:])
-    return module if module.startswith("cnnexp.") and path.with_suffix(".py").is_file() else ""
+    return module if module in MODULES else ""
 
 
 def third_party(path: Path) -> list[Import]:
@@ -156,10 +160,9 @@ def test_a_room_imports_only_what_it_may(room):
 def neighbours(path: Path) -> set[Path]:
     """Return the files of the package that a file imports."""
     found = [i for i in imports(path, for_types=True) if i.package == "cnnexp"]
-    own = [i.module.split(".")[1:] for i in found if (room_of(path), i.module) not in LATE]
-    places = [PACKAGE.joinpath(*parts) for parts in own]
-    files = {place.with_suffix(".py") for place in places} | {p / "__init__.py" for p in places}
-    return {file for file in files if file.is_file() and file != path}
+    own = [i.module for i in found if (room_of(path), i.module) not in LATE]
+    names = [name for module in own for name in (module, f"{module}.__init__")]
+    return {MODULES[name] for name in names if name in MODULES} - {path}
 
 
 def cycle(start: Path, graph: dict[Path, set[Path]]) -> list[str]:

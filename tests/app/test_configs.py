@@ -28,6 +28,7 @@ from cnnexp.nn.layer import LAYERS
 from cnnexp.nn.losses import LOSSES
 from cnnexp.runs.rebuild import build_network
 from cnnexp.train import OPTIMIZERS, SCHEDULES, trainer
+from tests.cases import in_one_test
 from tests.commandline import cnnexp, succeed
 from tests.data.made import put_cifar
 
@@ -146,10 +147,9 @@ def test_there_is_a_config_for_every_row_of_a_table(group, table):
     assert [name for name in names(group) if name != "auto"] == sorted(table)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "path",
     [p for p in FILES if p.parent.name in ("impl", "optimizer", "schedule", "loss")],
-    ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_a_config_names_all_options_with_their_defaults(path):
     """So that a student finds them."""
@@ -164,7 +164,7 @@ def test_a_config_names_all_options_with_their_defaults(path):
     assert numbers == fields
 
 
-@pytest.mark.parametrize("path", [*FILES, CONF / "config.yaml"], ids=lambda path: path.stem)
+@in_one_test("path", [*FILES, CONF / "config.yaml"])
 def test_every_config_says_what_it_is(path):
     assert path.read_text().startswith("# ")
 
@@ -289,7 +289,7 @@ def test_unset_batch_size_suits_the_number_of_samples(settings, size):
     assert check(compose(*settings))["batch_size"] == size
 
 
-@pytest.mark.parametrize("study", STUDIES)
+@in_one_test("study", STUDIES)
 def test_every_study_says_its_batch_size(study):
     text = (config_root() / "experiments" / f"{study}.yaml").read_text()
     assert re.search(r"^ *batch_size: ", text, re.MULTILINE)

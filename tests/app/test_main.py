@@ -10,6 +10,7 @@ from cnnexp.app import main as entry
 from cnnexp.app.commands import SUMMARIES, command_of
 from cnnexp.app.compose.configs import make_app
 from cnnexp.app.locations import config_root
+from tests.cases import in_one_test
 from tests.commandline import cnnexp, succeed
 
 
@@ -54,7 +55,7 @@ def test_help_is_one_page(words):
     assert max(len(line) for line in page.splitlines()) <= 100
 
 
-@pytest.mark.parametrize("name", SUMMARIES)
+@in_one_test("name", SUMMARIES)
 def test_every_command_has_a_summary_and_a_help_page(name):
     assert f"usage: cnnexp {name}" in succeed(name, "--help")
     assert succeed("help", name) == succeed(name, "--help")

@@ -19,6 +19,7 @@ from cnnexp.app.sweeps.composer import SweepComposer
 from cnnexp.app.sweeps.job import Point
 from cnnexp.app.sweeps.points import faults_of
 from cnnexp.errors import ConfigError
+from tests.cases import in_one_test
 from tests.commandline import cnnexp, succeed
 
 parse = OverridesParser.create().parse_overrides
@@ -55,7 +56,7 @@ def test_what_is_typed_takes_the_place_of_what_a_study_lists():
     assert expanded(None, "seed=range(2)", "~ema") == ["seed=0 ~ema=null", "seed=1 ~ema=null"]
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "value", [None, True, "true", 3, 0.1, 1e-9, "sg", "a b", "it's", "", "1", "x,y", [1, ["a b"]],
               {"type": "conv", "filters": 3}, "${seed}", "\\", "-1", "c:/d"],
 )  # fmt: skip

@@ -14,6 +14,7 @@ from cnnexp.app.locations import config_root
 from cnnexp.app.settings.check import check
 from cnnexp.nn.layer import Layer, make_layer, walk
 from tests.app.test_configs import LARGER, compose, names
+from tests.cases import in_one_test
 from tests.commandline import cnnexp, succeed
 
 GREY, COLOUR = (28, 28, 1), (32, 32, 3)
@@ -142,7 +143,7 @@ def test_presets_suit_small_and_larger_images(model: str, shape: tuple[int, ...]
     assert net.predict(np.zeros((2, *shape), np.float32)).shape == (2, *given)
 
 
-@pytest.mark.parametrize("model", sorted(set(PARAMETERS) - {"cnn", "deep", "flat", "linear"}))
+@in_one_test("model", sorted(set(PARAMETERS) - {"cnn", "deep", "flat", "linear"}))
 def test_a_preset_that_comes_from_somewhere_says_so(model: str) -> None:
     comment = "".join(re.findall(r"^#.*\n", (FOLDER / f"{model}.yaml").read_text(), re.MULTILINE))
     assert re.search(r"\b(19|20)\d\d\b|https?://|cnn-numpy", comment)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cnnexp.app.compose.configs import App
 from cnnexp.app.main import main
 from cnnexp.errors import foreign
 from cnnexp.report import histories
@@ -40,6 +41,17 @@ def change(run: Path, **values: object) -> None:
     """Change entries of a record."""
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(record | values))
+
+
+def test_settings_are_composed_twice_at_most(
+    finished: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The defaults, and those with the run's choices: it takes most of the time of the command."""
+    asked = []
+    settings = App.settings
+    monkeypatch.setattr(App, "settings", lambda *words: asked.append(words) or settings(*words))
+    assert main(["show", str(finished[0])]) == 0
+    assert len(asked) == 2
 
 
 def test_everything_about_a_run(finished: list[Path], capsys: Captured) -> None:

@@ -8,6 +8,7 @@ import yaml
 
 import cnnexp as package
 from cnnexp.app.compose.texts import as_typed
+from tests.cases import in_one_test
 from tests.commandline import succeed
 
 SMALL = ["model=flat", "epochs=1", "data.limit=40"]
@@ -27,7 +28,7 @@ def test_a_text_is_shown_as_it_was_typed(text):
     assert [str(value) for value in [*texts, *found["tags"]]] == [text] * 5 + ["a"]
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "word",
     [
         "name=null",

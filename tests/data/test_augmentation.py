@@ -14,6 +14,7 @@ from cnnexp.data.augmentation import AUGMENTATIONS, Augmentation, Augmenter, Pix
 from cnnexp.data.augmentation.base import Draws
 from cnnexp.data.augmentation.geometric import composed, smoother, warp
 from cnnexp.errors import OptionError, ShapeError
+from tests.cases import in_one_test
 
 SHAPES = [(8, 8, 1), (7, 10, 3), (1, 5, 2)]
 PIXELS = Pixels(background=-0.5, span=3.0)
@@ -97,7 +98,7 @@ def test_a_shear_of_45_degrees_moves_a_row_as_far_as_it_is_from_the_middle():
         np.testing.assert_allclose(sheared[:, row], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("name", "options"),
     [
         ("shift", {"pixels": 0}),
@@ -240,7 +241,7 @@ def test_the_ratios_of_mixup_come_from_a_beta_distribution():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+@in_one_test("name", list(AUGMENTATIONS))
 def test_shape_and_type_stay_and_inputs_too(name, shape, dtype):
     X = images(shape, dtype=dtype)
     transform = AUGMENTATIONS[name]()
@@ -337,7 +338,7 @@ def test_draws_are_uniform_and_independent():
 # Mistakes -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("name", "options", "message"),
     [
         ("shift", {"pixels": -1}, "pixels must be at least 0, and finite. Got -1."),

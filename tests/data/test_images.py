@@ -8,6 +8,7 @@ from PIL import Image
 
 from cnnexp.data.images import Figure, as_figure, as_picture, open_picture
 from cnnexp.errors import DataError
+from tests.cases import in_one_test
 
 MNIST = Figure(share=20 / 28)
 SHAPE = (28, 28, 1)
@@ -89,7 +90,7 @@ PICTURES = {
 }
 
 
-@pytest.mark.parametrize("kind", PICTURES)
+@in_one_test("kind", PICTURES)
 def test_paper_ink_and_format_do_not_matter(kind):
     expected = as_figure(stroke(), SHAPE, MNIST)
     np.testing.assert_allclose(as_figure(PICTURES[kind](), SHAPE, MNIST), expected, atol=0.02)

@@ -18,6 +18,7 @@ from cnnexp.trackers.base import TRACKERS
 from cnnexp.train.callbacks import CALLBACKS
 from cnnexp.train.optimizer import OPTIMIZERS
 from cnnexp.train.schedule import SCHEDULES
+from tests.cases import in_one_test
 from tests.docs.pages import ROOT, blocks, pages
 from tests.docs.running import PageFailed, Runner, compare, missing, run_page
 
@@ -93,7 +94,7 @@ def test_the_site_has_every_page():
         assert page.stem == "index" or f"\n{page.stem}\n" in index, page.name
 
 
-@pytest.mark.parametrize("page", pages(), ids=name)
+@in_one_test("page", pages())
 def test_the_tables_are_those_of_their_files(page):
     content = page.read_text(encoding="utf-8")
     assert TABLES["with_tables"](content) == content, "run: python docs/tables.py"

@@ -16,6 +16,7 @@ from cnnexp.app.commands.list import KINDS
 from cnnexp.app.compose.hydra_bridge import get_args_parser
 from cnnexp.app.reference import contents, since
 from cnnexp.runs.folders import LOCK
+from tests.cases import in_one_test
 from tests.commandline import succeed
 from tests.docs import reference
 from tests.docs.pages import ROOT, pages
@@ -86,7 +87,7 @@ def test_every_parser_is_of_a_command_in_the_reference() -> None:
     assert text.count("ArgumentParser(") == 1  # in `parser_of`
 
 
-@pytest.mark.parametrize("command", reference.COMMANDS)
+@in_one_test("command", reference.COMMANDS)
 def test_every_option_of_a_command_has_a_meaning(command: str) -> None:
     actions = reference.actions_of(reference.parser_of(command))
     assert actions or command == "compile"

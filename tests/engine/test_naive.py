@@ -5,6 +5,7 @@ import pytest
 from scipy.signal import correlate
 
 from cnnexp.engine import Context, Window, naive
+from tests.cases import in_one_test
 from tests.engine.geometries import (
     GEOMETRIES,
     POOL_GEOMETRIES,
@@ -65,7 +66,7 @@ def test_max_pooling_never_takes_the_padding():
     assert np.all(pooled == -1)
 
 
-@pytest.mark.parametrize("g", GEOMETRIES, ids=str)
+@in_one_test("g", GEOMETRIES)
 def test_convolution_equals_scipy(g: Geometry):
     """A dilated filter is one with zeros between its weights; groups are convolutions apart."""
     A, (W, b), window = images(g), weights(g), g.window

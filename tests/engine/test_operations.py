@@ -9,6 +9,7 @@ from cnnexp.engine import IMPLEMENTATIONS as TABLE
 from cnnexp.engine import Context, Limits, Window
 from cnnexp.engine.products import outer, product
 from cnnexp.errors import ShapeError
+from tests.cases import in_one_test
 from tests.engine.geometries import (
     FAST_IMPLEMENTATIONS,
     GEOMETRIES,
@@ -26,11 +27,12 @@ from tests.engine.geometries import (
 
 OPERATIONS = ["conv", "max_pool", "avg_pool"]
 CASES = [
-    pytest.param(operation, g, id=f"{operation}-{g}")
+    (operation, g)
     for operation in OPERATIONS
     for g in (GEOMETRIES if operation == "conv" else POOL_GEOMETRIES)
 ]
 FEW = CASES[::7]
+HERE = [name for name in FAST_IMPLEMENTATIONS if not TABLE[name].missing()]
 
 
 def run(impl, operation, g, A, W, b, dZ=None, context=None, **flags):
@@ -45,32 +47,29 @@ def run(impl, operation, g, A, W, b, dZ=None, context=None, **flags):
     return [Z, dA_prev.copy(), *(grads[name].copy() for name in params)]
 
 
-def assert_close(found, expected, tolerance):
+def assert_close(found, expected, tolerance, name=""):
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         assert one.shape == other.shape
         scale = max(1.0, float(np.abs(other).max(initial=0)))
-        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale)
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale, err_msg=name)
 
 
-@pytest.mark.parametrize("impl", FAST_IMPLEMENTATIONS)
+def check_all(found_by, expected, dtype):
+    """Compare the arrays of each implementation with those of `naive`."""
+    for name, found in found_by.items():
+        assert all(array.dtype == dtype for array in found), name
+        assert_close(found, expected, TOLERANCE[dtype], name)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize(("operation", "g"), CASES)
-@pytest.mark.few(200)
-def test_equals_naive(operation: str, g: Geometry, impl: str, dtype: type):
-    A, (W, b) = images(g, dtype), weights(g, dtype)
-    expected = run("naive", operation, g, A, W, b)
-    found = run(impl, operation, g, A, W, b)
-    assert_close(found, expected, TOLERANCE[dtype])
-    assert all(array.dtype == dtype for array in found)
-
-
-@pytest.mark.parametrize(("operation", "g"), CASES)
-def test_tiny_blocks_equal_naive(operation: str, g: Geometry):
+@in_one_test(("operation", "g"), CASES)
+def test_equals_naive(operation: str, g: Geometry, dtype: type):
     """With tiny limits products are cut into blocks, and tiles of Winograd's method too."""
-    A, (W, b) = images(g), weights(g)
-    expected = run("naive", operation, g, A, W, b)
-    assert_close(run("fast", operation, g, A, W, b, limits=TINY), expected, 1e-10)
+    arrays = (images(g, dtype), *weights(g, dtype))
+    found = {impl: run(impl, operation, g, *arrays) for impl in HERE}
+    found["fast, tiny limits"] = run("fast", operation, g, *arrays, limits=TINY)
+    check_all(found, run("naive", operation, g, *arrays), dtype)
 
 
 @pytest.mark.parametrize("columns", [1, 5, 40, 1001])
@@ -83,7 +82,7 @@ def test_products_in_blocks(columns: int):
 
 
 def test_tiny_limits_enter_the_blocked_branches(monkeypatch):
-    """What the two tests above are for happens: stacks of products, and several blocks of tiles."""
+    """What the test above is for happens: stacks of products, and several blocks of tiles."""
     from cnnexp.engine import products
     from cnnexp.engine.fast import winograd
 
@@ -102,13 +101,12 @@ def test_tiny_limits_enter_the_blocked_branches(monkeypatch):
     assert max(blocks) > 1
 
 
-@pytest.mark.parametrize("impl", FAST_IMPLEMENTATIONS)
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("g", POOL_GEOMETRIES[::2], ids=str)
-def test_equals_naive_on_ties(operation: str, g: Geometry, impl: str):
-    A, (W, b) = images(g, ties=True), weights(g)
-    expected = run("naive", operation, g, A, W, b)
-    assert_close(run(impl, operation, g, A, W, b), expected, 1e-10)
+@in_one_test("g", POOL_GEOMETRIES[::2])
+def test_equals_naive_on_ties(operation: str, g: Geometry):
+    arrays = (images(g, ties=True), *weights(g))
+    found = {impl: run(impl, operation, g, *arrays) for impl in HERE}
+    check_all(found, run("naive", operation, g, *arrays), np.float64)
 
 
 @pytest.mark.parametrize("impl", FAST_IMPLEMENTATIONS)
@@ -137,7 +135,7 @@ def test_equals_naive_for_any_geometry(impl, image, f, s, padding, dilation, cou
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
-@pytest.mark.parametrize(("operation", "g"), CASES[::2])
+@in_one_test(("operation", "g"), CASES[::2])
 def test_directional_gradients(operation: str, g: Geometry, impl: str):
     """Along a random direction the value changes as the gradients say (two evaluations)."""
     step = 1e-6
@@ -157,7 +155,7 @@ def test_directional_gradients(operation: str, g: Geometry, impl: str):
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
-@pytest.mark.parametrize(("operation", "g"), FEW)
+@in_one_test(("operation", "g"), FEW)
 def test_inputs_are_left_alone(operation: str, g: Geometry, impl: str):
     A, (W, b) = images(g), weights(g)
     out = run(impl, operation, g, A, W, b)[0]
@@ -171,7 +169,7 @@ def test_inputs_are_left_alone(operation: str, g: Geometry, impl: str):
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
-@pytest.mark.parametrize(("operation", "g"), FEW)
+@in_one_test(("operation", "g"), FEW)
 def test_memory_order_does_not_matter(operation: str, g: Geometry, impl: str):
     A, (W, b) = images(g), weights(g)
     expected = run(impl, operation, g, A, W, b)
@@ -185,7 +183,7 @@ def test_memory_order_does_not_matter(operation: str, g: Geometry, impl: str):
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
-@pytest.mark.parametrize(("operation", "g"), FEW)
+@in_one_test(("operation", "g"), FEW)
 def test_a_batch_equals_its_micro_batches(operation: str, g: Geometry, impl: str):
     g = g._replace(n_m=5)
     A, (W, b) = images(g), weights(g)
@@ -199,7 +197,7 @@ def test_a_batch_equals_its_micro_batches(operation: str, g: Geometry, impl: str
 
 
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
-@pytest.mark.parametrize(("operation", "g"), FEW)
+@in_one_test(("operation", "g"), FEW)
 def test_reused_memory_equals_fresh(operation: str, g: Geometry, impl: str):
     (W, b), context = weights(g), Context(reuse=True)
     for n_m in (4, 2, 5):  # memory that is too large, and too small

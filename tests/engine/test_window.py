@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from cnnexp.engine.window import Axis, Window
 from cnnexp.errors import OptionError, ShapeError
+from tests.cases import in_one_test
 from tests.engine.geometries import GEOMETRIES
 
 
@@ -29,7 +30,7 @@ def test_leftover_pixels_are_dropped():
     assert Window.over((8, 7), 3, 3, "valid").out == (2, 2)
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@in_one_test("geometry", GEOMETRIES)
 def test_group_count_is_the_formula(geometry):
     window = geometry.window
     expected = []

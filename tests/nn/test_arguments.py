@@ -10,6 +10,7 @@ from cnnexp import Conv2D, Dense, Flatten, Network, Softmax
 from cnnexp.classic import FCLayer_Softmax, FlatLayer, Net
 from cnnexp.errors import CnnexpError, OptionError, ShapeError
 from cnnexp.nn.layer import Layer
+from tests.cases import in_one_test
 
 X, Y = np.random.default_rng(0).random((8, 6, 6, 1)), np.arange(8) % 3
 
@@ -93,7 +94,7 @@ def test_samples_that_are_none_are_refused(samples, message):
         network().predict(samples)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "options",
     [
         {"impl": None},
@@ -115,7 +116,6 @@ def test_samples_that_are_none_are_refused(samples, message):
         {"layers": Dense(3)},
         {"layers": [Dense]},
     ],
-    ids=str,
 )
 def test_options_that_cannot_be_used_are_refused(options):
     with pytest.raises(OptionError, match=r"must|is made of"):

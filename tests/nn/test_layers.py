@@ -44,6 +44,7 @@ from cnnexp import (
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.initializers import INITIALIZERS
+from tests.cases import in_one_test
 
 IMAGE = (6, 5, 2)
 CASES = {
@@ -170,7 +171,7 @@ def test_multiply_adds_and_parameters():
     assert MaxPool2D(2).multiply_adds == 0
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("make", "message"),
     [
         (lambda: Conv2D(0, 3), "filters must be at least 1. Got 0."),

@@ -24,6 +24,7 @@ from cnnexp import (
 )
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.nn.losses import Loss, binary_error, class_indices, real_targets
+from tests.cases import in_one_test
 from tests.nn.torch_networks import loss_of
 
 
@@ -172,7 +173,7 @@ def test_every_loss_has_a_case():
     assert {type(loss) for loss in LOSS_CASES} == {LOSSES[name] for name in LOSSES}
 
 
-@pytest.mark.parametrize("loss", LOSS_CASES, ids=str)
+@in_one_test("loss", LOSS_CASES)
 def test_micro_batches_add_up_and_inputs_stay(loss):
     rng = np.random.default_rng(0)
     Z, targets = rng.standard_normal((9, 5)), targets_for(loss, rng, 9, 5)
@@ -199,7 +200,7 @@ def test_equals_pytorch(loss):
     np.testing.assert_allclose(dZ, tensor.grad.numpy(), atol=1e-15)
 
 
-@pytest.mark.parametrize("loss", LOSS_CASES, ids=str)
+@in_one_test("loss", LOSS_CASES)
 def test_gradients_equal_finite_differences(loss):
     rng = np.random.default_rng(3)
     Z, targets = rng.standard_normal((4, 5)), targets_for(loss, rng, 4, 5)
@@ -212,7 +213,7 @@ def test_gradients_equal_finite_differences(loss):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("loss", LOSS_CASES, ids=str)
+@in_one_test("loss", LOSS_CASES)
 def test_large_outputs_give_finite_losses_of_the_same_type(loss, dtype):
     rng = np.random.default_rng(0)
     Z, targets = (rng.standard_normal((6, 5)) * 1e4).astype(dtype), targets_for(loss, rng, 6, 5)

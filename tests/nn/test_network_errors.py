@@ -5,6 +5,7 @@ import pytest
 
 from cnnexp import Conv2D, Dense, Flatten, Network, ReLU, Softmax
 from cnnexp.errors import OptionError, ShapeError, UnknownName
+from tests.cases import in_one_test
 from tests.nn.networks import batch
 
 X, Y = batch()
@@ -14,7 +15,7 @@ def softmax_net():
     return Network([Flatten(), Dense(4, activation="softmax")])
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("make", "error", "message"),
     [
         (lambda: Network([]), OptionError, "a network needs at least one layer."),

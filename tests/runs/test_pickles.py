@@ -17,6 +17,7 @@ import pytest
 
 from cnnexp.errors import UnsafePickle
 from cnnexp.runs import pickles
+from tests.cases import in_one_test
 
 # Where NumPy keeps what its pickles name, before version 2 and since.
 CORE = np.zeros(1).__reduce__()[0].__module__.rpartition(".")[0]
@@ -200,7 +201,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("kind", REFUSED)
+@in_one_test("kind", REFUSED)
 def test_all_but_plain_things_and_arrays_of_numbers_is_refused(kind):
     with pytest.raises(UnsafePickle):
         pickles.loads(REFUSED[kind])
@@ -329,7 +330,7 @@ def test_damaged_pickles_are_refused(kind):
 
 
 @pytest.mark.parametrize("protocol", [3, 4, 5])
-@pytest.mark.parametrize(
+@in_one_test(
     "array",
     [
         np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -343,7 +344,6 @@ def test_damaged_pickles_are_refused(kind):
         np.float32(0.1),
         np.array([np.nan, np.inf, -0.0], dtype=np.float16),
     ],
-    ids=str,
 )
 def test_arrays_come_back_bit_for_bit(array, protocol):
     found = pickles.loads(pickle.dumps({"W": array}, protocol=protocol))["W"]

@@ -10,6 +10,7 @@ from cnnexp import Conv2D, Dense, Flatten, MaxPool2D, MeanSquaredError, Network,
 from cnnexp.errors import OptionError, ShapeError
 from cnnexp.train import CALLBACKS, Callback, EarlyStopping
 from cnnexp.train.optimizers import SGD, Adam
+from tests.cases import in_one_test
 
 
 def classifier(**options):
@@ -119,7 +120,7 @@ def test_real_values():
     np.testing.assert_allclose(net.weights()["dense1.W"][:, 0], [1, -2, 0.5], atol=0.05)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("options", "error", "message"),
     [
         ({"validation": 1.5}, OptionError, r"a fraction between 0 and 1, or \(X, Y\). Got 1.5"),

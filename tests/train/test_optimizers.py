@@ -8,6 +8,7 @@ from cnnexp.nn.parameters import Parameter
 from cnnexp.train import OPTIMIZERS
 from cnnexp.train.optimizer import limit_norms
 from cnnexp.train.optimizers import LAMB, SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
+from tests.cases import in_one_test
 
 
 def parameters_of(size, biases=0):
@@ -159,7 +160,7 @@ CLIPS = [{}, {"clip_norm": 2.0}, {"clip_value": 0.5}]
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=str)
-@pytest.mark.parametrize(("name", "options"), CASES)
+@in_one_test(("name", "options"), CASES)
 def test_equals_pytorch_over_fifty_steps(name, options, clip, request):
     torch = pytest.importorskip("torch")
     torch.set_default_dtype(torch.float64)  # of NAdam's product of momenta
@@ -195,7 +196,7 @@ def test_equals_pytorch_over_fifty_steps(name, options, clip, request):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("name", "options"), [*CASES, *NOT_IN_PYTORCH])
+@in_one_test(("name", "options"), [*CASES, *NOT_IN_PYTORCH])
 def test_chunks_change_nothing_and_the_dtype_is_kept(name, options, dtype):
     rng = np.random.default_rng(0)
     gradients = rng.standard_normal((3, 40)).astype(dtype)
@@ -214,7 +215,7 @@ def test_chunks_change_nothing_and_the_dtype_is_kept(name, options, dtype):
     assert found[0] == found[1] == found[2]
 
 
-@pytest.mark.parametrize(("name", "options"), [*CASES, *NOT_IN_PYTORCH])
+@in_one_test(("name", "options"), [*CASES, *NOT_IN_PYTORCH])
 def test_a_step_that_is_not_finite_changes_no_parameter(name, options):
     values, names = np.linspace(-1, 1, 9).astype(np.float32), parameters_of(9)
     optimizer, before = OPTIMIZERS[name](**options), values.copy()
@@ -225,7 +226,7 @@ def test_a_step_that_is_not_finite_changes_no_parameter(name, options):
     np.testing.assert_array_equal(values, before)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("make", "message"),
     [
         (lambda: SGD(momentum=1.0), "momentum must be at least 0 and below 1. Got 1.0."),

@@ -19,6 +19,7 @@ from cnnexp.train.schedules import (
     Step,
     Triangle,
 )
+from tests.cases import in_one_test
 from tests.train.trainings import trainer
 
 
@@ -27,7 +28,7 @@ def moment(progress):
     return Moment(step=progress, epoch=1, steps_per_epoch=1, epochs=1)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("schedule", "at", "factor"),
     [
         (Constant(), 0.0, 1),
@@ -199,7 +200,7 @@ def test_a_schedule_sees_step_epoch_and_the_figures_of_the_last_epoch():
     assert seen[3].metrics["test_loss"] == figures[0]["loss"]
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     ("make", "message"),
     [
         (lambda: Cosine(warmup=1.0), "warmup must be at least 0 and below 1. Got 1.0."),

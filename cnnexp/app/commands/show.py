@@ -105,7 +105,8 @@ def default_settings(record: Record) -> dict[str, Any] | None:
     choices = record.choices
     try:
         app = make_app(project=False)  # a run may be looked at in any folder
-        names = {g: str(app.settings().hydra.runtime.choices[g]) for g in GROUPS}
+        chosen = app.settings().hydra.runtime.choices
+        names = {g: str(chosen[g]) for g in GROUPS}
         names["impl"] = _default_impl(record) if names["impl"] == AUTO else names["impl"]
         other = [f"{g}={choices[g]}" for g in GROUPS if choices.get(g, names[g]) != names[g]]
         settings: dict[str, Any] = dict(names)

@@ -5,6 +5,7 @@ Their values are what `help` shows of a choice that is made of other things.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,10 +45,19 @@ def comment(path: Path) -> str:
 
 def values_in_presets(transform: str, option: str) -> Iterator[tuple[str, Any]]:
     """Yield the names of our presets of ``augment`` that set an option, with its value."""
-    for path in sorted((config_root() / "conf" / "augment").glob("*.yaml")):
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["transforms"]:
+    for name, entries in _own_transforms().items():
+        for entry in entries:
             if entry["type"] == transform and option in entry:
-                yield path.stem, entry[option]
+                yield name, entry[option]
+
+
+@functools.cache
+def _own_transforms() -> dict[str, list[dict[str, Any]]]:
+    """Return the transforms of our presets of ``augment`` by their names."""
+    files = sorted((config_root() / "conf" / "augment").glob("*.yaml"))
+    return {
+        path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))["transforms"] for path in files
+    }
 
 
 def _parted(path: Path) -> tuple[str, str]:

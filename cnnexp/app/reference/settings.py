@@ -245,10 +245,13 @@ def _section(name: str, group: str, cls: type, choices: Registry[Any] | None = N
     return Section(name, about(cls), tuple(settings), foreign)
 
 
-def _settings(before: str, cls: type) -> Iterator[Setting]:
-    """Yield the fields of a dataclass."""
-    if not dataclasses.is_dataclass(cls):
-        return
+@functools.cache
+def _settings(before: str, cls: type) -> tuple[Setting, ...]:
+    """Return the fields of a dataclass."""
+    return tuple(_each_setting(before, cls)) if dataclasses.is_dataclass(cls) else ()
+
+
+def _each_setting(before: str, cls: type) -> Iterator[Setting]:
     about, hints = documented(cls), typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         said = about.get(field.name, Parameter("", ""))
