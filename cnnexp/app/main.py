@@ -130,5 +130,6 @@ def _no_command(name: str, rest: Sequence[str]) -> str:
         return f"{name} {rest[0]}: write {name}={rest[0]}.{meant}"
     return (
         f"no command is named '{name}'.{meant} Commands:"
-        f" {', '.join(SUMMARIES)}. Settings are given as key=value."
+        f" {', '.join(SUMMARIES)}. Settings are given as key=value. Training has no command:"
+        " python -m cnnexp epochs=3."
     )

@@ -38,6 +38,7 @@ def named_run(text: str) -> Path:
         If several runs are meant, or there is no last one.
     """
     if not _is_absent(text) or place_of(text) is not None:
+        _refuse_file(Path(text))
         return Path(text)
     below = list(find_runs(OUTPUTS)) if os.path.isdir(OUTPUTS) else []
     if text == LAST:
@@ -51,6 +52,14 @@ def named_run(text: str) -> Path:
             f"{text}: begins the names of {len(found):,} runs: {names}{more}. Give more of it."
         )
     return found[0] if found else Path(text)
+
+
+def _refuse_file(path: Path) -> None:
+    """Raise RunError if a path is a file and no archive."""
+    if path.is_file() and place_of(str(path)) is None:
+        beside = (path.parent / FILE).exists()
+        hint = f" The run is {path.parent}." if beside else " Give a run folder or an archive."
+        raise RunError(f"{path}: is a file, not a run.{hint}")
 
 
 def _is_absent(path: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from cnnexp.errors import RunError
+from cnnexp.errors import RunError, system_reason
 from cnnexp.runs.archives import refuse_archive
 from cnnexp.runs.files import refuse_link
 from cnnexp.runs.record import FILE, is_a_run
@@ -25,7 +25,7 @@ def hold(folder: Path) -> Iterator[None]:
     Raises
     ------
     RunError
-        If another process holds it, or it is in an archive.
+        If another process holds it, it is in an archive, or nothing may be written into it.
     """
     from filelock import Timeout
 
@@ -37,6 +37,8 @@ def hold(folder: Path) -> Iterator[None]:
             raise RunError(
                 f"{folder}: another process is writing this run. Stop it first."
             ) from None
+        except PermissionError as error:
+            raise RunError(f"{folder}: cannot be written into: {system_reason(error)}.") from None
         yield
 
 

@@ -39,3 +39,16 @@ def test_without_the_place_both_are_named():
 def test_a_list_and_settings_are_mixed_up_on_the_command_line(word, reason):
     ended = cnnexp(word)
     assert (ended.code, ended.err) == (2, f"error: {word}: {reason}\n")
+
+
+def test_a_text_with_a_comma_is_told_how_to_stay_one():
+    ended = cnnexp("note=a baseline, of table 2")
+    assert ended.code == 2
+    assert "-m 'note=a baseline, of table 2'" in ended.err
+    assert """For one text with a comma in it write 'note="a baseline, of table 2"'.""" in ended.err
+
+
+def test_training_has_no_command():
+    ended = cnnexp("train")
+    assert ended.code == 2
+    assert "Training has no command: python -m cnnexp epochs=3." in ended.err

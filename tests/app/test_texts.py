@@ -124,3 +124,23 @@ def test_a_sweep():
 def test_python_may_type_words_too():
     run = package.run(["name=1.10"], model="flat", epochs=1, data={"limit": 40}, note="1e-3")
     assert (run.config["name"], run.config["note"]) == ("1.10", "1e-3")
+
+
+@in_one_test(
+    ("word", "typed"),
+    [
+        ("name=größe", "name='größe'"),
+        ("note=R&D, really", "note='R&D', really"),
+        ("note=it#s", "note='it#s'"),
+        ("tags=[é,b]", "tags=['é',b]"),
+        ("data.dir=my folder/ä", "data.dir='my folder/ä'"),
+        ("epochs=é", "epochs=é"),
+    ],
+)
+def test_what_hydra_cannot_read_is_quoted_in_a_text(word, typed):
+    assert as_typed(word) == typed
+
+
+def test_a_folder_may_have_any_letter():
+    succeed(*SMALL, "hydra.run.dir=größe/ä & b", "note=it's R&D")
+    assert package.load_run("größe/ä & b").config["note"] == "it's R&D"

@@ -338,3 +338,25 @@ def test_commands_make_nothing(digits_run, tmp_path):
     succeed("evaluate", digits_run, "data.limit=5")
     assert not list(tmp_path.iterdir())
     assert sorted(path.name for path in digits_run.iterdir()) == before
+
+
+def test_a_file_is_no_run(digits_run):
+    ended = cnnexp("show", digits_run / "run.json")
+    assert ended.code == 2
+    assert f"run.json: is a file, not a run. The run is {digits_run}." in ended.err
+
+
+def test_predict_names_the_folders_that_have_pictures(digits_run, tmp_path):
+    for name in ("seven", "nine"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / name / "a.png")
+    ended = cnnexp("predict", digits_run, tmp_path)
+    assert ended.code == 2
+    assert f"There are some in {tmp_path}/nine, {tmp_path}/seven." in ended.err
+
+
+def test_a_run_beside_other_files_is_warned_of(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    ended = cnnexp(f"hydra.run.dir={tmp_path}", "model=flat", "epochs=1", "data.limit=50")
+    assert ended.code == 0
+    assert f"warning: {tmp_path} holds other files" in ended.err

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from cnnexp.errors import RunError
+from cnnexp.runs import folders
 from cnnexp.runs.files import open_to_append, read_bytes, write_output
 from cnnexp.runs.folders import claim, claim_number, hold
 from cnnexp.runs.record import is_a_run
@@ -99,3 +100,15 @@ def test_other_errors_of_a_lock_are_those_of_the_system(tmp_path, monkeypatch):
     monkeypatch.setattr("fcntl.flock", fail)
     with pytest.raises(OSError, match="Input/output error"), hold(tmp_path):
         raise AssertionError("held")
+
+
+def test_a_folder_that_may_not_be_written_into_is_a_mistake_of_the_user(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(folders, "locked", refuse)
+    with (
+        pytest.raises(RunError, match=r"cannot be written into: Permission denied"),
+        hold(tmp_path),
+    ):
+        pass

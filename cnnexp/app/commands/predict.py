@@ -64,7 +64,12 @@ def files_of(given: Sequence[Path]) -> tuple[list[Path], list[str]]:
         found = pictures(path) if path.is_dir() else [path]
         paths += found
         if not found:
-            faults.append(f"{path}: there is no picture ({', '.join(ENDINGS)}) in this folder.")
+            within = sorted(
+                f"{each}" for each in path.iterdir() if each.is_dir() and pictures(each)
+            )
+            hint = f" There are some in {', '.join(within)}." if within else ""
+            kinds = ", ".join(ENDINGS)
+            faults.append(f"{path}: there is no picture ({kinds}) in this folder.{hint}")
     return paths, faults
 
 

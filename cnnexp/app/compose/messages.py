@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from cnnexp.app.compose.texts import is_text
 from cnnexp.app.settings.schema import TABLES, option_names
 from cnnexp.errors import ConfigError, did_you_mean
 from cnnexp.runs.version1 import new_name
@@ -148,8 +150,10 @@ def _several_values(override: str) -> str:
     key, _, values = override.partition("=")
     text = (
         f"{override} gives several values to one run. To sweep over them add -m:"
-        f" python -m cnnexp -m {override}."
+        f" python -m cnnexp -m {shlex.quote(override)}."
     )
+    if is_text(key):
+        return f"{text} For one text with a comma in it write '{key}=\"{values}\"'."
     if DECIMAL_COMMA.fullmatch(values):
         return f"{text} For a decimal fraction write {key}={values.replace(',', '.')}."
     return f"{text} For a list write '{key}=[{values}]'."

@@ -1,8 +1,8 @@
 """What was typed for a setting that is a text stays as it was typed.
 
-To Hydra ``1.10`` is a number, and ``2024_01_01`` as well. Where the type of a setting is a text, or
-a list of texts, such words are put between quotation marks before Hydra reads them; inside
-mappings as well, as in ``sweep.points=[{name: 1.10}]``.
+To Hydra ``1.10`` is a number, and ``2024_01_01`` as well; it cannot read ``größe``. Where the type
+of a setting is a text, or a list of texts, such words are put between quotation marks before Hydra
+reads them; inside mappings as well, as in ``sweep.points=[{name: 1.10}]``.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ LISTED = {
     "callbacks": ("cnnexp.train", "CALLBACKS"),
     "trackers": ("cnnexp.trackers", "TRACKERS"),
 }  # lists of things that are named, with their options, and the tables that have them
+UNREADABLE = re.compile(r"[^\w\s/\\+.$%*@?|:-]|[^\x00-\x7f]")  # for Hydra, without quotation marks
 ODD = re.compile(r"[-+.\d].*|true|false|inf|nan", re.IGNORECASE)  # may be more than a text
 
 
@@ -42,6 +43,8 @@ def as_typed(word: str) -> str:
     --------
     >>> print(as_typed("name=1e-3,1e-4"), as_typed("tags=[1.10,best]"), as_typed("ema=1e-3"))
     name='1e-3','1e-4' tags=['1.10',best] ema=1e-3
+    >>> print(as_typed("data.dir=größe"), as_typed("note=R&D"))
+    data.dir='größe' note='R&D'
     """
     key, equals, value = word.partition("=")
     if not equals or key.startswith("~") or OTHER.search(value):
@@ -98,6 +101,9 @@ def _inside(key: str | None, name: str) -> str:
 def _quoted(element: str, key: str | None) -> str:
     """Put a text between quotation marks if Hydra would read something else."""
     text = element.strip()
+    if key is not None and UNREADABLE.search(text) and text[0] not in "'\"" and is_text(key):
+        escaped = text.replace("'", r"\'")
+        return element.replace(text, f"'{escaped}'")
     if key is None or not ODD.fullmatch(text):
         return element
     try:

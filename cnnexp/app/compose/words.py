@@ -10,6 +10,7 @@ import argparse
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -43,7 +44,7 @@ def check_words(words: Sequence[str]) -> argparse.Namespace:
         given.overrides = []
         return given
     given.overrides = [dotted(word) for word in given.overrides]
-    faults = list(_flag_faults(given))
+    faults = [*_flag_faults(given), *_split_lists(given.overrides)]
     for override in given.overrides:
         faults += _faults(override)
     faults += _given_twice(given.overrides)
@@ -113,12 +114,24 @@ def _faults(override: str) -> Iterator[str]:
         own = f" A file of yours is found with --config-dir FOLDER, if it lies in FOLDER/{key}."
         hint = own if "/" in value else ""
         yield f"{override}: must be a name. Options of {key}: {', '.join(config_files(key))}.{hint}"
-    elif key == f"{group}.name" and group in CHOICES and group != "model":
+    elif key == f"{group}.name" and group in CHOICES and _is_choice(group, value):
         yield f"{override}: write {group}={value}, which brings the options that belong to it."
     elif (match := PLACE.match(key)) and not match[2].isdigit():
         yield f"{override}: {match[1]} are numbered from 0. Got '{match[2]}'."
     elif key in FOLDERS:
         yield from _folder_faults(override, value)
+
+
+def _is_choice(group: str, value: str) -> bool:
+    """Say whether a name chooses an option; a model of one's own may have any other name."""
+    return group != "model" or bool({*value.split(",")} & config_files(group).keys())
+
+
+def _split_lists(overrides: Sequence[str]) -> Iterator[str]:
+    """Yield what was typed as several words because of a space after a comma."""
+    for word, following in pairwise(overrides):
+        if "=" in word and word.endswith(",") and "=" not in following:
+            yield f"{word} {following}: write {word}{following}, without a space after the comma."
 
 
 def _folder_faults(override: str, value: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ import logging
 import math
 import shlex
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -237,6 +237,7 @@ def train(
     """Take the events of a training to the logs and to the screen, and say how it ended."""
     with Progress(trainer.epochs, trainer.batches_per_epoch, label) as progress:
         progress.begin(trainer.state.epoch, trainer.state.batch)
+        losses: dict[int, float] = {}  # by epoch
         for event in trainer.events():
             if isinstance(event, BatchDone):
                 writer.batch_done(event, trainer.snapshot)
@@ -244,6 +245,7 @@ def train(
             elif isinstance(event, EpochDone):
                 trackers.epoch_done(writer.epoch_done(event, trainer.snapshot))
                 progress.epoch_done(event)
+                losses[event.epoch] = event.train["loss"]
                 log.info("%s", event)
                 if (diverged := _after_an_epoch(event, trainer)) is not None:
                     return _diverged(diverged, progress)
@@ -255,6 +257,8 @@ def train(
                 progress.say(f"interrupted; what was learnt is kept in {folder}")
                 progress.say(f"to go on: python -m cnnexp resume {shlex.quote(folder)}")
                 return "interrupted", None
+        if collapse := collapsed(losses):
+            progress.say(collapse)
         return "finished", _say_what_is_kept(trainer, progress)
 
 
@@ -268,6 +272,26 @@ def _say_what_is_kept(trainer: Trainer, progress: Progress) -> str | None:
         best = state.best
         progress.say(f"kept: the weights of epoch {best.epoch}, {best.metric} {best.value:.4f}")
     return reason
+
+
+def collapsed(losses: Mapping[int, float]) -> str:
+    """Say that a network learnt, and then lost what it had learnt; empty if it did not.
+
+    Examples
+    --------
+    >>> collapsed({1: 0.9, 2: 0.1, 3: 2.3})
+    'note: the train loss was 0.1000 in epoch 2 and is 2.3000 now: a smaller learning_rate may help'
+    >>> collapsed({1: 0.9, 2: 0.1, 3: 0.2})
+    ''
+    """
+    best = min(losses, key=lambda epoch: losses[epoch], default=None)
+    last = losses[max(losses)] if losses else 0.0
+    if best is None or last < 1 or last < 5 * losses[best]:
+        return ""
+    return (
+        f"note: the train loss was {losses[best]:.4f} in epoch {best} and is {last:.4f} now:"
+        " a smaller learning_rate may help"
+    )
 
 
 def _after_an_epoch(event: EpochDone, trainer: Trainer) -> Diverged | None:

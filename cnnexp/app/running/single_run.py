@@ -190,6 +190,8 @@ def chosen_folder(wanted: Path) -> Path:
     if (around := run_around(wanted)) is not None:
         raise RunError(f"hydra.run.dir={wanted}: lies in the folder of a run, {near(around)}.")
     wanted.mkdir(parents=True, exist_ok=True)
+    if not is_empty(wanted):
+        warn(f"warning: {wanted} holds other files; those of the run are written beside them")
     return wanted
 
 
