@@ -127,8 +127,8 @@ def resume_held(
         return record
     if record.status == "finished" and place.get("stopped"):
         raise RunError(
-            f"{folder}: cannot be extended: it stopped early, because {place['stopped']}. Train with"
-            f" more patience: python -m cnnexp rerun {shlex.quote(str(folder))}"
+            f"{folder}: cannot be extended: it stopped early, because {place['stopped']}. Train"
+            f" with more patience: python -m cnnexp rerun {shlex.quote(str(folder))}"
             " early_stopping.patience=N"
         )
     if record.status == "finished" and saved is None:
