@@ -119,12 +119,11 @@ function drawPanel(panel, example) {
   const counts = countsOf(method, example.window, example.sizes);
   const step = done ? steps[done - 1] : null;
   const products = steps.slice(0, done).reduce((sum, one) => sum + one.products, 0);
-  const iterations = method === "im2col" ? 0 : done;
   const stage = element(
     "div",
     { class: "stage" },
     drawnImages(example, step, method),
-    element("p", { class: "count" }, countWords("Python iteration", iterations, counts.iterations)),
+    element("p", { class: "count" }, iterationsOf(method, done, counts.iterations)),
     element("p", { class: "count" }, countWords("matrix product", products, counts.products)),
     element("p", { class: "count" }, `workspace of a step: ${counted("number", workspaceOf(method, example.window, example.sizes))}`),
     ...(method === "im2col" || method === "groups" ? [drawnProduct(example, step, products > 0)] : []),
@@ -132,6 +131,12 @@ function drawPanel(panel, example) {
     element("p", { class: "says" }, step ? step.says : "Nothing is computed yet.")
   );
   block.querySelector(".stage")?.replaceWith(stage);
+}
+
+/** @param {string} method @param {number} done @param {number} all */
+function iterationsOf(method, done, all) {
+  if (method === "im2col") return "0 Python iterations: one call of NumPy copies all windows";
+  return countWords("Python iteration", done, all);
 }
 
 /** @param {string} what @param {number} done @param {number} all */
