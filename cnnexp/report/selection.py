@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 from collections.abc import Iterable, Sequence
@@ -17,9 +18,15 @@ if TYPE_CHECKING:
 
 # texts in quotes, names in backticks, and names with dots; everything else stays as it is
 WORDS = re.compile(r"""("[^"]*"|'[^']*'|`[^`]*`)|(?<![\w.@])([A-Za-z_]\w*(?:\.\w+)*)""")
+# a name, a single "=", and a value; what stands in quotes is not looked at
+ASSIGNED = re.compile(
+    r"""("[^"]*"|'[^']*'|`[^`]*`)|([A-Za-z_][\w.]*)\s*(?<![=!<>])=(?!=)\s*("[^"]*"|'[^']*'|[^\s"'()]+)"""
+)
 MATHEMATICS = ("abs", "sqrt", "log", "log10", "exp", "floor", "ceil")  # what a query may call
 
 YAML = {"true": "True", "false": "False"}
+# a value that is written without quotes, or has them already
+PLAIN = re.compile(r"""["'].*["']|true|false|True|False|[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?""")
 NULLS = ("null", "None", "nan", "NaN")
 
 
@@ -72,6 +79,8 @@ def where(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
     import pandas as pd
 
     option = f"--where {condition!r}"
+    if (meant := _with_comparisons(condition)) != condition:
+        raise OptionError(f"{option}: is not a condition. Did you mean --where {meant!r}? {HELP}")
     query = quoted(condition, option, frame)
     try:
         holds: Any = frame.eval(query)
@@ -85,6 +94,26 @@ def where(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
 
 
 HELP = "Compare with == != < >, join with and, or; for example 'impl == \"sg\" and epochs > 4'."
+
+
+def _with_comparisons(condition: str) -> str:
+    """Return a condition with comparisons in the place of ``name=value``, the way of settings.
+
+    Examples
+    --------
+    >>> _with_comparisons("model=flat and seed=1"), _with_comparisons("note == 'a=b'")
+    ('model == "flat" and seed == 1', "note == 'a=b'")
+    """
+
+    def one(match: re.Match[str]) -> str:
+        literal, name, value = match.groups()
+        if literal is not None:
+            return str(literal)
+        if value in NULLS:
+            return f"{name}.isna()"
+        return f"{name} == {value if PLAIN.fullmatch(value) else json.dumps(value)}"
+
+    return ASSIGNED.sub(one, condition)
 
 
 def quoted(condition: str, option: str, frame: pd.DataFrame) -> str:
@@ -104,7 +133,15 @@ def quoted(condition: str, option: str, frame: pd.DataFrame) -> str:
             if literal.startswith("`"):
                 check_columns(option, [literal.strip("`")], frame)
             return str(literal)
-        return _quoted_name(name, option, frame)
+        try:
+            return _quoted_name(name, option, frame)
+        except UnknownName:
+            if condition[: match.start()].rstrip().endswith(("==", "!=")) and "." not in name:
+                raise UnknownName(
+                    f"{option}: no column is named '{name}'. A text is written in quotes:"
+                    f' "{name}".'
+                ) from None
+            raise
 
     return WORDS.sub(one, condition)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,7 +32,8 @@ FIGURES = (
     "samples_per_second",
     "seconds",
 )
-OTHER_RESULTS = ("epoch", "train_loss", "train_error", "best_epoch", "eval_seconds")
+OTHER_RESULTS = ("epoch", "best_epoch", "eval_seconds")
+OF_PART = re.compile(r"(best_)?(train|validation|test)_\w+")  # what is measured of a part
 NO_RESULT = ("sweep.", "checkpoint.", "profile")  # settings that leave the result alone
 
 
@@ -71,8 +73,30 @@ def with_target(frame: pd.DataFrame, metric: str, value: float) -> pd.DataFrame:
 
 
 def is_result(column: str) -> bool:
-    """Say whether a column of `load_runs` is something that was measured."""
-    return column in FIGURES or column in OTHER_RESULTS or column.startswith("best_")
+    """Say whether a column of `load_runs` is something that was measured.
+
+    Examples
+    --------
+    >>> is_result("best_validation_error"), is_result("test_top_3_error")
+    (True, True)
+    >>> is_result("best_weights"), is_result("data.test_file")
+    (False, False)
+    """
+    return column in FIGURES or column in OTHER_RESULTS or OF_PART.fullmatch(column) is not None
+
+
+def figures_of(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of figures that some run has, metrics of one's choice behind the errors.
+
+    Those of the training part and the best ones are left out: a table shows what was held back.
+    """
+    names = [str(name) for name in frame if frame[name].notna().any()]
+    known = [name for name in FIGURES if name in names]
+    others = [
+        name for name in names if name not in FIGURES and name.startswith(("test_", "validation_"))
+    ]
+    first = [name for name in known if name.startswith(("test_", "validation_"))]
+    return [*first, *others, *known[len(first) :]]
 
 
 def settings_of(frame: pd.DataFrame) -> list[str]:
@@ -108,7 +132,7 @@ class Comparison:
     def varying(self) -> list[str]:
         """All settings that do not have the same value in all runs."""
         runs = self.readable
-        return [column for column in settings_of(runs) if _count(runs[column]) > 1]
+        return [column for column in settings_of(runs) if different(runs[column]) > 1]
 
     @cached_property
     def differing(self) -> list[str]:
@@ -148,7 +172,7 @@ class Comparison:
     @cached_property
     def columns(self) -> list[str]:
         """The columns worth showing, in order."""
-        figures = [c for c in FIGURES if c in self.frame and self.frame[c].notna().any()]
+        figures = figures_of(self.frame)
         if TARGET in self.frame and TARGET not in figures:
             figures.append(TARGET)
         labels = [name for name in LABELS if name in self.frame and self.frame[name].any()]
@@ -173,10 +197,10 @@ class Comparison:
         if not dot or group not in GROUPS:
             return False
         parts = self.readable.groupby(group, dropna=False)
-        return all(_count(part[column]) == 1 for _, part in parts)
+        return all(different(part[column]) == 1 for _, part in parts)
 
 
-def _count(values: pd.Series[Any]) -> int:
+def different(values: pd.Series[Any]) -> int:
     """Return how many different values there are; nothing counts as one."""
     return len({comparable(value) for value in values})
 

@@ -126,7 +126,7 @@ def test_chosen_columns_of_groups_keep_their_spread_in_every_format(
     study: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     words = ["compare", str(study), "--group-by", "learning_rate", "--columns"]
-    columns = "learning_rate,test_error"
+    columns = "test_error"
     page = tmp_path / "page.html"
     assert main([*words, columns, "--md", str(tmp_path / "t.md"), "--html", str(page)]) == 0
     found = [capsys.readouterr().out, (tmp_path / "t.md").read_text(), page.read_text()]
@@ -134,9 +134,35 @@ def test_chosen_columns_of_groups_keep_their_spread_in_every_format(
         assert len(re.findall(r"\d ± 0\.\d{4}\b", text)) == len(LEARNING_RATES)
     assert main([*words, columns, "--csv"]) == 0
     table = pd.read_csv(io.StringIO(capsys.readouterr().out))
-    assert list(table) == ["learning_rate", "test_error", "test_error_std"]
+    assert list(table) == ["learning_rate", "n", "test_error", "test_error_std"]
     assert main([*words, "test_error_std,test_error", "--json"]) == 0
-    assert list(json.loads(capsys.readouterr().out)[0]) == ["test_error_std", "test_error"]
+    first = json.loads(capsys.readouterr().out)[0]
+    assert list(first) == ["learning_rate", "n", "test_error_std", "test_error"]
+
+
+def test_what_groups_are_averaged_over_is_said_on_the_screen_alone(
+    study: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    words = ["compare", str(study), "--group-by", "learning_rate"]
+    assert main([*words, "--md", str(tmp_path / "t.md")]) == 0
+    assert "\naveraged over: seed (2 values)\n" in capsys.readouterr().out
+    assert "averaged" not in (tmp_path / "t.md").read_text()
+    for form in ("--csv", "--json", "--md"):
+        assert main([*words, form]) == 0
+        assert "averaged" not in capsys.readouterr().out
+    assert main([*words[:2], "--group-by", "learning_rate,seed"]) == 0
+    assert "averaged" not in capsys.readouterr().out
+
+
+def test_an_option_that_is_given_twice_counts_twice(study: Path, capsys: Captured) -> None:
+    twice = ["--sort", "seed", "--sort=-learning_rate", "--columns", "run", "--columns", "seed"]
+    where = ["--where", "learning_rate < 1", "--where", "seed < 2"]
+    assert main(["compare", str(study), *twice, *where, "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert [list(row) for row in table] == [["run", "seed"]] * 6
+    assert [Path(row["run"]).name for row in table] == ["0", "2", "4", "1", "3", "5"]
+    assert main(["compare", str(study), "--group-by=seed", "--group-by=model", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)[0])[:3] == ["seed", "model", "n"]
 
 
 @pytest.mark.long

@@ -34,6 +34,11 @@ FRAME = pd.DataFrame(
         ("optimizer.nesterov == true", "ac"),
         ("sqrt(test_error) > 0.5", "b"),
         ("run in ['a', 'd']", "ad"),
+        ("run == 'a=b' or run == 'c'", "c"),
+        ("test_error>=0.3", "b"),
+        ("test_error<=0.1", "a"),
+        ("test_error==0.1", "a"),
+        ("impl!='sg'", "bd"),
     ],
 )
 def test_conditions_choose_rows(condition: str, expected: str) -> None:
@@ -47,6 +52,8 @@ def test_conditions_choose_rows(condition: str, expected: str) -> None:
         ("data.limt == 3", "no column is named 'data.limt'. Did you mean 'data.limit'?"),
         ("`data.limt` == 3", "no column is named 'data.limt'"),
         ("seconds_to_target < 3", "needs a target"),
+        ("impl == sg", "no column is named 'sg'. A text is written in quotes: \"sg\"."),
+        ("run != a", "no column is named 'a'. A text is written in quotes: \"a\"."),
     ],
 )
 def test_unknown_columns_are_named(condition: str, message: str) -> None:
@@ -58,7 +65,11 @@ def test_unknown_columns_are_named(condition: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("condition", "message"),
     [
-        ("impl = 'sg'", "is not a condition"),
+        ("impl = 'sg'", "is not a condition. Did you mean --where \"impl == 'sg'\"?"),
+        ("impl=sg", "Did you mean --where 'impl == \"sg\"'?"),
+        ("impl=sg and data.limit=200", "'impl == \"sg\" and data.limit == 200'?"),
+        ("optimizer.nesterov=true", "'optimizer.nesterov == true'?"),
+        ("data.limit=null", "'data.limit.isna()'?"),
         ("impl", "is not a condition"),
         ("impl ==", "cannot be read"),
         ("impl > 3", "cannot be read"),

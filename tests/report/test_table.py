@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from cnnexp import load_runs
+from cnnexp.app.reference.settings import sections
 from cnnexp.errors import RunError
 from cnnexp.report import table
 from cnnexp.report.sentences import ratio_lines, reasons, same_line, short_labels
@@ -22,6 +23,8 @@ def frame_of(*rows: dict[str, object]) -> pd.DataFrame:
         "data": "digits",
         "optimizer": "sgd",
         "schedule": "cosine",
+        "loss": "cross_entropy",
+        "augment": "none",
         "epochs": 4,
     }
     return pd.DataFrame([{"run": f"runs/{k}", **common, **row} for k, row in enumerate(rows)])
@@ -200,3 +203,32 @@ def test_a_log_that_cannot_be_read_is_told_with_a_target(tmp_path: Path) -> None
     assert found[table.TARGET].isna().tolist() == [False, True, True]
     assert found["reason"].isna().tolist() == [True, True, False]
     assert "epochs.csv: cannot be read" in found["reason"][2]
+
+
+def test_no_setting_that_changes_results_is_hidden() -> None:
+    """Of all settings there are; hidden are those that a run's result does not depend on."""
+    keys = {setting.key for section in sections() for setting in section.settings}
+    hidden = {key for key in keys if table.Comparison(frame_of({key: 1}, {key: 2})).differing == []}
+    assert {"best_weights", "early_stopping.patience", "data.validation", "ema"} <= keys - hidden
+    assert {key for key in hidden if not key.startswith(("sweep", "checkpoint"))} == {
+        *("name", "tags", "note"),
+        "profile",
+    }
+
+
+@pytest.mark.parametrize("values", [(True, False), (False, "validation_loss")])
+def test_best_weights_is_a_setting_and_the_best_error_is_a_result(values: tuple[object]) -> None:
+    rows = [
+        {"best_weights": value, "best_validation_error": k / 8} for k, value in enumerate(values)
+    ]
+    assert table.Comparison(frame_of(*rows)).differing == ["best_weights"]
+
+
+def test_metrics_of_ones_choice_are_results() -> None:
+    rows = [
+        {"test_error": k / 8, "test_top_3_error": k / 9, "train_mae": k, "seconds": 1.0 + k}
+        for k in range(2)
+    ]
+    comparison = table.Comparison(frame_of(*rows))
+    assert comparison.differing == []
+    assert comparison.columns == ["run", "status", "test_error", "test_top_3_error", "seconds"]

@@ -54,8 +54,8 @@ def main(words: list[str]) -> int:
     frame = table.read(given.paths)
     if target is not None:
         frame = table.with_target(frame, *target)
-    if given.where:
-        frame = selection.where(frame, given.where)
+    for condition in given.where or ():
+        frame = selection.where(frame, condition)
     if given.sort and not given.group_by:
         frame = selection.ordered(frame, given.sort)
     comparison = table.Comparison(frame)
@@ -65,7 +65,8 @@ def main(words: list[str]) -> int:
     if given.plot or given.html:
         _write_pictures(comparison, shown, given, target)
     if not is_shown(given):
-        _print(comparison, shown, narrow=not given.columns)
+        notes = grouping.notes(comparison, given.group_by, shown) if given.group_by else []
+        _print(comparison, shown, notes, narrow=not given.columns)
     return 0
 
 
@@ -80,10 +81,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="folders, or runs as show takes them; default: outputs",
     )
-    add("--sort", type=_names, metavar="COLUMN", help="order; -COLUMN: from the largest; a,b: both")
-    add("--where", metavar="CONDITION", help="only runs for which it holds, as pandas' query")
-    add("--group-by", type=_names, metavar="COLUMN", help="a row for each value; a,b: of both")
-    add("--columns", type=_names, metavar="A,B,…", help="these columns, in this order")
+    for option, metavar, words in (
+        ("--sort", "COLUMN", "order; -COLUMN: from the largest; a,b: both"),
+        ("--group-by", "COLUMN", "a row for each value; a,b: of both"),
+        ("--columns", "A,B,…", "these columns, in this order; those of --group-by and n stay"),
+    ):  # given twice, both count
+        add(option, action="extend", type=_names, metavar=metavar, help=words)
+    words = "only runs for which it holds, as pandas' query"
+    add("--where", action="append", metavar="CONDITION", help=words)
     add("--target", metavar="error=0.02", help="seconds of training until an epoch reached it")
     add_text_formats(parser)
     add("--plot", type=Path, metavar="FILE.png", help="learning curves and times; .svg, .pdf too")
@@ -116,7 +121,9 @@ def _chosen(comparison: table.Comparison, given: argparse.Namespace) -> pd.DataF
         columns = [str(column) for column in frame]
     if given.columns:
         selection.check_columns("--columns", given.columns, frame)
-        columns = grouping.with_spread(given.columns, frame)
+        columns = given.columns
+        if given.group_by:
+            columns = grouping.chosen_columns(given.columns, given.group_by, frame)
     return frame[columns]
 
 
@@ -152,13 +159,15 @@ def _title(comparison: table.Comparison) -> str:
     return f"{len(runs)} runs in {comparison.folder}" if len(runs) > 1 else str(runs.iloc[0])
 
 
-def _print(comparison: table.Comparison, shown: pd.DataFrame, narrow: bool) -> None:
+def _print(
+    comparison: table.Comparison, shown: pd.DataFrame, notes: list[str], narrow: bool
+) -> None:
     """Print the table, what all runs share above it, and what went wrong below it."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    below = [*sentences.ratio_lines(comparison), *sentences.reasons(comparison)]
+    below = [*notes, *sentences.ratio_lines(comparison), *sentences.reasons(comparison)]
     if console.is_terminal and narrow:
         shown, left_out = formats.fitting(shown, console.width)
         if left_out:
