@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from typing import IO
 
 from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.named_run import HELP, named_run
 from cnnexp.runs.plugins import parse_names
 from cnnexp.runs.reading import Run, load_run
+
+ALSO_SETTINGS = ("evaluate", "note", "profile")  # commands that have the name of a setting
+
+
+class _BothMeanings(argparse.ArgumentParser):
+    """The parser of a command that has the name of a setting: its help tells of both."""
+
+    def print_help(self, file: IO[str] | None = None) -> None:
+        """Print the help of the command, and below it that of the setting."""
+        from cnnexp.app.reference.entries import of_settings
+
+        super().print_help(file)
+        text = "\n\n".join(of_settings(self.prog.rpartition(" ")[2]))
+        print(f"\nthe setting of this name\n\n{text}", file=file)
 
 
 def parser_of(command: str, epilog: str, description: str = "") -> argparse.ArgumentParser:
@@ -16,7 +31,8 @@ def parser_of(command: str, epilog: str, description: str = "") -> argparse.Argu
     The epilog is printed as it is written.
     """
     summary = SUMMARIES.get(command, "")
-    return argparse.ArgumentParser(
+    kind = _BothMeanings if command in ALSO_SETTINGS else argparse.ArgumentParser
+    return kind(
         prog=f"cnnexp {command}",
         description=description or f"{summary[:1].upper()}{summary[1:]}.",
         epilog=epilog,

@@ -7,9 +7,11 @@ import yaml
 
 import cnnexp as package
 from cnnexp.app import main as entry
+from cnnexp.app.arguments import ALSO_SETTINGS
 from cnnexp.app.commands import SUMMARIES, command_of
 from cnnexp.app.compose.configs import make_app
 from cnnexp.app.locations import config_root
+from cnnexp.app.settings.schema import Config
 from tests.cases import in_one_test
 from tests.commandline import cnnexp, succeed
 
@@ -59,6 +61,16 @@ def test_help_is_one_page(words):
 def test_every_command_has_a_summary_and_a_help_page(name):
     assert f"usage: cnnexp {name}" in succeed(name, "--help")
     assert succeed("help", name) == succeed(name, "--help")
+
+
+def test_help_of_a_word_that_is_a_command_and_a_setting_tells_of_both() -> None:
+    both = [name for name in SUMMARIES if name in Config.__dataclass_fields__]
+    assert both == sorted(ALSO_SETTINGS, key=both.index)
+    for name in both:
+        command, _, setting = succeed("help", name).partition("\nthe setting of this name\n\n")
+        assert command.startswith(f"usage: cnnexp {name}")
+        assert setting.startswith(f"{name}\n  ") and "\n  takes " in setting
+    assert "the setting" not in succeed("help", "compare")
     assert SUMMARIES[name]
     assert callable(command_of(name))
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from cnnexp.app.arguments import parser_of
 from cnnexp.app.compose.own import KEY, named_plugins
 from cnnexp.app.reference import contents
+from cnnexp.app.reference.entries import of_setting, of_settings, wrapped
 from cnnexp.app.reference.presets import presets
-from cnnexp.app.reference.settings import NO_DEFAULT, Section, Setting, find, sections
+from cnnexp.app.reference.settings import Section, find, sections
 from cnnexp.app.reference.variables import VARIABLES
 from cnnexp.errors import UnknownName, did_you_mean
 from cnnexp.runs.plugins import load_plugins
 
-WIDTH = 88
-GROUP = "group"  # what the docstring of `Config` calls settings with settings of their own
 EPILOG = """\
 KEY is a setting as it is typed, a single option of layers or of a group, or a choice of a group;
 a column of a CSV file, a field of run.json, a file of a run folder, or an environment variable.
@@ -63,7 +61,7 @@ def _narrowed(keys: list[str]) -> list[str]:
     lacking = set(options) - {each.key for _, settings in found for each in settings}
     if lacking:
         return []
-    return ["\n".join(_of(each, [s.name])) for s, settings in found for each in settings]
+    return ["\n".join(of_setting(each, [s.name])) for s, settings in found for each in settings]
 
 
 def _entry(key: str) -> str:
@@ -74,7 +72,7 @@ def _entry(key: str) -> str:
     UnknownName
         If there is no such setting.
     """
-    parts = [*_of_settings(key), *_of_presets(key), *_of_contents(key), *_of_variables(key)]
+    parts = [*of_settings(key), *_of_presets(key), *_of_contents(key), *_of_variables(key)]
     if not parts:
         known = {name for section in sections() for name in _names(section)} | contents.names()
         known |= {variable.name for variable in VARIABLES} | {preset.key for preset in presets()}
@@ -85,19 +83,6 @@ def _entry(key: str) -> str:
     return "\n\n".join(parts)
 
 
-def _of_settings(key: str) -> Iterator[str]:
-    """Yield the texts for the settings of a name, and for a section of it."""
-    chosen = [s for s in sections() if key in (s.name, re.sub("^.*(?:=|: )", "", s.name))]
-    found = [
-        (section, setting)
-        for section, setting in find(key)
-        if not chosen or (setting.key == key and setting.type != GROUP)  # which has a section
-    ]
-    for setting, places in _grouped(found):
-        yield "\n".join(_of(setting, places))
-    yield from ("\n".join(_of_section(section)) for section in chosen)
-
-
 def _of_presets(key: str) -> Iterator[str]:
     """Yield what the files of a group set: those of choices that have no section of their own."""
     described = {section.name for section in sections()}
@@ -105,7 +90,7 @@ def _of_presets(key: str) -> Iterator[str]:
     for preset in presets():
         asked = key == preset.key or (short and key == preset.key.partition("=")[2])
         if asked and preset.key not in described:
-            lines = [*_wrapped(f"{preset.key}: {preset.about}", ""), "  sets"]
+            lines = [*wrapped(f"{preset.key}: {preset.about}", ""), "  sets"]
             yield "\n".join([*lines, textwrap.indent(preset.text, "    ")])
 
 
@@ -113,11 +98,11 @@ def _of_contents(key: str) -> Iterator[str]:
     """Yield the texts for what is so named in a run folder."""
     for file in (*contents.FILES, *contents.SWEEP_FILES):
         if key == file.name:
-            yield "\n".join([*_wrapped(f"{file.name}: {file.what}", ""), f"  written: {file.when}"])
+            yield "\n".join([*wrapped(f"{file.name}: {file.what}", ""), f"  written: {file.when}"])
     for entry in contents.described(key):
         columns = entry.file.endswith(".csv")
         head = f"{entry.name}  ({'column' if columns else 'field'} of {entry.file})"
-        yield "\n".join([head, *_wrapped(entry.meaning), f"  {entry.type}"])
+        yield "\n".join([head, *wrapped(entry.meaning), f"  {entry.type}"])
 
 
 def _of_variables(key: str) -> Iterator[str]:
@@ -125,13 +110,8 @@ def _of_variables(key: str) -> Iterator[str]:
     for variable in VARIABLES:
         if key == variable.name:
             head = f"{key}  (environment variable)"
-            lines = [head, *_wrapped(variable.meaning), f"  default: {variable.default}"]
+            lines = [head, *wrapped(variable.meaning), f"  default: {variable.default}"]
             yield "\n".join(lines)
-
-
-def _wrapped(text: str, indent: str = "  ") -> list[str]:
-    plain = text.replace("`", "")
-    return textwrap.wrap(plain, WIDTH, initial_indent=indent, subsequent_indent="  ")
 
 
 def _names(section: Section) -> Iterator[str]:
@@ -139,36 +119,3 @@ def _names(section: Section) -> Iterator[str]:
     yield from (section.name, section.name.rpartition("=")[2].removeprefix("type: "))
     for setting in section.settings:
         yield from (setting.key, setting.key.rpartition(".")[2])
-
-
-def _grouped(found: Iterable[tuple[Section, Setting]]) -> Iterator[tuple[Setting, list[str]]]:
-    """Yield each setting once, with the names of the sections that have it in the same way."""
-    places: dict[Setting, list[str]] = {}
-    for section, setting in found:
-        places.setdefault(setting, []).append(section.name)
-    yield from places.items()
-
-
-def _of_section(section: Section) -> Iterator[str]:
-    """Yield what a choice of a group is, and all its options."""
-    yield from _wrapped(f"{section.name}: {section.what}", "")
-    for setting in section.settings:
-        yield ""
-        yield from _of(setting, [])
-    if not section.settings:
-        yield "It has no options."
-
-
-def _of(setting: Setting, places: list[str]) -> Iterator[str]:
-    """Yield the lines for one setting."""
-    of = f"  ({', '.join(places)})" if places and "." in setting.key else ""
-    yield from textwrap.wrap(f"{setting.key}{of}", WIDTH, subsequent_indent="    ")
-    yield from _wrapped(setting.meaning)
-    takes = f"{setting.type}; {setting.allowed}" if setting.allowed else setting.type
-    yield from textwrap.wrap(
-        f"takes {takes}", WIDTH, initial_indent="  ", subsequent_indent="        "
-    )
-    if setting.default:
-        yield f"  {'' if setting.default == NO_DEFAULT else 'default: '}{setting.default}"
-    if setting.since:
-        yield f"  since: {setting.since}"
