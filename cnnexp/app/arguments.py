@@ -13,16 +13,18 @@ from cnnexp.runs.reading import Run, load_run
 ALSO_SETTINGS = ("evaluate", "note", "profile")  # commands that have the name of a setting
 
 
-class _BothMeanings(argparse.ArgumentParser):
-    """The parser of a command that has the name of a setting: its help tells of both."""
+class _Parser(argparse.ArgumentParser):
+    """The parser of a command; if it has the name of a setting, its help tells of both."""
 
     def print_help(self, file: IO[str] | None = None) -> None:
         """Print the help of the command, and below it that of the setting."""
-        from cnnexp.app.reference.entries import of_settings
-
         super().print_help(file)
-        text = "\n\n".join(of_settings(self.prog.rpartition(" ")[2]))
-        print(f"\nthe setting of this name\n\n{text}", file=file)
+        name = self.prog.removeprefix("cnnexp ")
+        if name in ALSO_SETTINGS:
+            from cnnexp.app.reference.entries import of_settings
+
+            text = "\n\n".join(of_settings(name))
+            print(f"\nthe setting of this name\n\n{text}", file=file)
 
 
 def parser_of(command: str, epilog: str, description: str = "") -> argparse.ArgumentParser:
@@ -31,8 +33,7 @@ def parser_of(command: str, epilog: str, description: str = "") -> argparse.Argu
     The epilog is printed as it is written.
     """
     summary = SUMMARIES.get(command, "")
-    kind = _BothMeanings if command in ALSO_SETTINGS else argparse.ArgumentParser
-    return kind(
+    return _Parser(
         prog=f"cnnexp {command}",
         description=description or f"{summary[:1].upper()}{summary[1:]}.",
         epilog=epilog,

@@ -104,7 +104,8 @@ class Conv2D(_Conv2D):
         Number of groups into which the channels are divided; each filter sees one of them. As many
         groups as channels make a depthwise convolution.
     activation : str, optional
-        Shorthand for a layer of this type after this one.
+        Adds an activation layer after this one: ``activation: relu`` equals a ``relu`` layer next;
+        null: none.
     initializer : str or float
         How the weights are drawn, a name from `cnnexp.nn.initializers`, or a number for all.
 

@@ -157,7 +157,8 @@ class Dense(Layer):
         Number of outputs. The last dense layer of a config may leave it out: it takes the number
         of classes.
     activation : str, optional
-        Shorthand for a layer of this type after this one.
+        Adds an activation layer after this one: ``activation: relu`` equals a ``relu`` layer next;
+        null: none.
     initializer : str or float
         How the weights are drawn, a name from `cnnexp.nn.initializers`, or a number for all.
 

@@ -26,8 +26,12 @@ class DataRecord(TypedDict):
     ----------
     checksum : str
         SHA-256 of all samples and targets; part of the fingerprint.
-    train, validation, test : int
-        Number of samples of the part.
+    train : int
+        Number of training samples, without those of the validation part.
+    validation : int
+        Number of validation samples.
+    test : int
+        Number of test samples.
     classes : list of str
         Names of the classes, in the order of the outputs; empty for real-valued targets.
     targets : list of str

@@ -27,7 +27,8 @@ class BatchDone(NamedTuple):
     learning_rate : float
         The learning rate of the step, by the schedule.
     seconds : float
-        Time for taking the mini-batch from the data, both passes, and the update.
+        Training time of the mini-batch in seconds: taking it from the data, forward and backward
+        pass, and the update.
     """
 
     epoch: int
@@ -49,14 +50,15 @@ class EpochDone(NamedTuple):
         The loss and the metrics by name: means per sample over the mini-batches of the epoch, each
         measured before its step.
     test : dict of str to float, or None
-        The same of the test part; None where it is evaluated at the end only. In the last epoch it
-        belongs to the weights that the training keeps.
+        The same of the test part. Where it is evaluated at the end only, None but in the last
+        epoch, where it is that of the weights that the training keeps.
     validation : dict of str to float, or None
         The same of the validation part; None without one.
     learning_rate : float
         The learning rate of the last step of the epoch.
     seconds : float
-        Training time: that of its mini-batches, without evaluation and checkpoints.
+        Training time of the epoch in seconds: the sum of `seconds` in ``batches.csv``, without
+        evaluation and checkpoints.
     eval_seconds : float
         Time for evaluating the validation and test parts.
     samples_per_second : float

@@ -25,7 +25,8 @@ class EarlyStopping:
         The figure, for example ``validation_loss``. If not given, ``validation_error``, or
         ``validation_loss`` where no error is measured.
     min_delta : float
-        How much better than the best so far a figure must be to count.
+        An epoch counts as better only if its figure improves on the best one so far by more than
+        this, in absolute terms.
 
     References
     ----------

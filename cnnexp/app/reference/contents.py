@@ -85,6 +85,7 @@ SWEEP_FILES = (
     File(".sweep.lock", "always", "Held by the process that runs the sweep."),
 )
 
+KEPT_AT_END = " Where it is evaluated at the end only, the last row has that of the kept weights."
 _EPOCH = ("learning_rate", "seconds", "eval_seconds", "samples_per_second")
 _KEPT = {
     "epoch": ("int", "Number of finished epochs."),
@@ -221,9 +222,10 @@ def _figures(file: str, before: str = "") -> Iterator[Entry]:
     """Yield the loss and the metrics of each part."""
     for part in PARTS:
         whole = f"{part.capitalize()} part: "
-        yield Entry(file, f"{before}{part}_loss", "float", f"{whole}mean loss per sample.")
+        kept = KEPT_AT_END if part == "test" and file != RECORD else ""
+        yield Entry(file, f"{before}{part}_loss", "float", f"{whole}mean loss per sample.{kept}")
         for name in METRICS:
-            yield Entry(file, f"{before}{part}_{name}", "float", whole + _metric(name))
+            yield Entry(file, f"{before}{part}_{name}", "float", f"{whole}{_metric(name)}{kept}")
 
 
 def _metric(name: str) -> str:
