@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import IO
+from typing import Any
 
 from cnnexp.app.commands import SUMMARIES
 from cnnexp.app.named_run import HELP, named_run
@@ -16,7 +16,7 @@ ALSO_SETTINGS = ("evaluate", "note", "profile")  # commands that have the name o
 class _Parser(argparse.ArgumentParser):
     """The parser of a command; if it has the name of a setting, its help tells of both."""
 
-    def print_help(self, file: IO[str] | None = None) -> None:
+    def print_help(self, file: Any = None) -> None:
         """Print the help of the command, and below it that of the setting."""
         super().print_help(file)
         name = self.prog.removeprefix("cnnexp ")
