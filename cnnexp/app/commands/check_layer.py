@@ -63,8 +63,8 @@ def find_layer(name: str) -> type[Layer]:
         return LAYERS[name]
     module, _, cls = name.rpartition(".")
     if not module:
-        own = f"One of your own is named with its module: MODULE.{name}."
-        raise OptionError(unknown(LAYERS, name, own))
+        how = f"One of your own is named with its module: MODULE.{name}."
+        raise OptionError(unknown(LAYERS, name, how))
     load_plugins([module])
     own = importlib.import_module(module)
     found = getattr(own, cls, None)
