@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnexp.app.settings.doubts import doubts_about_classes
+from cnnexp.app.settings.doubts import doubts_about_classes, doubts_about_counts
 from tests.commandline import cnnexp
 
 QUICK = ("model=flat", "model.layers.1.units=3", "epochs=1", "impl=fast", "impl.threads=1")
@@ -112,3 +112,31 @@ def test_a_validation_part_that_leaves_hardly_anything_is_told(tmp_path):
         " train on."
     ]
     assert said(*words, "data.validation=6") == []
+
+
+def test_a_sweep_tells_of_each_such_validation_part(tmp_path):
+    words = table(tmp_path / "t.csv", np.array(["a", "b"])[np.arange(40) % 2])
+    swept = said("-m", *words, "data.validation=2,0.9,30", "seed=1,2")
+    kept = [(0.9, 29, 3), (30, 30, 2)]
+    assert swept == [
+        f"warning: data=csv: data.validation={validation} keeps {apart} of 32 training samples"
+        f" apart, which leaves {left} to train on."
+        for validation, apart, left in kept
+    ]
+    assert said("-m", *words, "data.validation=0.9", "data.limit=9", "seed=1,2") == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "trained", "tested", "left"),
+    [
+        ({"split": "official", "validation": 90}, 98, 50, 8),
+        ({"split": 0.5, "validation": 70}, 98, 50, 4),
+        ({"split": 0.5, "validation": 15, "limit": 20}, 98, 50, 5),
+        ({"split": 0.5, "validation": 100}, 98, 50, None),  # that is refused
+        ({"split": 0.5, "validation": None, "limit": 5}, 98, 50, None),
+    ],
+)
+def test_how_many_samples_will_be_left_to_train_on(settings, trained, tested, left):
+    data = {"name": "digits", "limit": None} | settings
+    found = doubts_about_counts({"data": data}, trained, tested)
+    assert [f"which leaves {left} to train on" in doubt for doubt in found] == [True] * bool(left)

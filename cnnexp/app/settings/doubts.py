@@ -62,6 +62,27 @@ def doubts_about_classes(
     return [f"classes that cannot be learnt: {', '.join(parts)}. {why}"] if parts else []
 
 
+def doubts_about_counts(config: Plain, trained: int, tested: int) -> list[str]:
+    """Return what is odd about the number of samples, before these are divided.
+
+    Where every class is divided alike, a training part may have a few samples more or fewer.
+
+    Parameters
+    ----------
+    config : dict
+        The settings.
+    trained, tested : int
+        Number of training and of test samples in the source; of all and 0, if it has one part.
+    """
+    data = config["data"]
+    split: Any = data["split"] or build_source(config).default_split
+    count = trained if split == "official" else round(split * (trained + tested))
+    count = min(count, data["limit"] or count)
+    validation = data["validation"] or 0
+    apart = round(validation * count) if isinstance(validation, float) else validation
+    return _few_left(config, count - apart, apart)
+
+
 def labels_in(Y: Any) -> set[int]:
     """Return the classes of which there are samples, given class indices (n_m,)."""
     return {int(label) for label in np.unique(Y)}
@@ -69,7 +90,7 @@ def labels_in(Y: Any) -> set[int]:
 
 def _few_left(config: Plain, left: int, apart: int) -> list[str]:
     """Say that the validation part leaves hardly any samples to train on."""
-    if not left < FEW <= left + apart:
+    if not 0 < left < FEW <= left + apart:
         return []
     return [
         f"data.validation={config['data']['validation']} keeps {apart:,} of {left + apart:,}"

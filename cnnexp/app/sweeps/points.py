@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cnnexp.app.screen import warn
 from cnnexp.app.settings.check import check_plain, recheck
 from cnnexp.app.settings.check_model import Images
-from cnnexp.app.settings.doubts import doubts_about_classes, labels_in
+from cnnexp.app.settings.doubts import doubts_about_classes, doubts_about_counts, labels_in
 from cnnexp.app.settings.options import Plain
 from cnnexp.app.sweeps.composer import SweepComposer
 from cnnexp.app.sweeps.job import Point
@@ -145,6 +145,7 @@ class Data(NamedTuple):
     checksum: str
     images: Images
     shape: tuple[int, ...]  # of an image
+    samples: tuple[int, int]  # to train on, or all if not divided, and to test on
     classes: tuple[str, ...]
     trained: frozenset[int]  # classes of the samples to train on, or of all, if not divided
     tested: frozenset[int] | None  # those of the test samples, if these are a part of their own
@@ -166,17 +167,19 @@ def _read(name: str, options: str) -> Data:
     trained = frozenset(labels_in(raw.Y) if raw.classes else ())
     divided = raw.classes and raw.Y_test is not None
     tested = frozenset(labels_in(raw.Y_test)) if divided else None
-    return Data(raw.checksum, images, shape, raw.classes, trained, tested)
+    samples = len(raw.Y), 0 if raw.Y_test is None else len(raw.Y_test)
+    return Data(raw.checksum, images, shape, samples, raw.classes, trained, tested)
 
 
 def _doubts(config: Plain, data: Data) -> list[str]:
-    """Return what is odd about the classes of a data set, as a point of a sweep divides it."""
+    """Return what is odd about a data set, as a point of a sweep divides it."""
+    found = doubts_about_counts(config, *data.samples)
     if not data.classes or config["model"].get("target") == "input":
-        return []
+        return found
     tested = data.tested or data.trained
     drawn = config["data"].get("split") not in (None, "official")  # of all samples
     trained = data.trained | tested if drawn else data.trained
-    return doubts_about_classes(config, data.classes, {*trained}, {*tested})
+    return found + doubts_about_classes(config, data.classes, {*trained}, {*tested})
 
 
 @lru_cache(maxsize=64)
