@@ -194,25 +194,39 @@ def _import(name: str) -> None:
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            [
-                f"plugins: cannot import '{name}' ({error}). It must be a module in this folder"
-                " or an installed one."
-            ]
-        ) from None
+        raise ConfigError([f"plugins: {_not_found(name, error)}"]) from None
     except (Exception, SystemExit) as error:  # whatever a user's module does
         raise ConfigError([f"plugins: {_broken_plugin(name, error)}"]) from None
 
 
+def _not_found(name: str, error: ModuleNotFoundError) -> str:
+    """Say which module was not found: the one that the user names, or one that it imports."""
+    if f"{name}.".startswith(f"{error.name}."):
+        return (
+            f"cannot import '{name}' ({error}). It must be a module in this folder or an installed"
+            " one."
+        )
+    if error.name is None:
+        return _broken_plugin(name, error)
+    return (
+        f"'{name}' imports '{error.name}' in {_place_of(error)}, and there is no such module:"
+        " neither installed nor in this folder."
+    )
+
+
 def _broken_plugin(name: str, error: BaseException) -> str:
     """Say where a user's module failed."""
-    place = f"{error.filename}, line {error.lineno}" if isinstance(error, SyntaxError) else ""
-    if not place:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if _is_the_users(frame.filename)] or frames
-        place = f"{own[-1].filename}, line {own[-1].lineno}"
     reason = error.msg if isinstance(error, SyntaxError) else error
-    return f"'{name}' fails in {place}: {type(error).__name__}: {reason}."
+    return f"'{name}' fails in {_place_of(error)}: {type(error).__name__}: {reason}."
+
+
+def _place_of(error: BaseException) -> str:
+    """Return the line of the user's in which an error was raised."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_the_users(frame.filename)] or frames
+    return f"{own[-1].filename}, line {own[-1].lineno}"
 
 
 def _is_the_users(filename: str) -> bool:

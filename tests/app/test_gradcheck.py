@@ -93,6 +93,11 @@ def test_a_layer_of_the_table() -> None:
         ("gradcheck --samples 0", "--samples must be at least 1. Got 0."),
         ("gradcheck lerning_rate=3", "lerning_rate: no such key. Did you mean 'learning_rate'?"),
         ("check-layer max_pol", "no layer is named 'max_pol'. Did you mean 'max_pool'?"),
+        (
+            "check-layer Scale",
+            "no layer is named 'Scale'. Did you mean 'upsample'? One of your own is named with its"
+            " module: MODULE.Scale. Known: relu,",
+        ),
         ("check-layer my_cube.Cubd", "my_cube has no layer 'Cubd'. Did you mean 'Cubed'?"),
         ("check-layer nowhere.Cube", "plugins: cannot import 'nowhere'"),
         (

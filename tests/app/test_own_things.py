@@ -201,6 +201,16 @@ def test_their_options_are_checked_as_those_of_any(words: str, message: str, own
     assert message in ended.err
 
 
+def test_names_of_ones_own_are_told_to_need_plugins(own: Path) -> None:
+    need = "One of your own needs plugins=[MODULE]."
+    unknown = ("loss=log_cosh", "model.layers.3.type=scaled", "metrics=[log_cosh]")
+    assert all(need in cnnexp(words).err for words in unknown)
+    assert need not in cnnexp("loss=cross_entropi").err  # a typo
+    for words in unknown:
+        ended = cnnexp(PLUGIN, words)
+        assert (ended.code, need in ended.err) == (2, False)
+
+
 @pytest.mark.long
 def test_a_new_operation_runs_under_every_implementation(own: Path) -> None:
     for impl in ("naive", "fast"):

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from cnnexp.app.arguments import parser_of
-from cnnexp.app.settings.options import check_options
+from cnnexp.app.settings.options import check_options, unknown
 from cnnexp.engine import IMPLEMENTATIONS
 from cnnexp.errors import ConfigError, OptionError, ShapeError, did_you_mean
 from cnnexp.nn.layer import LAYERS, Layer, Shape
@@ -63,7 +63,8 @@ def find_layer(name: str) -> type[Layer]:
         return LAYERS[name]
     module, _, cls = name.rpartition(".")
     if not module:
-        raise OptionError(f"{LAYERS.complaint(name)} One of your own is named MODULE.CLASS.")
+        how = f"One of your own is named with its module: MODULE.{name}."
+        raise OptionError(unknown(LAYERS, name, how))
     load_plugins([module])
     own = importlib.import_module(module)
     found = getattr(own, cls, None)

@@ -25,6 +25,7 @@ from omegaconf.errors import (
 )
 
 from cnnexp.app.compose.texts import is_text
+from cnnexp.app.settings.options import needs_plugins
 from cnnexp.app.settings.schema import TABLES, option_names
 from cnnexp.errors import ConfigError, did_you_mean
 from cnnexp.runs.version1 import new_name
@@ -133,6 +134,8 @@ def _missing(error: MissingConfigException) -> str:
             f" Files of yours are found with --config-dir FOLDER {group}={Path(name).stem}, if they"
             f" lie in FOLDER/{group}."
         )
+    if group in TABLES and not hint:
+        hint = needs_plugins(TABLES[group], name)
     return (
         f"{group}={name}: there is no such option.{did_you_mean(name, options)}{hint}"
         f" Options of {group}: {', '.join(options)}."

@@ -21,6 +21,7 @@ from cnnexp.app.running.tuning import micro_batch_for
 from cnnexp.app.screen import warn
 from cnnexp.app.settings.check import recheck
 from cnnexp.app.settings.check_model import Images
+from cnnexp.app.settings.doubts import doubts_about
 from cnnexp.app.settings.options import Plain
 from cnnexp.app.stopping import Interrupted, StopRequest, stop_on_signals
 from cnnexp.data import Dataset
@@ -85,14 +86,20 @@ def begin(folder: Path, record: Record, label: str = "", planned: Planned | None
         tune = planned.size if planned else micro_batch_for
         trainer, writer.record = prepare(folder, writer.record, tune=tune)
         writer.write()
-        if notice := trainer.dataset.notice:
-            log.info(notice)
+        for line in _remarks(trainer.dataset, record.config):
+            log.info(line)
             if not planned:  # a sweep says it for all jobs
-                warn(f"note: {notice}")
+                warn(line)
         if planned and writer.record.fingerprint != planned.fingerprint:
             raise RunError(f"its data, or the code that its plugins name, {CHANGED}")
         train_to_the_end(trainer, writer, stop, label)
     return _unless_interrupted(writer.record)
+
+
+def _remarks(dataset: Dataset, config: Plain) -> list[str]:
+    """Return what a user may not expect of a data set."""
+    notes = [f"note: {dataset.notice}"] if dataset.notice else []
+    return notes + [f"warning: {doubt}" for doubt in doubts_about(config, dataset)]
 
 
 def go_on(folder: Path, record: Record, saved: Checkpoint | None, label: str = "") -> Record:

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cnnexp.app.settings.check_model import Images, check_augment, check_model, doubtful_task
 from cnnexp.app.settings.check_training import check_training, chosen_figure, measure_error
-from cnnexp.app.settings.options import Plain, check_options
+from cnnexp.app.settings.options import Plain, check_options, unknown
 from cnnexp.app.settings.schema import (
     TABLES,
     AugmentConfig,
@@ -82,9 +82,7 @@ def check_settings(config: Plain, search: bool = False) -> Plain:
     _check_impl(config, faults)
     for group in ("optimizer", "schedule", "loss"):
         _check_group(config, group, faults)
-    faults += [
-        f"metrics: {METRICS.complaint(name)}" for name in config["metrics"] if name not in METRICS
-    ]
+    faults += [_no_metric(name) for name in config["metrics"] if name not in METRICS]
     if not faults and config["sweep"]["objective"] is None:
         config["sweep"]["objective"] = f"validation_{chosen_figure(config)}"
     if not faults:
@@ -141,6 +139,13 @@ def _unresolved(error: OmegaConfBaseException) -> str:
     return f"{key}: {first}"
 
 
+def _no_metric(name: str) -> str:
+    """Say that there is no such metric; accuracy is asked for by those who know other programs."""
+    if name.lower() in ("acc", "accuracy"):
+        return f"metrics: {METRICS.complaint(name)} The accuracy is 1 - error."
+    return f"metrics: {unknown(METRICS, name)}"
+
+
 def _check_group(config: Plain, group: str, faults: list[str]) -> list[Any]:
     """Check that a group names a row of its table, and make what takes the options of that."""
     found = config.get(group)
@@ -151,7 +156,7 @@ def _check_group(config: Plain, group: str, faults: list[str]) -> list[Any]:
     config[group] = {"name": None} | (found or {})
     name = config[group]["name"]
     if name not in TABLES[group]:
-        faults.append(f"{group}.name: {TABLES[group].complaint(name)}")
+        faults.append(f"{group}.name: {unknown(TABLES[group], name)}")
         return []
     values = {key: value for key, value in config[group].items() if key != "name"}
     made = check_options(classes_of(group, name), values, f"{group}.", faults)

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from cnnexp.app.settings.options import Plain, check_options, shown
+from cnnexp.app.settings.options import Plain, check_options, shown, unknown
 from cnnexp.data import Dataset
 from cnnexp.data.augmentation import AUGMENTATIONS, Geometric
 from cnnexp.data.augmentation.pipeline import not_images
@@ -19,6 +19,8 @@ from cnnexp.nn.layers import Dense
 from cnnexp.nn.losses import LOSSES, OF_CLASSES
 from cnnexp.registry import Registry
 from cnnexp.train.batches import no_mixing
+
+SOFTMAX = ("softmax", "log_softmax")
 
 
 class Images(NamedTuple):
@@ -75,13 +77,13 @@ def check_model(config: Plain, images: Images, faults: list[str]) -> None:
     found = [_check_layer(f"model.layers.{k}", entry, faults) for k, entry in enumerate(entries)]
     layers = [layer for layer in found if layer is not None]
     if len(layers) == len(found) and not _unsuited(config, images):
-        _check_end(config, layers, faults)
+        _check_end(config, layers, images, faults)
     if images.shape is not None:
         _check_shapes(found, images, returns_input, faults)
 
 
-def _check_end(config: Plain, layers: Sequence[Layer], faults: list[str]) -> None:
-    """Check that the network ends with the activation that its loss needs."""
+def _check_end(config: Plain, layers: Sequence[Layer], images: Images, faults: list[str]) -> None:
+    """Check that the network ends with what its loss needs, and can give what its targets are."""
     name = config["loss"]["name"]
     needed = LOSSES[name].fuses if name in LOSSES else ""
     last = expand_activations(layers)[-1]
@@ -91,6 +93,27 @@ def _check_end(config: Plain, layers: Sequence[Layer], faults: list[str]) -> Non
             f" because the loss is {name.replace('_', '-')}. Give the last dense layer"
             f" activation={needed}."
         )
+    elif not needed and last.type in SOFTMAX and _cannot_add_up(config, images):
+        faults.append(_ends_in_softmax(config, layers, last.type))
+
+
+def _cannot_add_up(config: Plain, images: Images) -> bool:
+    """Say whether targets are real values that are no fractions of 1: one each, or scaled."""
+    if images.targets is None or config["model"].get("target") == "input":
+        return False
+    return images.targets == (1,) or config["data"].get("target_scaling") != "none"
+
+
+def _ends_in_softmax(config: Plain, layers: Sequence[Layer], softmax: str) -> str:
+    """Say why a network cannot learn real values, and what can."""
+    last, model = f"model.layers.{len(layers) - 1}", config["model"]["name"]
+    instead = f"leave out {last}" if layers[-1].type == softmax else f"{last}.activation=null"
+    outputs = "outputs" if softmax == "softmax" else "outputs are logarithms of numbers that"
+    return (
+        f"model={model}: it ends in a {softmax}, whose {outputs} add up to 1, and the targets of"
+        f" data={config['data']['name']} are real values, so it cannot learn them. Choose"
+        f" model=regression, or a last layer without {softmax}: {instead}.{_another_column(config)}"
+    )
 
 
 def _check_measures(config: Plain, images: Images, faults: list[str]) -> None:
@@ -122,6 +145,8 @@ def doubtful_task(config: Plain, images: Images) -> list[str]:
     """Ask what whole numbers in a table are, where the loss is one for real values."""
     loss, metrics = LOSSES[config["loss"]["name"]], config["metrics"]
     data = config["data"]
+    if config["model"].get("target") == "input":
+        return []
     of_values = not loss.needs_classes and not loss.metrics and "error" not in metrics
     if not (images.classes and of_values and "target" in data and data.get("task") is None):
         return []
@@ -176,7 +201,7 @@ def _kind_of(
         )
         return None
     if entry["type"] not in table:
-        faults.append(f"{path}.type: {table.complaint(entry['type'])}")
+        faults.append(f"{path}.type: {unknown(table, entry['type'])}")
         return None
     return str(entry["type"])
 

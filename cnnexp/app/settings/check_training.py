@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from cnnexp.app.settings.check_model import Images
-from cnnexp.app.settings.options import Plain, check_options
+from cnnexp.app.settings.options import Plain, check_options, unknown
 from cnnexp.errors import did_you_mean
 from cnnexp.nn.losses import LOSSES
 from cnnexp.registry import Registry
@@ -111,7 +111,7 @@ def _entries(
                 f" VALUE}}. Got {entry!r}."
             )
         elif options["type"] not in table:
-            faults.append(f"{key}.{k}: {table.complaint(options['type'])}")
+            faults.append(f"{key}.{k}: {unknown(table, options['type'])}")
         else:
             yield k, options["type"], {o: value for o, value in options.items() if o != "type"}
 

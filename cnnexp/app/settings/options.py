@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnnexp.errors import CnnexpError, did_you_mean
+from cnnexp.registry import Registry
 from cnnexp.runs.version1 import new_name
 
 Plain = dict[str, Any]  # settings as they are recorded
@@ -22,6 +23,7 @@ WORDS = {
     types.NoneType: "null",
 }
 LIST, SEQUENCES = "a list", (list, Sequence)
+TYPO = 0.75  # likeness of two names from which one is the other, mistyped
 LONGEST = 100  # characters of a value in a message
 YES, NO = ("yes", "y", "on", "true", "1"), ("no", "n", "off", "false", "0")
 
@@ -150,6 +152,28 @@ def _must(path: str, hint: Any, given: Any) -> str:
             return f"must be a list, and each of its items {describe(typing.get_args(part)[0])}."
     example = f", for example {path}=[…]" if describe(hint) == LIST else ""
     return f"must be {describe(hint)}{example}."
+
+
+def unknown(table: Registry[Any], name: object, own: str | None = None) -> str:
+    """Return the message for a name that is not in a table, to which one's own can be added.
+
+    `own` says how, where it is not by plugins.
+    """
+    said, known, names = table.complaint(name).partition(" Known:")
+    hint = needs_plugins(table, str(name)) if own is None else f" {own}"
+    return f"{said}{hint}{known}{names}"
+
+
+def needs_plugins(table: Registry[Any], name: str) -> str:
+    """Say how a name of one's own comes into a table, unless it has some, or it is a mere typo."""
+    import difflib  # needed by those who err alone
+
+    modules = {str(getattr(table[known], "__module__", "")) for known in table}
+    own = any(module.partition(".")[0] != "cnnexp" for module in modules)
+    names = [known.lower() for known in table]
+    if own or difflib.get_close_matches(name.lower(), names, n=1, cutoff=TYPO):
+        return ""
+    return " One of your own needs plugins=[MODULE]."
 
 
 def shown(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from cnnexp.app.screen import warn
 from cnnexp.app.settings.check import check_plain, recheck
 from cnnexp.app.settings.check_model import Images
+from cnnexp.app.settings.doubts import doubts_about_classes, doubts_about_counts, labels_in
 from cnnexp.app.settings.options import Plain
 from cnnexp.app.sweeps.composer import SweepComposer
 from cnnexp.app.sweeps.job import Point
@@ -54,6 +55,8 @@ def make_point(
         config = check_plain(composed.settings, search)
         source = source_of(config)
         recheck(config, source.images)
+        for doubt in _doubts(config, source):
+            _warn_once(f"data={config['data']['name']}: {doubt}", source.checksum)
         if search and (faults := search_faults(config)):
             raise ConfigError(faults)
     except ConfigError as error:
@@ -142,6 +145,10 @@ class Data(NamedTuple):
     checksum: str
     images: Images
     shape: tuple[int, ...]  # of an image
+    samples: tuple[int, int]  # to train on, or all if not divided, and to test on
+    classes: tuple[str, ...]
+    trained: frozenset[int]  # classes of the samples to train on, or of all, if not divided
+    tested: frozenset[int] | None  # those of the test samples, if these are a part of their own
 
 
 def source_of(config: Plain) -> Data:
@@ -157,4 +164,25 @@ def _read(name: str, options: str) -> Data:
         warn(f"note: {raw.notice}")
     shape = raw.X.shape[1:]
     images = Images(name, shape, len(raw.classes), raw.target_shape)
-    return Data(raw.checksum, images, shape)
+    trained = frozenset(labels_in(raw.Y) if raw.classes else ())
+    divided = raw.classes and raw.Y_test is not None
+    tested = frozenset(labels_in(raw.Y_test)) if divided else None
+    samples = len(raw.Y), 0 if raw.Y_test is None else len(raw.Y_test)
+    return Data(raw.checksum, images, shape, samples, raw.classes, trained, tested)
+
+
+def _doubts(config: Plain, data: Data) -> list[str]:
+    """Return what is odd about a data set, as a point of a sweep divides it."""
+    found = doubts_about_counts(config, *data.samples)
+    if not data.classes or config["model"].get("target") == "input":
+        return found
+    tested = data.tested or data.trained
+    drawn = config["data"].get("split") not in (None, "official")  # of all samples
+    trained = data.trained | tested if drawn else data.trained
+    return found + doubts_about_classes(config, data.classes, {*trained}, {*tested})
+
+
+@lru_cache(maxsize=64)
+def _warn_once(doubt: str, checksum: str) -> None:
+    """Say once what is odd about a data set, known by its checksum; many points have the same."""
+    warn(f"warning: {doubt}")
