@@ -140,7 +140,9 @@ class SweepConfig:
     dir : str
         The folder of the sweep; a sweep into the same folder runs only what is missing.
     rerun : {"failed", "diverged", "all"}
-        Which jobs run again: those that failed, diverged ones as well, or all.
+        Which jobs of the same command run again: those that failed (``failed``), those that
+        diverged as well (``diverged``), or finished ones too (``all``). Interrupted and killed jobs
+        always continue, and one that still runs is left alone.
     objective : str, optional
         The figure that a search minimises; null: ``validation_error``, or ``validation_loss`` where
         no error is measured (with a loss for real values, unless ``metrics=[error]``).
