@@ -152,10 +152,6 @@ class TablesSource(Named, ConfigSource):
 
     name = ROWS
 
-    def __init__(self, provider: str, path: str) -> None:
-        super().__init__(provider, path)
-        self._rows: dict[str, DictConfig | None] = {}  # Hydra asks for a row before it loads it
-
     def available(self) -> bool:
         """Say that it is there."""
         return True
@@ -167,9 +163,7 @@ class TablesSource(Named, ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         """Say whether a path is that of a row."""
-        if config_path not in self._rows:
-            self._rows[config_path] = self.row(config_path)
-        return self._rows[config_path] is not None
+        return self.row(config_path) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Return the tables, or the rows of one."""
@@ -181,7 +175,7 @@ class TablesSource(Named, ConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return the options of a row, with where they are from."""
-        found: Any = self._rows.pop(config_path, None) or self.row(config_path)
+        found: Any = self.row(config_path)
         return ConfigResult(self.provider, self.full_path(), found, {"package": None})
 
     def row(self, config_path: str) -> DictConfig | None:
