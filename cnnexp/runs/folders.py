@@ -38,7 +38,7 @@ def hold(folder: Path) -> Iterator[None]:
                 f"{folder}: another process is writing this run. Stop it first."
             ) from None
         except PermissionError as error:
-            raise RunError(f"{folder}: cannot be written into: {system_reason(error)}.") from None
+            raise RunError(f"{folder}: cannot be written: {system_reason(error)}.") from None
         yield
 
 

@@ -75,6 +75,7 @@ def test_a_single_class_is_said_with_its_name(tmp_path):
     assert said("-m", *words, "seed=1,2") == [f"warning: data=csv: {ONE}"]
 
 
+@pytest.mark.long
 def test_a_network_that_returns_its_input_needs_no_classes(tmp_path):
     words = table(tmp_path / "t.csv", ["Apfel"] * 20)
     layers = "model.layers=[{type: dense, units: 1}]"
@@ -114,6 +115,7 @@ def test_a_validation_part_that_leaves_hardly_anything_is_told(tmp_path):
     assert said(*words, "data.validation=6") == []
 
 
+@pytest.mark.long
 def test_a_sweep_tells_of_each_such_validation_part(tmp_path):
     words = table(tmp_path / "t.csv", np.array(["a", "b"])[np.arange(40) % 2])
     swept = said("-m", *words, "data.validation=2,0.9,30", "seed=1,2")

@@ -50,6 +50,7 @@ def test_jobs_run_side_by_side_and_share_the_cores(capfd, monkeypatch):
     assert os.getpid() not in pids
 
 
+@pytest.mark.long
 def test_a_job_records_what_was_chosen_for_it(capfd):
     words = [word for word in grid() if not word.startswith(("model", "plugins"))]
     assert main([*words, "model=flat", "optimizer=sgd,adam", "hydra/launcher=basic"]) == 0

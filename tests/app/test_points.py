@@ -170,7 +170,7 @@ def test_a_fault_that_names_its_point_is_not_told_twice():
     ],
     ids=["same choices", "a key is added", "other choices", "a study"],
 )
-@pytest.mark.few(2)
+@pytest.mark.long
 def test_a_job_is_composed_as_hydra_composes_it(typed, jobs):
     """Composed from files once for jobs of the same choices, and each other one from that."""
     app = make_app()
@@ -236,6 +236,7 @@ def settings_or_refusal(compose: Callable[[], object]) -> object:
         return str(error)
 
 
+@pytest.mark.long
 def test_jobs_of_a_sweep_take_what_stands_last():
     small = [*SMALL, "early_stopping.patience=7", PATIENT]
     succeed("-m", *small, "seed=0,1")

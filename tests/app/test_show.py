@@ -115,6 +115,7 @@ def test_a_damaged_profile_does_not_hide_the_rest(copy: Path, capsys: Captured) 
     assert "environment" in shown
 
 
+@pytest.mark.long
 def test_other_choices_are_compared_with_their_own_defaults(
     two_impls: Path, capsys: Captured
 ) -> None:

@@ -90,8 +90,8 @@ def test_what_the_user_did_not_type_is_not_carried_out(change):
     assert not Path("done").exists()
 
 
-@pytest.mark.few(2)
 @pytest.mark.parametrize("change", [{"words": 3}, {"folder": ["x"]}])
+@pytest.mark.long
 def test_a_start_of_another_form_is_refused(change):
     """As of an earlier version, which did not note what was typed."""
     succeed(*GRID, "sweep.dir=S")
@@ -110,6 +110,7 @@ def test_a_job_of_a_sweep_is_resumed_as_a_run():
     assert load_run("S/0").status == "finished"
 
 
+@pytest.mark.long
 def test_an_index_that_is_damaged_or_gone_says_how_to_go_on(monkeypatch):
     """Its remedy was a dead end; then it named a command from a record that may be a stranger's."""
     monkeypatch.setattr("sys.argv", ["evil", *GRID])  # what a job records
@@ -125,6 +126,7 @@ def test_an_index_that_is_damaged_or_gone_says_how_to_go_on(monkeypatch):
     assert "2 jobs: 2 skipped" in succeed("resume", "S")
 
 
+@pytest.mark.long
 def test_it_is_told_where_paths_begin_when_the_first_folder_is_gone(place, monkeypatch):
     succeed(*GRID, "sweep.dir=S")
     (place / "work").rename(place / "moved")
@@ -134,6 +136,7 @@ def test_it_is_told_where_paths_begin_when_the_first_folder_is_gone(place, monke
     assert f"warning: {place / 'work'}, where this sweep was started, is gone." in ended.err
 
 
+@pytest.mark.long
 def test_auto_goes_on_to_mean_what_it_meant(monkeypatch):
     """Every job was trained anew, once Numba was installed or the variable was another one."""
     monkeypatch.setenv(VARIABLE, "fast")

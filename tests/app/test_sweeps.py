@@ -144,6 +144,7 @@ def test_a_widened_grid_runs_only_the_new_points(capsys):
     assert record_in(Path("S/2"))["config"]["seed"] == 0
 
 
+@pytest.mark.long
 def test_what_is_run_again_is_what_was_asked_for(capsys, folder):
     what = "model.layers.1.what=nothing,raise,diverge"
     assert sweep(what) == 1
@@ -234,6 +235,7 @@ def test_a_skipped_job_has_its_recorded_objective(capsys, monkeypatch):
     assert values[2][0] == results["train_loss"]
 
 
+@pytest.mark.long
 def test_earlier_jobs_of_another_default_are_named(capsys, monkeypatch):
     """As after an extra is installed: "auto" stands for another implementation."""
     monkeypatch.setenv("CNNEXP_IMPL", "sg")
@@ -278,7 +280,7 @@ def test_equal_points_are_run_once(capsys):
         (["seed=0,1"], ""),
     ],
 )
-@pytest.mark.few(2)
+@pytest.mark.long
 def test_it_is_said_which_points_are_equal(words, said, capsys):
     main([*grid(*words), IN_PROCESS])
     shown = [line for line in capsys.readouterr().out.splitlines(True) if "same job" in line]
@@ -326,6 +328,7 @@ def test_jobs_are_found_again_without_the_index():
     assert sorted(statuses()) == ["0", "1", "2"]
 
 
+@pytest.mark.long
 def test_every_start_is_noted(folder):
     for seeds in ("1", "1,1"):
         assert in_process(f"seed={seeds}") == 0

@@ -97,6 +97,7 @@ def test_it_is_measured_once_and_recorded(place, measured):
     assert (config["micro_batch"], config["tune"]) == ("auto", True)
 
 
+@pytest.mark.long
 def test_it_is_measured_for_what_the_times_depend_on(place, measured, monkeypatch):
     network = rebuild.build_network(config_of("summary", [*FLAT]), (8, 8, 1))
     samples = Samples(np.zeros((60, 8, 8, 1), "float32"), np.zeros(60, int))
@@ -139,6 +140,7 @@ def test_it_is_measured_anew_when_a_plugin_has_changed(place, measured, monkeypa
     assert len(measured) == 3
 
 
+@pytest.mark.long
 def test_resume_and_rerun_take_the_recorded_size(place, measured):
     train("run")
     for path in kept(place):
@@ -223,6 +225,7 @@ def test_a_sweep_measures_before_its_jobs_and_is_done_when_asked_again(place, me
     assert measured == ["fast"]
 
 
+@pytest.mark.long
 def test_a_job_that_cannot_be_measured_fails_alone(place, monkeypatch):
     """It ended the sweep with all jobs "not started", and its reason was nowhere."""
     (place / "booms.py").write_text(BOOM)
@@ -248,6 +251,7 @@ def test_an_error_before_any_job_started_is_told(place, monkeypatch):
         cnnexp("-m", *TINY, "seed=0,1", "sweep.dir=sweep")
 
 
+@pytest.mark.long
 def test_sizes_differ_in_the_last_bits_alone_and_make_the_same_run(place, measured):
     assert (train("one"), train("two", "impl.tune=false")) == (8, 128)
     other = weights(place / "two")

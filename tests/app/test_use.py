@@ -104,7 +104,7 @@ def test_evaluate_refuses_classes_that_the_run_does_not_know(digits_run, tmp_pat
 
 
 @pytest.mark.parametrize("scaling", ["standard", "none"])
-@pytest.mark.few(1)
+@pytest.mark.long
 def test_evaluate_scales_other_pictures_as_the_run_scaled_its_own(scaling, tmp_path):
     run = tmp_path / "run"
     succeed(f"hydra.run.dir={run}", f"data.scaling={scaling}", "learning_rate=0.01")
@@ -133,6 +133,7 @@ def test_evaluate_refuses_other_settings(digits_run, words, message):
     assert message in ended.err
 
 
+@pytest.mark.long
 def test_evaluate_says_when_images_do_not_fit(digits_run, mnist_folder):
     ended = cnnexp("evaluate", digits_run, "data=mnist", f"data.dir={mnist_folder}")
     assert ended.code == 2

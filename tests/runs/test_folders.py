@@ -108,7 +108,7 @@ def test_a_folder_that_may_not_be_written_into_is_a_mistake_of_the_user(tmp_path
 
     monkeypatch.setattr(folders, "locked", refuse)
     with (
-        pytest.raises(RunError, match=r"cannot be written into: Permission denied"),
+        pytest.raises(RunError, match=r"cannot be written: Permission denied"),
         hold(tmp_path),
     ):
         pass

@@ -163,6 +163,7 @@ def test_strongest_channels_keep_their_order():
     assert maps.strongest(A, 9) == [0, 1, 2, 3]
 
 
+@pytest.mark.long
 def test_saliency_shows_the_gradients_of_the_two_likeliest_classes(figures):
     net, X = network(), images(3)
     saliency.saliency_plate(net, [Specimen(f"no. {k}", x) for k, x in enumerate(X)], CLASSES)
