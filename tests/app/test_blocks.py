@@ -53,7 +53,7 @@ def test_settings_inside_of_a_block_can_be_changed(tmp_path):
         ("sweep.objective=validation_eror", "Did you mean 'validation_error'?"),
     ],
 )
-@pytest.mark.few(5)
+@pytest.mark.few(2)
 def test_mistakes_have_one_message_with_a_path(override, message):
     ended = cnnexp(RESIDUAL, override, *QUICK)
     assert ended.code == 2

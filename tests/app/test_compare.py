@@ -61,6 +61,7 @@ def test_a_ratio_is_said_where_only_the_implementation_differs(
     assert last.startswith("sg takes 1/") and last.endswith(" of naive's time per epoch")
 
 
+@pytest.mark.long
 def test_several_folders_are_one_table_and_no_run_stands_in_it_twice(
     study: Path, two_impls: Path, capsys: Captured
 ) -> None:

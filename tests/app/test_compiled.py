@@ -94,6 +94,7 @@ def test_a_run_keeps_what_auto_stood_for(tmp_path, monkeypatch):
     assert recorded(run) == recorded(tmp_path / "again") == name
 
 
+@pytest.mark.long
 def test_a_sweep_shows_what_auto_stood_for(monkeypatch, tmp_path):
     monkeypatch.setenv(CHOSEN, "sg")
     shown = succeed("-m", "impl=auto,fast,sg", *TINY, f"sweep.dir={tmp_path / 'S'}", "sweep.jobs=1")
@@ -102,6 +103,7 @@ def test_a_sweep_shows_what_auto_stood_for(monkeypatch, tmp_path):
     assert [row[:-4] for row in rows] == [["0", "auto", "(sg)"], ["1", "fast"]]
 
 
+@pytest.mark.long
 def test_settings_are_shown_without_what_they_stand_for():
     code = "import sys; from cnnexp.app.main import main; main(['--cfg', 'job']);"
     code += "assert not {'numba', 'cnnexp.engine'} & {*sys.modules}"

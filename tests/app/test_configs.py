@@ -79,7 +79,7 @@ def own_data(tmp_path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 def test_every_config_composes_and_passes_the_checks(path, own_data, tmp_path):
     group, name = path.parent.name, path.stem
     extra = own_data.get(name, []) if group == "data" else []
@@ -110,7 +110,7 @@ def test_every_config_composes_and_passes_the_checks(path, own_data, tmp_path):
         if pair not in TOO_SMALL and pair[0] not in NO_CLASSES
     ],
 )
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 def test_every_model_builds_for_every_data_set_that_fits(model, data):
     config = check(compose(f"model={model}", f"data={data}"))
     network = build_network(config, SHAPES[data])
@@ -175,7 +175,7 @@ def test_schemas_do_not_show_up_as_options(group):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 def test_every_study_composes(name):
     if "search" in name:
         pytest.importorskip("optuna")
@@ -205,7 +205,7 @@ def layer_fields():
 
 
 @pytest.mark.parametrize(("k", "field", "value"), list(layer_fields()))
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 def test_any_field_of_a_layer_can_be_set(k, field, value):
     """Whether or not the preset names it."""
     config = check(compose(f"model.layers.{k}.{field}={value}"))
@@ -285,6 +285,7 @@ def test_unset_learning_rate_is_the_optimizers_own():
         (["data=mnist", "batch_size=7"], 7),
     ],
 )
+@pytest.mark.few(2)
 def test_unset_batch_size_suits_the_number_of_samples(settings, size):
     assert check(compose(*settings))["batch_size"] == size
 
@@ -315,6 +316,7 @@ def test_checking_twice_changes_nothing():
         (["model.nope"], "error: --package model.nope: no such part."),
     ],
 )
+@pytest.mark.few(1)
 def test_a_part_of_the_settings_that_is_not_there(words, said):
     ended = cnnexp("--cfg", "job", "--package", *words)
     assert (ended.code, ended.err[: len(said)], ended.out) == (2, said, "")

@@ -188,6 +188,7 @@ def test_what_does_not_suit_real_values_is_found_before_anything_is_read(message
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_whole_numbers_under_a_loss_for_values_are_asked_about(tmp_path):
     rows = "".join(f"{k},{k * 7 % 5},{k % 9}\n" for k in range(60))
     (tmp_path / "table.csv").write_text(f"a,b,price\n{rows}")

@@ -50,10 +50,12 @@ def test_a_misspelt_folder_and_an_empty_one_are_named(misspelt):
     assert said(*misspelt) == [f"warning: {MISSPELT}"]
 
 
+@pytest.mark.long
 def test_a_sweep_names_them_once(misspelt):
     assert said("-m", *misspelt, "seed=1,2") == [f"warning: data=image_folder: {MISSPELT}"]
 
 
+@pytest.mark.long
 def test_samples_that_are_divided_anew_have_but_the_empty_folder(misspelt):
     expected = (
         "classes that cannot be learnt: 'leer' (no samples). Is a folder or a label misspelt?"

@@ -64,6 +64,7 @@ def test_tags_are_added_and_taken_away():
         (["b", "--remove", "nothere"], "one: has no tag 'nothere'. Tags: a."),
     ],
 )
+@pytest.mark.few(1)
 def test_tags_that_are_refused(words, said):
     succeed(*QUICK, "tags=[a]", "hydra.run.dir=one")
     ended = cnnexp("tag", "one", *words)
@@ -98,6 +99,7 @@ def test_runs_of_the_same_settings_but_other_names_are_the_same_settings():
 
 
 @pytest.mark.parametrize("words", [("tag", "{}", "a"), ("note", "{}", "a"), ("rm", "--yes", "{}")])
+@pytest.mark.few(1)
 def test_a_run_that_goes_on_is_left_alone(words):
     succeed(*QUICK, "hydra.run.dir=one")
     record = json.loads(Path("one/run.json").read_text())

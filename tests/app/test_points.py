@@ -129,6 +129,7 @@ def test_a_study_lists_combinations(tmp_path):
     assert "3 skipped" in succeed("experiments=mine", *SMALL)
 
 
+@pytest.mark.long
 def test_combinations_are_typed():
     printed = succeed("sweep.points=[{seed: 1},{seed: [1, 2]}]", *SMALL)
     assert "2 of 2 jobs have a result" in printed  # two points are the same
@@ -143,6 +144,7 @@ def test_combinations_are_typed():
         ("3", "sweep.points must be a list"),
     ],
 )
+@pytest.mark.few(1)
 def test_a_fault_in_a_combination_is_told_before_anything_starts(points, message):
     ended = cnnexp("-m", f"sweep.points={points}", *SMALL)
     assert ended.code == 2

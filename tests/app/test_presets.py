@@ -108,7 +108,7 @@ def test_every_preset_is_here() -> None:
 
 
 @pytest.mark.parametrize("model", COUNTED)
-@pytest.mark.few(5)
+@pytest.mark.few(3)
 def test_parameters_are_those_worked_by_hand_and_a_mini_batch_is_learnt(model: str) -> None:
     shape, expected = PARAMETERS[model]
     outputs = 1 if model == "regression" else 10
@@ -188,6 +188,7 @@ def test_an_autoencoder_learns_its_input() -> None:
         ),
     ],
 )
+@pytest.mark.few(2)
 def test_what_an_autoencoder_cannot_do_is_said(words: str, message: str) -> None:
     ended = cnnexp("model=autoencoder", words)
     assert ended.code == 2

@@ -78,6 +78,7 @@ def test_progress_is_shown_where_it_is_asked_for(capsys):
         ((), {"folder": "${x}"}, ["the name of a folder cannot have ${ in it"]),
     ],
 )
+@pytest.mark.few(2)
 def test_all_faults_are_raised_and_nothing_is_written(overrides, settings, faults):
     with pytest.raises(ConfigError) as error:
         cnnexp.run(overrides, **settings)

@@ -69,10 +69,10 @@ def test_what_is_changed_is_all_that_is_different():
     assert config["model"]["layers"][0]["filters"] == 4
 
 
-@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("typed", "rate"), [((), 0.001), (("learning_rate=0.07",), 0.07)], ids=["default", "typed"]
 )
+@pytest.mark.long
 def test_another_optimizer_has_its_own_rate_unless_one_was_chosen(typed, rate):
     succeed(*QUICK, *typed, "hydra.run.dir=one")
     succeed("rerun", "one", "optimizer=adam", "hydra.run.dir=two")
@@ -122,6 +122,7 @@ def test_data_that_have_changed_are_refused():
     succeed("rerun", "one", "data.file=own.npz", "hydra.run.dir=three")
 
 
+@pytest.mark.long
 def test_plugins_of_a_run_that_is_not_the_users_are_not_imported(place, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     (place / "own_nothing.py").write_text("")
@@ -178,6 +179,7 @@ def test_what_was_recorded_stands_for_nothing_else(monkeypatch):
     assert "hush" not in written + ended.err + ended.out
 
 
+@pytest.mark.long
 def test_options_that_the_new_choice_has_too_are_kept():
     succeed(*QUICK, "optimizer.weight_decay=0.01", "optimizer.momentum=0.5", "hydra.run.dir=one")
     succeed("rerun", "one", "optimizer=adam", "data=sklearn", "model=flat", "hydra.run.dir=two")
@@ -212,6 +214,7 @@ def loss_of(run):
     return record.config["loss"]["name"], record.choices["loss"]
 
 
+@pytest.mark.long
 def test_another_model_chooses_its_own_loss():
     """The loss of a recorded model=regression came from that model."""
     succeed(*DIABETES, *QUICK, "optimizer=adam", "model=regression", "hydra.run.dir=one")

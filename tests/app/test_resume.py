@@ -194,6 +194,7 @@ def test_an_extended_run_is_a_longer_run(tmp_path, data, stopped):
         assert record_in(folder)["config"]["epochs"] == 5
 
 
+@pytest.mark.long
 def test_a_run_may_be_shortened_to_what_is_not_done_yet(tmp_path, data, stopped, capsys):
     three = train(tmp_path / "three", data, "schedule=constant", "epochs=3")
     _, run = stopped("schedule=constant", "epochs=4")
@@ -308,6 +309,7 @@ def test_a_run_is_extended_under_any_schedule_that_counts_in_epochs(schedule, tm
     assert differences(longer, run) == []
 
 
+@pytest.mark.long
 def test_a_schedule_of_ones_own_is_judged_by_its_learning_rates(tmp_path, data, capsys):
     class Own(Schedule):
         """It says nothing of epochs; the last two of them have another rate."""

@@ -165,6 +165,7 @@ def test_a_layer_that_is_not_here_is_said_and_the_rest_shown(copy: Path, capsys:
     assert captured.err == ""
 
 
+@pytest.mark.long
 def test_why_and_where_a_run_went_on_is_shown(study: Path, copy: Path, capsys: Captured) -> None:
     assert main(["show", str(study / "6")]) == 0
     reason = json.loads((study / "6" / "run.json").read_text())["reason"]

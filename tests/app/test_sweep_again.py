@@ -77,8 +77,8 @@ def test_other_settings_are_refused():
     assert "epochs=3: a sweep goes on with its own settings. Only sweep.rerun" in ended.err
 
 
-@pytest.mark.few(1)
 @pytest.mark.parametrize("change", [{"words": ["plugins=[evil]"]}, {"signature": None}])
+@pytest.mark.long
 def test_what_the_user_did_not_type_is_not_carried_out(change):
     succeed(*GRID, "sweep.dir=S")
     Path("evil.py").write_text("open('done', 'w')")
@@ -103,6 +103,7 @@ def test_a_start_of_another_form_is_refused(change):
     )
 
 
+@pytest.mark.long
 def test_a_job_of_a_sweep_is_resumed_as_a_run():
     succeed(*GRID, "sweep.dir=S")
     change_record(Path("S/0"), status="interrupted")
@@ -163,6 +164,7 @@ def test_what_auto_meant_is_missed_where_it_is_not_installed(monkeypatch):
     assert lacks in cnnexp("resume", "S").err
 
 
+@pytest.mark.long
 def test_a_start_of_an_earlier_version_goes_on():
     """It has not noted what auto stood for."""
     succeed(*GRID, "sweep.dir=S")

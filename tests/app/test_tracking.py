@@ -215,6 +215,7 @@ def test_they_do_not_count_in_what_a_run_is():
         ),
     ],
 )
+@pytest.mark.few(2)
 def test_mistakes_are_told_before_anything_is_read(entries, fault):
     with pytest.raises(ConfigError, match="trackers") as caught:
         checked(*SMALL, f"trackers={entries}")
@@ -238,6 +239,7 @@ class Writes(Tracker):
 """
 
 
+@pytest.mark.long
 def test_jobs_of_a_sweep_tell_a_tracker_of_ones_own(data, tmp_path, monkeypatch):
     (tmp_path / "writes_a_file.py").write_text(WRITES)
     monkeypatch.syspath_prepend(tmp_path)

@@ -112,7 +112,7 @@ def test_an_unfinished_run_has_the_weights_that_it_would_keep(tmp_path, data):
     ],
     ids=str,
 )
-@pytest.mark.few(5)
+@pytest.mark.few(2)
 def test_what_chooses_has_a_validation_part_and_leaves_the_test_part_alone(
     words, validation, evaluate
 ):
@@ -338,6 +338,7 @@ def test_find_lr_takes_one_implementation_and_a_finite_loss(data):
 
 
 @pytest.mark.parametrize("there", ["nothing", "an empty folder", "a file of mine"])
+@pytest.mark.few(1)
 def test_a_mistake_in_the_data_leaves_no_run(there, tmp_path):
     """Nothing was trained; the folder can be named again once the mistake is mended."""
     Path("table.csv").write_text("a,b,y\n1,2,x\n3,nan,z\n")

@@ -156,6 +156,7 @@ def test_resume_and_rerun_take_the_recorded_size(place, measured):
     assert recorded("automatic") == 128
 
 
+@pytest.mark.long
 def test_what_is_asked_for_is_not_measured(measured, monkeypatch):
     assert train("off", "impl.tune=false") == 128
     assert train("given", "impl.micro_batch=4") == 4
@@ -196,6 +197,7 @@ def test_what_no_measurement_wrote_is_not_believed(place, content):
     assert tuning._kept(place / "file.json", {}, [8, 16]) is None
 
 
+@pytest.mark.long
 def test_what_cannot_be_kept_is_measured_all_the_same(place, measured):
     (place / "cache").write_text("no folder")
     said = succeed(*TINY, "hydra.run.dir=one")
@@ -205,6 +207,7 @@ def test_what_cannot_be_kept_is_measured_all_the_same(place, measured):
     assert len(measured) == 2
 
 
+@pytest.mark.long
 def test_it_is_measured_in_silence_where_a_run_shows_nothing(measured, capsys):
     run([*TINY], folder="one", progress=False)
     assert len(measured) == 1
@@ -213,6 +216,7 @@ def test_it_is_measured_in_silence_where_a_run_shows_nothing(measured, capsys):
     assert "measured in 0.0 s, once on this machine\n" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_sweep_measures_before_its_jobs_and_is_done_when_asked_again(place, measured):
     words = ("-m", *TINY, "seed=0,1", "impl.micro_batch=auto,4", "sweep.dir=sweep")
     assert succeed(*words).count("measured in") == 1

@@ -213,7 +213,7 @@ def test_probabilities_add_up_and_lead_to_the_class(digits_run, tmp_path):
 
 
 @pytest.mark.parametrize("scaling", ["standard", "none"])
-@pytest.mark.few(1)
+@pytest.mark.long
 def test_pictures_are_scaled_as_the_run_scaled_its_images(scaling, tmp_path):
     run = tmp_path / "run"
     succeed(f"hydra.run.dir={run}", f"data.scaling={scaling}", "learning_rate=0.01")

@@ -52,7 +52,7 @@ def run(name: str, folder: Path, *words: str) -> None:
 
 
 @pytest.mark.parametrize("name", STUDIES)
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 def test_a_study_composes_as_it_is_written(name):
     """On the data that it names, which need not be there."""
     if name == "search_cnn":

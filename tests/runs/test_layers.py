@@ -87,6 +87,7 @@ def test_a_run_that_is_older_than_the_setting_can_be_resumed(tmp_path, data):
     assert record_in(run)["config"]["profile"] is False
 
 
+@pytest.mark.long
 def test_show_draws_it(tmp_path, data):
     run = tmp_path / "run"
     succeed(*settings(data), "profile=true", f"hydra.run.dir={run}")
@@ -99,6 +100,7 @@ def test_show_draws_it(tmp_path, data):
     assert "sums over" not in shown
 
 
+@pytest.mark.long
 def test_show_says_that_seconds_are_sums_over_threads(tmp_path, data):
     run = tmp_path / "run"
     words = ("profile=true", "impl.threads=2", f"hydra.run.dir={run}")

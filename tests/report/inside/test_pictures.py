@@ -101,6 +101,7 @@ def test_filters_are_drawn_as_they_are(figures):
         check_readable(figure)
 
 
+@pytest.mark.long
 def test_filters_of_colours_have_a_row_a_channel(figures):
     net = network(channels=3)
     plate = filters.filter_plates(net)[0]
@@ -110,6 +111,7 @@ def test_filters_of_colours_have_a_row_a_channel(figures):
     check_readable(figures[0])
 
 
+@pytest.mark.long
 def test_without_convolutions_the_first_dense_layer_is_drawn_as_images(figures):
     net = Network([Flatten(), Dense(50, activation="relu"), Dense(4, activation="softmax")])
     (plate,) = filters.filter_plates(net.build((9, 8, 1)))

@@ -150,6 +150,7 @@ def test_names_cannot_put_anything_into_the_page(kept_run: Path, tmp_path: Path)
         (("learning_rate=1e30",), "diverged; its network answers with what is no number"),
     ],
 )
+@pytest.mark.few(2)
 def test_what_is_no_image_classifier_is_refused_with_a_reason(
     tmp_path: Path, settings: tuple[str, ...], words: str
 ) -> None:
