@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import keyword
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnnexp.errors import OptionError, RunError, UnknownName, did_you_mean
@@ -79,7 +79,7 @@ def where(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
     import pandas as pd
 
     option = f"--where {condition!r}"
-    if (meant := _with_comparisons(condition)) != condition:
+    if (meant := _with_comparisons(condition, frame)) != condition:
         raise OptionError(f"{option}: is not a condition. Did you mean --where {meant!r}? {HELP}")
     query = quoted(condition, option, frame)
     try:
@@ -96,19 +96,24 @@ def where(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
 HELP = "Compare with == != < >, join with and, or; for example 'impl == \"sg\" and epochs > 4'."
 
 
-def _with_comparisons(condition: str) -> str:
+def _with_comparisons(condition: str, names: Container[str]) -> str:
     """Return a condition with comparisons in the place of ``name=value``, the way of settings.
 
     Examples
     --------
-    >>> _with_comparisons("model=flat and seed=1"), _with_comparisons("note == 'a=b'")
-    ('model == "flat" and seed == 1', "note == 'a=b'")
+    >>> names = {"model", "seed", "note"}
+    >>> _with_comparisons("model=flat and seed=1", names)
+    'model == "flat" and seed == 1'
+    >>> _with_comparisons("note == 'a=b' and note.str.contains('a', case=False)", names)
+    "note == 'a=b' and note.str.contains('a', case=False)"
     """
 
     def one(match: re.Match[str]) -> str:
         literal, name, value = match.groups()
         if literal is not None:
             return str(literal)
+        if name not in names or value.startswith("["):
+            return match[0]
         if value in NULLS:
             return f"{name}.isna()"
         return f"{name} == {value if PLAIN.fullmatch(value) else json.dumps(value)}"

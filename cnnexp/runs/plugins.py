@@ -206,7 +206,7 @@ def _not_found(name: str, error: ModuleNotFoundError) -> str:
             f"cannot import '{name}' ({error}). It must be a module in this folder or an installed"
             " one."
         )
-    if error.name is None:
+    if not error.name:
         return _broken_plugin(name, error)
     return (
         f"'{name}' imports '{error.name}' in {_place_of(error)}, and there is no such module:"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnexp.app.settings.doubts import doubts_about_classes, doubts_about_counts
+from cnnexp.app.settings.doubts import doubts_about_classes, doubts_about_counts, labels_in
 from tests.commandline import cnnexp
 
 QUICK = ("model=flat", "model.layers.1.units=3", "epochs=1", "impl=fast", "impl.threads=1")
@@ -144,3 +144,15 @@ def test_how_many_samples_will_be_left_to_train_on(settings, trained, tested, le
     data = {"name": "digits", "limit": None} | settings
     found = doubts_about_counts({"data": data}, trained, tested)
     assert [f"which leaves {left} to train on" in doubt for doubt in found] == [True] * bool(left)
+
+
+def test_labels_that_are_none_are_left_to_those_who_refuse_them():
+    config = {"data": {"name": "digits", "split": "official"}}
+    assert doubts_about_classes(config, ("a", "b"), {0, 1, 7}, {-1, 0}) == []
+    assert labels_in(np.array([0.0, np.nan, 1.0])) == {0, 1}
+
+
+def test_a_class_that_the_draw_has_put_into_one_part_is_not_called_misspelt():
+    config = {"data": {"name": "csv", "split": 0.5}}
+    (doubt,) = doubts_about_classes(config, ("a", "b", "z"), {0, 1}, {1, 2})
+    assert doubt.endswith("They have few samples: data.split or data.seed divide these otherwise.")

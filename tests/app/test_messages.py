@@ -52,3 +52,18 @@ def test_training_has_no_command():
     ended = cnnexp("train")
     assert ended.code == 2
     assert "Training has no command: python -m cnnexp epochs=3." in ended.err
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("tags=a,b", "For a list write 'tags=[a,b]'."),
+        ("name=größe,b", """write 'name="größe,b"'."""),
+        ("name=1.10,b", """write 'name="1.10,b"'."""),
+    ],
+)
+def test_lists_and_texts_are_told_apart(word, advice):
+    ended = cnnexp(word)
+    assert ended.code == 2
+    assert f"error: {word} gives several values" in ended.err
+    assert advice in ended.err

@@ -47,3 +47,13 @@ def test_fractions_that_add_up_to_1_may_be_learnt_as_they_are(tmp_path):
 
 def test_classes_may_be_learnt_by_their_squared_distance(tmp_path):
     assert cnnexp(*settings(tmp_path, np.arange(20) % 3), *FLAT, "metrics=[error]").code == 0
+
+
+def test_show_knows_the_defaults_of_a_network_without_its_softmax(tmp_path):
+    words = settings(tmp_path, np.linspace(0, 1, 20))
+    run = tmp_path / "run"
+    changed = "model.layers.2.activation=null"
+    assert cnnexp(*words, *FLAT, changed, f"hydra.run.dir={run}").code == 0
+    shown = cnnexp("show", run).out
+    assert "cannot be composed" not in shown
+    assert "model.layers.2.activation" in shown

@@ -23,6 +23,7 @@ def test_a_preset_is_not_chosen_by_its_name_alone(word):
     with pytest.raises(ConfigError, match=r"write model=.*lenet5, which brings the options"):
         check_words([word])
     check_words(["model.name=mine"])
+    check_words(["model=linear,flat", "model.name=linear"])  # a name on top of a choice
 
 
 def test_a_space_after_a_comma_is_found():

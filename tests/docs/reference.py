@@ -8,7 +8,7 @@
 ========================  =====================================================================
 
 What stands outside the marks of a page is written by hand. ``--release 0.2.0`` enters all settings
-that are not yet released into ``cnnexp/app/releases.json``.
+that are not yet released into ``cnnexp/app/reference/releases.json``.
 """
 
 from __future__ import annotations

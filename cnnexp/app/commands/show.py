@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from cnnexp.app.settings.check import check_settings, plain, recheck
 from cnnexp.app.settings.check_model import Images
 from cnnexp.app.settings.options import Plain
 from cnnexp.engine import AUTO, automatic
-from cnnexp.errors import CnnexpError, RunError, foreign, require
+from cnnexp.errors import CnnexpError, ConfigError, RunError, foreign, require
 from cnnexp.report.summary import Section, sections
 from cnnexp.runs.files import is_folder
 from cnnexp.runs.finding import NO_RECORD, flat_row, flatten, refuse_folder_of_runs
@@ -134,7 +135,8 @@ def _with_data_of(record: Record, config: Plain) -> Plain:
     if record.data and record.network:
         targets, shape = record.data.get("target_shape"), tuple(record.network["input_shape"])
         found = Images("", shape, len(record.data["classes"]), tuple(targets) if targets else None)
-        recheck(config, found)  # the units of the last layer
+        with suppress(ConfigError):  # the default network need not suit these data
+            recheck(config, found)  # the units of the last layer
     return config | {"data": defaults | {"scaling": config["data"].get("scaling")}}
 
 

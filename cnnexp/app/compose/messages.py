@@ -24,7 +24,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from cnnexp.app.compose.texts import is_text
+from cnnexp.app.compose.texts import is_one_text
 from cnnexp.app.settings.options import needs_plugins
 from cnnexp.app.settings.schema import TABLES, option_names
 from cnnexp.errors import ConfigError, did_you_mean
@@ -92,8 +92,8 @@ def translate(error: Exception, compose: Callable[[], DictConfig]) -> str:
         return _missing(error)
     if isinstance(error, OverrideParseException):
         return (
-            f"'{error.override}' cannot be read as key=value. Quote values that hold spaces, commas"
-            " or brackets, for example 'data.dir=\"my folder\"'."
+            f"'{error.override}' cannot be read as key=value. Quote values that hold spaces,"
+            " commas, colons, brackets or letters such as ä, for example 'data.dir=\"my folder\"'."
         )
     text, cause = str(error), error.__cause__ or error.__context__
     if match := re.match(r"Could not override '(.+?)'", text):
@@ -102,7 +102,7 @@ def translate(error: Exception, compose: Callable[[], DictConfig]) -> str:
         return f"{match[1]}: {_reason(match[1].partition('=')[0], cause)}"
     if match := re.match(r"In '(.+?)': \w+ raised while composing config:\n", text):
         return f"{match[1]}.yaml: {_in_file(cause, compose)}"
-    if match := re.match(r"\s*Ambiguous value for argument '(.+?)'", text):
+    if match := re.match(r"\s*Ambiguous value for argument '(.+)'", text):
         return _several_values(match[1])
     if match := re.match(r"Sweep parameters '(.+?)' requires", text):
         return f"{match[1]} is a sweep. Add -m: python -m cnnexp -m '{match[1]}'."
@@ -151,11 +151,13 @@ def _is_transform(name: str) -> bool:
 def _several_values(override: str) -> str:
     """Say how several values, a list, or a decimal comma are written."""
     key, _, values = override.partition("=")
+    values = re.sub(r"'([^',]*)'", r"\1", values)  # as it was typed, without our quotation marks
+    override = f"{key}={values}"
     text = (
         f"{override} gives several values to one run. To sweep over them add -m:"
         f" python -m cnnexp -m {shlex.quote(override)}."
     )
-    if is_text(key):
+    if is_one_text(key) and '"' not in values:
         return f"{text} For one text with a comma in it write '{key}=\"{values}\"'."
     if DECIMAL_COMMA.fullmatch(values):
         return f"{text} For a decimal fraction write {key}={values.replace(',', '.')}."

@@ -129,6 +129,19 @@ def is_text(key: str) -> bool:
     return key in OF_HYDRA or any(map(_takes_text, _types(key)))
 
 
+def is_one_text(key: str) -> bool:
+    """Say whether a setting is a text, and never a list of texts.
+
+    Examples
+    --------
+    >>> [is_one_text(key) for key in ("note", "tags", "epochs")]
+    [True, False, False]
+    """
+    return is_text(key) and not any(
+        typing.get_origin(part) in SEQUENCES for hint in _types(key) for part in parts_of(hint)
+    )
+
+
 def _types(key: str) -> Iterator[Any]:
     """Yield the types that a setting has in any class."""
     group, _, option = key.partition(".")

@@ -45,6 +45,7 @@ def check_words(words: Sequence[str]) -> argparse.Namespace:
         return given
     given.overrides = [dotted(word) for word in given.overrides]
     faults = [*_flag_faults(given), *_split_lists(given.overrides)]
+    faults += _presets_as_names(given.overrides)
     for override in given.overrides:
         faults += _faults(override)
     faults += _given_twice(given.overrides)
@@ -114,7 +115,7 @@ def _faults(override: str) -> Iterator[str]:
         own = f" A file of yours is found with --config-dir FOLDER, if it lies in FOLDER/{key}."
         hint = own if "/" in value else ""
         yield f"{override}: must be a name. Options of {key}: {', '.join(config_files(key))}.{hint}"
-    elif key == f"{group}.name" and group in CHOICES and _is_choice(group, value):
+    elif key == f"{group}.name" and group in CHOICES and group != "model":
         yield f"{override}: write {group}={value}, which brings the options that belong to it."
     elif (match := PLACE.match(key)) and not match[2].isdigit():
         yield f"{override}: {match[1]} are numbered from 0. Got '{match[2]}'."
@@ -122,9 +123,14 @@ def _faults(override: str) -> Iterator[str]:
         yield from _folder_faults(override, value)
 
 
-def _is_choice(group: str, value: str) -> bool:
-    """Say whether a name chooses an option; a model of one's own may have any other name."""
-    return group != "model" or bool({*value.split(",")} & config_files(group).keys())
+def _presets_as_names(overrides: Sequence[str]) -> Iterator[str]:
+    """Yield what gives a network the name of a preset, and does not choose one."""
+    typed = [override.lstrip("+").partition("=") for override in overrides]
+    if any(key == "model" for key, _, _ in typed):
+        return
+    for key, _, value in typed:
+        if key == "model.name" and {*value.split(",")} & config_files("model").keys():
+            yield f"{key}={value}: write model={value}, which brings the options that belong to it."
 
 
 def _split_lists(overrides: Sequence[str]) -> Iterator[str]:

@@ -264,7 +264,7 @@ def train(
                 progress.say(f"interrupted; what was learnt is kept in {folder}")
                 progress.say(f"to go on: python -m cnnexp resume {shlex.quote(folder)}")
                 return "interrupted", None
-        if collapse := collapsed(losses):
+        if not trainer.best_weights and (collapse := collapsed(losses)):
             progress.say(collapse)
         return "finished", _say_what_is_kept(trainer, progress)
 

@@ -46,19 +46,22 @@ def doubts_about_classes(
     trained, tested : set of int
         The classes of which there are training samples, and test samples.
     """
-    everything = range(len(classes))
-    present = [k for k in everything if k in trained | tested]
+    everything = {*range(len(classes))}
+    trained, tested = trained & everything, tested & everything  # other labels are refused later
+    present = trained | tested
     if len(present) == 1:
         where = "Is data.target" if "target" in config["data"] else "Are the folders or labels"
         return [
             f"there is only one class, {_some(classes, present)}: nothing can be learnt from it."
             f" {where} right?"
         ]
-    untrained, absent = tested - trained, {*everything} - {*present}
+    untrained, absent = tested - trained, everything - present
     said = {"test samples and none to train on": untrained, "no samples": absent}
     parts = [f"{_some(classes, found)} ({what})" for what, found in said.items() if found]
     numbered = all(name.isdecimal() for name in classes)
     why = "Are the labels numbers from 0?" if numbered else "Is a folder or a label misspelt?"
+    if untrained and not absent and not is_official(config):
+        why = "They have few samples: data.split or data.seed divide these otherwise."
     return [f"classes that cannot be learnt: {', '.join(parts)}. {why}"] if parts else []
 
 
@@ -85,7 +88,7 @@ def doubts_about_counts(config: Plain, trained: int, tested: int) -> list[str]:
 
 def labels_in(Y: Any) -> set[int]:
     """Return the classes of which there are samples, given class indices (n_m,)."""
-    return {int(label) for label in np.unique(Y)}
+    return {int(label) for label in np.unique(Y) if np.isfinite(label)}
 
 
 def _few_left(config: Plain, left: int, apart: int) -> list[str]:
@@ -100,14 +103,19 @@ def _few_left(config: Plain, left: int, apart: int) -> list[str]:
 
 def _all_apart(config: Plain, classes: Sequence[str], labels: set[int]) -> list[str]:
     """Say that the validation part has taken whole classes, as it does of sorted samples."""
-    if not labels:
+    if not (labels := labels & {*range(len(classes))}):
         return []
-    ordered = (config["data"]["split"] or build_source(config).default_split) == "official"
+    ordered = is_official(config)
     shuffle = "data.split=0.8 shuffles all samples first" if ordered else "Make it smaller"
     return [
         f"all training samples of {_some(classes, labels)} are in the validation part, which is"
         f" the end of the training part. {shuffle}."
     ]
+
+
+def is_official(config: Plain) -> bool:
+    """Say whether the data set comes divided into samples to train on and to test with."""
+    return (config["data"]["split"] or build_source(config).default_split) == "official"
 
 
 def _some(classes: Sequence[str], labels: Iterable[int]) -> str:

@@ -10,7 +10,12 @@ from typing import NamedTuple
 from cnnexp.app.screen import warn
 from cnnexp.app.settings.check import check_plain, recheck
 from cnnexp.app.settings.check_model import Images
-from cnnexp.app.settings.doubts import doubts_about_classes, doubts_about_counts, labels_in
+from cnnexp.app.settings.doubts import (
+    doubts_about_classes,
+    doubts_about_counts,
+    is_official,
+    labels_in,
+)
 from cnnexp.app.settings.options import Plain
 from cnnexp.app.sweeps.composer import SweepComposer
 from cnnexp.app.sweeps.job import Point
@@ -177,8 +182,7 @@ def _doubts(config: Plain, data: Data) -> list[str]:
     if not data.classes or config["model"].get("target") == "input":
         return found
     tested = data.tested or data.trained
-    drawn = config["data"].get("split") not in (None, "official")  # of all samples
-    trained = data.trained | tested if drawn else data.trained
+    trained = data.trained if is_official(config) else data.trained | tested
     return found + doubts_about_classes(config, data.classes, {*trained}, {*tested})
 
 
