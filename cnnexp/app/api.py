@@ -23,8 +23,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 from cnnexp.app.compose.configs import App
-from cnnexp.app.compose.grid import quoted
 from cnnexp.app.compose.own import composer
+from cnnexp.app.compose.texts import quoted
 from cnnexp.app.compose.words import check_words
 from cnnexp.app.compose.written import Overrides, written
 from cnnexp.app.hydra_app import preset_sweeps

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnexp.app.compose.grid import quoted
+from cnnexp.app.compose.texts import quoted
 from cnnexp.app.hydra_app import hydra_main
 from cnnexp.app.locations import near
 from cnnexp.app.screen import warn

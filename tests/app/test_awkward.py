@@ -12,7 +12,7 @@ from PIL import Image
 
 import cnnexp as package
 from cnnexp import load_run, load_runs
-from cnnexp.app.sweeps.multirun import quoted
+from cnnexp.app.compose.texts import quoted
 from tests.commandline import cnnexp, succeed
 
 SMALL = ["model=flat", "epochs=1", "data.limit=40"]

@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override, ValueType
 from omegaconf import DictConfig, OmegaConf
 
-from cnnexp.app.compose.texts import POINTS, as_typed
+from cnnexp.app.compose.texts import POINTS, as_typed, quoted
 from cnnexp.errors import ConfigError
 
 BARE = re.compile(r"[A-Za-z_][\w./-]*")  # a text that needs no quotation marks
@@ -138,19 +138,6 @@ def written(value: Any) -> str:
     if isinstance(value, str) and (not BARE.fullmatch(value) or value.lower() in WORDS):
         return quoted(value)
     return str(value)
-
-
-def quoted(text: str) -> str:
-    r"""Return a text as Hydra's grammar reads any text: between quotation marks.
-
-    Examples
-    --------
-    >>> print(quoted("it's lr=0.1"))
-    'it\'s lr=0.1'
-    """
-    marked = re.sub(r"(\\*)'", r"\1\1\\'", text)
-    marked = re.sub(r"(\\+)$", r"\1\1", marked)
-    return f"'{marked}'"
 
 
 def glob_keys(overrides: Sequence[Override]) -> set[str]:

@@ -102,15 +102,27 @@ def _quoted(element: str, key: str | None) -> str:
     """Put a text between quotation marks if Hydra would read something else."""
     text = element.strip()
     if key is not None and UNREADABLE.search(text) and text[0] not in "'\"" and is_text(key):
-        escaped = text.replace("'", r"\'")
-        return element.replace(text, f"'{escaped}'")
+        return element.replace(text, quoted(text))
     if key is None or not ODD.fullmatch(text):
         return element
     try:
         read = _parser().parse_rule(text, "primitive")
     except HydraException:  # which has its own message
         return element
-    return element if str(read) == text or not is_text(key) else element.replace(text, f"'{text}'")
+    return element if str(read) == text or not is_text(key) else element.replace(text, quoted(text))
+
+
+def quoted(text: str) -> str:
+    r"""Return a text as Hydra's grammar reads any text: between quotation marks.
+
+    Examples
+    --------
+    >>> print(quoted("it's lr=0.1"))
+    'it\'s lr=0.1'
+    """
+    marked = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    marked = re.sub(r"(\\+)$", r"\1\1", marked)
+    return f"'{marked}'"
 
 
 @functools.cache

@@ -21,10 +21,11 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from cnnexp.app.compose.configs import App
-from cnnexp.app.compose.grid import expand, glob_keys, quoted, words_of
+from cnnexp.app.compose.grid import expand, glob_keys, words_of
 from cnnexp.app.compose.hydra_bridge import Callbacks
 from cnnexp.app.compose.messages import in_our_words
 from cnnexp.app.compose.sources import CONFIG_NAME
+from cnnexp.app.compose.texts import quoted
 from cnnexp.app.locations import near
 from cnnexp.app.running.progress import screen_may_be_gone
 from cnnexp.app.running.single_run import is_chosen, refuse_folder_key
